@@ -1,0 +1,59 @@
+#pragma once
+// A Megatron indexed dataset, PREFIX.bin and PREFIX.idx, read through memory maps
+// (docs/formats/indexed-dataset.md).
+//
+// The object owns its two maps, uses constant memory besides, and is immutable: any thread may call. Opening
+// it checks the whole index, so that nothing later can read past an end; token values are checked by whoever
+// reads them.
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <string_view>
+
+#include "headwater/base/file.h"
+
+namespace headwater {
+
+enum class TokenType : std::uint8_t { uint8 = 1, int8 = 2, int16 = 3, int32 = 4, int64 = 5, uint16 = 8 };
+
+std::string_view name(TokenType type);  // "uint16"
+std::int64_t bytes_per_token(TokenType type);
+
+class IndexedDataset {
+ public:
+  // UserError: a file that is missing, cut, of another format or version, or whose parts contradict each
+  // other.
+  explicit IndexedDataset(const std::string& prefix);
+
+  const std::string& prefix() const { return prefix_; }
+  TokenType type() const { return type_; }
+  std::int64_t sequences() const { return sequences_; }
+  std::int64_t documents() const { return documents_; }
+  std::int64_t tokens() const { return tokens_; }
+
+  std::int64_t sequence_length(std::int64_t sequence) const;
+  // First sequence and first token of a document; `documents()` is allowed and gives the end.
+  std::int64_t document_first_sequence(std::int64_t document) const;
+  std::int64_t document_first_token(std::int64_t document) const;
+
+  // Tokens [begin, begin + out.size()) of the sequences laid end to end. A value that no int32 can hold reads
+  // as -1.
+  void read(std::int64_t begin, std::span<std::int32_t> out) const;
+  std::int64_t token(std::int64_t position) const;  // as it stands in the file
+
+ private:
+  void check_header();
+  void check_sequences();
+  void check_documents();
+  std::int64_t sequence_first_token(std::int64_t sequence) const;
+
+  std::string prefix_;
+  MappedFile index_, data_;
+  TokenType type_ = TokenType::uint16;
+  std::int64_t sequences_ = 0, documents_ = 0, tokens_ = 0;
+  std::int64_t document_entries_ =
+      0;  // length of the document index: documents + 1, or 1 where it was never filled
+};
+
+}  // namespace headwater
