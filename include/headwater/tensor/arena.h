@@ -1,0 +1,47 @@
+#pragma once
+// Owns a rank's memory for training: one block per named segment, reserved before the first step.
+//
+// A segment is reserved once with its size (ArenaLayout says it) and handed out front to back by take(); the
+// high-water mark says how much was really taken, and a test holds it equal to the layout. Not thread-safe:
+// filled at start-up.
+
+#include "headwater/tensor/tensor_view.h"
+
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace headwater {
+
+inline constexpr std::int64_t kAlignment = 256;  // bytes; every take() starts at a multiple
+constexpr std::int64_t aligned(std::int64_t bytes) {
+  return (bytes + kAlignment - 1) / kAlignment * kAlignment;
+}
+
+class Arena {
+ public:
+  struct Segment {
+    std::string name;
+    std::int64_t reserved = 0, taken = 0, high_water = 0;  // bytes
+  };
+
+  explicit Arena(Device device);
+  ~Arena();
+  Arena(const Arena&) = delete;
+  Arena& operator=(const Arena&) = delete;
+
+  // Zero-filled. Throws SystemError naming segment and size where the system has no memory.
+  void reserve(std::string_view segment, std::int64_t bytes);
+  // Counts the aligned size, so that the layout's sum of aligned() sizes is what is taken.
+  TensorView take(std::string_view segment, DType dtype, Shape shape);
+  void rewind(std::string_view segment);  // hand the segment out again from its front
+  std::vector<Segment> segments() const;
+  Device device() const;
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace headwater

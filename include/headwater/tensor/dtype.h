@@ -1,0 +1,54 @@
+#pragma once
+// The element types of tensors, and the bf16 conversion that everything shares.
+// f64 exists for accumulators and for the reference op catalogue of the tests; i32 for tokens, positions and
+// borders.
+
+#include <bit>
+#include <cstddef>
+#include <cstdint>
+#include <string_view>
+
+namespace headwater {
+
+enum class DType : std::uint8_t { f32, bf16, f64, i32 };
+
+constexpr std::size_t size_of(DType dtype) {
+  switch (dtype) {
+    case DType::f32: return 4;
+    case DType::bf16: return 2;
+    case DType::f64: return 8;
+    case DType::i32: return 4;
+  }
+  return 0;
+}
+
+std::string_view name_of(DType dtype);  // "f32", "bf16", "f64", "i32"
+
+// The upper half of a float; arithmetic is done in float.
+struct bf16 {
+  std::uint16_t bits = 0;
+
+  bf16() = default;
+  // Round to nearest, ties to even; NaN stays NaN.
+  explicit bf16(float value) {
+    const std::uint32_t u = std::bit_cast<std::uint32_t>(value);
+    if ((u & 0x7FFFFFFFU) > 0x7F800000U)
+      bits = static_cast<std::uint16_t>((u >> 16) | 0x0040U);
+    else
+      bits = static_cast<std::uint16_t>((u + 0x7FFFU + ((u >> 16) & 1U)) >> 16);
+  }
+  explicit operator float() const { return std::bit_cast<float>(static_cast<std::uint32_t>(bits) << 16); }
+};
+
+template <class T>
+constexpr DType dtype_of();
+template <>
+constexpr DType dtype_of<float>() { return DType::f32; }
+template <>
+constexpr DType dtype_of<bf16>() { return DType::bf16; }
+template <>
+constexpr DType dtype_of<double>() { return DType::f64; }
+template <>
+constexpr DType dtype_of<std::int32_t>() { return DType::i32; }
+
+}  // namespace headwater
