@@ -104,7 +104,7 @@ void make_folders(const Path& path) {
   if (error) throw_errno(error.value(), "make folder", path.native());
 }
 
-void remove_all(const Path& path) {
+void remove_tree(const Path& path) {
   std::error_code error;
   std::filesystem::remove_all(path, error);
   if (error) throw_errno(error.value(), "remove", path.native());

@@ -1,0 +1,75 @@
+// What belongs to the process: its signals, clock and cores.
+#include "headwater/base/clock.h"
+#include "headwater/base/signals.h"
+#include "headwater/base/threads.h"
+
+#include <gtest/gtest.h>
+
+#include <sched.h>
+
+#include <csignal>
+#include <cstdlib>
+#include <thread>
+
+namespace headwater {
+namespace {
+
+TEST(Signals, TheFirstStopSignalIsRemembered) {
+  signals::install();
+  signals::clear();
+  EXPECT_EQ(signals::pending(), 0);
+  std::raise(SIGUSR1);
+  EXPECT_EQ(signals::pending(), SIGUSR1);
+  std::raise(SIGTERM);
+  EXPECT_EQ(signals::pending(), SIGUSR1);
+  signals::clear();
+  std::raise(SIGTERM);
+  EXPECT_EQ(signals::pending(), SIGTERM);
+  signals::clear();
+}
+
+TEST(Clock, AStopwatchMeasures) {
+  Stopwatch watch;
+  std::this_thread::sleep_for(std::chrono::milliseconds(20));
+  EXPECT_GE(watch.seconds(), 0.02);
+  EXPECT_LT(watch.seconds(), 20);
+  const double before = watch.seconds();
+  watch.restart();
+  EXPECT_LT(watch.seconds(), before);
+}
+
+TEST(Threads, CoresAreSharedOutAmongTheRanksOfAHost) {
+  ::unsetenv("OMP_NUM_THREADS");
+  const int cores = available_cores();
+  EXPECT_GE(cores, 1);
+  EXPECT_EQ(threads_for(1), cores);
+  EXPECT_EQ(threads_for(2), std::max(1, cores / 2));
+  EXPECT_EQ(threads_for(cores * 4), 1);
+}
+
+TEST(Threads, TheAffinityMaskCounts) {
+  ::unsetenv("OMP_NUM_THREADS");
+  cpu_set_t all, one;
+  ASSERT_EQ(sched_getaffinity(0, sizeof all, &all), 0);
+  int core = 0;
+  while (!CPU_ISSET(core, &all)) ++core;
+  CPU_ZERO(&one);
+  CPU_SET(core, &one);
+  ASSERT_EQ(sched_setaffinity(0, sizeof one, &one), 0);
+  EXPECT_EQ(available_cores(), 1);
+  EXPECT_EQ(threads_for(1), 1);
+  ASSERT_EQ(sched_setaffinity(0, sizeof all, &all), 0);
+}
+
+TEST(Threads, OmpNumThreadsIsObeyed) {
+  ::setenv("OMP_NUM_THREADS", "3", 1);
+  EXPECT_EQ(threads_for(8), 3);
+  ::setenv("OMP_NUM_THREADS", "5,2", 1);
+  EXPECT_EQ(threads_for(8), 5);
+  ::setenv("OMP_NUM_THREADS", "many", 1);
+  EXPECT_EQ(threads_for(1), available_cores());
+  ::unsetenv("OMP_NUM_THREADS");
+}
+
+}  // namespace
+}  // namespace headwater
