@@ -1,0 +1,63 @@
+#pragma once
+// All ranks of a run: who I am, which ranks share my host, the communicators of any group, and what happens when a rank
+// fails.
+//
+// A World is owned by the compute thread of its rank. MPI's has one communication thread which initialises MPI, makes all
+// its calls and progresses them by testing, with a back-off that leaves the cores to compute. No global state: two thread
+// worlds may live side by side.
+
+#include "headwater/comm/communicator.h"
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace headwater {
+
+class World {
+ public:
+  virtual ~World() = default;
+
+  virtual int rank() const = 0;
+  virtual int size() const = 0;
+  virtual int local_rank() const = 0;  // among the ranks of this host
+  virtual int local_size() const = 0;
+  virtual std::string host(int rank) const = 0;
+
+  // Collective over `ranks` (in rank order, this rank among them), called in the same order everywhere.
+  virtual std::unique_ptr<Communicator> group(std::string_view name, const std::vector<int>& ranks) = 0;
+
+  virtual void set_timeout(double seconds) = 0;  // `training.comm_timeout_s`
+  // Whether a peer is known to be lost or failed: then a signal starts no save, and waits throw.
+  virtual bool broken() const = 0;
+
+  // Ends the job after an error on this rank. This rank tells rank 0 and waits; rank 0 prints the first reason as the one
+  // line "headwater: error: …" and ends the job on all ranks with `exit_code`; unanswered for two seconds the lowest rank
+  // still alive speaks and ends it (rank r waits r · 50 ms more, 3 s at most). Does not return.
+  [[noreturn]] virtual void fail(const std::string& message, int exit_code) = 0;
+  // Ends a good run: waits for all ranks, finalises the library.
+  virtual void finish() = 0;
+};
+
+std::unique_ptr<World> make_self_world();
+
+// What started this process: nothing, or an MPI launcher (by its environment: Open MPI, MPICH, Slurm's PMI).
+struct Launcher {
+  bool present = false;
+  std::string name;
+  int ranks = 1;
+};
+Launcher detect_launcher();
+
+// Self without a launcher (MPI is then never initialised), MPI under one. A binary without MPI that was started by a
+// launcher with more than one rank throws UserError.
+std::unique_ptr<World> make_world();
+bool built_with_mpi();
+
+// Runs `body` on `ranks` threads, each with its own World; rethrows the first error. For tests, and for whoever wants
+// ranks without a launcher.
+void run_on_threads(int ranks, const std::function<void(World&)>& body);
+
+}  // namespace headwater

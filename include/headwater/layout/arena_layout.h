@@ -1,0 +1,80 @@
+#pragma once
+// The offset of every parameter and the size of every segment of one rank's Arena, from the descriptions alone. The
+// engine reserves by it and the planner prints it; a test holds what is taken equal to it, to the byte.
+//
+// Weights, master weights, gradients and both moments share one layout of elements: parameter p lies at [offset, offset +
+// elements) in each. Units follow one another; a gradient bucket is a contiguous range of them whose gradients are summed
+// over the same axes.
+
+#include "headwater/layout/stage_layout.h"
+#include "headwater/model/activation_spec.h"
+#include "headwater/model/parameter_spec.h"
+
+#include <string>
+#include <vector>
+
+namespace headwater {
+
+struct ParameterPlace {
+  ParameterSpec spec;
+  Shape local;                // the shard's shape in memory, padding included
+  std::int64_t offset = 0;    // elements
+  bool second_copy = false;   // the head's copy of a tied embedding whose first copy lies on another rank
+  std::int64_t elements() const { return local.elements(); }
+};
+
+struct Bucket {
+  AxisSet reduced_over;
+  bool tied_across_stages = false;  // also summed with the same bucket at the other end of the pipeline
+  std::int64_t begin = 0, end = 0;  // elements
+};
+
+// The parameters of one rank; its chunks' units in order.
+class ParameterLayout {
+ public:
+  ParameterLayout(const ModelSpec& model, const std::vector<StageUnits>& chunks, std::int64_t tensor_ranks);
+
+  const std::vector<ParameterPlace>& places() const { return places_; }
+  const std::vector<Bucket>& buckets() const { return buckets_; }
+  std::int64_t elements() const { return elements_; }
+
+ private:
+  void place(const ParameterSpec& spec, Shape local, bool second_copy);
+  std::vector<ParameterPlace> places_;
+  std::vector<Bucket> buckets_;
+  std::int64_t elements_ = 0;
+};
+
+// What one chunk of this rank needs beside its parameters; the numbers come from the lowered schedule.
+struct ChunkNeeds {
+  StageUnits units;
+  int slots = 1;
+  int buffers = 0;  // transfer buffers of all kinds, each [T, H]
+};
+
+// Tensors of one micro-batch that every stage takes from the stream itself (nn/micro_batch.h).
+std::vector<ActivationSpec> micro_batch_tensors(BatchShape batch);
+
+struct SegmentSize {
+  std::string name;
+  std::int64_t bytes = 0;
+};
+
+struct MemoryRequest {
+  std::vector<ChunkNeeds> chunks;
+  std::int64_t tensor_ranks = 1;
+  BatchShape batch;
+  Precision precision;
+  bool training = true;          // gradients, moments and backward's tensors too
+  std::int64_t op_workspace = 0; // bytes (model/op_workspace.h)
+};
+
+// Segments in the order in which they are reserved: weights, master, gradients, optimizer, activations, workspace,
+// communication, constants. Sizes of 0 are left out.
+std::vector<SegmentSize> arena_layout(const ModelSpec& model, const ParameterLayout& parameters,
+                                      const MemoryRequest& request);
+
+// The rotary table's rows: positions that a sample can have.
+std::int64_t rotary_positions(const ModelSpec& model, BatchShape batch);
+
+}  // namespace headwater

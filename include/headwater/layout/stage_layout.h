@@ -1,0 +1,35 @@
+#pragma once
+// Which units of the model lie on which virtual stage: [embedding, layers…, head] cut into contiguous ranges, the first
+// with the embedding, the last with the head. Checked before anything is allocated.
+
+#include "headwater/config/run_config.h"
+#include "headwater/layout/placement.h"
+#include "headwater/model/model_spec.h"
+
+#include <string>
+#include <vector>
+
+namespace headwater {
+
+struct StageUnits {
+  int first = 0, last = 0;  // units [first, last)
+  bool has_embedding = false, has_head = false;
+  int layers() const { return last - first - (has_embedding ? 1 : 0) - (has_head ? 1 : 0); }
+};
+
+class StageLayout {
+ public:
+  // Throws UserError where counts, sum or zeros do not fit, naming what would.
+  StageLayout(const ModelSpec& model, const ParallelConfig& parallel);
+
+  int stages() const { return static_cast<int>(units_.size()); }
+  const StageUnits& stage(int virtual_stage) const { return units_[static_cast<std::size_t>(virtual_stage)]; }
+  int stage_of_unit(int unit) const;
+  // A table for people: virtual stage, pipeline rank, layers, parameters, bytes of weights and optimizer.
+  std::string table(const ModelSpec& model, const Placement& placement, std::int64_t bytes_per_parameter) const;
+
+ private:
+  std::vector<StageUnits> units_;
+};
+
+}  // namespace headwater

@@ -1,0 +1,58 @@
+#pragma once
+// Every tensor that a unit writes while it computes one micro-batch, and how long each must live. `nn` carves its memory
+// from this list and finds its tensors in it by name; ArenaLayout and the planner add it up. Nobody else knows how much
+// memory a layer takes.
+
+#include "headwater/model/model_spec.h"
+#include "headwater/tensor/dtype.h"
+#include "headwater/tensor/shape.h"
+
+#include <string>
+#include <vector>
+
+namespace headwater {
+
+// The number formats of a run: activations and weights in `compute`; statistics, gradients of parameters, master weights
+// and moments in `accumulate`. {f32, f32}, {bf16, f32}; tests run {f64, f64} on the reference catalogue.
+struct Precision {
+  DType compute = DType::f32;
+  DType accumulate = DType::f32;
+  bool operator==(const Precision&) const = default;
+};
+
+// One micro-batch as one rank sees it: B samples of S tokens, T = B·S.
+struct BatchShape {
+  std::int64_t samples = 0;    // B
+  std::int64_t sequence = 0;   // S
+  std::int64_t tokens() const { return samples * sequence; }
+  bool operator==(const BatchShape&) const = default;
+};
+
+enum class Pass : std::uint8_t { forward, backward };
+
+// `scratch` is dead when the unit's pass ends, so all units share its memory. The others live in the slot of their
+// micro-batch until the unit's input gradient, or its weight gradient, has been taken. A tensor made in backward and kept
+// for the weight gradient needs a slot only where the schedule takes the two gradients apart; elsewhere it is scratch.
+enum class Kept : std::uint8_t { scratch, until_input_gradient, until_weight_gradient };
+
+// Whether a recomputing run keeps it all the same. `selective` drops norms, activations and attention internals; `full`
+// keeps the unit's input only.
+enum class Dropped : std::uint8_t { never, by_full, by_selective };
+
+struct ActivationSpec {
+  std::string name;  // "attention.lse", unique within the unit
+  Shape shape;
+  DType dtype;
+  Pass made = Pass::forward;
+  Kept kept = Kept::scratch;
+  Dropped dropped = Dropped::by_full;
+};
+
+std::vector<ActivationSpec> activations(const LayerSpec& layer, BatchShape batch, Precision precision);
+// The embedding keeps nothing. The head takes its gradients in forward, block by block over `head_block` tokens.
+std::vector<ActivationSpec> head_activations(const ModelSpec& model, std::int64_t tensor_ranks, BatchShape batch,
+                                             Precision precision);
+// Tokens per block of the head's cross-entropy: logits stay near 8 MiB, at least 64 tokens, at most T.
+std::int64_t head_block(const ModelSpec& model, std::int64_t tensor_ranks, BatchShape batch, Precision precision);
+
+}  // namespace headwater

@@ -1,0 +1,61 @@
+#pragma once
+// What a model is made of: one LayerSpec per layer between an embedding and a head. The model section of the config
+// expands to this; nothing below reads the family.
+//
+// The units of a model are numbered [0 embedding, 1 … L layers, L + 1 head]; StageLayout cuts that list.
+
+#include "headwater/config/run_config.h"
+
+#include <cstdint>
+#include <vector>
+
+namespace headwater {
+
+enum class NormKind : std::uint8_t { rms };
+enum class FilterKind : std::uint8_t { none, lfa };       // what Q and K see of the normed input
+enum class MixerKind : std::uint8_t { attention };
+enum class MlpKind : std::uint8_t { swiglu };
+
+struct LayerSpec {
+  NormKind norm = NormKind::rms;
+  FilterKind filter = FilterKind::none;
+  MixerKind mixer = MixerKind::attention;
+  MlpKind mlp = MlpKind::swiglu;
+  std::int64_t hidden = 0;      // H
+  std::int64_t heads = 0;       // A
+  std::int64_t kv_heads = 0;    // G
+  std::int64_t head_dim = 0;    // D
+  std::int64_t ffn = 0;         // F
+  double norm_epsilon = 1e-6;
+  double rotary_base = 10000.0;
+  double attention_dropout = 0.0;
+  double hidden_dropout = 0.0;
+
+  std::int64_t query_width() const { return heads * head_dim; }      // P
+  std::int64_t key_width() const { return kv_heads * head_dim; }
+  std::int64_t filter_channels() const { return hidden / 2; }        // C of LFA
+  bool operator==(const LayerSpec&) const = default;
+};
+
+struct ModelSpec {
+  std::int64_t vocabulary = 0;         // V, unpadded
+  std::int64_t vocabulary_multiple = 128;  // in memory V is padded to a multiple of this times the tensor ranks
+  std::int64_t hidden = 0;             // H
+  std::int64_t max_positions = 0;
+  bool tied = true;                    // the head's weight is the embedding's
+  NormKind final_norm = NormKind::rms;
+  double norm_epsilon = 1e-6;
+  double init_std = 0.02;
+  std::vector<LayerSpec> layers;
+
+  int units() const { return static_cast<int>(layers.size()) + 2; }
+  int embedding_unit() const { return 0; }
+  int head_unit() const { return units() - 1; }
+  std::int64_t padded_vocabulary(std::int64_t tensor_ranks) const;
+  bool operator==(const ModelSpec&) const = default;
+};
+
+// `model` is resolved and validated (config/load_config.h).
+ModelSpec expand(const ModelConfig& model);
+
+}  // namespace headwater

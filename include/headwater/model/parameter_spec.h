@@ -1,0 +1,55 @@
+#pragma once
+// Every parameter of a model: its global name and shape, how a rank's shard is cut, over which axes its gradient is
+// summed, how it is initialised. The engine allocates by this list, the checkpoint stores by it, the planner counts it.
+//
+// Canonical tensors are unfused (q, k, v, gate, up; an LFA convolution as [tap, out, in], tap 0 the previous token) and
+// unpadded. Fused products come from `joined`: such a tensor follows its predecessor in memory without a gap, so that
+// [q; k; v] or [gate; up] is one matrix.
+
+#include "headwater/model/axis.h"
+#include "headwater/model/model_spec.h"
+#include "headwater/tensor/shape.h"
+
+#include <string>
+#include <vector>
+
+namespace headwater {
+
+// A shard is one contiguous range of one dimension, in whole units (a head's D rows, say). In memory that dimension is
+// padded to a multiple of `pad_multiple` × ranks (the vocabulary; elsewhere 1, and it must divide).
+struct Split {
+  int dimension = -1;  // −1: every rank of the tensor axis holds the whole
+  std::int64_t unit = 1;
+  std::int64_t pad_multiple = 1;
+};
+
+struct Init {
+  enum class Kind : std::uint8_t { ones, zeros, normal, uniform };
+  Kind kind = Kind::zeros;
+  double scale = 0.0;  // standard deviation of `normal`, bound of `uniform`
+};
+
+struct ParameterSpec {
+  std::string name;             // "layers.3.attention.q.weight"
+  Shape shape;                  // global
+  int unit = 0;                 // the unit it belongs to (model_spec.h)
+  bool tied_to_head = false;    // also used, and held, where the head is
+  Split split;                  // over Axis::tensor
+  bool joined = false;
+  AxisSet reduced_over;         // its gradient is summed over these axes (data; tensor too for gains under sequence parallelism)
+  AxisSet replicated_on;        // these axes hold equal copies: its norm counts once over them
+  Init init;
+  bool decays = false;          // weight decay: two or more dimensions
+  bool trained = true;
+
+  std::int64_t elements() const { return shape.elements(); }
+};
+
+// In the order in which they lie in memory: by unit, joined ones adjacent.
+std::vector<ParameterSpec> parameters(const ModelSpec& model);
+// Those that a rank holds which has units [first, last): its own, and the tied embedding where it has the head.
+std::vector<ParameterSpec> parameters_of(const ModelSpec& model, int first_unit, int last_unit);
+
+std::int64_t parameter_count(const ModelSpec& model);
+
+}  // namespace headwater

@@ -1,0 +1,138 @@
+#include "headwater/layout/arena_layout.h"
+
+#include "headwater/model/step_scalar.h"
+#include "headwater/tensor/arena.h"
+
+#include <algorithm>
+
+namespace headwater {
+namespace {
+
+// Buckets are cut at unit borders once they hold this many elements (100 MB of f32), so that their sums can overlap the
+// backward of earlier units.
+constexpr std::int64_t kBucketElements = 25'000'000;
+
+// Parameters start at multiples of this many elements, joined ones excepted, so that every view is aligned.
+constexpr std::int64_t kElementAlignment = 64;
+
+Shape local_shape(const ParameterSpec& spec, std::int64_t ranks) {
+  if (spec.split.dimension < 0) return spec.shape;
+  const std::int64_t multiple = spec.split.pad_multiple * ranks;
+  HW_CHECK(spec.split.dimension == 0 || ranks == 1, "{} is cut along dimension {}", spec.name, spec.split.dimension);
+  return spec.shape.with_first((spec.shape[0] + multiple - 1) / multiple * multiple / ranks);
+}
+
+std::int64_t bytes_of(const ActivationSpec& spec) {
+  return aligned(spec.shape.elements() * static_cast<std::int64_t>(size_of(spec.dtype)));
+}
+
+bool in_slot(const ActivationSpec& spec) { return spec.kept != Kept::scratch && spec.made == Pass::forward; }
+
+// Bytes that the chosen tensors take together.
+template <class Choose>
+std::int64_t sum_of(const std::vector<ActivationSpec>& list, Choose choose) {
+  std::int64_t bytes = 0;
+  for (const ActivationSpec& spec : list)
+    if (choose(spec)) bytes += bytes_of(spec);
+  return bytes;
+}
+
+}  // namespace
+
+ParameterLayout::ParameterLayout(const ModelSpec& model, const std::vector<StageUnits>& chunks,
+                                 std::int64_t tensor_ranks) {
+  bool holds_embedding = false;
+  for (const StageUnits& units : chunks) holds_embedding = holds_embedding || units.has_embedding;
+  for (const StageUnits& units : chunks)
+    for (const ParameterSpec& spec : parameters_of(model, units.first, units.last)) {
+      const bool copy = spec.tied_to_head && !(units.first <= spec.unit && spec.unit < units.last);
+      if (copy && holds_embedding) continue;  // both ends on this rank: one tensor
+      place(spec, local_shape(spec, tensor_ranks), copy);
+    }
+  elements_ = (elements_ + kElementAlignment - 1) / kElementAlignment * kElementAlignment;
+
+  bool holds_head = false;
+  for (const StageUnits& units : chunks) holds_head = holds_head || units.has_head;
+  for (std::size_t i = 0; i < places_.size(); ++i) {
+    const ParameterPlace& p = places_[i];
+    const std::int64_t end = i + 1 < places_.size() ? places_[i + 1].offset : elements_;
+    const bool across = p.spec.tied_to_head && !(holds_embedding && holds_head);
+    const bool new_unit = i == 0 || places_[i - 1].spec.unit != p.spec.unit;
+    const bool extends = !buckets_.empty() && buckets_.back().reduced_over == p.spec.reduced_over &&
+                         buckets_.back().tied_across_stages == across &&
+                         !(new_unit && buckets_.back().end - buckets_.back().begin >= kBucketElements);
+    if (extends)
+      buckets_.back().end = end;
+    else
+      buckets_.push_back({p.spec.reduced_over, across, p.offset, end});
+  }
+}
+
+void ParameterLayout::place(const ParameterSpec& spec, Shape local, bool second_copy) {
+  if (!spec.joined) elements_ = (elements_ + kElementAlignment - 1) / kElementAlignment * kElementAlignment;
+  places_.push_back({spec, local, elements_, second_copy});
+  elements_ += local.elements();
+}
+
+std::vector<ActivationSpec> micro_batch_tensors(BatchShape batch) {
+  const Shape tokens{batch.tokens()};
+  std::vector<ActivationSpec> list;
+  for (const char* name : {"tokens", "labels", "position", "attention_start", "lfa_start"})
+    list.push_back({name, tokens, DType::i32, Pass::forward, Kept::until_input_gradient, Dropped::never});
+  list.push_back({"dropout_keys", {batch.samples, 2}, DType::i32, Pass::forward, Kept::until_input_gradient, Dropped::never});
+  return list;
+}
+
+std::int64_t rotary_positions(const ModelSpec& model, BatchShape batch) {
+  return std::max(model.max_positions, batch.sequence);
+}
+
+std::vector<SegmentSize> arena_layout(const ModelSpec& model, const ParameterLayout& parameters,
+                                      const MemoryRequest& request) {
+  const Precision precision = request.precision;
+  const auto compute = static_cast<std::int64_t>(size_of(precision.compute));
+  const auto accumulate = static_cast<std::int64_t>(size_of(precision.accumulate));
+  const std::int64_t elements = parameters.elements();
+  const std::int64_t stream = aligned(request.batch.tokens() * model.hidden * compute);  // one [T, H]
+
+  std::int64_t slots = 0, scratch = 0, communication = 0;
+  for (const ChunkNeeds& chunk : request.chunks) {
+    std::int64_t slot = sum_of(micro_batch_tensors(request.batch), in_slot);
+    const auto unit = [&](const std::vector<ActivationSpec>& list) {
+      slot += sum_of(list, in_slot);
+      const auto scratch_of = [&](Pass pass) {
+        return sum_of(list, [&](const ActivationSpec& spec) { return spec.made == pass && !in_slot(spec); });
+      };
+      scratch = std::max(scratch, scratch_of(Pass::forward));
+      if (request.training) scratch = std::max(scratch, scratch_of(Pass::backward));
+    };
+    for (int u = chunk.units.first; u < chunk.units.last; ++u) {
+      if (u == model.head_unit())
+        unit(head_activations(model, request.tensor_ranks, request.batch, precision));
+      else if (u != model.embedding_unit())
+        unit(activations(model.layers[static_cast<std::size_t>(u) - 1], request.batch, precision));
+    }
+    slots += slot * chunk.slots;
+    communication += stream * chunk.buffers;
+  }
+  for (const Bucket& bucket : parameters.buckets())
+    if (request.training && bucket.tied_across_stages) communication += aligned((bucket.end - bucket.begin) * accumulate);
+
+  const LayerSpec& layer = model.layers.front();
+  std::vector<SegmentSize> segments = {
+      {"weights", aligned(elements * compute)},
+      {"master", request.training && precision.compute != precision.accumulate ? aligned(elements * accumulate) : 0},
+      {"gradients", request.training ? aligned(elements * accumulate) : 0},
+      {"optimizer", request.training ? 2 * aligned(elements * accumulate) : 0},
+      {"activations", slots},
+      // Beside scratch: the residual stream's gradient, in two tensors that take turns.
+      {"workspace", scratch + (request.training ? 2 * stream : 0) + aligned(request.op_workspace)},
+      {"communication", communication},
+      {"constants", aligned(rotary_positions(model, request.batch) * layer.head_dim * accumulate) +
+                        aligned(kStepScalars * static_cast<std::int64_t>(sizeof(double)))},
+  };
+  std::erase_if(segments, [](const SegmentSize& segment) { return segment.bytes == 0; });
+  return segments;
+}
+
+}  // namespace headwater

@@ -1,0 +1,38 @@
+#include "headwater/model/model_spec.h"
+
+#include "headwater/base/error.h"
+
+namespace headwater {
+
+std::int64_t ModelSpec::padded_vocabulary(std::int64_t tensor_ranks) const {
+  const std::int64_t multiple = vocabulary_multiple * tensor_ranks;
+  return (vocabulary + multiple - 1) / multiple * multiple;
+}
+
+ModelSpec expand(const ModelConfig& model) {
+  HW_CHECK(model.family == "yuan2", "family {} has no expansion", model.family);
+  LayerSpec layer;
+  layer.filter = model.lfa ? FilterKind::lfa : FilterKind::none;
+  layer.hidden = model.hidden_size;
+  layer.heads = model.num_attention_heads;
+  layer.kv_heads = model.num_query_groups;
+  layer.head_dim = model.kv_channels;
+  layer.ffn = model.ffn_hidden_size;
+  layer.norm_epsilon = model.norm_epsilon;
+  layer.rotary_base = model.rotary_base;
+  layer.attention_dropout = model.attention_dropout;
+  layer.hidden_dropout = model.hidden_dropout;
+
+  ModelSpec spec;
+  spec.vocabulary = model.vocab_size;
+  spec.vocabulary_multiple = model.make_vocab_size_divisible_by;
+  spec.hidden = model.hidden_size;
+  spec.max_positions = model.max_position_embeddings;
+  spec.tied = !model.untie_embeddings_and_output_weights;
+  spec.norm_epsilon = model.norm_epsilon;
+  spec.init_std = model.init_method_std;
+  spec.layers.assign(static_cast<std::size_t>(model.num_layers), layer);
+  return spec;
+}
+
+}  // namespace headwater
