@@ -1,8 +1,7 @@
 #include "headwater/base/file.h"
 
 #include "headwater/base/error.h"
-
-#include <xxhash.h>
+#include "headwater/base/hash.h"
 
 #include <fcntl.h>
 #include <sys/file.h>
@@ -11,7 +10,6 @@
 #include <unistd.h>
 
 #include <cerrno>
-#include <memory>
 #include <system_error>
 #include <utility>
 
@@ -89,13 +87,10 @@ std::string read_text(const Path& path) {
 std::uint64_t file_hash(const Path& path) {
   // Read, not mapped: a failing disk is then an error, not a SIGBUS.
   const ReadDescriptor file(path);
-  const std::unique_ptr<XXH3_state_t, XXH_errorcode (*)(XXH3_state_t*)> state(XXH3_createState(),
-                                                                              XXH3_freeState);
-  XXH3_64bits_reset(state.get());
+  ContentHash hash;
   std::vector<char> buffer(kReadBlock);
-  for (auto part = file.read(buffer); !part.empty(); part = file.read(buffer))
-    XXH3_64bits_update(state.get(), part.data(), part.size());
-  return XXH3_64bits_digest(state.get());
+  for (auto part = file.read(buffer); !part.empty(); part = file.read(buffer)) hash.add(std::as_bytes(part));
+  return hash.digest();
 }
 
 void make_folders(const Path& path) {

@@ -6,7 +6,10 @@
 
 namespace headwater {
 
-Shape::Shape(std::initializer_list<std::int64_t> dims) : rank_(static_cast<int>(dims.size())) {
+Shape::Shape(std::initializer_list<std::int64_t> dims)
+    : Shape(std::span<const std::int64_t>(dims.begin(), dims.size())) {}
+
+Shape::Shape(std::span<const std::int64_t> dims) : rank_(static_cast<int>(dims.size())) {
   HW_CHECK(dims.size() <= kMaxRank, "a shape has at most {} dimensions, not {}", kMaxRank, dims.size());
   for (const std::int64_t dim : dims) HW_CHECK(dim >= 0, "a dimension of {} elements", dim);
   std::copy(dims.begin(), dims.end(), dims_.begin());

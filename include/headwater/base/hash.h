@@ -1,0 +1,26 @@
+#pragma once
+// xxHash's XXH3, 64 bits, of bytes that come in pieces: the checksum of every file that we write. Owned by one thread.
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+
+namespace headwater {
+
+class ContentHash {
+ public:
+  ContentHash();
+  ~ContentHash();
+  ContentHash(ContentHash&& other) noexcept;
+  ContentHash& operator=(ContentHash&& other) noexcept;
+
+  void add(std::span<const std::byte> bytes);
+  std::uint64_t digest() const;  // of everything added so far
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace headwater

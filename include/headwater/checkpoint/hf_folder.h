@@ -1,0 +1,48 @@
+#pragma once
+// A Hugging Face model folder: config.json and model.safetensors, or the shards that model.safetensors.index.json lists.
+// `model_type` "yuan" (Yuan 2.0's dense models) is read; other families are refused by name.
+
+#include "headwater/checkpoint/hf_tensors.h"
+#include "headwater/checkpoint/safetensors.h"
+#include "headwater/checkpoint/weight_source.h"
+
+#include <map>
+
+namespace headwater {
+
+// The resolved model that a config.json describes. Dropout, which is a matter of training, stays 0.
+ModelConfig read_hf_config(const Path& config_json);
+
+class HfFolder final : public WeightSource {
+ public:
+  // Checks that every tensor of the model is there in its shape, and none that the model does not know.
+  explicit HfFolder(const Path& folder);
+
+  const std::string& description() const override { return description_; }
+  const ModelConfig& model() const override { return model_; }
+  bool has(const std::string& name) const override { return canonical_.contains(name); }
+  void read(const std::string& name, const Slice& slice, TensorView out) const override;
+
+ private:
+  struct Stored {
+    const SafetensorsReader* file;
+    const StoredTensor* tensor;
+  };
+  // A canonical tensor: which of tensors_ hold pieces of it.
+  struct Canonical {
+    Shape shape;
+    std::vector<std::size_t> holders;
+  };
+  void open_files(const Path& folder);
+  void check_tensors() const;
+  const Stored& stored(const HfTensor& tensor) const;
+
+  std::string description_;
+  ModelConfig model_;
+  std::vector<std::unique_ptr<SafetensorsReader>> files_;
+  std::map<std::string, Stored> stored_;
+  std::vector<HfTensor> tensors_;
+  std::map<std::string, Canonical> canonical_;
+};
+
+}  // namespace headwater

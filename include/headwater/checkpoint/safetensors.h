@@ -1,0 +1,91 @@
+#pragma once
+// The safetensors format: a header of JSON, then the tensors' bytes (docs/formats/checkpoint.md).
+//
+// A reader maps its file and checks the whole header first: a file that opens is complete. Its tensors may be read by any
+// thread. A writer streams through an OutputFile that its caller owns, syncs and closes.
+
+#include "headwater/base/file.h"
+#include "headwater/base/hash.h"
+#include "headwater/checkpoint/slice.h"
+#include "headwater/tensor/tensor_view.h"
+
+#include <map>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace headwater {
+
+// Every element type that the format knows; those that Headwater cannot convert may lie in a file, unread.
+enum class StoredType : std::uint8_t {
+  f64, f32, f16, bf16, i64, i32, i16, i8, u64, u32, u16, u8, boolean, f8_e4m3, f8_e5m2
+};
+
+std::int64_t size_of(StoredType type);
+std::string_view name_of(StoredType type);  // "F32", as in the file
+StoredType stored_type(DType dtype);
+
+struct StoredTensor {
+  std::string name;
+  StoredType type = StoredType::f32;
+  Shape shape;
+  std::uint64_t offset = 0;  // of its first byte, from the start of the data
+};
+
+class SafetensorsReader {
+ public:
+  // Throws UserError where the header is cut or wrong, or the file has not exactly the bytes that it promises.
+  explicit SafetensorsReader(const Path& path);
+
+  const Path& path() const { return file_.path(); }
+  std::uint64_t size() const { return file_.size(); }
+  const std::vector<StoredTensor>& tensors() const { return tensors_; }  // in the order of their data
+  const StoredTensor* find(std::string_view name) const;                 // null where there is none
+  const StoredTensor& at(std::string_view name) const;                   // UserError where there is none
+  const std::map<std::string, std::string>& metadata() const { return metadata_; }
+  std::span<const std::byte> bytes(const StoredTensor& tensor) const;
+
+  // Elements [first, first + out.elements()) in row order, converted to the dense host tensor `out`: any number to f32,
+  // bf16 or f64; whole numbers to i32, where one that does not fit is a UserError.
+  void read(const StoredTensor& tensor, std::int64_t first, TensorView out) const;
+  void read(const StoredTensor& tensor, const Slice& slice, TensorView out) const;
+
+ private:
+  MappedFile file_;
+  std::vector<StoredTensor> tensors_;
+  std::map<std::string, std::size_t, std::less<>> index_;
+  std::map<std::string, std::string> metadata_;
+  std::uint64_t data_begin_ = 0;
+};
+
+class SafetensorsWriter {
+ public:
+  // Writes the header; the offsets of `tensors` are filled in here.
+  SafetensorsWriter(OutputFile& out, std::vector<StoredTensor> tensors,
+                    const std::map<std::string, std::string>& metadata = {});
+
+  // The data of the declared tensors, one after another, in pieces of any size.
+  void write(std::span<const std::byte> bytes);
+  // The next declared tensor; its type and element count must be the declared ones. May have a row stride.
+  void write(TensorView tensor);
+  // Checks that everything declared has been written.
+  void finish();
+
+  std::uint64_t size() const;  // bytes of the whole file
+  std::uint64_t hash() const { return hash_.digest(); }
+
+ private:
+  OutputFile& out_;
+  ContentHash hash_;
+  std::uint64_t start_, written_ = 0, promised_ = 0;
+};
+
+struct NamedTensor {
+  std::string name;
+  TensorView data;
+};
+
+// A whole file at once, atomically.
+void write_safetensors(const Path& path, const std::vector<NamedTensor>& tensors);
+
+}  // namespace headwater
