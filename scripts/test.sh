@@ -1,0 +1,36 @@
+#!/usr/bin/env bash
+# Installs what is missing, builds, and runs the tests. The last line is `N passed, M failed`, with `, K skipped` where
+# some were.
+#
+# usage: scripts/test.sh [quick|full]     quick: a minute or two; full (default): everything that needs no GPU
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+which=${1-full}
+case "$which" in
+  quick) selection=(--label-regex '^quick') ;;
+  full) selection=(--label-exclude '^gpu$') ;;
+  *) echo "usage: scripts/test.sh [quick|full]" >&2; exit 2 ;;
+esac
+
+scripts/setup.sh
+scripts/build.sh release
+
+report=$PWD/build/release/tests.xml
+rm -f "$report"
+status=0
+ctest --test-dir build/release "${selection[@]}" --parallel 2 --no-tests=error --output-on-failure \
+  --output-junit "$report" || status=$?
+
+python3 - "$report" "$status" <<'PYTHON'
+import sys
+import xml.etree.ElementTree as ElementTree
+
+report, status = sys.argv[1], int(sys.argv[2])
+outcomes = [case.get("status") for case in ElementTree.parse(report).getroot().iter("testcase")]
+passed = outcomes.count("run")
+failed = outcomes.count("fail")
+skipped = len(outcomes) - passed - failed
+print(f"{passed} passed, {failed} failed" + (f", {skipped} skipped" if skipped else ""))
+sys.exit(1 if failed or status or not passed else 0)
+PYTHON
