@@ -1,0 +1,14 @@
+#pragma once
+// Named model shapes: Yuan 2.0 as published (docs/lfa.md), and small ones for a laptop.
+
+#include "headwater/config/run_config.h"
+
+#include <string>
+#include <vector>
+
+namespace headwater {
+
+std::vector<std::string> preset_names();
+ModelConfig preset(const std::string& name);  // throws UserError naming the presets there are
+
+}  // namespace headwater

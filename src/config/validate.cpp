@@ -1,0 +1,210 @@
+// The rules that join several keys; those of single keys are in the field table.
+
+#include "headwater/base/error.h"
+#include "headwater/config/field_value.h"
+#include "headwater/config/load_config.h"
+#include "headwater/config/presets.h"
+
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <limits>
+#include <numeric>
+
+namespace headwater {
+namespace {
+
+void check_section(const FieldSection& section, const RunConfig& run, bool all_given) {
+  for (const Field& field : section.fields) {
+    if (all_given) check_given(field, run);
+    check_value(field, run);
+  }
+}
+
+// The multiple of `unit` that is nearest to `value` and not 0.
+std::int64_t nearest_multiple(std::int64_t value, std::int64_t unit) {
+  return std::max(unit, (value + unit / 2) / unit * unit);
+}
+
+// Layers dealt out as evenly as whole numbers allow, the smaller shares first: early stages keep the most
+// micro-batches.
+std::vector<std::int64_t> even_layout(std::int64_t layers, std::int64_t stages) {
+  std::vector<std::int64_t> counts(static_cast<std::size_t>(stages), layers / stages);
+  if (stages == layers + 2) {  // embedding and head alone, at the two ends
+    counts.assign(counts.size(), 1);
+    counts.front() = counts.back() = 0;
+    return counts;
+  }
+  for (std::int64_t i = 0; i < layers % stages; ++i) ++counts[static_cast<std::size_t>(stages - 1 - i)];
+  return counts;
+}
+
+void check_layout(const ModelConfig& model, const ParallelConfig& parallel) {
+  const std::int64_t stages = parallel.pipeline_model_parallel_size * parallel.num_chunks;
+  const std::vector<std::int64_t>& layers = parallel.pipeline_layout.layers;
+  if (stages > model.num_layers + 2)
+    throw UserError(
+        "parallel.pipeline_model_parallel_size is {}, but the model has only {} layers; at most {} stages "
+        "have something to do (embedding and head alone at the ends)",
+        parallel.pipeline_model_parallel_size, model.num_layers, model.num_layers + 2);
+  if (parallel.pipeline_layout.uniform) {
+    if (model.num_layers % stages != 0)
+      throw UserError(
+          "parallel.pipeline_layout is \"uniform\", but {} layers do not divide into {} stages; give a list "
+          "such as [{}]",
+          model.num_layers, stages, fmt::join(even_layout(model.num_layers, stages), ","));
+    return;
+  }
+  const std::string key = fmt::format("parallel.pipeline_layout [{}]", fmt::join(layers, ","));
+  if (static_cast<std::int64_t>(layers.size()) != stages)
+    throw UserError("{} has {} of the {} entries that it must have, one per stage", key, layers.size(),
+                    stages);
+  std::int64_t sum = 0;
+  for (std::size_t stage = 0; stage < layers.size(); ++stage) {
+    if (layers[stage] < 0 || layers[stage] > model.num_layers)
+      throw UserError("{} has the entry {}; each must be 0 to {}", key, layers[stage], model.num_layers);
+    if (layers[stage] == 0 && stage != 0 && stage + 1 != layers.size())
+      throw UserError(
+          "{} leaves stage {} empty; only the two ends may have 0 layers (embedding or head alone)", key,
+          stage);
+    sum += layers[stage];
+  }
+  if (sum != model.num_layers)
+    throw UserError("{} adds up to {} layers; it must add up to model.num_layers, {}", key, sum,
+                    model.num_layers);
+}
+
+void check_data(const RunConfig& run, bool training) {
+  const DataConfig& data = run.data;
+  for (const auto* list : {&data.train, &data.validation}) {
+    for (const WeightedPrefix& part : *list) {
+      const char* key = list == &data.train ? "data.train" : "data.validation";
+      if (part.prefix.empty())
+        throw UserError("{} has an empty prefix; name a .bin/.idx pair without its ending", key);
+      if (part.weight <= 0)
+        throw UserError("{} gives {} the weight {}; it must be above 0", key, part.prefix, part.weight);
+    }
+  }
+  if (!data.split.empty()) {
+    const std::string split = fmt::format("data.split [{}]", fmt::join(data.split, ","));
+    if (!data.validation.empty())
+      throw UserError(
+          "{} and data.validation are both given; the split is for where there is no data.validation", split);
+    if (data.split.size() != 3)
+      throw UserError(
+          "{} has {} weights; it must have three, for training, validation and test, such as [98,1,1]", split,
+          data.split.size());
+    for (const double weight : data.split)
+      if (weight < 0) throw UserError("{} has the weight {}; each must be at least 0", split, weight);
+    if (data.split[0] <= 0)
+      throw UserError("{} leaves nothing to train on; its first weight must be above 0", split);
+  }
+  if (data.eod >= run.model.vocab_size)
+    throw UserError("data.eod is {}; it must be below model.vocab_size, {}", data.eod, run.model.vocab_size);
+  const bool needs_eod =
+      data.reset_position_ids || data.reset_attention_mask || data.reset_lfa || data.eod_mask_loss;
+  if (training && needs_eod && data.eod < 0 && data.tokenizer.empty())
+    throw UserError(
+        "data.reset_position_ids, reset_attention_mask, reset_lfa and eod_mask_loss go by the token that "
+        "ends "
+        "a document; give data.eod or data.tokenizer");
+}
+
+void check_training(const RunConfig& run) {
+  const TrainingConfig& training = run.training;
+  const std::int64_t global = training.global_batch_size, micro = training.micro_batch_size;
+  if (global % micro != 0)
+    throw UserError(
+        "training.global_batch_size is {}; it must be a multiple of micro_batch_size, {}, such as {}", global,
+        micro, nearest_multiple(global, micro));
+  if (micro * training.seq_length > std::numeric_limits<std::int32_t>::max())
+    throw UserError(
+        "training.micro_batch_size {} × training.seq_length {} is more than 2147483647 tokens; "
+        "training.micro_batch_size must be at most {}",
+        micro, training.seq_length, std::numeric_limits<std::int32_t>::max() / training.seq_length);
+  if (run.model.max_position_embeddings > 0 && training.seq_length > run.model.max_position_embeddings)
+    throw UserError("training.seq_length is {}; it must be at most model.max_position_embeddings, {}",
+                    training.seq_length, run.model.max_position_embeddings);
+  const bool can_evaluate =
+      !run.data.validation.empty() || (run.data.split.size() == 3 && run.data.split[1] > 0);
+  if (training.eval_interval > 0 && !can_evaluate)
+    throw UserError(
+        "training.eval_interval is {}, but there is nothing to evaluate on; give data.validation, a second "
+        "weight above 0 in data.split, or training.eval_interval 0",
+        training.eval_interval);
+}
+
+void check_optimizer(const OptimizerConfig& optimizer, std::int64_t train_iters) {
+  if (optimizer.min_lr > optimizer.lr)
+    throw UserError("optimizer.min_lr is {}; it must be at most optimizer.lr, {}", optimizer.min_lr,
+                    optimizer.lr);
+  const std::string& style = optimizer.lr_decay_style;
+  if (style == "constant" || style == "inverse-square-root") return;
+  const std::int64_t decay = optimizer.lr_decay_iters > 0 ? optimizer.lr_decay_iters : train_iters;
+  const char* decay_key = optimizer.lr_decay_iters > 0 ? "optimizer.lr_decay_iters" : "training.train_iters";
+  const std::int64_t longest = style == "wsd" ? decay - 1 : decay;  // wsd falls for one step at least
+  if (optimizer.lr_warmup_iters > longest)
+    throw UserError("optimizer.lr_warmup_iters is {}; with {} {} and lr_decay_style {} it must be at most {}",
+                    optimizer.lr_warmup_iters, decay_key, decay, style, longest);
+  if (style != "wsd") return;
+  const std::int64_t room = decay - optimizer.lr_warmup_iters;
+  if (optimizer.lr_wsd_decay_iters < 1 || optimizer.lr_wsd_decay_iters > room)
+    throw UserError(
+        "optimizer.lr_wsd_decay_iters is {}; with lr_decay_style wsd it must be 1 to {} ({} less "
+        "optimizer.lr_warmup_iters)",
+        optimizer.lr_wsd_decay_iters, room, decay_key);
+}
+
+}  // namespace
+
+void validate_model(const ModelConfig& given) {
+  RunConfig run;
+  run.model = given;
+  if (given.family.empty() && given.num_layers == 0)
+    throw UserError(
+        "the model section says no model; give model.preset ({}), model.family with its sizes, or "
+        "training.init_from",
+        fmt::join(preset_names(), ", "));
+  check_section(*find_section("model"), run, true);
+  const std::int64_t heads = given.num_attention_heads;
+  if (given.kv_channels == 0 && given.hidden_size % heads != 0)
+    throw UserError(
+        "model.hidden_size is {}; it must be a multiple of model.num_attention_heads, {}, such as {}, unless "
+        "model.kv_channels is given",
+        given.hidden_size, heads, nearest_multiple(given.hidden_size, 2 * heads));
+  const ModelConfig model = resolved(given, 0);
+  if (heads % model.num_query_groups != 0)
+    throw UserError("model.num_query_groups is {}; it must divide model.num_attention_heads, {}, such as {}",
+                    model.num_query_groups, heads, std::gcd(heads, model.num_query_groups));
+  if (model.kv_channels % 2 != 0)
+    throw UserError(
+        "the size of a head is {} (model.kv_channels, or hidden_size / num_attention_heads); it must be "
+        "even, "
+        "as rotary positions turn pairs, such as {}",
+        model.kv_channels, model.kv_channels + 1);
+  if (model.lfa && model.hidden_size % 2 != 0)
+    throw UserError("model.hidden_size is {}; with model.lfa it must be even, such as {}", model.hidden_size,
+                    model.hidden_size + 1);
+}
+
+void validate(const RunConfig& run, bool training) {
+  validate_model(run.model);
+  for (const FieldSection& section : field_table())
+    if (section.name != "model") check_section(section, run, training);
+  check_layout(run.model, run.parallel);
+  check_data(run, training);
+  if (!training) return;
+  check_training(run);
+  check_optimizer(run.optimizer, run.training.train_iters);
+}
+
+ModelConfig resolved(ModelConfig model, std::int64_t seq_length) {
+  if (model.ffn_hidden_size == 0) model.ffn_hidden_size = 4 * model.hidden_size;
+  if (model.num_query_groups == 0) model.num_query_groups = model.num_attention_heads;
+  if (model.kv_channels == 0 && model.num_attention_heads > 0)
+    model.kv_channels = model.hidden_size / model.num_attention_heads;
+  if (model.max_position_embeddings == 0) model.max_position_embeddings = seq_length;
+  return model;
+}
+
+}  // namespace headwater
