@@ -5,7 +5,8 @@ namespace headwater {
 
 class Placement {
  public:
-  // Virtual stage s lies on rank s mod P; with `folded` (ZB-V, two chunks) on s where s < P, else on 2P − 1 − s.
+  // Virtual stage s lies on rank s mod P; with `folded` (ZB-V, two chunks) on s where s < P, else on 2P − 1 −
+  // s.
   Placement(int ranks, int chunks, bool folded = false);
   int ranks() const { return ranks_; }
   int chunks() const { return chunks_; }

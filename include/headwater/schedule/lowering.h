@@ -1,12 +1,12 @@
 #pragma once
-// From a Schedule to what a rank executes: its actions, with each transfer's start and its wait apart, the buffer that
-// each transfer uses, and the activation slot of each micro-batch.
+// From a Schedule to what a rank executes: its actions, with each transfer's start and its wait apart, the
+// buffer that each transfer uses, and the activation slot of each micro-batch.
 //
-// What crosses a boundary: the activation of (micro-batch m, stage s) goes from stage s to s + 1, its gradient from s + 1
-// to s. Where both stages lie on one rank nothing is sent: the producing compute fills the receive buffer of the reading
-// chunk itself. Receives start before the compute that precedes their use, and sends are waited for only when their buffer
-// is needed again, so that transfers overlap compute. Starts never block; messages from one rank to another are matched in
-// the order in which they start.
+// What crosses a boundary: the activation of (micro-batch m, stage s) goes from stage s to s + 1, its
+// gradient from s + 1 to s. Where both stages lie on one rank nothing is sent: the producing compute fills
+// the receive buffer of the reading chunk itself. Receives start before the compute that precedes their use,
+// and sends are waited for only when their buffer is needed again, so that transfers overlap compute. Starts
+// never block; messages from one rank to another are matched in the order in which they start.
 
 #include "headwater/schedule/schedule.h"
 
@@ -16,13 +16,14 @@ namespace headwater {
 
 enum class Payload : std::uint8_t { activation, gradient };
 
-// One message. Buffers are numbered per (rank, chunk, payload, direction) from 0; `buffer` is a send buffer of the chunk
-// of from_stage where it is sent, a receive buffer of the chunk of to_stage where it is received.
+// One message. Buffers are numbered per (rank, chunk, payload, direction) from 0; `buffer` is a send buffer
+// of the chunk of from_stage where it is sent, a receive buffer of the chunk of to_stage where it is
+// received.
 struct Transfer {
   Payload payload = Payload::activation;
   int micro_batch = 0;
   int from_stage = 0, to_stage = 0;
-  int peer = 0;    // pipeline rank at the other end
+  int peer = 0;  // pipeline rank at the other end
   int buffer = 0;
   bool operator==(const Transfer&) const = default;
 };
@@ -30,24 +31,29 @@ struct Transfer {
 struct Instruction {
   enum class Kind : std::uint8_t { compute, start_send, wait_send, start_receive, wait_receive };
   Kind kind = Kind::compute;
-  Action action;      // of compute
-  int slot = 0;       // of compute: the activation slot of (micro-batch, stage), per chunk; held from the forward to the
-                      // end of the backward, or of the weight gradient
-  int input = -1;     // of compute: receive buffer of its chunk that it reads (activation for a forward, gradient for a
-                      // backward) and that is free after it; −1: none (ends of the model, weight gradients)
-  int output = -1;    // of compute: where the next stage in its direction lies on another rank, the send buffer of its
-                      // own chunk that it fills; where that stage lies on this rank, the receive buffer of that stage's
-                      // chunk, which that stage's compute names as its `input`; −1: none
-  Transfer transfer;  // of the others
+  // Of compute.
+  Action action;
+  // The activation slot of (micro-batch, stage), per chunk: held from the forward to the end of the backward,
+  // or of the weight gradient.
+  int slot = 0;
+  // The receive buffer of its chunk that it reads (activation for a forward, gradient for a backward) and
+  // that is free after it. −1: none (ends of the model, weight gradients).
+  int input = -1;
+  // Where the next stage in its direction lies on another rank, the send buffer of its own chunk that it
+  // fills; where that stage lies on this rank, the receive buffer of that stage's chunk, which that stage's
+  // compute names as its `input`. −1: none.
+  int output = -1;
+  // Of the others.
+  Transfer transfer;
 };
 
 struct RankProgram {
   std::vector<Instruction> instructions;
-  std::vector<int> slots;              // per chunk: how many micro-batches are in flight at most
+  std::vector<int> slots;  // per chunk: how many micro-batches are in flight at most
   struct Buffers {
     int send_activation = 0, send_gradient = 0, receive_activation = 0, receive_gradient = 0;
   };
-  std::vector<Buffers> buffers;        // per chunk
+  std::vector<Buffers> buffers;  // per chunk
 };
 
 struct LoweredSchedule {

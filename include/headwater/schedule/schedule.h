@@ -1,10 +1,10 @@
 #pragma once
-// A pipeline schedule is data: for each pipeline rank the list of what it computes, in order. A generator writes it,
-// lower() adds the transfers, and three readers take that same lowered list: the executor runs it, the simulator times
-// it, the checker proves it. Nothing here knows of time, memory sizes or communicators.
+// A pipeline schedule is data: for each pipeline rank the list of what it computes, in order. A generator
+// writes it, lower() adds the transfers, and three readers take that same lowered list: the executor runs it,
+// the simulator times it, the checker proves it. Nothing here knows of time, memory sizes or communicators.
 //
-// Stages here are *virtual stages* 0 … V−1 in the order of the model (V = ranks × chunks); `Placement` (layout) says on
-// which rank, and as which chunk of that rank, each lies.
+// Stages here are *virtual stages* 0 … V−1 in the order of the model (V = ranks × chunks); `Placement`
+// (layout) says on which rank, and as which chunk of that rank, each lies.
 
 #include "headwater/layout/placement.h"
 
@@ -17,7 +17,8 @@ namespace headwater {
 
 enum class ActionKind : std::uint8_t { forward, backward, input_gradient, weight_gradient };
 
-// `backward` is input and weight gradient at once. The last virtual stage's head takes its gradients in forward.
+// `backward` is input and weight gradient at once. The last virtual stage's head takes its gradients in
+// forward.
 struct Action {
   ActionKind kind = ActionKind::forward;
   int micro_batch = 0;
@@ -29,8 +30,8 @@ struct Schedule {
   std::string name;
   Placement placement;
   int micro_batches = 0;
-  bool backward = true;                         // false: evaluation, forward only
-  std::vector<std::vector<Action>> actions;     // per rank
+  bool backward = true;                      // false: evaluation, forward only
+  std::vector<std::vector<Action>> actions;  // per rank
 };
 
 // 1F1B (PipeDream-Flush; Narayanan et al., SC 2021): rank p runs min(P − 1 − p, M) forwards, then alternates.

@@ -1,0 +1,176 @@
+#include "headwater/schedule/lowering.h"
+
+#include "headwater/base/error.h"
+#include "message.h"
+#include "play.h"
+#include "receive_order.h"
+
+#include <algorithm>
+#include <array>
+#include <deque>
+
+namespace headwater {
+namespace {
+
+// So many messages of one kind may wait to be sent before their sender waits for the first: the transfer of
+// one overlaps the computing of the next.
+constexpr std::size_t kSendBuffers = 2;
+
+std::size_t as_index(int i) { return static_cast<std::size_t>(i); }
+
+// Hands out the lowest free number, making a new one where all are taken.
+class Numbers {
+ public:
+  int take() {
+    const auto free = std::find(taken_.begin(), taken_.end(), false);
+    const auto number = static_cast<int>(free - taken_.begin());
+    if (free == taken_.end()) taken_.push_back(true);
+    taken_[as_index(number)] = true;
+    return number;
+  }
+  void give_back(int number) { taken_[as_index(number)] = false; }
+  int count() const { return static_cast<int>(taken_.size()); }
+
+ private:
+  std::vector<bool> taken_;
+};
+
+// Writes the program of one rank, action by action.
+class RankLowering {
+ public:
+  RankLowering(const Schedule& schedule, const Play& play, const ReceiveOrder& receives, int rank)
+      : schedule_(schedule),
+        play_(play),
+        receives_(receives),
+        rank_(rank),
+        input_(play.numbers(), -1),
+        slot_(as_index(schedule.micro_batches * schedule.placement.chunks()), -1),
+        chunks_(as_index(schedule.placement.chunks())) {}
+
+  RankProgram lower() {
+    const auto& actions = schedule_.actions[as_index(rank_)];
+    for (int i = 0; i < static_cast<int>(actions.size()); ++i) {
+      for (const Message& message : receives_.before({rank_, i})) start_receive(message);
+      lower_action({rank_, i}, actions[as_index(i)]);
+    }
+    for (const Transfer& transfer : unwaited_) emit(Instruction::Kind::wait_send, transfer);
+    for (const Chunk& chunk : chunks_) {
+      program_.slots.push_back(chunk.slots.count());
+      program_.buffers.push_back({static_cast<int>(chunk.sends[0].size()),
+                                  static_cast<int>(chunk.sends[1].size()), chunk.receives[0].count(),
+                                  chunk.receives[1].count()});
+    }
+    return std::move(program_);
+  }
+
+ private:
+  // Indexed by payload.
+  struct Chunk {
+    Numbers slots;
+    std::array<Numbers, 2> receives;
+    std::array<std::deque<Transfer>, 2> sends;  // the last message in each send buffer, oldest first
+  };
+
+  Chunk& chunk_of(int stage) { return chunks_[as_index(schedule_.placement.chunk_of(stage))]; }
+
+  void emit(Instruction::Kind kind, const Transfer& transfer) {
+    Instruction instruction;
+    instruction.kind = kind;
+    instruction.transfer = transfer;
+    program_.instructions.push_back(instruction);
+  }
+
+  Transfer transfer_of(const Message& message, int peer, int buffer) const {
+    return {message.payload, message.micro_batch, message.from_stage, message.to_stage, peer, buffer};
+  }
+
+  // The receive buffer that will hold `message` until it is read.
+  int take_input(const Message& message) {
+    const int buffer =
+        chunk_of(message.to_stage).receives[as_index(static_cast<int>(message.payload))].take();
+    input_[play_.number(message)] = buffer;
+    return buffer;
+  }
+
+  void start_receive(const Message& message) {
+    const int peer = schedule_.placement.rank_of(message.from_stage);
+    emit(Instruction::Kind::start_receive, transfer_of(message, peer, take_input(message)));
+  }
+
+  // A send buffer for what action `place` gives: a new one, or the oldest once its message is out of the way.
+  int take_output(const Message& message, Place place) {
+    auto& sends = chunk_of(message.from_stage).sends[as_index(static_cast<int>(message.payload))];
+    int buffer = static_cast<int>(sends.size());
+    if (sends.size() >= kSendBuffers && sent_by(message_of(sends.front()), play_.start(place))) {
+      const Transfer last = sends.front();
+      sends.pop_front();
+      unwaited_.erase(std::find(unwaited_.begin(), unwaited_.end(), last));
+      emit(Instruction::Kind::wait_send, last);
+      buffer = last.buffer;
+    }
+    sends.push_back(transfer_of(message, schedule_.placement.rank_of(message.to_stage), buffer));
+    unwaited_.push_back(sends.back());
+    return buffer;
+  }
+
+  bool sent_by(const Message& message, std::int64_t time) const {
+    return play_.end(play_.route(message).producer) <= time && receives_.start(message) <= time;
+  }
+
+  int slot_of(const Action& action) {
+    const int chunk = schedule_.placement.chunk_of(action.stage);
+    Numbers& slots = chunks_[as_index(chunk)].slots;
+    int& slot = slot_[as_index(action.micro_batch * schedule_.placement.chunks() + chunk)];
+    if (action.kind == ActionKind::forward) slot = slots.take();
+    HW_CHECK(slot >= 0, "the {} comes before its forward", describe(action));
+    const bool ends_it =
+        schedule_.backward ? action.kind == ActionKind::backward || action.kind == ActionKind::weight_gradient
+                           : action.kind == ActionKind::forward;
+    if (ends_it) slots.give_back(slot);
+    return slot;
+  }
+
+  void lower_action(Place place, const Action& action) {
+    const Placement& placement = schedule_.placement;
+    Instruction compute;
+    compute.action = action;
+    const auto input = input_of(action, placement.stages());
+    const auto output = output_of(action, placement.stages());
+    const bool sends = output && placement.rank_of(output->to_stage) != rank_;
+    if (sends) compute.output = take_output(*output, place);
+    if (output && !sends) compute.output = take_input(*output);
+    if (input) {
+      compute.input = input_[play_.number(*input)];
+      const int peer = placement.rank_of(input->from_stage);
+      if (peer != rank_) emit(Instruction::Kind::wait_receive, transfer_of(*input, peer, compute.input));
+    }
+    compute.slot = slot_of(action);
+    program_.instructions.push_back(compute);
+    if (input)
+      chunk_of(action.stage).receives[as_index(static_cast<int>(input->payload))].give_back(compute.input);
+    if (sends) emit(Instruction::Kind::start_send, unwaited_.back());
+  }
+
+  const Schedule& schedule_;
+  const Play& play_;
+  const ReceiveOrder& receives_;
+  const int rank_;
+  RankProgram program_;
+  std::vector<int> input_;  // by number(message): the receive buffer that holds it
+  std::vector<int> slot_;   // by micro-batch and chunk
+  std::vector<Chunk> chunks_;
+  std::deque<Transfer> unwaited_;  // sends in the order of their start
+};
+
+}  // namespace
+
+LoweredSchedule lower(const Schedule& schedule) {
+  const Play play(schedule);
+  const ReceiveOrder receives(schedule, play);
+  LoweredSchedule lowered{schedule, {}};
+  for (int rank = 0; rank < schedule.placement.ranks(); ++rank)
+    lowered.ranks.push_back(RankLowering(schedule, play, receives, rank).lower());
+  return lowered;
+}
+
+}  // namespace headwater

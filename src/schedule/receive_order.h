@@ -1,0 +1,33 @@
+#pragma once
+// When every rank starts its receives.
+//
+// One rank's messages to another are matched in order, so the receiver starts its receives in the order in
+// which the sender computes what it sends. The input of an action is started before the action ahead of it,
+// and with it all that comes before it on its link, even what is read later.
+
+#include "play.h"
+
+#include <vector>
+
+namespace headwater {
+
+class ReceiveOrder {
+ public:
+  ReceiveOrder(const Schedule& schedule, const Play& play);
+
+  // The messages whose receives start right before action `place`.
+  const std::vector<Message>& before(Place place) const {
+    return before_[static_cast<std::size_t>(place.rank)][static_cast<std::size_t>(place.index)];
+  }
+  // When the receive of a message starts in the play.
+  std::int64_t start(const Message& message) const { return starts_[play_.number(message)]; }
+
+ private:
+  void order(int rank, const Schedule& schedule);
+
+  const Play& play_;
+  std::vector<std::vector<std::vector<Message>>> before_;  // [rank][action]
+  std::vector<std::int64_t> starts_;                       // by number(message)
+};
+
+}  // namespace headwater
