@@ -1,12 +1,14 @@
 #include "headwater/base/file.h"
 
 #include "headwater/base/error.h"
+#include "headwater/base/hash.h"
 #include "tests/support/temporary_folder.h"
 
 #include <gtest/gtest.h>
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdio>
 #include <cstdlib>
@@ -117,6 +119,12 @@ TEST(File, HashIsXxh3OfTheContents) {
   write_text_atomically(folder / "a", std::string(3 << 20, 'a'));
   write_text_atomically(folder / "b", std::string((3 << 20) - 1, 'a') + "b");
   EXPECT_NE(file_hash(folder / "a"), file_hash(folder / "b"));
+  ContentHash in_pieces;
+  for (std::size_t left = 3 << 20, piece = 1; left > 0; left -= piece, piece = std::min(left, piece * 3)) {
+    const std::string text(piece, 'a');
+    in_pieces.add(std::as_bytes(std::span(text)));
+  }
+  EXPECT_EQ(file_hash(folder / "a"), in_pieces.digest());
 }
 
 TEST(File, FoldersAreMadeAndRemoved) {
