@@ -5,11 +5,11 @@
 // T = B*S; row b is [b*S, (b+1)*S). A document is the tokens up to and including its eod, so the token after
 // an eod begins one; a sample's first token begins one too. Nothing reaches from one sample into another.
 
+#include "headwater/data/sample_stream.h"
+
 #include <cstdint>
 #include <span>
 #include <vector>
-
-#include "headwater/data/sample_stream.h"
 
 namespace headwater {
 

@@ -7,6 +7,7 @@
 // period keeps every source's count after any number of samples within one of its share (Tijdeman, "The
 // chairman assignment problem", Discrete Mathematics 32, 1980: at most 1 - 1/(2k - 2) off for k sources).
 
+#include <cstddef>
 #include <cstdint>
 #include <span>
 #include <vector>
@@ -16,13 +17,14 @@ namespace headwater {
 class Blend {
  public:
   static constexpr std::int64_t kPeriod = 65536;
+  static constexpr std::size_t kMostSources = 1024;
 
   struct Place {
     int source;
     std::int64_t sample;  // the source's own counter
   };
 
-  // Weights are finite and above zero; at most 1024 of them. Checked by the caller.
+  // Weights are finite and above zero; the caller has checked.
   explicit Blend(std::span<const double> weights);
 
   Place operator()(std::int64_t n) const;

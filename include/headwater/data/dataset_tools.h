@@ -2,12 +2,12 @@
 // What `data merge` and `data info` do: several datasets into one, and what a dataset holds. Free functions;
 // the progress callback is called by the calling thread.
 
+#include "headwater/data/indexed_dataset.h"
+
 #include <cstdint>
 #include <functional>
 #include <string>
 #include <vector>
-
-#include "headwater/data/indexed_dataset.h"
 
 namespace headwater {
 

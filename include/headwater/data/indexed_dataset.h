@@ -6,12 +6,12 @@
 // it checks the whole index, so that nothing later can read past an end; token values are checked by whoever
 // reads them.
 
+#include "headwater/base/file.h"
+
 #include <cstdint>
 #include <span>
 #include <string>
 #include <string_view>
-
-#include "headwater/base/file.h"
 
 namespace headwater {
 
@@ -37,16 +37,15 @@ class IndexedDataset {
   std::int64_t document_first_sequence(std::int64_t document) const;
   std::int64_t document_first_token(std::int64_t document) const;
 
-  // Tokens [begin, begin + out.size()) of the sequences laid end to end. A value that no int32 can hold reads
-  // as -1.
+  // Tokens [begin, begin + out.size()) of the sequences laid end to end. As int32, a value that none can hold
+  // reads as -1.
   void read(std::int64_t begin, std::span<std::int32_t> out) const;
-  std::int64_t token(std::int64_t position) const;  // as it stands in the file
+  void read(std::int64_t begin, std::span<std::int64_t> out) const;
 
  private:
   void check_header();
   void check_sequences();
   void check_documents();
-  std::int64_t sequence_first_token(std::int64_t sequence) const;
 
   std::string prefix_;
   MappedFile index_, data_;

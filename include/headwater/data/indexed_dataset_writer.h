@@ -5,13 +5,13 @@
 // index never stands beside tokens that are not its own. Without finish(), or where it fails, nothing is left
 // behind.
 
+#include "headwater/base/file.h"
+#include "headwater/data/indexed_dataset.h"
+
 #include <cstdint>
 #include <span>
 #include <string>
 #include <vector>
-
-#include "headwater/base/file.h"
-#include "headwater/data/indexed_dataset.h"
 
 namespace headwater {
 
@@ -45,7 +45,7 @@ class IndexedDatasetWriter {
   std::vector<std::uint16_t> narrow_;
   std::int64_t sequences_ = 0, documents_ = 0, tokens_ = 0;
   std::int64_t open_tokens_ = 0;  // of the open sequence
-  bool finished_ = false, bin_renamed_ = false;
+  bool replacing_ = false, finished_ = false;
 };
 
 }  // namespace headwater

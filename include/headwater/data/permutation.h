@@ -6,9 +6,9 @@
 // with cycle walking: what falls outside [0, size) is sent through again (Black and Rogaway, "Ciphers with
 // arbitrary finite domains", CT-RSA 2002). Fewer than two rounds of it are needed on average.
 
-#include <cstdint>
-
 #include "headwater/base/random.h"
+
+#include <cstdint>
 
 namespace headwater {
 

@@ -10,15 +10,15 @@
 // dataset's place in the list, epoch), or i = n mod N without shuffling. Tokens after the last whole sample
 // are not used.
 
+#include "headwater/data/blend.h"
+#include "headwater/data/indexed_dataset.h"
+
 #include <array>
 #include <cstdint>
 #include <optional>
 #include <span>
 #include <string>
 #include <vector>
-
-#include "headwater/data/blend.h"
-#include "headwater/data/indexed_dataset.h"
 
 namespace headwater {
 
@@ -67,8 +67,9 @@ class SampleStream {
     std::int64_t samples;  // N
   };
   Source open_source(const DatasetSource& source, const std::optional<DatasetSplit>& split) const;
-  std::int64_t place_of(std::int64_t sample, int source) const;  // i of the source's own sample counter
-  [[noreturn]] void refuse_token(const Source& source, std::int64_t position) const;
+  // Which window of the source its own sample number `sample` is.
+  std::int64_t window_of(int source, std::int64_t sample) const;
+  [[noreturn]] void refuse_token(const IndexedDataset& dataset, std::int64_t position) const;
 
   std::int64_t seq_length_, vocab_size_;
   std::uint64_t seed_;

@@ -1,0 +1,59 @@
+#pragma once
+// Encodes the pieces of a corpus on several threads and gives the results in the order of the corpus. Private
+// to the room; the owner calls next() from one thread.
+//
+// Workers take turns at the reader, encode side by side, and put each result into the slot of its number in a
+// ring; a worker reads no further ahead than the ring is long, so memory is bounded whatever the owner's
+// pace.
+
+#include "corpus.h"
+#include "headwater/data/tokenizer.h"
+
+#include <condition_variable>
+#include <cstdint>
+#include <exception>
+#include <mutex>
+#include <optional>
+#include <thread>
+#include <vector>
+
+namespace headwater {
+
+struct EncodedPiece {
+  std::vector<std::int32_t> tokens;        // eods included
+  std::vector<std::size_t> document_ends;  // ends within `tokens`; what follows the last stays open
+  std::int64_t bytes = 0;                  // of the corpus
+  std::int64_t empty = 0, skipped = 0;     // documents left out
+  std::exception_ptr error;
+};
+
+class OrderedEncoder {
+ public:
+  OrderedEncoder(CorpusReader& reader, const Tokenizer& tokenizer, PartOptions options, int threads);
+  ~OrderedEncoder();
+  OrderedEncoder(const OrderedEncoder&) = delete;
+  OrderedEncoder& operator=(const OrderedEncoder&) = delete;
+
+  // The next piece; none at the end. Rethrows what reading or encoding it threw.
+  std::optional<EncodedPiece> next();
+
+ private:
+  void work();
+  bool take(CorpusPiece& piece, std::int64_t& number, EncodedPiece& result);
+  void encode(const CorpusPiece& piece, EncodedPiece& result) const;
+  void stop();
+
+  CorpusReader& reader_;
+  const Tokenizer& tokenizer_;
+  const PartOptions options_;
+
+  std::mutex turn_;   // held by the worker that reads; taken before mutex_
+  std::mutex mutex_;  // guards what follows
+  std::condition_variable room_, ready_;
+  std::vector<std::optional<EncodedPiece>> ring_;
+  std::int64_t next_in_ = 0, next_out_ = 0;
+  bool ended_ = false, stopped_ = false;
+  std::vector<std::thread> workers_;
+};
+
+}  // namespace headwater
