@@ -1,0 +1,95 @@
+"""The scripts that people and CI call: what they refuse, and the closing line of scripts/test.sh."""
+
+import os
+import shutil
+import subprocess
+import tempfile
+import unittest
+from pathlib import Path
+
+ROOT = Path(os.environ["HEADWATER_SOURCE_DIR"])
+
+
+def run(*command, folder=ROOT):
+    environment = {key: value for key, value in os.environ.items() if not key.startswith("CTEST")}
+    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=120)
+
+
+class Refusals(unittest.TestCase):
+    def test_presets_are_refused_by_name(self):
+        for preset, words in (("cuda", "not built yet"), ("emulated", "not built yet"), ("fast", "no preset fast")):
+            done = run("scripts/build.sh", preset)
+            self.assertEqual(done.returncode, 2, done)
+            self.assertIn(words, done.stderr)
+            self.assertIn(preset, done.stderr)
+
+    def test_unknown_words_print_the_usage(self):
+        for script in ("test.sh", "setup.sh", "format.sh"):
+            done = run(f"scripts/{script}", "something")
+            self.assertEqual(done.returncode, 2, done)
+            self.assertIn(f"usage: scripts/{script}", done.stderr)
+
+    def test_setup_is_silent_where_all_is_there(self):
+        done = run("scripts/setup.sh")
+        self.assertEqual((done.returncode, done.stdout, done.stderr), (0, "", ""))
+
+    def test_setup_lists_what_is_missing_where_it_cannot_install(self):
+        with tempfile.TemporaryDirectory() as folder:
+            for name in ("bash", "g++", "cmake", "ninja", "python3", "mpirun", "mpicc"):
+                Path(folder, name).symlink_to(shutil.which(name) or f"/usr/bin/{name}")
+            script = Path(folder, "setup.sh")
+            text = (ROOT / "scripts/setup.sh").read_text()
+            script.write_text(text.replace("/etc/os-release", "/nonexistent"))
+            done = subprocess.run(["bash", script], env={"PATH": folder}, capture_output=True, text=True, timeout=60)
+        self.assertEqual(done.returncode, 2, done)
+        self.assertIn("pkg-config", done.stderr)
+        self.assertNotIn("ninja-build", done.stderr)
+
+
+class ClosingLine(unittest.TestCase):
+    """Of a small project whose tests end in every way that there is."""
+
+    TESTS = {
+        "ok": ("COMMAND true", ""),
+        "also_ok": ("COMMAND true", ""),
+        "bad": ("COMMAND false", ""),
+        "slow": ("COMMAND sleep 60", "TIMEOUT 1"),
+        "not_built": ("COMMAND no/such/program", ""),
+        "skips": ("COMMAND echo SKIPPED", "SKIP_REGULAR_EXPRESSION SKIPPED"),
+        "disabled": ("COMMAND true", "DISABLED TRUE"),
+        "on_a_gpu": ("COMMAND false", "LABELS gpu"),
+        "longer": ("COMMAND true", "LABELS full"),
+    }
+
+    def closing_line(self, which, names):
+        with tempfile.TemporaryDirectory() as name:
+            folder = Path(name)
+            shutil.copytree(ROOT / "scripts", folder / "scripts")
+            shutil.copy(ROOT / "CMakePresets.json", folder)
+            lines = ["cmake_minimum_required(VERSION 3.25)", "project(closing_line NONE)", "enable_testing()"]
+            for test in names:
+                command, properties = self.TESTS[test]
+                label = "" if "LABELS" in properties else "LABELS quick"
+                lines.append(f"add_test(NAME {test} {command})")
+                if properties or label:
+                    lines.append(f"set_tests_properties({test} PROPERTIES {label} {properties})")
+            (folder / "CMakeLists.txt").write_text("\n".join(lines))
+            done = run("scripts/test.sh", which, folder=folder)
+        return done.stdout.splitlines()[-1], done.returncode
+
+    def test_all_passed(self):
+        self.assertEqual(self.closing_line("quick", ["ok", "also_ok", "longer"]), ("2 passed, 0 failed", 0))
+        self.assertEqual(self.closing_line("full", ["ok", "longer", "on_a_gpu"]), ("2 passed, 0 failed", 0))
+
+    def test_every_kind_of_end_is_counted(self):
+        self.assertEqual(self.closing_line("full", self.TESTS), ("3 passed, 3 failed, 2 skipped", 1))
+
+    def test_skipped_tests_are_no_failure(self):
+        self.assertEqual(self.closing_line("quick", ["ok", "skips"]), ("1 passed, 0 failed, 1 skipped", 0))
+
+    def test_no_tests_at_all_is_a_failure(self):
+        self.assertEqual(self.closing_line("quick", ["longer"]), ("0 passed, 0 failed", 1))
+
+
+if __name__ == "__main__":
+    unittest.main()
