@@ -1,0 +1,87 @@
+// StageLayout's table for people.
+
+#include "headwater/base/error.h"
+#include "headwater/layout/stage_layout.h"
+#include "headwater/model/parameter_spec.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <tuple>
+
+namespace headwater {
+namespace {
+
+using Row = std::array<std::string, 6>;
+
+// Layers are counted from 1 here, as the units are.
+std::string text_of(const StageUnits& units) {
+  std::string text = units.has_embedding ? "embedding" : "";
+  const auto add = [&](const std::string& part) { text += (text.empty() ? "" : ", ") + part; };
+  const int first = units.first + (units.has_embedding ? 1 : 0), last = first + units.layers() - 1;
+  if (units.layers() == 1) add(fmt::format("layer {}", first));
+  if (units.layers() > 1) add(fmt::format("layers {}-{}", first, last));
+  if (units.has_head) add("head");
+  return text;
+}
+
+std::string grouped(std::int64_t number) {
+  std::string digits = std::to_string(number);
+  for (auto at = static_cast<std::ptrdiff_t>(digits.size()) - 3; at > 0; at -= 3)
+    digits.insert(static_cast<std::size_t>(at), ",");
+  return digits;
+}
+
+std::string bytes_text(std::int64_t bytes) {
+  constexpr std::array units = {"B", "KiB", "MiB", "GiB", "TiB"};
+  auto value = static_cast<double>(bytes);
+  std::size_t unit = 0;
+  for (; value >= 1024.0 && unit + 1 < units.size(); ++unit) value /= 1024.0;
+  return unit == 0 ? fmt::format("{} B", bytes) : fmt::format("{:.2f} {}", value, units[unit]);
+}
+
+}  // namespace
+
+std::string StageLayout::table(const ModelSpec& model, const Placement& placement,
+                               std::int64_t bytes_per_parameter) const {
+  HW_CHECK(placement.stages() == stages(), "a placement of {} stages for a layout of {}", placement.stages(),
+           stages());
+  // The head's own copy of a tied embedding, which it needs where the embedding lies on another rank.
+  const bool copied = model.tied && placement.rank_of(0) != placement.rank_of(stages() - 1);
+
+  std::vector<Row> rows = {{"stage", "rank", "units", "layers", "parameters", "bytes"}};
+  std::int64_t held = 0;
+  for (int s = 0; s < stages(); ++s) {
+    const StageUnits& units = stage(s);
+    std::int64_t count = 0;
+    for (const ParameterSpec& spec : parameters_of(model, units.first, units.last))
+      if (copied || stage_of_unit(spec.unit) == s) count += spec.elements();
+    held += count;
+    rows.push_back({std::to_string(s), std::to_string(placement.rank_of(s)), text_of(units),
+                    std::to_string(units.layers()), grouped(count), bytes_text(count * bytes_per_parameter)});
+  }
+  rows.push_back({"total", "", "", std::to_string(model.layers.size()), grouped(held),
+                  bytes_text(held * bytes_per_parameter)});
+
+  std::array<std::size_t, std::tuple_size_v<Row>> widths{};
+  for (const Row& row : rows)
+    for (std::size_t c = 0; c < row.size(); ++c) widths[c] = std::max(widths[c], row[c].size());
+  constexpr std::size_t kUnits = 2;  // the one column of words
+  std::string text;
+  for (const Row& row : rows) {
+    for (std::size_t c = 0; c < row.size(); ++c) {
+      if (c > 0) text += "  ";
+      text +=
+          c == kUnits ? fmt::format("{:<{}}", row[c], widths[c]) : fmt::format("{:>{}}", row[c], widths[c]);
+    }
+    text += '\n';
+  }
+  if (copied)
+    text += fmt::format(
+        "The tied embedding is held by the first and the last stage; the model has {} parameters.\n",
+        grouped(parameter_count(model)));
+  return text;
+}
+
+}  // namespace headwater
