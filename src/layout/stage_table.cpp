@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <array>
 #include <tuple>
+#include <vector>
 
 namespace headwater {
 namespace {
@@ -17,13 +18,13 @@ using Row = std::array<std::string, 6>;
 
 // Layers are counted from 1 here, as the units are.
 std::string text_of(const StageUnits& units) {
-  std::string text = units.has_embedding ? "embedding" : "";
-  const auto add = [&](const std::string& part) { text += (text.empty() ? "" : ", ") + part; };
+  std::vector<std::string> parts;
   const int first = units.first + (units.has_embedding ? 1 : 0), last = first + units.layers() - 1;
-  if (units.layers() == 1) add(fmt::format("layer {}", first));
-  if (units.layers() > 1) add(fmt::format("layers {}-{}", first, last));
-  if (units.has_head) add("head");
-  return text;
+  if (units.has_embedding) parts.emplace_back("embedding");
+  if (units.layers() == 1) parts.push_back(fmt::format("layer {}", first));
+  if (units.layers() > 1) parts.push_back(fmt::format("layers {}-{}", first, last));
+  if (units.has_head) parts.emplace_back("head");
+  return fmt::format("{}", fmt::join(parts, ", "));
 }
 
 std::string grouped(std::int64_t number) {
