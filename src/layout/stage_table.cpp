@@ -30,7 +30,7 @@ std::string text_of(const StageUnits& units) {
 std::string grouped(std::int64_t number) {
   std::string digits = std::to_string(number);
   for (auto at = static_cast<std::ptrdiff_t>(digits.size()) - 3; at > 0; at -= 3)
-    digits.insert(static_cast<std::size_t>(at), ",");
+    digits.insert(static_cast<std::size_t>(at), 1, ',');
   return digits;
 }
 
@@ -72,9 +72,9 @@ std::string StageLayout::table(const ModelSpec& model, const Placement& placemen
   std::string text;
   for (const Row& row : rows) {
     for (std::size_t c = 0; c < row.size(); ++c) {
-      if (c > 0) text += "  ";
-      text +=
-          c == kUnits ? fmt::format("{:<{}}", row[c], widths[c]) : fmt::format("{:>{}}", row[c], widths[c]);
+      const std::string padding(widths[c] - row[c].size(), ' ');
+      text.append(c == 0 ? 0 : 2, ' ');
+      text += c == kUnits ? row[c] + padding : padding + row[c];
     }
     text += '\n';
   }

@@ -29,7 +29,7 @@ struct Buffer {
   enum class State : std::uint8_t { empty, moving, full };
   State state = State::empty;
   bool matched = false;  // while moving: the other end has started too
-  Message message;       // unless empty
+  StageMessage message;  // unless empty
 };
 
 struct Progress {
@@ -115,7 +115,7 @@ class Execution {
   }
 
   static std::string describe(const Instruction& instruction) {
-    const Message message = message_of(instruction.transfer);
+    const StageMessage message = message_of(instruction.transfer);
     switch (instruction.kind) {
       case Instruction::Kind::compute: return headwater::describe(instruction.action);
       case Instruction::Kind::start_send: return "start to send " + headwater::describe(message);
@@ -135,13 +135,13 @@ class Execution {
     return all[as_index(number)];
   }
 
-  void fill(Buffer& buffer, const Message& message) {
+  void fill(Buffer& buffer, const StageMessage& message) {
     if (buffer.state != Buffer::State::empty)
       fail("it writes to a buffer that still holds {}", headwater::describe(buffer.message));
     buffer = {Buffer::State::full, false, message};
   }
 
-  void expect(const Buffer& buffer, Buffer::State state, const Message& message) {
+  void expect(const Buffer& buffer, Buffer::State state, const StageMessage& message) {
     if (buffer.state == Buffer::State::empty) fail("its buffer is empty");
     if (buffer.message != message) fail("its buffer holds {}", headwater::describe(buffer.message));
     if (buffer.state != state)

@@ -1,8 +1,8 @@
 #include "headwater/schedule/lowering.h"
 
 #include "headwater/base/error.h"
+#include "ideal_play.h"
 #include "message.h"
-#include "play.h"
 #include "receive_order.h"
 
 #include <algorithm>
@@ -38,7 +38,7 @@ class Numbers {
 // Writes the program of one rank, action by action.
 class RankLowering {
  public:
-  RankLowering(const Schedule& schedule, const Play& play, const ReceiveOrder& receives, int rank)
+  RankLowering(const Schedule& schedule, const IdealPlay& play, const ReceiveOrder& receives, int rank)
       : schedule_(schedule),
         play_(play),
         receives_(receives),
@@ -50,7 +50,7 @@ class RankLowering {
   RankProgram lower() {
     const auto& actions = schedule_.actions[as_index(rank_)];
     for (int i = 0; i < static_cast<int>(actions.size()); ++i) {
-      for (const Message& message : receives_.before({rank_, i})) start_receive(message);
+      for (const StageMessage& message : receives_.before({rank_, i})) start_receive(message);
       lower_action({rank_, i}, actions[as_index(i)]);
     }
     for (const Transfer& transfer : unwaited_) emit(Instruction::Kind::wait_send, transfer);
@@ -80,25 +80,25 @@ class RankLowering {
     program_.instructions.push_back(instruction);
   }
 
-  Transfer transfer_of(const Message& message, int peer, int buffer) const {
+  Transfer transfer_of(const StageMessage& message, int peer, int buffer) const {
     return {message.payload, message.micro_batch, message.from_stage, message.to_stage, peer, buffer};
   }
 
   // The receive buffer that will hold `message` until it is read.
-  int take_input(const Message& message) {
+  int take_input(const StageMessage& message) {
     const int buffer =
         chunk_of(message.to_stage).receives[as_index(static_cast<int>(message.payload))].take();
     input_[play_.number(message)] = buffer;
     return buffer;
   }
 
-  void start_receive(const Message& message) {
+  void start_receive(const StageMessage& message) {
     const int peer = schedule_.placement.rank_of(message.from_stage);
     emit(Instruction::Kind::start_receive, transfer_of(message, peer, take_input(message)));
   }
 
   // A send buffer for what action `place` gives: a new one, or the oldest once its message is out of the way.
-  int take_output(const Message& message, Place place) {
+  int take_output(const StageMessage& message, ActionPlace place) {
     auto& sends = chunk_of(message.from_stage).sends[as_index(static_cast<int>(message.payload))];
     int buffer = static_cast<int>(sends.size());
     if (sends.size() >= kSendBuffers && sent_by(message_of(sends.front()), play_.start(place))) {
@@ -113,7 +113,7 @@ class RankLowering {
     return buffer;
   }
 
-  bool sent_by(const Message& message, std::int64_t time) const {
+  bool sent_by(const StageMessage& message, std::int64_t time) const {
     return play_.end(play_.route(message).producer) <= time && receives_.start(message) <= time;
   }
 
@@ -130,7 +130,7 @@ class RankLowering {
     return slot;
   }
 
-  void lower_action(Place place, const Action& action) {
+  void lower_action(ActionPlace place, const Action& action) {
     const Placement& placement = schedule_.placement;
     Instruction compute;
     compute.action = action;
@@ -152,7 +152,7 @@ class RankLowering {
   }
 
   const Schedule& schedule_;
-  const Play& play_;
+  const IdealPlay& play_;
   const ReceiveOrder& receives_;
   const int rank_;
   RankProgram program_;
@@ -165,7 +165,7 @@ class RankLowering {
 }  // namespace
 
 LoweredSchedule lower(const Schedule& schedule) {
-  const Play play(schedule);
+  const IdealPlay play(schedule);
   const ReceiveOrder receives(schedule, play);
   LoweredSchedule lowered{schedule, {}};
   for (int rank = 0; rank < schedule.placement.ranks(); ++rank)

@@ -6,20 +6,22 @@
 
 namespace headwater {
 
-std::optional<Message> input_of(const Action& action, int stages) {
+std::optional<StageMessage> input_of(const Action& action, int stages) {
   if (action.kind == ActionKind::weight_gradient) return std::nullopt;
   const bool forward = action.kind == ActionKind::forward;
   const int from = forward ? action.stage - 1 : action.stage + 1;
   if (from < 0 || from >= stages) return std::nullopt;
-  return Message{forward ? Payload::activation : Payload::gradient, action.micro_batch, from, action.stage};
+  return StageMessage{forward ? Payload::activation : Payload::gradient, action.micro_batch, from,
+                      action.stage};
 }
 
-std::optional<Message> output_of(const Action& action, int stages) {
+std::optional<StageMessage> output_of(const Action& action, int stages) {
   if (action.kind == ActionKind::weight_gradient) return std::nullopt;
   const bool forward = action.kind == ActionKind::forward;
   const int to = forward ? action.stage + 1 : action.stage - 1;
   if (to < 0 || to >= stages) return std::nullopt;
-  return Message{forward ? Payload::activation : Payload::gradient, action.micro_batch, action.stage, to};
+  return StageMessage{forward ? Payload::activation : Payload::gradient, action.micro_batch, action.stage,
+                      to};
 }
 
 std::string describe(const Action& action) {
@@ -28,7 +30,7 @@ std::string describe(const Action& action) {
                      action.micro_batch, action.stage);
 }
 
-std::string describe(const Message& message) {
+std::string describe(const StageMessage& message) {
   return fmt::format("the {} of micro-batch {} from stage {} to {}",
                      message.payload == Payload::activation ? "activation" : "gradient", message.micro_batch,
                      message.from_stage, message.to_stage);

@@ -6,8 +6,8 @@ namespace headwater {
 namespace {
 
 // Everything that `from` sends to `to`, in the order in which it is computed.
-std::vector<Message> link(const Schedule& schedule, int from, int to) {
-  std::vector<Message> messages;
+std::vector<StageMessage> link(const Schedule& schedule, int from, int to) {
+  std::vector<StageMessage> messages;
   for (const Action& action : schedule.actions[static_cast<std::size_t>(from)]) {
     const auto message = output_of(action, schedule.placement.stages());
     if (message && schedule.placement.rank_of(message->to_stage) == to) messages.push_back(*message);
@@ -17,7 +17,7 @@ std::vector<Message> link(const Schedule& schedule, int from, int to) {
 
 }  // namespace
 
-ReceiveOrder::ReceiveOrder(const Schedule& schedule, const Play& play)
+ReceiveOrder::ReceiveOrder(const Schedule& schedule, const IdealPlay& play)
     : play_(play), before_(schedule.actions.size()), starts_(play.numbers()) {
   for (int rank = 0; rank < schedule.placement.ranks(); ++rank) order(rank, schedule);
 }
@@ -28,7 +28,7 @@ void ReceiveOrder::order(int rank, const Schedule& schedule) {
   auto& before = before_[static_cast<std::size_t>(rank)];
   before.resize(actions.size());
 
-  std::vector<std::vector<Message>> links;
+  std::vector<std::vector<StageMessage>> links;
   for (int from = 0; from < placement.ranks(); ++from) links.push_back(link(schedule, from, rank));
   std::vector<std::size_t> started(links.size(), 0);
 

@@ -5,7 +5,7 @@
 // which the sender computes what it sends. The input of an action is started before the action ahead of it,
 // and with it all that comes before it on its link, even what is read later.
 
-#include "play.h"
+#include "ideal_play.h"
 
 #include <vector>
 
@@ -13,21 +13,21 @@ namespace headwater {
 
 class ReceiveOrder {
  public:
-  ReceiveOrder(const Schedule& schedule, const Play& play);
+  ReceiveOrder(const Schedule& schedule, const IdealPlay& play);
 
   // The messages whose receives start right before action `place`.
-  const std::vector<Message>& before(Place place) const {
+  const std::vector<StageMessage>& before(ActionPlace place) const {
     return before_[static_cast<std::size_t>(place.rank)][static_cast<std::size_t>(place.index)];
   }
   // When the receive of a message starts in the play.
-  std::int64_t start(const Message& message) const { return starts_[play_.number(message)]; }
+  std::int64_t start(const StageMessage& message) const { return starts_[play_.number(message)]; }
 
  private:
   void order(int rank, const Schedule& schedule);
 
-  const Play& play_;
-  std::vector<std::vector<std::vector<Message>>> before_;  // [rank][action]
-  std::vector<std::int64_t> starts_;                       // by number(message)
+  const IdealPlay& play_;
+  std::vector<std::vector<std::vector<StageMessage>>> before_;  // [rank][action]
+  std::vector<std::int64_t> starts_;                            // by number(message)
 };
 
 }  // namespace headwater

@@ -12,34 +12,34 @@
 namespace headwater {
 
 // Where an action stands: the index-th of its rank's list.
-struct Place {
+struct ActionPlace {
   int rank = -1, index = -1;
 };
 
-struct Route {
-  Place producer, consumer;
+struct MessageRoute {
+  ActionPlace producer, consumer;
 };
 
-class Play {
+class IdealPlay {
  public:
   // Throws InternalError where the schedule is impossible or names an action twice.
-  explicit Play(const Schedule& schedule);
+  explicit IdealPlay(const Schedule& schedule);
 
   // A dense number of a message: by payload, micro-batch and the stage that it goes to.
-  std::size_t number(const Message& message) const;
+  std::size_t number(const StageMessage& message) const;
   std::size_t numbers() const { return routes_.size(); }
-  const Route& route(const Message& message) const { return routes_[number(message)]; }
-  std::int64_t start(Place place) const { return end(place) - cost(place); }
-  std::int64_t end(Place place) const { return ends_[as_index(place.rank)][as_index(place.index)]; }
+  const MessageRoute& route(const StageMessage& message) const { return routes_[number(message)]; }
+  std::int64_t start(ActionPlace place) const { return end(place) - cost(place); }
+  std::int64_t end(ActionPlace place) const { return ends_[as_index(place.rank)][as_index(place.index)]; }
 
  private:
   static std::size_t as_index(int i) { return static_cast<std::size_t>(i); }
-  std::int64_t cost(Place place) const;
+  std::int64_t cost(ActionPlace place) const;
   void find_routes();
   void run();
 
   const Schedule& schedule_;
-  std::vector<Route> routes_;                    // by number(message)
+  std::vector<MessageRoute> routes_;             // by number(message)
   std::vector<std::vector<std::int64_t>> ends_;  // [rank][index]
 };
 

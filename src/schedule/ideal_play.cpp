@@ -1,4 +1,4 @@
-#include "play.h"
+#include "ideal_play.h"
 
 #include "headwater/base/error.h"
 
@@ -6,7 +6,7 @@
 
 namespace headwater {
 
-Play::Play(const Schedule& schedule) : schedule_(schedule) {
+IdealPlay::IdealPlay(const Schedule& schedule) : schedule_(schedule) {
   HW_CHECK(static_cast<int>(schedule.actions.size()) == schedule.placement.ranks(),
            "schedule {} lists {} ranks, its placement {}", schedule.name, schedule.actions.size(),
            schedule.placement.ranks());
@@ -14,20 +14,20 @@ Play::Play(const Schedule& schedule) : schedule_(schedule) {
   run();
 }
 
-std::size_t Play::number(const Message& message) const {
+std::size_t IdealPlay::number(const StageMessage& message) const {
   const int payload = message.payload == Payload::activation ? 0 : 1;
   return as_index((payload * schedule_.micro_batches + message.micro_batch) * schedule_.placement.stages() +
                   message.to_stage);
 }
 
-std::int64_t Play::cost(Place place) const {
+std::int64_t IdealPlay::cost(ActionPlace place) const {
   return schedule_.actions[as_index(place.rank)][as_index(place.index)].kind == ActionKind::backward ? 2 : 1;
 }
 
-void Play::find_routes() {
+void IdealPlay::find_routes() {
   const int stages = schedule_.placement.stages();
   routes_.resize(as_index(2 * schedule_.micro_batches * stages));
-  const auto take = [](Place& end, Place place, const Action& action) {
+  const auto take = [](ActionPlace& end, ActionPlace place, const Action& action) {
     HW_CHECK(end.rank < 0, "the {} is scheduled twice", describe(action));
     end = place;
   };
@@ -42,7 +42,7 @@ void Play::find_routes() {
       if (const auto out = output_of(action, stages)) take(routes_[number(*out)].producer, {rank, i}, action);
     }
   }
-  for (const Route& route : routes_)
+  for (const MessageRoute& route : routes_)
     HW_CHECK(
         (route.producer.rank < 0) == (route.consumer.rank < 0), "the {} has no counterpart",
         route.producer.rank < 0
@@ -51,7 +51,7 @@ void Play::find_routes() {
 }
 
 // A rank goes on while the input of its next action is there; ranks take turns until none can.
-void Play::run() {
+void IdealPlay::run() {
   const int ranks = schedule_.placement.ranks(), stages = schedule_.placement.stages();
   ends_.resize(as_index(ranks));
   for (bool moved = true; moved;) {
@@ -63,7 +63,7 @@ void Play::run() {
         const int index = static_cast<int>(ends.size());
         std::int64_t ready = ends.empty() ? 0 : ends.back();
         if (const auto in = input_of(actions[as_index(index)], stages)) {
-          const Place producer = route(*in).producer;
+          const ActionPlace producer = route(*in).producer;
           if (as_index(producer.index) >= ends_[as_index(producer.rank)].size()) break;
           ready = std::max(ready, end(producer));
         }
