@@ -1,12 +1,13 @@
 #pragma once
-// All ranks of a run: who I am, which ranks share my host, the communicators of any group, and what happens when a rank
-// fails.
+// All ranks of a run: who I am, which ranks share my host, the communicators of any group, and what happens
+// when a rank fails.
 //
-// A World is owned by the compute thread of its rank. MPI's has one communication thread which initialises MPI, makes all
-// its calls and progresses them by testing, with a back-off that leaves the cores to compute. No global state: two thread
-// worlds may live side by side.
+// A World is owned by the compute thread of its rank. MPI's has one communication thread which initialises
+// MPI, makes all its calls and progresses them by testing, with a back-off that leaves the cores to compute.
+// No global state: two thread worlds may live side by side.
 
 #include "headwater/comm/communicator.h"
+#include "headwater/comm/flight_recorder.h"
 
 #include <functional>
 #include <memory>
@@ -32,10 +33,18 @@ class World {
   virtual void set_timeout(double seconds) = 0;  // `training.comm_timeout_s`
   // Whether a peer is known to be lost or failed: then a signal starts no save, and waits throw.
   virtual bool broken() const = 0;
+  // Whether every rank's communication thread answers within `seconds`. To be asked before a signal starts a
+  // save: a launcher sends the same signal when a rank has died.
+  virtual bool peers_alive(double seconds) = 0;
 
-  // Ends the job after an error on this rank. This rank tells rank 0 and waits; rank 0 prints the first reason as the one
-  // line "headwater: error: …" and ends the job on all ranks with `exit_code`; unanswered for two seconds the lowest rank
-  // still alive speaks and ends it (rank r waits r · 50 ms more, 3 s at most). Does not return.
+  virtual const FlightRecorder& flight_recorder() const = 0;
+  // What the communicators hold for sums, outside the arena.
+  virtual std::int64_t scratch_bytes() const = 0;
+
+  // Ends the job after an error on this rank. This rank tells rank 0 and waits; rank 0 prints the first
+  // reason as the one line "headwater: error: …" and ends the job on all ranks with `exit_code`; unanswered
+  // for two seconds the lowest rank still alive speaks and ends it (rank r waits r · 50 ms more, 3 s at
+  // most). Does not return.
   [[noreturn]] virtual void fail(const std::string& message, int exit_code) = 0;
   // Ends a good run: waits for all ranks, finalises the library.
   virtual void finish() = 0;
@@ -48,16 +57,17 @@ struct Launcher {
   bool present = false;
   std::string name;
   int ranks = 1;
+  int rank = 0;
 };
 Launcher detect_launcher();
 
-// Self without a launcher (MPI is then never initialised), MPI under one. A binary without MPI that was started by a
-// launcher with more than one rank throws UserError.
+// Self without a launcher (MPI is then never initialised), MPI under one. A binary without MPI that was
+// started by a launcher with more than one rank throws UserError.
 std::unique_ptr<World> make_world();
 bool built_with_mpi();
 
-// Runs `body` on `ranks` threads, each with its own World; rethrows the first error. For tests, and for whoever wants
-// ranks without a launcher.
+// Runs `body` on `ranks` threads, each with its own World; rethrows the first error. For tests, and for
+// whoever wants ranks without a launcher.
 void run_on_threads(int ranks, const std::function<void(World&)>& body);
 
 }  // namespace headwater

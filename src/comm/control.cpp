@@ -1,0 +1,55 @@
+#include "control.h"
+
+#include <algorithm>
+#include <cstring>
+
+namespace headwater::comm {
+namespace {
+
+// Every rank runs the same program, so fields travel as they lie in memory.
+template <class T>
+void put(std::vector<std::byte>& out, const T& value) {
+  const auto* bytes = reinterpret_cast<const std::byte*>(&value);
+  out.insert(out.end(), bytes, bytes + sizeof value);
+}
+
+template <class T>
+void get(std::span<const std::byte>& in, T& value) {
+  HW_CHECK(in.size() >= sizeof value, "a control message is cut short");
+  std::memcpy(&value, in.data(), sizeof value);
+  in = in.subspan(sizeof value);
+}
+
+// Short enough for MPI to send at once, without the receiver's help.
+constexpr std::size_t kLongestText = 3000;
+
+template <class Message, class Visit>
+void each_field(Message& message, Visit visit) {
+  visit(message.subject);
+  visit(message.kind);
+  visit(message.channel);
+  visit(message.sequence);
+  visit(message.question);
+  visit(message.came);
+  visit(message.waits);
+  visit(message.exit_code);
+}
+
+}  // namespace
+
+std::vector<std::byte> encode(const Control& message) {
+  std::vector<std::byte> out;
+  each_field(message, [&out](const auto& field) { put(out, field); });
+  const auto* text = reinterpret_cast<const std::byte*>(message.text.data());
+  out.insert(out.end(), text, text + std::min(message.text.size(), kLongestText));
+  return out;
+}
+
+Control decode(std::span<const std::byte> bytes) {
+  Control message;
+  each_field(message, [&bytes](auto& field) { get(bytes, field); });
+  message.text.assign(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+  return message;
+}
+
+}  // namespace headwater::comm

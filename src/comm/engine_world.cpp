@@ -1,0 +1,61 @@
+#include "engine_world.h"
+
+#include "self.h"
+
+#include <unistd.h>
+#include <algorithm>
+#include <array>
+#include <numeric>
+
+namespace headwater::comm {
+
+std::string host_name() {
+  std::array<char, 256> name{};
+  if (::gethostname(name.data(), name.size() - 1) != 0) return "unknown";
+  return name.data();
+}
+
+EngineWorld::EngineWorld(const Engine::Open& open, LastWords::EndJob end_job)
+    : engine_(open, std::move(end_job)), groups_with_(static_cast<std::size_t>(engine_.size())) {
+  for (int other = 0; other < size(); ++other) {
+    if (host(other) != host(rank())) continue;
+    local_rank_ += other < rank() ? 1 : 0;
+    ++local_size_;
+  }
+  std::vector<int> ranks(static_cast<std::size_t>(size()));
+  std::iota(ranks.begin(), ranks.end(), 0);
+  everybody_ = EngineWorld::group("world", ranks);
+}
+
+std::unique_ptr<Communicator> EngineWorld::group(std::string_view name, const std::vector<int>& ranks) {
+  HW_CHECK(!ranks.empty() && ranks.front() >= 0 && ranks.back() < size() &&
+               std::adjacent_find(ranks.begin(), ranks.end(), std::greater_equal<>()) == ranks.end(),
+           "the ranks of group {} must rise, within 0 to {}", name, size() - 1);
+  const auto mine = std::find(ranks.begin(), ranks.end(), rank());
+  HW_CHECK(mine != ranks.end(), "rank {} makes group {} without being in it", rank(), name);
+  if (ranks.size() == 1) return make_self_communicator(name);
+  std::vector<int> channels;
+  for (const int other : ranks)
+    channels.push_back(other == rank() ? 0 : groups_with_[static_cast<std::size_t>(other)]++);
+  const auto made =
+      std::make_shared<Group>(name, static_cast<int>(mine - ranks.begin()), ranks, std::move(channels));
+  std::erase_if(groups_, [](const auto& known) { return known.expired(); });
+  groups_.push_back(made);
+  return std::make_unique<GroupCommunicator>(engine_, made);
+}
+
+std::int64_t EngineWorld::scratch_bytes() const {
+  std::int64_t bytes = 0;
+  for (const auto& known : groups_)
+    if (const auto group = known.lock()) bytes += group->scratch_bytes;
+  return bytes;
+}
+
+void EngineWorld::finish() {
+  if (finished_) return;
+  barrier(*everybody_);
+  engine_.close();
+  finished_ = true;
+}
+
+}  // namespace headwater::comm

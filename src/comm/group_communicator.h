@@ -1,0 +1,36 @@
+#pragma once
+// A communicator whose calls are run by an engine: the same code, and so the same bits, for MPI and for
+// threads.
+
+#include "engine.h"
+
+namespace headwater::comm {
+
+class GroupCommunicator final : public Communicator {
+ public:
+  GroupCommunicator(Engine& engine, std::shared_ptr<Group> group);
+
+  const std::string& name() const override { return group_->name; }
+  int rank() const override { return group_->index; }
+  int size() const override { return group_->size(); }
+
+  Event all_reduce(TensorView data, ReduceOp op, Event after) override;
+  Event reduce_scatter(TensorView in, TensorView out, Event after) override;
+  Event all_gather(TensorView in, TensorView out, Event after) override;
+  Event broadcast(TensorView data, int root, Event after) override;
+  Event send(TensorView data, int peer, Event after) override;
+  Event receive(TensorView data, int peer, Event after) override;
+  Event all_to_all(TensorView in, TensorView out, Event after) override;
+
+ private:
+  Event submit(CallKind kind, int peer, std::string operation, std::size_t bytes, Steps steps, Event after);
+
+  Engine& engine_;
+  std::shared_ptr<Group> group_;
+};
+
+// What every kind of communicator asks of its arguments.
+void check_all_reduce(TensorView data, ReduceOp op);
+void check_same(TensorView whole, TensorView part, int size);
+
+}  // namespace headwater::comm

@@ -1,0 +1,86 @@
+#include "inquiry.h"
+
+#include <algorithm>
+
+namespace headwater::comm {
+namespace {
+
+std::string list_ranks(const std::vector<int>& ranks, const std::vector<std::string>& hosts) {
+  constexpr std::size_t kShown = 8;
+  std::string out = ranks.size() == 1 ? "rank " : "ranks ";
+  for (std::size_t i = 0; i < std::min(ranks.size(), kShown); ++i)
+    out += fmt::format("{}{} ({})", i == 0 ? "" : ", ", ranks[i], hosts[static_cast<std::size_t>(ranks[i])]);
+  if (ranks.size() > kShown) out += fmt::format(" and {} more", ranks.size() - kShown);
+  return out;
+}
+
+}  // namespace
+
+Inquiry::Inquiry(std::uint64_t number, int rank, int ranks, std::optional<Call> call, double deadline,
+                 Conclude conclude)
+    : number_(number),
+      rank_(rank),
+      call_(std::move(call)),
+      deadline_(deadline),
+      conclude_(std::move(conclude)),
+      answers_(static_cast<std::size_t>(ranks)) {}
+
+Control Inquiry::question_for(int rank) const {
+  Control question;
+  question.question = number_;
+  if (call_) {
+    const auto& ranks = call_->group->ranks;
+    const auto member = std::find(ranks.begin(), ranks.end(), rank);
+    const std::vector<int> concerned = awaited();
+    if (std::find(concerned.begin(), concerned.end(), rank) != concerned.end())
+      question.channel = call_->group->channels[static_cast<std::size_t>(member - ranks.begin())];
+    question.kind = call_->kind;
+    question.sequence = call_->sequence;
+  }
+  return question;
+}
+
+void Inquiry::take(int rank, const Control& answer) { answers_[static_cast<std::size_t>(rank)] = answer; }
+
+bool Inquiry::all_answered() const {
+  for (std::size_t rank = 0; rank < answers_.size(); ++rank)
+    if (static_cast<int>(rank) != rank_ && !answers_[rank]) return false;
+  return true;
+}
+
+bool Inquiry::over(double now) const { return now >= deadline_ || all_answered(); }
+
+std::vector<int> Inquiry::awaited() const {
+  std::vector<int> ranks;
+  for (int member = 0; member < call_->group->size(); ++member)
+    if (member != call_->group->index && (call_->kind == CallKind::collective || member == call_->peer))
+      ranks.push_back(call_->group->world_rank(member));
+  return ranks;
+}
+
+std::string Inquiry::who_did_not_come(const std::vector<std::string>& hosts) const {
+  const auto select = [this](const std::vector<int>& from, auto&& condition) {
+    std::vector<int> chosen;
+    for (const int rank : from)
+      if (condition(answers_[static_cast<std::size_t>(rank)])) chosen.push_back(rank);
+    return chosen;
+  };
+  std::vector<int> others;
+  for (int rank = 0; rank < static_cast<int>(answers_.size()); ++rank)
+    if (rank != rank_) others.push_back(rank);
+
+  const auto silent = select(others, [](const auto& answer) { return !answer; });
+  if (!silent.empty())
+    return fmt::format("{} did not come and {} not answer", list_ranks(silent, hosts),
+                       silent.size() == 1 ? "does" : "do");
+  const auto missing = select(awaited(), [](const auto& answer) { return !answer->came; });
+  if (missing.empty()) return "all ranks came, but the data did not";
+  const auto idle = [](const auto& answer) { return !answer->waits; };
+  if (const auto late = select(missing, idle); !late.empty())
+    return list_ranks(late, hosts) + " did not come";
+  if (const auto busy = select(others, idle); !busy.empty())
+    return fmt::format("{} did not come, held up by {}", list_ranks(missing, hosts), list_ranks(busy, hosts));
+  return list_ranks(missing, hosts) + " did not come and waits elsewhere: the ranks make different calls";
+}
+
+}  // namespace headwater::comm

@@ -1,0 +1,71 @@
+#include "last_words.h"
+
+#include <fmt/format.h>
+
+#include <unistd.h>
+#include <algorithm>
+#include <cstdio>
+
+namespace headwater::comm {
+namespace {
+
+constexpr double kCollect = 0.15;  // several ranks often fail at once
+constexpr double kRankZeroSilent = 2.0;
+constexpr double kPerRank = 0.05;
+constexpr double kLongest = 3.0;
+constexpr double kSpeakerSilent = 5.0;  // somebody has said that it speaks, yet this process still lives
+
+}  // namespace
+
+void print_error_line(std::string_view message) {
+  std::fflush(nullptr);
+  std::string line = fmt::format("headwater: error: {}", message);
+  std::replace(line.begin(), line.end(), '\n', ' ');
+  line += '\n';
+  for (std::size_t written = 0; written < line.size();) {
+    const ssize_t count = ::write(STDERR_FILENO, line.data() + written, line.size() - written);
+    if (count <= 0) return;  // nobody reads
+    written += static_cast<std::size_t>(count);
+  }
+}
+
+LastWords::LastWords(int rank, EndJob end_job) : rank_(rank), end_job_(std::move(end_job)) {}
+
+void LastWords::this_rank_failed(const Failure& failure, double now) {
+  own_ = now;
+  if (reasons_.empty()) first_ = now;
+  reasons_.push_back({rank_, failure});
+}
+
+void LastWords::other_rank_failed(int rank, const Failure& failure, double now) {
+  if (reasons_.empty()) first_ = now;
+  reasons_.push_back({rank, failure});
+}
+
+void LastWords::other_rank_speaks(double now) { heard_speaker_ = now; }
+
+bool LastWords::is_due(double now) const {
+  if (rank_ == 0) return !reasons_.empty() && now >= first_ + kCollect;
+  if (own_ == 0.0) return false;
+  if (heard_speaker_ > 0.0) return now >= heard_speaker_ + kSpeakerSilent;
+  return now >= own_ + std::min(kRankZeroSilent + kPerRank * rank_, kLongest);
+}
+
+// The first, but a lost peer (4) is often only what others see of another failure; of the same reason on
+// several ranks, the lowest rank's.
+const LastWords::Reason& LastWords::best() const {
+  const Reason* best = &reasons_.front();
+  for (const Reason& reason : reasons_)
+    if (best->failure.exit_code == 4 && reason.failure.exit_code != 4) best = &reason;
+  for (const Reason& reason : reasons_)
+    if (reason.failure.message == best->failure.message && reason.rank < best->rank) best = &reason;
+  return *best;
+}
+
+void LastWords::speak() {
+  const Reason& reason = best();
+  const std::string prefix = reason.rank == 0 ? "" : fmt::format("rank {}: ", reason.rank);
+  end_job_(prefix + reason.failure.message, reason.failure.exit_code);
+}
+
+}  // namespace headwater::comm

@@ -1,0 +1,82 @@
+#include "operation.h"
+
+#include "headwater/base/clock.h"
+
+#include <algorithm>
+
+namespace headwater::comm {
+
+Group::Group(std::string_view group_name, int my_index, std::vector<int> world_ranks,
+             std::vector<int> pair_channels)
+    : sends(world_ranks.size()), receives(world_ranks.size()) {
+  name = group_name;
+  index = my_index;
+  ranks = std::move(world_ranks);
+  channels = std::move(pair_channels);
+}
+
+Lane& Call::lane() const {
+  switch (kind) {
+    case CallKind::send: return group->sends[static_cast<std::size_t>(peer)];
+    case CallKind::receive: return group->receives[static_cast<std::size_t>(peer)];
+    case CallKind::collective: break;
+  }
+  return group->collectives;
+}
+
+std::string Call::describe() const {
+  return fmt::format("{} #{} of group {}", operation, sequence, group->name);
+}
+
+void WaitBoard::wait(Operation& operation) {
+  std::unique_lock lock(mutex_);
+  if (operation.done()) return;
+  waits_.push_back({&operation, now_seconds()});
+  condition_.wait(lock, [&] { return operation.done(); });
+  waits_.erase(
+      std::find_if(waits_.begin(), waits_.end(), [&](const Wait& w) { return w.operation == &operation; }));
+}
+
+void WaitBoard::settled() {
+  // The lock orders this wake-up after a waiter's look at done().
+  { const std::lock_guard lock(mutex_); }
+  condition_.notify_all();
+}
+
+bool WaitBoard::anybody_waits() const {
+  const std::lock_guard lock(mutex_);
+  return !waits_.empty();
+}
+
+std::shared_ptr<Operation> WaitBoard::waited_since_before(double time) const {
+  const std::lock_guard lock(mutex_);
+  for (const Wait& wait : waits_)
+    if (wait.since < time && !wait.operation->done()) return wait.operation->shared_from_this();
+  return nullptr;
+}
+
+Operation::Operation(std::shared_ptr<WaitBoard> board, Call call, Steps steps, Event after)
+    : board_(std::move(board)), call_(std::move(call)), steps_(std::move(steps)), after_(std::move(after)) {}
+
+void Operation::wait() {
+  if (!done()) board_->wait(*this);
+  if (state_.load(std::memory_order_acquire) == State::failed) raise(failure_);
+}
+
+bool Operation::run(Transport& transport) {
+  while (step_ < steps_.size() && steps_[step_]->run(transport)) ++step_;
+  return step_ == steps_.size();
+}
+
+void Operation::end() {
+  state_.store(State::ended, std::memory_order_release);
+  board_->settled();
+}
+
+void Operation::fail(const Failure& failure) {
+  failure_ = failure;
+  state_.store(State::failed, std::memory_order_release);
+  board_->settled();
+}
+
+}  // namespace headwater::comm

@@ -1,0 +1,124 @@
+#include "thread_transport.h"
+
+#include "engine_world.h"
+
+#include <cstring>
+
+namespace headwater::comm {
+namespace {
+
+class ThreadTransport final : public Transport {
+ public:
+  ThreadTransport(std::shared_ptr<Post> post, int rank)
+      : post_(std::move(post)), rank_(rank), hosts_(post_->mailboxes.size(), host_name()) {}
+  ~ThreadTransport() override { abandon(); }
+
+  int rank() const override { return rank_; }
+  int size() const override { return static_cast<int>(hosts_.size()); }
+  const std::vector<std::string>& hosts() const override { return hosts_; }
+
+  Request send(const void* data, std::size_t bytes, int peer, int channel) override {
+    auto taken = std::make_shared<std::atomic<bool>>(false);
+    Post::Mailbox& mailbox = box(peer);
+    {
+      const std::lock_guard lock(mailbox.mutex);
+      mailbox.letters[{rank_, channel}].push_back({data, bytes, taken});
+    }
+    sends_[++requests_] = {std::move(taken), peer, channel};
+    return requests_;
+  }
+
+  Request receive(void* data, std::size_t bytes, int peer, int channel) override {
+    Counter& counter = counters_[{peer, channel}];
+    receives_[++requests_] = {data, bytes, {peer, channel}, counter.posted++};
+    return requests_;
+  }
+
+  void send_control(int peer, std::span<const std::byte> message) override {
+    const std::lock_guard lock(box(peer).mutex);
+    box(peer).control.emplace_back(rank_, std::vector(message.begin(), message.end()));
+  }
+
+  bool receive_control(int& peer, std::vector<std::byte>& message) override {
+    const std::lock_guard lock(box(rank_).mutex);
+    auto& control = box(rank_).control;
+    if (control.empty()) return false;
+    std::tie(peer, message) = std::move(control.front());
+    control.pop_front();
+    return true;
+  }
+
+  void abandon() override {
+    for (const auto& [request, outgoing] : sends_) {
+      const std::lock_guard lock(box(outgoing.peer).mutex);
+      box(outgoing.peer).letters.erase({rank_, outgoing.channel});
+    }
+    sends_.clear();
+    receives_.clear();
+  }
+
+  void close() override {}
+
+ private:
+  struct Outgoing {
+    std::shared_ptr<std::atomic<bool>> taken;
+    int peer, channel;
+  };
+  struct Incoming {
+    void* data;
+    std::size_t bytes;
+    Post::Sender from;
+    std::uint64_t turn;  // among the receives from that sender
+  };
+  struct Counter {
+    std::uint64_t posted = 0, received = 0;
+  };
+
+  bool finished(Request request) override {
+    if (const auto send = sends_.find(request); send != sends_.end()) {
+      if (!send->second.taken->load(std::memory_order_acquire)) return false;
+      sends_.erase(send);
+      return true;
+    }
+    const auto receive = receives_.find(request);
+    HW_CHECK(receive != receives_.end(), "request {} is not under way", request);
+    if (!take(receive->second)) return false;
+    receives_.erase(receive);
+    return true;
+  }
+
+  // Copies under the mailbox's lock, so that abandon() can let go of the sender's memory.
+  bool take(const Incoming& incoming) {
+    Counter& counter = counters_[incoming.from];
+    if (counter.received != incoming.turn) return false;
+    const std::lock_guard lock(box(rank_).mutex);
+    auto& letters = box(rank_).letters[incoming.from];
+    if (letters.empty()) return false;
+    const Post::Letter& letter = letters.front();
+    HW_CHECK(letter.bytes == incoming.bytes, "rank {} sent {} bytes where rank {} expects {}",
+             incoming.from.rank, letter.bytes, rank_, incoming.bytes);
+    std::memcpy(incoming.data, letter.data, letter.bytes);
+    letter.taken->store(true, std::memory_order_release);
+    letters.pop_front();
+    ++counter.received;
+    return true;
+  }
+
+  Post::Mailbox& box(int rank) { return post_->mailboxes[static_cast<std::size_t>(rank)]; }
+
+  std::shared_ptr<Post> post_;
+  int rank_;
+  std::vector<std::string> hosts_;
+  Request requests_ = 0;
+  std::map<Request, Outgoing> sends_;
+  std::map<Request, Incoming> receives_;
+  std::map<Post::Sender, Counter> counters_;
+};
+
+}  // namespace
+
+std::unique_ptr<Transport> make_thread_transport(std::shared_ptr<Post> post, int rank) {
+  return std::make_unique<ThreadTransport>(std::move(post), rank);
+}
+
+}  // namespace headwater::comm
