@@ -1,13 +1,31 @@
 #pragma once
-// Scratch memory that the ops of a backend take from its workspace, as formulas in bytes: ArenaLayout reserves it, the
-// backend holds itself to it.
+// Scratch memory that the ops of a backend take from its workspace, as formulas in bytes: ArenaLayout
+// reserves it, the backend holds itself to it. What oneDNN takes for itself is not counted: it lies outside
+// the arena.
 
 #include "headwater/model/activation_spec.h"
 
 namespace headwater {
 
 // The largest need of any op of the CPU catalogue on this model's layers, for `threads` threads.
-std::int64_t cpu_workspace_bytes(const ModelSpec& model, std::int64_t tensor_ranks, BatchShape batch, Precision precision,
-                                 int threads);
+std::int64_t cpu_workspace_bytes(const ModelSpec& model, std::int64_t tensor_ranks, BatchShape batch,
+                                 Precision precision, int threads);
+
+// ---- op by op: what the CPU backend checks its workspace against
+// -----------------------------------------------------
+
+// Attention works on tiles of so many queries by so many keys.
+inline constexpr std::int64_t kQueryTile = 64;
+inline constexpr std::int64_t kKeyTile = 64;
+// Products of widened bf16 work on square tiles of this side.
+inline constexpr std::int64_t kWidenedTile = 512;
+
+std::int64_t cpu_attention_bytes(std::int64_t head_dim, int threads);
+std::int64_t cpu_attention_backward_bytes(std::int64_t keys, std::int64_t head_dim, int threads);
+// Sums over rows of `columns` columns (gradients of gains and biases): one partial sum per thread.
+std::int64_t cpu_column_sums_bytes(std::int64_t columns, int threads);
+// Sums over all elements, in f64: one partial sum per thread.
+std::int64_t cpu_total_sum_bytes(int threads);
+std::int64_t cpu_widened_product_bytes();
 
 }  // namespace headwater

@@ -1,0 +1,33 @@
+#pragma once
+// The masks of inverted dropout, made anew wherever they are needed (backend.h, `Dropout`).
+
+#include "headwater/backend/backend.h"
+#include "headwater/base/random.h"
+
+namespace headwater::cpu {
+
+class DropoutMask {
+ public:
+  // `samples` rows of keys; nothing is read where dropout is off.
+  DropoutMask(const Dropout& dropout, std::int64_t samples);
+
+  bool on() const { return on_; }
+  float kept_scale() const { return scale_; }  // 1 / (1 − p)
+
+  // scales[i] = 0 or 1 / (1 − p), for elements first + i of a sample.
+  void scales(std::int64_t sample, std::uint64_t first, std::int64_t count, float* scales) const;
+  // scales[r·columns + i], r = 0 … 3, for elements first + i·stride + r; first and stride are multiples of 4.
+  void scales_of_four_rows(std::int64_t sample, std::uint64_t first, std::uint64_t stride,
+                           std::int64_t columns, float* scales) const;
+
+ private:
+  RandomKey key(std::int64_t sample) const;
+
+  bool on_;
+  const std::int32_t* keys_ = nullptr;
+  std::uint64_t site_ = 0;
+  std::uint32_t threshold_ = 0;  // kept where the word is at least this
+  float scale_ = 1.0F;
+};
+
+}  // namespace headwater::cpu

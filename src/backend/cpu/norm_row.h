@@ -1,0 +1,21 @@
+#pragma once
+// RMSNorm of one row, shared by the norms and by the ops that are fused with one.
+
+#include <cmath>
+#include <cstdint>
+
+namespace headwater::cpu {
+
+// y = g ⊙ x·r; gives r = 1/√(mean(x²) + ε).
+template <class T>
+float normalise_row(const T* x, const T* gain, float epsilon, std::int64_t columns, T* y) {
+  float sum = 0.0F;
+#pragma omp simd reduction(+ : sum)
+  for (std::int64_t i = 0; i < columns; ++i) sum += static_cast<float>(x[i]) * static_cast<float>(x[i]);
+  const float r = 1.0F / std::sqrt(sum / static_cast<float>(columns) + epsilon);
+  for (std::int64_t i = 0; i < columns; ++i)
+    y[i] = static_cast<T>(static_cast<float>(gain[i]) * (static_cast<float>(x[i]) * r));
+  return r;
+}
+
+}  // namespace headwater::cpu

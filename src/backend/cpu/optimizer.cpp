@@ -1,0 +1,103 @@
+// The end of a step: norm, the decision to update, AdamW.
+
+#include "headwater/model/op_workspace.h"
+
+#include "checks.h"
+#include "cpu_catalogue.h"
+#include "parallel.h"
+
+#include <cmath>
+
+namespace headwater::cpu {
+namespace {
+
+double* step_scalars(const TensorView& scalars) {
+  check_vector(scalars, DType::f64, kStepScalars, "scalars");
+  return scalars.as<double>();
+}
+
+double& at(double* scalars, StepScalar which) { return scalars[static_cast<std::int64_t>(which)]; }
+
+// What is the same for all elements of an update.
+struct Update {
+  float beta1, rest1, beta2, rest2;  // β and 1 − β
+  float correction1, correction2;    // 1 / (1 − β^t)
+  float epsilon, decay, rate, clip;
+};
+
+template <class T>
+void update(const Update& u, std::int64_t count, const float* gradient, float* master, float* first,
+            float* second, T* weight) {
+  for (std::int64_t i = 0; i < count; ++i) {
+    const float g = gradient[i] * u.clip;
+    const float m = u.beta1 * first[i] + u.rest1 * g;
+    const float v = u.beta2 * second[i] + u.rest2 * (g * g);
+    const float step = m * u.correction1 / (std::sqrt(v * u.correction2) + u.epsilon);
+    const float w = master[i] - u.rate * (step + u.decay * master[i]);
+    first[i] = m;
+    second[i] = v;
+    master[i] = w;
+    weight[i] = static_cast<T>(w);
+  }
+}
+
+}  // namespace
+
+void CpuBackend::add_squared_norm(TensorView x, TensorView sum) {
+  check_vector(x, DType::f32, x.elements(), "x");
+  check_vector(sum, DType::f64, 1, "sum");
+  constexpr std::int64_t kLine = Scratch::kAlign / static_cast<std::int64_t>(sizeof(double));
+  double* partials = scratch(cpu_total_sum_bytes(threads_)).take<double>(threads_ * kLine);
+  const float* values = x.as<float>();
+  parallel_parts(threads_, x.elements(), [&](std::int64_t begin, std::int64_t end, int part) {
+    double squares = 0.0;
+#pragma omp simd reduction(+ : squares)
+    for (std::int64_t i = begin; i < end; ++i)
+      squares += static_cast<double>(values[i]) * static_cast<double>(values[i]);
+    partials[part * kLine] = squares;
+  });
+  for (int part = 0; part < threads_; ++part) *sum.as<double>() += partials[part * kLine];
+}
+
+void CpuBackend::decide_step(double clip, TensorView scalars) {
+  double* s = step_scalars(scalars);
+  const double norm_squared = at(s, StepScalar::norm_squared);
+  const bool finite = std::isfinite(at(s, StepScalar::loss_sum)) && std::isfinite(norm_squared);
+  at(s, StepScalar::apply) = finite ? 1.0 : 0.0;
+  at(s, StepScalar::updates) += finite ? 1.0 : 0.0;
+  at(s, StepScalar::clip_factor) =
+      clip > 0.0 && finite ? std::min(1.0, clip / (std::sqrt(norm_squared) + 1e-6)) : 1.0;
+}
+
+void CpuBackend::adamw(const AdamWArgs& args, TensorView scalars) {
+  double* s = step_scalars(scalars);
+  const std::int64_t count = args.master.elements();
+  check_vector(args.master, DType::f32, count, "master");
+  check_vector(args.gradient, DType::f32, count, "gradient");
+  check_vector(args.first_moment, DType::f32, count, "first moment");
+  check_vector(args.second_moment, DType::f32, count, "second moment");
+  check_vector(args.weight, args.weight.dtype, count, "weight");
+  if (at(s, StepScalar::apply) == 0.0) return;
+  const double t = at(s, StepScalar::updates);
+  Update u;
+  u.beta1 = static_cast<float>(args.beta1);
+  u.rest1 = static_cast<float>(1.0 - args.beta1);
+  u.beta2 = static_cast<float>(args.beta2);
+  u.rest2 = static_cast<float>(1.0 - args.beta2);
+  u.correction1 = static_cast<float>(1.0 / (1.0 - std::pow(args.beta1, t)));
+  u.correction2 = static_cast<float>(1.0 / (1.0 - std::pow(args.beta2, t)));
+  u.epsilon = static_cast<float>(args.epsilon);
+  u.decay = static_cast<float>(args.weight_decay);
+  u.rate = static_cast<float>(at(s, StepScalar::learning_rate));
+  u.clip = static_cast<float>(at(s, StepScalar::clip_factor));
+  with_compute_type(args.weight.dtype, [&](auto type) {
+    using T = decltype(type);
+    parallel_parts(threads_, count, [&](std::int64_t begin, std::int64_t end, int) {
+      update(u, end - begin, args.gradient.as<float>() + begin, args.master.as<float>() + begin,
+             args.first_moment.as<float>() + begin, args.second_moment.as<float>() + begin,
+             args.weight.as<T>() + begin);
+    });
+  });
+}
+
+}  // namespace headwater::cpu

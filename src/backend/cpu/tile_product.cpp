@@ -1,0 +1,67 @@
+#include "tile_product.h"
+
+namespace headwater::cpu {
+namespace {
+
+// The chip's widest vector, loaded and stored at any address.
+#ifdef __AVX512F__
+constexpr std::int64_t kWidth = 16;
+constexpr int kBlockRows = 4,
+              kBlockVectors = 4;  // 16 sums of 32 registers: enough to hide the latency of an FMA
+#else
+constexpr std::int64_t kWidth = 8;
+constexpr int kBlockRows = 4, kBlockVectors = 2;  // 8 sums of 16 registers
+#endif
+typedef float Vector __attribute__((vector_size(kWidth * sizeof(float)), aligned(sizeof(float)), may_alias));
+
+struct Operands {
+  const float* a;
+  std::int64_t a_row, a_column;
+  const float* b;
+  std::int64_t b_row;
+  float* c;
+  std::int64_t c_row, depth;
+  bool accumulate;
+};
+
+// kRows rows by kVectors vectors of c from row i and column j on, held in registers over the whole depth.
+template <int kRows, int kVectors>
+void block(const Operands& o, std::int64_t i, std::int64_t j) {
+  Vector sum[kRows][kVectors] = {};
+  const float* a = o.a + i * o.a_row;
+  const float* b = o.b + j;
+  for (std::int64_t k = 0; k < o.depth; ++k) {
+    Vector row[kVectors];
+    for (int v = 0; v < kVectors; ++v) row[v] = *reinterpret_cast<const Vector*>(b + v * kWidth);
+    for (int r = 0; r < kRows; ++r)
+      for (int v = 0; v < kVectors; ++v) sum[r][v] += a[r * o.a_row] * row[v];
+    a += o.a_column;
+    b += o.b_row;
+  }
+  for (int r = 0; r < kRows; ++r) {
+    for (int v = 0; v < kVectors; ++v) {
+      Vector* target = reinterpret_cast<Vector*>(o.c + (i + r) * o.c_row + j + v * kWidth);
+      *target = o.accumulate ? *target + sum[r][v] : sum[r][v];
+    }
+  }
+}
+
+template <int kVectors>
+void column_block(const Operands& o, std::int64_t m, std::int64_t j) {
+  std::int64_t i = 0;
+  for (; i + kBlockRows <= m; i += kBlockRows) block<kBlockRows, kVectors>(o, i, j);
+  for (; i < m; ++i) block<1, kVectors>(o, i, j);
+}
+
+}  // namespace
+
+void tile_product(const float* a, std::int64_t a_row, std::int64_t a_column, const float* b,
+                  std::int64_t b_row, float* c, std::int64_t c_row, std::int64_t m, std::int64_t n,
+                  std::int64_t depth, bool accumulate) {
+  const Operands o{a, a_row, a_column, b, b_row, c, c_row, depth, accumulate};
+  std::int64_t j = 0;
+  for (; j + kBlockVectors * kWidth <= n; j += kBlockVectors * kWidth) column_block<kBlockVectors>(o, m, j);
+  for (; j < n; j += kWidth) column_block<1>(o, m, j);
+}
+
+}  // namespace headwater::cpu

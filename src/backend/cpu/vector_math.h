@@ -1,0 +1,33 @@
+#pragma once
+// Functions that g++ and clang vectorise when they are called in a loop.
+
+#include <bit>
+#include <cstdint>
+
+namespace headwater::cpu {
+
+// e^x for x ≤ 0 (and for the little above 0 that rounding gives), within 2 units in the last place; 0 below
+// −87.3, where the result would be subnormal. NaN stays NaN. x = n ln 2 + r with |r| ≤ ln 2 / 2, ln 2 in two
+// parts so that r is exact enough (Cody & Waite); e^r = 1 + r + r²·q(r), q of degree 4 with the least
+// relative error on that interval (Remez).
+inline float exp_nonpositive(float x) {
+  const float shifted = x * 1.44269504F + 12582912.0F;  // 1.5 · 2^23: n stands in the low bits of the sum
+  const float n = shifted - 12582912.0F;
+  const float r = (x - n * 0.693359375F) + n * 2.12194440e-4F;
+  float q = 1.3814540087e-3F;
+  q = q * r + 8.3687451075e-3F;
+  q = q * r + 4.1668390785e-2F;
+  q = q * r + 1.6666520399e-1F;
+  q = q * r + 4.9999993432e-1F;
+  const float p = (q * r) * r + r + 1.0F;
+  const float power = std::bit_cast<float>((std::bit_cast<std::uint32_t>(shifted) + 127U) << 23);
+  return x < -87.3F ? 0.0F : p * power;
+}
+
+// 1 / (1 + e^−x).
+inline float sigmoid(float x) {
+  const float e = exp_nonpositive(x < 0.0F ? x : -x);
+  return (x < 0.0F ? e : 1.0F) / (1.0F + e);
+}
+
+}  // namespace headwater::cpu

@@ -1,0 +1,203 @@
+#include "tests/backend/op_case.h"
+
+#include "headwater/tensor/arena.h"
+#include "tests/reference/reference_backend.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <cstring>
+#include <limits>
+
+namespace headwater::testing {
+namespace {
+
+constexpr std::int64_t kGuard = 32;    // elements before and after each operand that no op may touch
+constexpr double kUntouched = 1000.0;  // what guards and gaps hold; exact in every dtype
+
+// One operand in memory as the backend sees it: guard, rows with gaps, guard.
+std::vector<std::byte> encode(const Operand& operand, DType dtype) {
+  const std::int64_t rows = operand.shape.rank() == 0 ? 1 : operand.shape[0],
+                     columns = operand.shape.row_elements();
+  const std::int64_t stride = columns + operand.gap;
+  std::vector<std::byte> memory(static_cast<std::size_t>(2 * kGuard + rows * stride) * size_of(dtype));
+  for (std::int64_t i = 0; i < 2 * kGuard + rows * stride; ++i) {
+    const std::int64_t row = i < kGuard ? rows : (i - kGuard) / stride,
+                       column = i < kGuard ? 0 : (i - kGuard) % stride;
+    const bool inside = row < rows && column < columns;
+    const double value =
+        inside ? operand.values[static_cast<std::size_t>(row * columns + column)] : kUntouched;
+    std::byte* to = memory.data() + static_cast<std::size_t>(i) * size_of(dtype);
+    const auto put = [&](auto number) { std::memcpy(to, &number, sizeof(number)); };
+    switch (dtype) {
+      case DType::f32: put(static_cast<float>(value)); break;
+      case DType::bf16: put(bf16(static_cast<float>(value))); break;
+      case DType::f64: put(value); break;
+      case DType::i32: put(static_cast<std::int32_t>(value)); break;
+    }
+  }
+  return memory;
+}
+
+double decode_element(const std::byte* from, DType dtype) {
+  const auto get = [&](auto number) {
+    std::memcpy(&number, from, sizeof(number));
+    return number;
+  };
+  switch (dtype) {
+    case DType::f32: return get(float());
+    case DType::bf16: return static_cast<float>(get(bf16()));
+    case DType::f64: return get(double());
+    case DType::i32: return get(std::int32_t());
+  }
+  return 0.0;
+}
+
+std::vector<double> decode(const std::vector<std::byte>& memory, const Operand& operand, DType dtype) {
+  const std::int64_t rows = operand.shape.rank() == 0 ? 1 : operand.shape[0],
+                     columns = operand.shape.row_elements();
+  const std::int64_t stride = columns + operand.gap;
+  std::vector<double> values;
+  std::int64_t touched = 0;
+  for (std::int64_t i = 0; i < 2 * kGuard + rows * stride; ++i) {
+    const double value = decode_element(memory.data() + static_cast<std::size_t>(i) * size_of(dtype), dtype);
+    const bool inside = i >= kGuard && i < kGuard + rows * stride && (i - kGuard) % stride < columns;
+    if (inside)
+      values.push_back(value);
+    else
+      touched += value != kUntouched;
+  }
+  EXPECT_EQ(touched, 0) << "elements written outside " << operand.name;
+  return values;
+}
+
+void compare(const Operand& operand, DType dtype, const std::vector<double>& expected,
+             const std::vector<double>& found) {
+  const auto columns = static_cast<std::size_t>(std::max<std::int64_t>(operand.shape.row_elements(), 1));
+  // A vector is one row.
+  const std::size_t row_length = operand.shape.rank() <= 1 ? expected.size() : columns;
+  const double unit = dtype == DType::bf16 ? 0x1p-7 : dtype == DType::f64 ? 0x1p-52 : 0x1p-23;
+  int reported = 0;
+  for (std::size_t begin = 0; begin < expected.size() && reported == 0; begin += row_length) {
+    double scale = operand.tolerance.floor;
+    for (std::size_t i = begin; i < begin + row_length; ++i)
+      if (std::isfinite(expected[i])) scale = std::max(scale, std::abs(expected[i]));
+    const double allowed =
+        operand.result
+            ? scale * (operand.tolerance.units * unit + 4.0 * std::sqrt(operand.tolerance.terms) * 0x1p-23)
+            : 0.0;
+    for (std::size_t i = begin; i < begin + row_length && reported == 0; ++i) {
+      const bool equal =
+          expected[i] == found[i] || (!operand.result && std::isnan(expected[i]) && std::isnan(found[i]));
+      if (equal || std::abs(expected[i] - found[i]) <= allowed) continue;  // false where one of them is NaN
+      ADD_FAILURE() << operand.name << " " << to_string(operand.shape) << " element " << i << ": " << found[i]
+                    << " and not " << expected[i] << " ± " << allowed;
+      ++reported;
+    }
+  }
+}
+
+}  // namespace
+
+DType dtype_for(Role role, Precision precision) {
+  switch (role) {
+    case Role::compute: return precision.compute;
+    case Role::accumulate: return precision.accumulate;
+    case Role::f64: return DType::f64;
+    case Role::index: return DType::i32;
+  }
+  return DType::f64;
+}
+
+double rounded(double value, DType dtype) {
+  switch (dtype) {
+    case DType::f32: return static_cast<float>(value);
+    case DType::bf16: return static_cast<float>(bf16(static_cast<float>(value)));
+    case DType::f64: return value;
+    case DType::i32: return std::round(value);
+  }
+  return value;
+}
+
+OpCase::OpCase(std::string which_op, std::string which_case, Precision p)
+    : op(std::move(which_op)), name(std::move(which_case)), precision(p) {
+  std::seed_seq seed(name.begin(), name.end());
+  random.seed(seed);
+}
+
+double OpCase::uniform(double low, double high) {
+  return low + (high - low) * (static_cast<double>(random()) * 0x1p-32);
+}
+
+std::int64_t OpCase::integer(std::int64_t low, std::int64_t high) {
+  return low + static_cast<std::int64_t>(random()) % (high - low + 1);
+}
+
+std::size_t OpCase::input(const std::string& operand, Role role, Shape shape, double scale) {
+  std::vector<double> numbers(static_cast<std::size_t>(shape.elements()));
+  for (double& number : numbers) number = scale * uniform(-1.0, 1.0);
+  return values(operand, role, shape, std::move(numbers));
+}
+
+std::size_t OpCase::values(const std::string& operand, Role role, Shape shape, std::vector<double> numbers) {
+  for (double& number : numbers) number = rounded(number, dtype_for(role, precision));
+  operands.push_back({operand, role, shape, shape.rank() > 1 ? gap : 0, std::move(numbers), false, {}});
+  return operands.size() - 1;
+}
+
+std::size_t OpCase::output(const std::string& operand, Role role, Shape shape, Tolerance tolerance) {
+  const std::vector<double> nothing(static_cast<std::size_t>(shape.elements()),
+                                    std::numeric_limits<double>::quiet_NaN());
+  return updated(values(operand, role, shape, nothing), tolerance);
+}
+
+std::size_t OpCase::updated(std::size_t operand, Tolerance tolerance) {
+  operands[operand].result = true;
+  operands[operand].tolerance = tolerance;
+  return operand;
+}
+
+std::vector<std::vector<double>> run_on(Backend& backend, const OpCase& op_case, Precision precision) {
+  std::vector<std::vector<std::byte>> memory;
+  std::int64_t bytes = 0;
+  for (const Operand& operand : op_case.operands) {
+    memory.push_back(encode(operand, dtype_for(operand.role, precision)));
+    bytes += aligned(static_cast<std::int64_t>(memory.back().size()));
+  }
+  Arena arena(backend.device());
+  arena.reserve("operands", bytes);
+  Views flat, views;
+  for (std::size_t i = 0; i < memory.size(); ++i) {
+    const Operand& operand = op_case.operands[i];
+    const DType dtype = dtype_for(operand.role, precision);
+    const auto elements = static_cast<std::int64_t>(memory[i].size() / size_of(dtype));
+    flat.push_back(arena.take("operands", dtype, {elements}));
+    backend.to_device(TensorView(memory[i].data(), dtype, {elements}), flat.back());
+    TensorView view = flat.back();
+    view.data = static_cast<std::byte*>(view.data) + static_cast<std::size_t>(kGuard) * size_of(dtype);
+    view.shape = operand.shape;
+    view.row_stride = operand.shape.row_elements() + operand.gap;
+    views.push_back(view);
+  }
+  op_case.run(backend, views);
+  std::vector<std::vector<double>> after;
+  for (std::size_t i = 0; i < memory.size(); ++i) {
+    const DType dtype = flat[i].dtype;
+    backend.to_host(flat[i], TensorView(memory[i].data(), dtype, flat[i].shape));
+    after.push_back(decode(memory[i], op_case.operands[i], dtype));
+  }
+  return after;
+}
+
+void expect_same_as_reference(Backend& backend, const OpCase& op_case) {
+  SCOPED_TRACE(op_case.op + ", " + op_case.name);
+  ReferenceBackend reference;
+  const auto expected = run_on(reference, op_case, {DType::f64, DType::f64});
+  const auto found = run_on(backend, op_case, op_case.precision);
+  for (std::size_t i = 0; i < op_case.operands.size(); ++i) {
+    const Operand& operand = op_case.operands[i];
+    compare(operand, dtype_for(operand.role, op_case.precision), expected[i], found[i]);
+  }
+}
+
+}  // namespace headwater::testing

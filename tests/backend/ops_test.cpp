@@ -1,0 +1,78 @@
+// Every op of every backend against the reference catalogue. A backend joins by one line in backends().
+
+#include "headwater/backend/cpu_backend.h"
+#include "headwater/model/op_workspace.h"
+#include "headwater/tensor/arena.h"
+#include "tests/backend/op_cases.h"
+
+#include <gtest/gtest.h>
+
+#include <memory>
+#include <ostream>
+
+namespace headwater::testing {
+namespace {
+
+struct BackendUnderTest {
+  std::string name;
+  Precision precision;
+  std::unique_ptr<Backend> (*make)();
+};
+
+std::vector<BackendUnderTest> backends() {
+  constexpr Precision kF32{DType::f32, DType::f32}, kBf16{DType::bf16, DType::f32};
+  return {
+      {"cpu_f32", kF32,
+       [] {
+         return make_cpu_backend({1, false});
+       }},
+      {"cpu_f32_3_threads", kF32,
+       [] {
+         return make_cpu_backend({3, false});
+       }},
+      {"cpu_bf16", kBf16,
+       [] {
+         return make_cpu_backend({2, false});
+       }},
+      {"cpu_bf16_widened", kBf16,
+       [] {
+         return make_cpu_backend({2, true});
+       }},
+  };
+}
+
+struct OpOfBackend {
+  BackendUnderTest backend;
+  OpCases cases;
+};
+
+std::ostream& operator<<(std::ostream& out, const OpOfBackend& o) {
+  return out << o.backend.name << " " << o.cases.op;
+}
+
+std::vector<OpOfBackend> ops_of_backends() {
+  std::vector<OpOfBackend> all;
+  for (const BackendUnderTest& backend : backends())
+    for (const OpCases& cases : all_ops()) all.push_back({backend, cases});
+  return all;
+}
+
+class Ops : public ::testing::TestWithParam<OpOfBackend> {};
+
+TEST_P(Ops, AgreeWithTheReference) {
+  const OpOfBackend& param = GetParam();
+  const std::unique_ptr<Backend> backend = param.backend.make();
+  constexpr std::int64_t kWorkspace = 16 << 20;
+  Arena arena(backend->device());
+  arena.reserve("workspace", kWorkspace);
+  backend->use_workspace(arena.take("workspace", DType::i32, {kWorkspace / 4}));
+  for (const OpCase& op_case : param.cases.make(param.backend.precision))
+    expect_same_as_reference(*backend, op_case);
+}
+
+INSTANTIATE_TEST_SUITE_P(, Ops, ::testing::ValuesIn(ops_of_backends()), [](const auto& name) {
+  return name.param.backend.name + "_" + name.param.cases.op;
+});
+
+}  // namespace
+}  // namespace headwater::testing
