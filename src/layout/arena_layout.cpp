@@ -15,7 +15,8 @@ constexpr std::int64_t kBucketElements = 25'000'000;
 // Parameters start at multiples of this many elements, joined ones excepted, so that every view is aligned.
 constexpr std::int64_t kElementAlignment = 64;
 
-Shape local_shape(const ParameterSpec& spec, std::int64_t ranks) {
+Shape local_shape(const ParameterSpec& spec, const Sharding& sharding) {
+  const std::int64_t ranks = sharding.tensor;
   if (spec.split.dimension < 0) return spec.shape;
   const std::int64_t multiple = spec.split.pad_multiple * ranks;
   HW_CHECK(spec.split.dimension == 0 || ranks == 1, "{} is cut along dimension {}", spec.name, spec.split.dimension);
@@ -25,8 +26,6 @@ Shape local_shape(const ParameterSpec& spec, std::int64_t ranks) {
 std::int64_t bytes_of(const ActivationSpec& spec) {
   return aligned(spec.shape.elements() * static_cast<std::int64_t>(size_of(spec.dtype)));
 }
-
-bool in_slot(const ActivationSpec& spec) { return spec.kept != Kept::scratch && spec.made == Pass::forward; }
 
 // Bytes that the chosen tensors take together.
 template <class Choose>
@@ -40,14 +39,14 @@ std::int64_t sum_of(const std::vector<ActivationSpec>& list, Choose choose) {
 }  // namespace
 
 ParameterLayout::ParameterLayout(const ModelSpec& model, const std::vector<StageUnits>& chunks,
-                                 std::int64_t tensor_ranks) {
+                                 const Sharding& sharding) {
   bool holds_embedding = false;
   for (const StageUnits& units : chunks) holds_embedding = holds_embedding || units.has_embedding;
   for (const StageUnits& units : chunks)
     for (const ParameterSpec& spec : parameters_of(model, units.first, units.last)) {
       const bool copy = spec.tied_to_head && !(units.first <= spec.unit && spec.unit < units.last);
       if (copy && holds_embedding) continue;  // both ends on this rank: one tensor
-      place(spec, local_shape(spec, tensor_ranks), copy);
+      place(spec, local_shape(spec, sharding), copy);
     }
   elements_ = (elements_ + kElementAlignment - 1) / kElementAlignment * kElementAlignment;
 
@@ -83,6 +82,28 @@ std::vector<ActivationSpec> micro_batch_tensors(BatchShape batch) {
   return list;
 }
 
+bool is_kept(const ActivationSpec& spec) { return spec.kept != Kept::scratch && spec.made == Pass::forward; }
+
+std::vector<ActivationSpec> unit_tensors(const ModelSpec& model, int unit, const Sharding& sharding, BatchShape batch,
+                                         Precision precision) {
+  if (unit == model.embedding_unit()) return {};
+  if (unit == model.head_unit()) return head_activations(model, sharding, batch, precision);
+  return activations(model.layers[static_cast<std::size_t>(unit) - 1], sharding, batch, precision);
+}
+
+std::int64_t scratch_bytes(const ModelSpec& model, const StageUnits& units, const Sharding& sharding, BatchShape batch,
+                           Precision precision, bool training) {
+  std::int64_t most = 0;
+  for (int u = units.first; u < units.last; ++u) {
+    const std::vector<ActivationSpec> list = unit_tensors(model, u, sharding, batch, precision);
+    for (const Pass pass : {Pass::forward, Pass::backward}) {
+      if (pass == Pass::backward && !training) continue;
+      most = std::max(most, sum_of(list, [&](const ActivationSpec& spec) { return spec.made == pass && !is_kept(spec); }));
+    }
+  }
+  return most;
+}
+
 std::int64_t rotary_positions(const ModelSpec& model, BatchShape batch) {
   return std::max(model.max_positions, batch.sequence);
 }
@@ -97,21 +118,11 @@ std::vector<SegmentSize> arena_layout(const ModelSpec& model, const ParameterLay
 
   std::int64_t slots = 0, scratch = 0, communication = 0;
   for (const ChunkNeeds& chunk : request.chunks) {
-    std::int64_t slot = sum_of(micro_batch_tensors(request.batch), in_slot);
-    const auto unit = [&](const std::vector<ActivationSpec>& list) {
-      slot += sum_of(list, in_slot);
-      const auto scratch_of = [&](Pass pass) {
-        return sum_of(list, [&](const ActivationSpec& spec) { return spec.made == pass && !in_slot(spec); });
-      };
-      scratch = std::max(scratch, scratch_of(Pass::forward));
-      if (request.training) scratch = std::max(scratch, scratch_of(Pass::backward));
-    };
-    for (int u = chunk.units.first; u < chunk.units.last; ++u) {
-      if (u == model.head_unit())
-        unit(head_activations(model, request.tensor_ranks, request.batch, precision));
-      else if (u != model.embedding_unit())
-        unit(activations(model.layers[static_cast<std::size_t>(u) - 1], request.batch, precision));
-    }
+    std::int64_t slot = sum_of(micro_batch_tensors(request.batch), is_kept);
+    for (int u = chunk.units.first; u < chunk.units.last; ++u)
+      slot += sum_of(unit_tensors(model, u, request.sharding, request.batch, precision), is_kept);
+    scratch = std::max(scratch, scratch_bytes(model, chunk.units, request.sharding, request.batch, precision,
+                                              request.training));
     slots += slot * chunk.slots;
     communication += stream * chunk.buffers;
   }

@@ -1,5 +1,7 @@
 #include "headwater/model/activation_spec.h"
 
+#include "headwater/base/error.h"
+
 #include <algorithm>
 
 namespace headwater {
@@ -11,7 +13,9 @@ using enum Dropped;
 
 }  // namespace
 
-std::vector<ActivationSpec> activations(const LayerSpec& layer, BatchShape batch, Precision precision) {
+std::vector<ActivationSpec> activations(const LayerSpec& layer, const Sharding& sharding, BatchShape batch,
+                                        Precision precision) {
+  HW_CHECK(sharding.tensor == 1, "layers cut over {} tensor ranks have no activations yet", sharding.tensor);
   const std::int64_t tokens = batch.tokens();
   const std::int64_t hidden = layer.hidden, queries = layer.query_width(), keys = layer.key_width(), ffn = layer.ffn;
   const std::int64_t channels = layer.filter_channels();
@@ -71,17 +75,17 @@ std::vector<ActivationSpec> activations(const LayerSpec& layer, BatchShape batch
   return list;
 }
 
-std::int64_t head_block(const ModelSpec& model, std::int64_t tensor_ranks, BatchShape batch, Precision precision) {
+std::int64_t head_block(const ModelSpec& model, const Sharding& sharding, BatchShape batch, Precision precision) {
   constexpr std::int64_t kLogitBytes = std::int64_t{8} << 20;
-  const std::int64_t row = model.padded_vocabulary(tensor_ranks) / tensor_ranks *
+  const std::int64_t row = model.padded_vocabulary(sharding) / sharding.tensor *
                            static_cast<std::int64_t>(size_of(precision.compute));
   return std::min(batch.tokens(), std::max<std::int64_t>(64, kLogitBytes / row));
 }
 
-std::vector<ActivationSpec> head_activations(const ModelSpec& model, std::int64_t tensor_ranks, BatchShape batch,
+std::vector<ActivationSpec> head_activations(const ModelSpec& model, const Sharding& sharding, BatchShape batch,
                                              Precision precision) {
-  const std::int64_t tokens = batch.tokens(), block = head_block(model, tensor_ranks, batch, precision);
-  const std::int64_t shard = model.padded_vocabulary(tensor_ranks) / tensor_ranks;
+  const std::int64_t tokens = batch.tokens(), block = head_block(model, sharding, batch, precision);
+  const std::int64_t shard = model.padded_vocabulary(sharding) / sharding.tensor;
   std::vector<ActivationSpec> list;
   list.push_back({"input", {tokens, model.hidden}, precision.compute, forward, until_input_gradient, never});
   list.push_back({"norm.rstd", {tokens}, precision.accumulate, forward, until_input_gradient, never});

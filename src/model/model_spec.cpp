@@ -4,8 +4,8 @@
 
 namespace headwater {
 
-std::int64_t ModelSpec::padded_vocabulary(std::int64_t tensor_ranks) const {
-  const std::int64_t multiple = vocabulary_multiple * tensor_ranks;
+std::int64_t ModelSpec::padded_vocabulary(const Sharding& sharding) const {
+  const std::int64_t multiple = vocabulary_multiple * sharding.tensor;
   return (vocabulary + multiple - 1) / multiple * multiple;
 }
 

@@ -32,7 +32,7 @@ struct Bucket {
 // The parameters of one rank; its chunks' units in order.
 class ParameterLayout {
  public:
-  ParameterLayout(const ModelSpec& model, const std::vector<StageUnits>& chunks, std::int64_t tensor_ranks);
+  ParameterLayout(const ModelSpec& model, const std::vector<StageUnits>& chunks, const Sharding& sharding);
 
   const std::vector<ParameterPlace>& places() const { return places_; }
   const std::vector<Bucket>& buckets() const { return buckets_; }
@@ -55,6 +55,15 @@ struct ChunkNeeds {
 // Tensors of one micro-batch that every stage takes from the stream itself (nn/micro_batch.h).
 std::vector<ActivationSpec> micro_batch_tensors(BatchShape batch);
 
+// Whether a tensor needs a place in its micro-batch's slot. Schedules that take a backward whole leave nothing of it.
+bool is_kept(const ActivationSpec& spec);
+// Bytes of the scratch that the units of a chunk share: the largest need of one unit's pass.
+std::int64_t scratch_bytes(const ModelSpec& model, const StageUnits& units, const Sharding& sharding, BatchShape batch,
+                           Precision precision, bool training);
+// What unit `u` of the model lists (model/activation_spec.h); the embedding lists nothing.
+std::vector<ActivationSpec> unit_tensors(const ModelSpec& model, int unit, const Sharding& sharding, BatchShape batch,
+                                         Precision precision);
+
 struct SegmentSize {
   std::string name;
   std::int64_t bytes = 0;
@@ -62,7 +71,7 @@ struct SegmentSize {
 
 struct MemoryRequest {
   std::vector<ChunkNeeds> chunks;
-  std::int64_t tensor_ranks = 1;
+  Sharding sharding;
   BatchShape batch;
   Precision precision;
   bool training = true;          // gradients, moments and backward's tensors too

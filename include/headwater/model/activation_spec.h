@@ -48,11 +48,12 @@ struct ActivationSpec {
   Dropped dropped = Dropped::by_full;
 };
 
-std::vector<ActivationSpec> activations(const LayerSpec& layer, BatchShape batch, Precision precision);
+std::vector<ActivationSpec> activations(const LayerSpec& layer, const Sharding& sharding, BatchShape batch,
+                                        Precision precision);
 // The embedding keeps nothing. The head takes its gradients in forward, block by block over `head_block` tokens.
-std::vector<ActivationSpec> head_activations(const ModelSpec& model, std::int64_t tensor_ranks, BatchShape batch,
+std::vector<ActivationSpec> head_activations(const ModelSpec& model, const Sharding& sharding, BatchShape batch,
                                              Precision precision);
 // Tokens per block of the head's cross-entropy: logits stay near 8 MiB, at least 64 tokens, at most T.
-std::int64_t head_block(const ModelSpec& model, std::int64_t tensor_ranks, BatchShape batch, Precision precision);
+std::int64_t head_block(const ModelSpec& model, const Sharding& sharding, BatchShape batch, Precision precision);
 
 }  // namespace headwater

@@ -5,6 +5,7 @@
 // The units of a model are numbered [0 embedding, 1 … L layers, L + 1 head]; StageLayout cuts that list.
 
 #include "headwater/config/run_config.h"
+#include "headwater/model/sharding.h"
 
 #include <cstdint>
 #include <vector>
@@ -51,7 +52,7 @@ struct ModelSpec {
   int units() const { return static_cast<int>(layers.size()) + 2; }
   int embedding_unit() const { return 0; }
   int head_unit() const { return units() - 1; }
-  std::int64_t padded_vocabulary(std::int64_t tensor_ranks) const;
+  std::int64_t padded_vocabulary(const Sharding& sharding) const;  // over all shards together
   bool operator==(const ModelSpec&) const = default;
 };
 

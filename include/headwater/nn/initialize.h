@@ -1,0 +1,12 @@
+#pragma once
+// Weights at the start of a run: each element a pure function of (seed, parameter name, global index), so that every
+// layout starts from the same bits.
+
+#include "headwater/nn/parameter_store.h"
+
+namespace headwater {
+
+// Fills masters and weights of everything that the store holds, with `threads` threads.
+void initialize(ParameterStore& store, Backend& backend, std::uint64_t seed, int threads);
+
+}  // namespace headwater

@@ -1,0 +1,33 @@
+#pragma once
+// One transformer layer, pre-norm: h → h + attention(norm(h)) → that + mlp(norm(that)).
+
+#include "headwater/nn/attention.h"
+#include "headwater/nn/mlp.h"
+
+namespace headwater {
+
+class Layer {
+ public:
+  struct Tensors {
+    explicit Tensors(const NamedTensors& named);
+    TensorView input, rstd1, normed1, middle, rstd2, normed2;
+    TensorView d_middle, attention_d_branch, mlp_d_branch;
+    Attention::Tensors attention;
+    Mlp::Tensors mlp;
+  };
+
+  // `unit` numbers the layer in the model (model_spec.h); parameters are those of "layers.{unit − 1}.".
+  Layer(const LayerSpec& layer, int unit, ParameterStore& store, TensorView rotary_table);
+
+  void forward(const BlockContext& context, const Tensors& t, TensorView out) const;  // from t.input
+  void backward(const BlockContext& context, const Tensors& t, TensorView d_out, TensorView d_input) const;
+
+ private:
+  LayerSpec layer_;
+  int unit_;
+  TensorView gain1_, d_gain1_, gain2_, d_gain2_;
+  Attention attention_;
+  Mlp mlp_;
+};
+
+}  // namespace headwater

@@ -1,0 +1,43 @@
+#pragma once
+// Training steps against the clock, on random tokens, beside what the machine could do in the same minutes.
+//
+// Collective: every rank of the world calls it, on its compute thread, and gets the same figures.
+
+#include "headwater/comm/world.h"
+#include "headwater/config/run_config.h"
+
+#include <string>
+#include <vector>
+
+namespace headwater {
+
+// Of one step, mean over the ranks.
+struct OpSeconds {
+  std::string name;
+  double calls = 0.0;
+  double seconds = 0.0;
+  double floor_seconds = 0.0;  // backend/timed_backend.h
+};
+
+struct StepBenchmark {
+  int ranks = 1, threads = 1;  // threads of each rank
+  std::string dtype;
+  std::int64_t tokens = 0;             // of a step
+  double elapsed_seconds = 0.0;        // of a step: median over the measured steps, of the slowest rank
+  double tokens_per_second = 0.0;      // tokens / elapsed_seconds
+  double model_flops_per_token = 0.0;  // model/flops.h
+  double achieved_flops = 0.0;         // model_flops_per_token × tokens_per_second
+  double matmul_flops = 0.0;           // of a large square product, all ranks at once and added: median of three
+                                       // measurements, before, between and after
+  double share_of_matmul = 0.0;        // achieved_flops / matmul_flops
+  double memory_bandwidth = 0.0;       // bytes per second, all ranks at once and added
+  std::int64_t peak_bytes = 0;         // of the arena, on the rank with the most
+  double observed_seconds = 0.0;       // of the steps whose ops were timed one by one: their ops and what lies between
+  std::vector<OpSeconds> ops;          // longest first
+};
+
+// A few steps to warm up, `steps` against the clock, and as many again with every op timed. The config's data, learning rate
+// and train_iters do not matter: tokens are random, in one document per sample.
+StepBenchmark bench_step(World& world, const RunConfig& run, int steps);
+
+}  // namespace headwater

@@ -1,0 +1,69 @@
+#pragma once
+// One rank's machinery: its arena, backend, parameters, stages and communicators, made from a RankLayout. It plays this
+// rank's program of a schedule on the micro-batches that it is given; it knows nothing of steps, data or files.
+//
+// Owned and called by the compute thread; every rank of the run calls the same functions in the same order.
+
+#include "headwater/base/random.h"
+#include "headwater/comm/world.h"
+#include "headwater/data/batch.h"
+#include "headwater/nn/stage.h"
+#include "headwater/train/rank_layout.h"
+
+#include <functional>
+#include <memory>
+
+namespace headwater {
+
+// The micro-batch of that number, on the host, as this replica reads it.
+using BatchSource = std::function<Batch(int micro_batch)>;
+
+// Seconds of a played program.
+struct PlayTimes {
+  double compute = 0.0;  // in blocks
+  double waiting = 0.0;  // for the neighbours' transfers
+};
+
+class Engine {
+ public:
+  Engine(World& world, const RankLayout& layout, std::unique_ptr<Backend> backend);
+
+  const RankLayout& layout() const { return layout_; }
+  Backend& backend() { return *backend_; }
+  ParameterStore& store() { return *store_; }
+  const Arena& arena() const { return arena_; }
+  TensorView scalars() const { return memory_.scalars; }
+  TensorView tied_buffer() const { return tied_buffer_; }
+
+  Communicator& world_group() { return *world_; }       // all ranks
+  Communicator& data_group() { return *data_; }         // the replicas of this rank's parameters
+  Communicator& pipeline_group() { return *pipeline_; } // the stages of this replica
+  Communicator* tied_group() { return tied_.get(); }    // both ends of the pipeline, where this rank is one of two
+  bool has_head() const;
+
+  // `dropout_seed` keys the masks of this step (training only).
+  PlayTimes play(const LoweredSchedule& schedule, HeadMode mode, const BatchSource& batches, RandomKey dropout_seed = {});
+  // Logits of the micro-batch that the last play() of one micro-batch put through; only where the head is.
+  void logits(std::int64_t first_row, const std::function<void(std::int64_t row, TensorView block)>& sink);
+
+ private:
+  struct Buffers {
+    std::vector<TensorView> send_activation, send_gradient, receive_activation, receive_gradient;
+  };
+  struct Play;
+  TensorView& buffer(int chunk, Payload payload, bool send, int index);
+  void fill(MicroBatch& to, const Batch& from, RandomKey dropout_seed);
+  void compute(Play& play, const Instruction& instruction);
+
+  RankLayout layout_;
+  std::unique_ptr<Backend> backend_;
+  Arena arena_;
+  StageMemory memory_;
+  TensorView tied_buffer_;
+  std::unique_ptr<ParameterStore> store_;
+  std::vector<Stage> stages_;      // per chunk
+  std::vector<Buffers> buffers_;   // per chunk
+  std::unique_ptr<Communicator> world_, data_, pipeline_, tied_;
+};
+
+}  // namespace headwater

@@ -1,0 +1,47 @@
+#pragma once
+// Everything that follows, for one rank, from the config and the number of ranks: where it stands, which units it holds,
+// what it does in which order, how much memory it takes. Computed on every rank alike before anything is allocated, so that
+// what does not fit is refused at once.
+
+#include "headwater/layout/arena_layout.h"
+#include "headwater/layout/process_grid.h"
+#include "headwater/schedule/lowering.h"
+
+#include <string>
+
+namespace headwater {
+
+struct RankLayoutRequest {
+  ModelSpec model;
+  ParallelConfig parallel;
+  BatchShape batch;          // one micro-batch
+  int micro_batches = 1;     // of a step, per replica
+  Precision precision;
+  bool training = true;
+  int threads = 1;
+};
+
+struct RankLayout {
+  RankLayout(const RankLayoutRequest& request, int rank, int ranks);
+
+  RankLayoutRequest request;
+  ProcessGrid grid;
+  Placement placement;
+  StageLayout stages;
+  int rank, pipeline_rank;
+  std::vector<StageUnits> chunks;     // of this rank
+  LoweredSchedule schedule;           // of a step; forward only without training
+  LoweredSchedule evaluation;         // the same micro-batches, forward only
+  std::vector<RankProgram::Buffers> buffers;  // per chunk, enough for both
+  ParameterLayout parameters;
+  MemoryRequest memory;
+  std::vector<SegmentSize> segments;
+
+  const RankProgram& program(const LoweredSchedule& of) const { return of.ranks[static_cast<std::size_t>(pipeline_rank)]; }
+  std::int64_t bytes() const;
+};
+
+// For people: segments and their sizes, of every pipeline rank.
+std::string memory_table(const RankLayoutRequest& request, int ranks);
+
+}  // namespace headwater

@@ -1,0 +1,74 @@
+#pragma once
+// The training loop: resume or start, step, evaluate, save, stop.
+//
+// One per rank, on its compute thread. What is printed for people goes to `out`, which is null but on rank 0.
+
+#include "headwater/checkpoint/checkpoint.h"
+#include "headwater/checkpoint/saver.h"
+#include "headwater/config/load_config.h"
+#include "headwater/data/sample_stream.h"
+#include "headwater/optim/optimizer.h"
+#include "headwater/train/engine.h"
+#include "headwater/train/evaluate.h"
+#include "headwater/train/metrics.h"
+#include "headwater/train/progress_log.h"
+#include "headwater/train/run_setup.h"
+#include "headwater/train/tensorboard.h"
+
+#include <iosfwd>
+#include <memory>
+#include <optional>
+
+namespace headwater {
+
+class Trainer {
+ public:
+  // Reads config, data, checkpoint or weights; allocates. `config` is as loaded, not yet validated.
+  Trainer(World& world, const LoadedConfig& config, std::ostream* out);
+  ~Trainer();
+
+  // Until train_iters, exit_interval or a signal. Gives the exit code: 0, 75, or 128 + the signal.
+  int run();
+
+ private:
+  void find_start();            // where weights and counters come from
+  void open_data();
+  void build();
+  void open_metrics();
+  void describe() const;
+  StepMetrics step();
+  double targets_of_step(std::int64_t first_sample) const;
+  void judge(const StepMetrics& metrics);
+  void evaluate();
+  void save();
+  bool stop_asked();            // by a signal, on any rank
+
+  World& world_;
+  RunConfig run_;
+  bool model_given_;
+  std::ostream* out_;
+  std::unique_ptr<Communicator> control_, saving_;  // all ranks
+
+  ModelConfig model_;
+  Choices choices_;
+  DocumentOptions documents_;
+  Counters counters_;
+  std::unique_ptr<WeightSource> initial_weights_;   // of `init_from`
+  std::unique_ptr<Checkpoint> checkpoint_;          // that this run goes on from
+
+  std::optional<SaveFolder> save_folder_;
+  std::optional<FileLock> lock_;                    // rank 0
+  std::unique_ptr<Saver> saver_;
+  std::optional<SampleStream> training_data_, validation_data_;
+  std::unique_ptr<Engine> engine_;
+  std::unique_ptr<Optimizer> optimizer_;
+  std::int64_t global_batch_ = 0;
+  int signal_ = 0;
+
+  MfuBasis mfu_;
+  std::unique_ptr<MetricsFile> metrics_file_;       // rank 0
+  std::unique_ptr<TensorBoardWriter> tensorboard_;  // rank 0
+  std::unique_ptr<ProgressLog> progress_;
+};
+
+}  // namespace headwater

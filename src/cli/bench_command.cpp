@@ -1,0 +1,120 @@
+#include "headwater/base/error.h"
+#include "headwater/cli/commands.h"
+#include "headwater/config/load_config.h"
+#include "headwater/config/presets.h"
+#include "headwater/train/bench_step.h"
+
+#include <CLI/CLI.hpp>
+#include <nlohmann/json.hpp>
+
+#include <iostream>
+
+namespace headwater {
+namespace {
+
+struct BenchStepOptions {
+  std::string config, cluster_out;
+  int steps = 10;
+  bool json = false;
+};
+
+// What a benchmark does not need is replaced by something that the rules take, and what it does need has a default.
+RunConfig runnable(LoadedConfig config, int steps) {
+  RunConfig& run = config.run;
+  if (!config.section_given("model")) run.model = preset("yuan2-small");
+  if (!config.given("training.micro_batch_size")) run.training.micro_batch_size = 4;
+  if (!config.given("training.seq_length")) run.training.seq_length = 256;
+  validate(run, false);
+  run.data = {};
+  run.data.train = {{"random tokens"}};
+  run.training.train_iters = steps;
+  run.training.eval_interval = 0;
+  run.optimizer.lr = 1e-4;
+  run.optimizer.min_lr = 0.0;
+  run.optimizer.lr_decay_style = "constant";
+  validate(run);
+  return run;
+}
+
+nlohmann::json to_json(const StepBenchmark& b) {
+  nlohmann::json ops = nlohmann::json::array();
+  for (const OpSeconds& op : b.ops)
+    ops.push_back({{"name", op.name}, {"calls", op.calls}, {"seconds", op.seconds}, {"floor_seconds", op.floor_seconds}});
+  return {{"tokens_per_second", b.tokens_per_second},
+          {"elapsed_ms", b.elapsed_seconds * 1e3},
+          {"tokens", b.tokens},
+          {"model_flops_per_token", b.model_flops_per_token},
+          {"achieved_flops", b.achieved_flops},
+          {"matmul_flops", b.matmul_flops},
+          {"share_of_matmul", b.share_of_matmul},
+          {"memory_bandwidth", b.memory_bandwidth},
+          {"peak_bytes", b.peak_bytes},
+          {"ranks", b.ranks},
+          {"threads", b.threads},
+          {"dtype", b.dtype},
+          {"observed_seconds", b.observed_seconds},
+          {"ops", ops}};
+}
+
+void print_table(const StepBenchmark& b, std::ostream& out) {
+  out << fmt::format("{:<24}{:>8}{:>12}{:>9}{:>12}{:>12}\n", b.ranks > 1 ? "op, mean over ranks" : "op", "calls", "ms a step",
+                     "share", "floor, ms", "time/floor");
+  double in_ops = 0.0;
+  const auto share = [&](double seconds) { return fmt::format("{:.1f} %", 100.0 * seconds / b.observed_seconds); };
+  for (const OpSeconds& op : b.ops) {
+    in_ops += op.seconds;
+    out << fmt::format("{:<24}{:>8.4g}{:>12.3f}{:>9}{:>12.3f}{:>12}\n", op.name, op.calls, op.seconds * 1e3, share(op.seconds),
+                       op.floor_seconds * 1e3,
+                       op.floor_seconds > 0.0 ? fmt::format("{:.2f}", op.seconds / op.floor_seconds) : "");
+  }
+  const double outside = b.observed_seconds - in_ops;
+  out << fmt::format("{:<32}{:>12.3f}{:>9}\n", "between ops: batches, waiting", outside * 1e3, share(outside))
+      << "floor = max(FLOPs of its products / matmul FLOP/s, least bytes moved / memory bandwidth); what lies in a cache may "
+         "beat it\n\n";
+}
+
+void print_summary(const StepBenchmark& b, std::ostream& out) {
+  out << fmt::format("{} ranks x {} threads, {}, {} tokens a step: {:.1f} ms (median), {:.1f} tokens/s, arena {:.1f} MiB a rank\n",
+                     b.ranks, b.threads, b.dtype, b.tokens, b.elapsed_seconds * 1e3, b.tokens_per_second,
+                     static_cast<double>(b.peak_bytes) / 1048576.0)
+      << fmt::format("model FLOP/s = {:.4g} model FLOPs per token x tokens/s = {:.4g}\n", b.model_flops_per_token,
+                     b.achieved_flops)
+      << fmt::format("measured in the same run: matmul {:.4g} FLOP/s ({}, all ranks at once), memory {:.4g} bytes/s\n",
+                     b.matmul_flops, b.dtype, b.memory_bandwidth)
+      << fmt::format("share of matmul = model FLOP/s / matmul FLOP/s = {:.1f} %\n", 100.0 * b.share_of_matmul);
+}
+
+int bench_step_command(Session& session, const BenchStepOptions& options) {
+  if (!options.cluster_out.empty()) throw UserError("headwater bench step --cluster-out is not built yet");
+  const RunConfig run = runnable(load_config(options.config, session.overrides), options.steps);
+  session.world.set_timeout(run.training.comm_timeout_s);
+  const StepBenchmark result = bench_step(session.world, run, options.steps);
+  if (session.out() == nullptr) return 0;
+  if (options.json) {
+    *session.out() << to_json(result).dump() << std::endl;
+  } else {
+    print_table(result, *session.out());
+    print_summary(result, *session.out());
+    session.out()->flush();
+  }
+  return 0;
+}
+
+}  // namespace
+
+void add_bench(CLI::App& app, Session& session) {
+  CLI::App* bench = app.add_subcommand("bench", "Measured speed beside its physical limit");
+  bench->require_subcommand(1);
+  auto options = std::make_shared<BenchStepOptions>();
+  CLI::App* step = bench->add_subcommand(
+      "step", "Time training steps on random tokens; where nothing is said: yuan2-small, 4 samples of 256 tokens");
+  step->add_option("CONFIG", options->config, "config file; its data and learning rate do not matter");
+  step->add_option("--steps", options->steps, "steps to measure")->check(CLI::Range(1, 1 << 20))->capture_default_str();
+  step->add_option("--cluster-out", options->cluster_out, "write a cluster file of this machine");
+  step->add_flag("--json", options->json, "print one JSON object");
+  step->callback([&session, options] {
+    session.command = [&session, options] { return bench_step_command(session, *options); };
+  });
+}
+
+}  // namespace headwater

@@ -1,0 +1,85 @@
+#include "headwater/base/error.h"
+#include "headwater/checkpoint/checkpoint.h"
+#include "headwater/cli/commands.h"
+#include "headwater/config/load_config.h"
+
+#include <CLI/CLI.hpp>
+#include <nlohmann/json.hpp>
+
+#include <fmt/ranges.h>
+
+#include <iostream>
+
+namespace headwater {
+namespace {
+
+struct CheckpointOptions {
+  std::string folder;
+  bool json = false;
+};
+
+int info(const CheckpointOptions& options) {
+  const Checkpoint checkpoint(find_checkpoint(options.folder));
+  const Manifest& manifest = checkpoint.manifest();
+  const SaveHeader& header = manifest.header;
+  nlohmann::json parallel = to_json(header.config).at("parallel");
+  parallel["data_parallel_size"] = header.data_parallel_size;
+  if (options.json) {
+    std::cout << nlohmann::json{{"step", header.counters.step},
+                                {"samples", header.counters.samples},
+                                {"tokens", header.counters.tokens},
+                                {"parameters", parameter_count(manifest)},
+                                {"parallel", parallel},
+                                {"files", manifest.files.size()},
+                                {"bytes", total_bytes(manifest)},
+                                {"dtype", header.dtype},
+                                {"run", header.counters.run}}
+                     .dump()
+              << std::endl;
+    return 0;
+  }
+  std::cout << fmt::format("{}\n  step {}, {} samples, {} tokens, run {}\n  {} parameters, {}\n  {} files, {:.1f} MiB\n",
+                           checkpoint.path().string(), header.counters.step, header.counters.samples, header.counters.tokens,
+                           header.counters.run, parameter_count(manifest), header.dtype, manifest.files.size(),
+                           static_cast<double>(total_bytes(manifest)) / 1048576.0)
+            << fmt::format("  written by {} pipeline stages x {} replicas", header.parallel.pipeline_model_parallel_size,
+                           header.data_parallel_size)
+            << std::endl;
+  return 0;
+}
+
+int verify(const CheckpointOptions& options) {
+  const Path folder = find_checkpoint(options.folder);
+  const VerifyResult result = verify_checkpoint(folder);
+  if (options.json)
+    std::cout << nlohmann::json{{"files", result.files}, {"bad", result.bad}}.dump() << std::endl;
+  else if (result.bad.empty())
+    std::cout << fmt::format("{}: {} files, all as written", folder.string(), result.files) << std::endl;
+  if (!result.bad.empty())
+    throw UserError("{}: {} of {} files are not as they were written: {}", folder.string(), result.bad.size(), result.files,
+                    fmt::join(result.bad, ", "));
+  return 0;
+}
+
+}  // namespace
+
+void add_checkpoint(CLI::App& app, Session& session) {
+  CLI::App* checkpoint = app.add_subcommand("checkpoint", "Look into checkpoints: info, verify");
+  checkpoint->require_subcommand(1);
+  const auto add = [&](const char* name, const char* help, int (*run)(const CheckpointOptions&)) {
+    auto options = std::make_shared<CheckpointOptions>();
+    CLI::App* command = checkpoint->add_subcommand(name, help);
+    command->add_option("DIR", options->folder, "checkpoint, or save folder (its latest)")->required();
+    command->add_flag("--json", options->json, "print one JSON object");
+    command->callback([&session, options, run] {
+      session.command = [&session, options, run] {
+        session.one_rank_only("checkpoint");
+        return run(*options);
+      };
+    });
+  };
+  add("info", "What a checkpoint holds", info);
+  add("verify", "Check every file's checksum", verify);
+}
+
+}  // namespace headwater

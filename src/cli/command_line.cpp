@@ -1,0 +1,84 @@
+#include "headwater/base/error.h"
+#include "headwater/cli/commands.h"
+
+#include <CLI/CLI.hpp>
+
+#include <algorithm>
+#include <iostream>
+#include <map>
+
+namespace headwater {
+namespace {
+
+// Commands that the interface names and that come later.
+const std::map<std::string, std::string>& not_built() {
+  static const std::map<std::string, std::string> commands = {
+      {"plan", "the planner"},
+      {"bench scaling", "the scaling benchmark"},
+      {"bench ops", "the benchmark of single ops"},
+      {"checkpoint import", "import into a checkpoint; training.init_from reads a Hugging Face folder"},
+      {"checkpoint export", "export to a Hugging Face folder"},
+  };
+  return commands;
+}
+
+void refuse_what_is_not_built(const std::vector<std::string>& arguments) {
+  std::string name;
+  for (std::size_t i = 0; i < std::min<std::size_t>(2, arguments.size()); ++i) {
+    name += (i == 0 ? "" : " ") + arguments[i];
+    if (const auto found = not_built().find(name); found != not_built().end())
+      throw UserError("headwater {} is not built yet ({})", name, found->second);
+  }
+}
+
+// "--section.key=value": taken out of the command line before the rest is parsed.
+bool is_override(const std::string& argument) {
+  if (argument.rfind("--", 0) != 0) return false;
+  const std::size_t end = argument.find('='), dot = argument.find('.');
+  return dot != std::string::npos && (end == std::string::npos || dot < end);
+}
+
+}  // namespace
+
+std::ostream* Session::out() const { return world.rank() == 0 ? &std::cout : nullptr; }
+
+void Session::one_rank_only(const char* command_name) const {
+  if (world.size() > 1) throw UserError("headwater {} runs on one rank, without mpirun; found {} ranks", command_name, world.size());
+}
+
+int run_command_line(World& world, std::vector<std::string> arguments) {
+  refuse_what_is_not_built(arguments);
+  Session session{world, {}, {}};
+  const auto first_override = std::stable_partition(arguments.begin(), arguments.end(),
+                                                    [](const std::string& a) { return !is_override(a); });
+  for (auto i = first_override; i != arguments.end(); ++i) {
+    if (i->find('=') == std::string::npos) throw UserError("{}: a config key needs a value: {}=VALUE", *i, *i);
+    session.overrides.push_back(*i);
+  }
+  arguments.erase(first_override, arguments.end());
+
+  CLI::App app("Headwater pretrains decoder-only transformers: Yuan 2.0 with localized filtering-based attention.", "headwater");
+  app.set_version_flag("--version", "headwater " HEADWATER_VERSION);
+  app.require_subcommand(1);
+  app.footer("Config keys are given as --section.key=value; docs/config-reference.md lists them.");
+  add_train(app, session);
+  add_eval(app, session);
+  add_generate(app, session);
+  add_probes(app, session);
+  add_data(app, session);
+  add_checkpoint(app, session);
+  add_bench(app, session);
+  add_config_reference(app, session);
+  try {
+    std::reverse(arguments.begin(), arguments.end());  // CLI11 takes them from the back
+    app.parse(arguments);
+  } catch (const CLI::ParseError& error) {
+    if (error.get_exit_code() != 0)
+      throw UserError("{} (see headwater --help)", std::string(error.what()));
+    if (session.out() != nullptr) app.exit(error);  // --help, --version
+    return 0;
+  }
+  return session.command();
+}
+
+}  // namespace headwater

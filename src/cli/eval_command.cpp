@@ -1,0 +1,81 @@
+#include "model_options.h"
+
+#include "headwater/backend/cpu_backend.h"
+#include "headwater/train/evaluate.h"
+#include "headwater/train/state_io.h"
+
+#include <CLI/CLI.hpp>
+#include <nlohmann/json.hpp>
+
+#include <cmath>
+#include <iostream>
+
+namespace headwater {
+namespace {
+
+struct EvalOptions {
+  std::string model, config;
+  bool json = false;
+};
+
+SampleStream open_dataset(const RunConfig& run, std::int64_t sequence) {
+  const DataConfig& data = run.data;
+  const bool split = !data.split.empty() && data.split[1] > 0.0;
+  if (data.validation.empty() && !split)
+    throw UserError("no dataset to evaluate on: name one with --data.validation=PREFIX");
+  SampleStreamOptions options;
+  for (const WeightedPrefix& source : data.validation.empty() ? data.train : data.validation)
+    options.sources.push_back({source.prefix, source.weight});
+  if (data.validation.empty()) options.split = DatasetSplit{{data.split[0], data.split[1], data.split[2]}, 1};
+  options.seq_length = sequence;
+  options.vocab_size = run.model.vocab_size;
+  options.shuffle = false;
+  return SampleStream(options);
+}
+
+int evaluate_model(Session& session, const EvalOptions& options) {
+  OpenedModel opened(session, options.model, options.config);
+  RunConfig& run = opened.config.run;
+  run.model.attention_dropout = run.model.hidden_dropout = 0.0;
+  const std::int64_t sequence = run.training.seq_length > 0 ? run.training.seq_length : run.model.max_position_embeddings;
+  const SampleStream stream = open_dataset(run, sequence);
+  session.world.set_timeout(run.training.comm_timeout_s);
+
+  const Choices choices = choose(run.training, session.world);
+  const std::int64_t replicas = data_parallel_size(run.parallel, session.world.size());
+  const std::int64_t micro = run.training.micro_batch_size;
+  const int micro_batches = static_cast<int>(std::max<std::int64_t>(1, run.training.global_batch_size / (micro * replicas)));
+  const RankLayout layout(forward_request(run, run.model, choices, {micro, sequence}, micro_batches), session.world.rank(),
+                          session.world.size());
+  Engine engine(session.world, layout, make_cpu_backend({choices.threads}));
+  load_weights(engine.store(), engine.backend(), *opened.weights);
+  const Evaluation result = evaluate(engine, stream, opened.documents(), run.training.eval_iters);
+  if (session.out() == nullptr) return 0;
+  const double perplexity = std::exp(result.loss());
+  if (options.json)
+    *session.out() << nlohmann::json{{"loss", result.loss()},
+                                     {"perplexity", perplexity},
+                                     {"tokens", static_cast<std::int64_t>(result.targets)}}
+                          .dump()
+                   << std::endl;
+  else
+    *session.out() << fmt::format("loss {:.6f}, perplexity {:.4f}, over {} tokens", result.loss(), perplexity,
+                                  static_cast<std::int64_t>(result.targets))
+                   << std::endl;
+  return 0;
+}
+
+}  // namespace
+
+void add_eval(CLI::App& app, Session& session) {
+  auto options = std::make_shared<EvalOptions>();
+  CLI::App* command = app.add_subcommand("eval", "Loss and perplexity of a model on a dataset (data.validation, or the split)");
+  command->add_option("CONFIG", options->config, "config file; a checkpoint's own config where left out");
+  command->add_option("--model", options->model, "Hugging Face folder, checkpoint, or save folder")->required();
+  command->add_flag("--json", options->json, "print one JSON object");
+  command->callback([&session, options] {
+    session.command = [&session, options] { return evaluate_model(session, *options); };
+  });
+}
+
+}  // namespace headwater

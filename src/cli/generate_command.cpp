@@ -1,0 +1,74 @@
+#include "model_options.h"
+
+#include "headwater/train/generator.h"
+
+#include <CLI/CLI.hpp>
+
+#include <iostream>
+
+namespace headwater {
+namespace {
+
+struct GenerateOptions {
+  std::string model, prompt;
+  std::vector<std::int32_t> prompt_tokens;
+  std::int64_t max_new_tokens = 64;
+  Sampling sampling{1.0, 0, 1.0, 1234};
+  bool stop_at_eod = false, print_tokens = false;
+};
+
+int generate(Session& session, const GenerateOptions& options) {
+  session.one_rank_only("generate");
+  const OpenedModel opened(session, options.model, "");
+  std::vector<std::int32_t> prompt = options.prompt_tokens;
+  if (prompt.empty()) prompt = opened.text_tokenizer().encode(options.prompt);
+  const DocumentOptions documents = opened.documents();
+  if (prompt.empty()) {
+    if (documents.eod < 0) throw UserError("the prompt is empty, and no end of document is known to begin with: give --data.eod");
+    prompt.push_back(static_cast<std::int32_t>(documents.eod));  // what comes after a document's end: a new one
+  }
+  if (options.stop_at_eod && documents.eod < 0)
+    throw UserError("--stop-at-eod needs the end of document's token: give --data.eod or --data.tokenizer");
+  if (!options.print_tokens) opened.text_tokenizer();
+
+  Generator generator(*opened.weights, choose(opened.config.run.training, session.world),
+                      static_cast<std::int64_t>(prompt.size()) + options.max_new_tokens, documents);
+  std::vector<std::int32_t> next = prompt;
+  for (std::int64_t i = 0; i < options.max_new_tokens; ++i) {
+    const std::int32_t token = sample_token(generator.feed(next), options.sampling, i);
+    if (options.stop_at_eod && token == documents.eod) break;
+    if (options.print_tokens)
+      std::cout << (i == 0 ? "" : ",") << token << std::flush;
+    else
+      std::cout << opened.tokenizer->token_text(token) << std::flush;
+    next = {token};
+  }
+  std::cout << std::endl;
+  return 0;
+}
+
+}  // namespace
+
+void add_generate(CLI::App& app, Session& session) {
+  auto options = std::make_shared<GenerateOptions>();
+  CLI::App* command = app.add_subcommand("generate", "Continue a prompt; standard output holds only the continuation");
+  command->add_option("--model", options->model, "Hugging Face folder, checkpoint, or save folder")->required();
+  CLI::Option* text = command->add_option("--prompt", options->prompt, "text to continue");
+  command->add_option("--prompt-tokens", options->prompt_tokens, "ids to continue, 1,2,3")->delimiter(',')->excludes(text);
+  command->add_option("--max-new-tokens", options->max_new_tokens, "how many tokens to make")
+      ->check(CLI::Range(std::int64_t{1}, std::int64_t{1} << 20))->capture_default_str();
+  command->add_option("--temperature", options->sampling.temperature, "0 takes the most likely token")
+      ->check(CLI::NonNegativeNumber)->capture_default_str();
+  command->add_option("--top-k", options->sampling.top_k, "draw from the k most likely tokens; 0: from all")
+      ->check(CLI::NonNegativeNumber)->capture_default_str();
+  command->add_option("--top-p", options->sampling.top_p, "draw from the fewest tokens that together have this probability")
+      ->check(CLI::Range(0.0, 1.0))->capture_default_str();
+  command->add_option("--seed", options->sampling.seed, "of the draws")->capture_default_str();
+  command->add_flag("--stop-at-eod", options->stop_at_eod, "end where the document ends");
+  command->add_flag("--print-tokens", options->print_tokens, "print ids, separated by commas, instead of text");
+  command->callback([&session, options] {
+    session.command = [&session, options] { return generate(session, *options); };
+  });
+}
+
+}  // namespace headwater

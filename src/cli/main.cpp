@@ -1,0 +1,59 @@
+// The program: makes the world, runs the command, and is the one place where errors end.
+
+#include "headwater/base/error.h"
+#include "headwater/base/log.h"
+#include "headwater/cli/commands.h"
+#include "headwater/comm/world.h"
+
+#include <cstdio>
+#include <memory>
+#include <new>
+
+namespace headwater {
+namespace {
+
+// What went wrong, and the exit code that stands for it.
+struct Failure {
+  std::string message;
+  int exit_code;
+};
+
+Failure describe_current_exception() {
+  try {
+    throw;
+  } catch (const Error& error) {
+    return {error.what(), error.exit_code()};
+  } catch (const std::bad_alloc&) {
+    return {"out of memory: the system refused an allocation", 3};
+  } catch (const std::exception& error) {
+    return {fmt::format("unexpected: {}", error.what()), 1};
+  } catch (...) {
+    return {"unexpected: an unknown exception", 1};
+  }
+}
+
+int run(int argc, char** argv) {
+  std::unique_ptr<World> world;
+  try {
+    world = make_world();
+  } catch (...) {
+    const Failure failure = describe_current_exception();
+    std::fprintf(stderr, "headwater: error: %s\n", failure.message.c_str());
+    return failure.exit_code;
+  }
+  log::set_rank(world->rank(), world->size());
+  try {
+    const int code = run_command_line(*world, std::vector<std::string>(argv + 1, argv + argc));
+    world->finish();
+    return code;
+  } catch (...) {
+    const Failure failure = describe_current_exception();
+    world->fail(failure.message, failure.exit_code);
+  }
+  return 1;  // not reached: fail() ends the process
+}
+
+}  // namespace
+}  // namespace headwater
+
+int main(int argc, char** argv) { return headwater::run(argc, argv); }

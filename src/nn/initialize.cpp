@@ -1,0 +1,50 @@
+#include "headwater/nn/initialize.h"
+
+#include "headwater/base/random.h"
+
+#include <algorithm>
+#include <thread>
+#include <vector>
+
+namespace headwater {
+namespace {
+
+double element(const Init& init, RandomKey key, std::uint64_t index) {
+  switch (init.kind) {
+    case Init::Kind::ones: return 1.0;
+    case Init::Kind::zeros: return 0.0;
+    case Init::Kind::normal: return init.scale * normal(key, index);
+    case Init::Kind::uniform: return init.scale * (2.0 * uniform(key, index) - 1.0);
+  }
+  return 0.0;
+}
+
+// Calls body(begin, end) on `threads` threads over [0, count).
+template <class Body>
+void in_parallel(std::int64_t count, int threads, const Body& body) {
+  std::vector<std::jthread> pool;
+  const std::int64_t share = (count + threads - 1) / threads;
+  for (int t = 1; t < threads; ++t)
+    pool.emplace_back([&body, t, share, count] { body(std::min(count, t * share), std::min(count, (t + 1) * share)); });
+  body(0, std::min(count, share));
+}
+
+}  // namespace
+
+void initialize(ParameterStore& store, Backend& backend, std::uint64_t seed, int threads) {
+  for (const ParameterPlace& place : store.layout().places()) {
+    // A whole parameter, or the first rows of a padded one; the padding stays zero.
+    HW_CHECK(place.elements() >= place.spec.elements(), "{} is cut and has no initialisation yet", place.spec.name);
+    const RandomKey key = derive(derive(RandomKey{seed}, "initial weights"), place.spec.name);
+    std::vector<float> values(static_cast<std::size_t>(place.spec.elements()));
+    in_parallel(place.spec.elements(), threads, [&](std::int64_t begin, std::int64_t end) {
+      for (std::int64_t i = begin; i < end; ++i)
+        values[static_cast<std::size_t>(i)] =
+            static_cast<float>(element(place.spec.init, key, static_cast<std::uint64_t>(i)));
+    });
+    store.to_device(backend, store.masters(), place, TensorView(values.data(), DType::f32, {place.spec.elements()}));
+  }
+  store.weights_from_masters(backend);
+}
+
+}  // namespace headwater

@@ -1,0 +1,177 @@
+#include "headwater/train/engine.h"
+
+#include "headwater/base/clock.h"
+
+#include <algorithm>
+#include <map>
+#include <tuple>
+
+namespace headwater {
+namespace {
+
+AxisSet all_axes() { return {Axis::tensor, Axis::context, Axis::data, Axis::pipeline}; }
+
+}  // namespace
+
+// The state of one played program.
+struct Engine::Play {
+  const LoweredSchedule& schedule;
+  HeadMode mode;
+  const BatchSource& batches;
+  RandomKey dropout_seed;
+  // The unfinished transfers of this rank, by direction and what they carry.
+  std::map<std::tuple<bool, Payload, int, int>, Event> transfers;
+  PlayTimes times;
+
+  Event& transfer(bool send, const Transfer& t) { return transfers[{send, t.payload, t.micro_batch, t.from_stage}]; }
+};
+
+Engine::Engine(World& world, const RankLayout& layout, std::unique_ptr<Backend> backend)
+    : layout_(layout), backend_(std::move(backend)), arena_(backend_->device()) {
+  for (const SegmentSize& segment : layout_.segments) arena_.reserve(segment.name, segment.bytes);
+
+  const RankLayoutRequest& request = layout_.request;
+  const ModelSpec& model = request.model;
+  const Precision precision = request.precision;
+  const Shape stream{request.batch.tokens(), model.hidden};
+  const auto bytes = [](std::int64_t count) { return Shape{count / 4}; };
+
+  memory_.rotary_table = arena_.take("constants", precision.accumulate,
+                                     {rotary_positions(model, request.batch), model.layers.front().head_dim / 2, 2});
+  memory_.scalars = arena_.take("constants", DType::f64, {kStepScalars});
+  std::vector<std::byte> table(memory_.rotary_table.bytes());
+  const TensorView host(table.data(), precision.accumulate, memory_.rotary_table.shape);
+  fill_rotary_table(host, model.layers.front().rotary_base);
+  backend_->to_device(host, memory_.rotary_table);
+
+  if (request.training)
+    for (TensorView& gradient : memory_.stream_gradient) gradient = arena_.take("workspace", precision.compute, stream);
+  backend_->use_workspace(arena_.take("workspace", DType::i32, bytes(aligned(layout_.memory.op_workspace))));
+  std::int64_t scratch = 0;
+  for (const StageUnits& units : layout_.chunks)
+    scratch = std::max(scratch, scratch_bytes(model, units, layout_.memory.sharding, request.batch, precision, request.training));
+  memory_.scratch = arena_.take("workspace", DType::i32, bytes(scratch));
+
+  store_ = std::make_unique<ParameterStore>(layout_.parameters, arena_, precision, request.training);
+  for (std::size_t chunk = 0; chunk < layout_.chunks.size(); ++chunk) {
+    StageOptions options{layout_.memory.sharding, request.batch, precision,
+                         layout_.program(layout_.schedule).slots[chunk], request.training};
+    stages_.emplace_back(model, layout_.chunks[chunk], options, *store_, arena_, *backend_, memory_);
+    const RankProgram::Buffers& counts = layout_.buffers[chunk];
+    const auto take = [&](int count) {
+      std::vector<TensorView> views;
+      for (int i = 0; i < count; ++i) views.push_back(arena_.take("communication", precision.compute, stream));
+      return views;
+    };
+    buffers_.push_back({take(counts.send_activation), take(counts.send_gradient), take(counts.receive_activation),
+                        take(counts.receive_gradient)});
+  }
+  for (const Bucket& bucket : layout_.parameters.buckets())
+    if (request.training && bucket.tied_across_stages)
+      tied_buffer_ = arena_.take("communication", precision.accumulate, {bucket.end - bucket.begin});
+
+  const ProcessGrid& grid = layout_.grid;
+  world_ = world.group("world", grid.group(layout_.rank, all_axes()));
+  data_ = world.group("data", grid.group(layout_.rank, {Axis::context, Axis::data}));
+  const std::vector<int> stages = grid.group(layout_.rank, {Axis::pipeline});
+  pipeline_ = world.group("pipeline", stages);
+  if (stages.size() > 1 && model.tied && (layout_.rank == stages.front() || layout_.rank == stages.back()))
+    tied_ = world.group("tied embedding", {stages.front(), stages.back()});
+}
+
+bool Engine::has_head() const {
+  for (const StageUnits& units : layout_.chunks)
+    if (units.has_head) return true;
+  return false;
+}
+
+TensorView& Engine::buffer(int chunk, Payload payload, bool send, int index) {
+  Buffers& buffers = buffers_[static_cast<std::size_t>(chunk)];
+  std::vector<TensorView>& views = payload == Payload::activation
+                                       ? (send ? buffers.send_activation : buffers.receive_activation)
+                                       : (send ? buffers.send_gradient : buffers.receive_gradient);
+  return views.at(static_cast<std::size_t>(index));
+}
+
+void Engine::fill(MicroBatch& to, const Batch& from, RandomKey dropout_seed) {
+  const auto copy = [&](const std::vector<std::int32_t>& host, TensorView device) {
+    HW_CHECK(static_cast<std::int64_t>(host.size()) == device.elements(), "a batch of {} values for {}", host.size(),
+             to_string(device.shape));
+    backend_->to_device(TensorView(const_cast<std::int32_t*>(host.data()), DType::i32, device.shape), device);
+  };
+  copy(from.tokens, to.tokens);
+  copy(from.labels, to.labels);
+  copy(from.position, to.position);
+  copy(from.attention_start, to.attention_start);
+  copy(from.lfa_start, to.lfa_start);
+  std::vector<std::int32_t> keys;
+  for (std::int64_t sample = 0; sample < from.batch_size; ++sample) {
+    const std::uint64_t key = derive(dropout_seed, static_cast<std::uint64_t>(from.first_sample + sample)).value;
+    keys.push_back(static_cast<std::int32_t>(static_cast<std::uint32_t>(key)));
+    keys.push_back(static_cast<std::int32_t>(static_cast<std::uint32_t>(key >> 32)));
+  }
+  copy(keys, to.dropout_keys);
+}
+
+void Engine::compute(Play& play, const Instruction& i) {
+  const Placement& placement = play.schedule.schedule.placement;
+  const int chunk = placement.chunk_of(i.action.stage);
+  Stage& stage = stages_[static_cast<std::size_t>(chunk)];
+  const bool forward = i.action.kind == ActionKind::forward;
+  const Payload payload = forward ? Payload::activation : Payload::gradient;
+
+  const TensorView input = i.input >= 0 ? buffer(chunk, payload, false, i.input) : TensorView();
+  TensorView output;
+  if (i.output >= 0) {
+    const int next = i.action.stage + (forward ? 1 : -1);
+    const bool here = placement.rank_of(next) == layout_.pipeline_rank;
+    output = buffer(here ? placement.chunk_of(next) : chunk, payload, !here, i.output);
+  }
+  if (forward) {
+    fill(stage.micro_batch(i.slot), play.batches(i.action.micro_batch), play.dropout_seed);
+    stage.forward(i.slot, input, output, play.mode);
+  } else {
+    HW_CHECK(i.action.kind == ActionKind::backward, "this engine takes backward whole");
+    stage.backward(i.slot, input, output);
+  }
+}
+
+PlayTimes Engine::play(const LoweredSchedule& schedule, HeadMode mode, const BatchSource& batches, RandomKey dropout_seed) {
+  Play play{schedule, mode, batches, dropout_seed, {}, {}};
+  const Placement& placement = schedule.schedule.placement;
+  Queue& queue = backend_->queue();
+  for (const Instruction& i : layout_.program(schedule).instructions) {
+    const Stopwatch watch;
+    const Transfer& t = i.transfer;
+    switch (i.kind) {
+      case Instruction::Kind::compute:
+        compute(play, i);
+        play.times.compute += watch.seconds();
+        break;
+      case Instruction::Kind::start_send:
+        play.transfer(true, t) = pipeline_->send(buffer(placement.chunk_of(t.from_stage), t.payload, true, t.buffer), t.peer,
+                                                 queue.record());
+        break;
+      case Instruction::Kind::start_receive:
+        play.transfer(false, t) = pipeline_->receive(buffer(placement.chunk_of(t.to_stage), t.payload, false, t.buffer),
+                                                     t.peer, queue.record());
+        break;
+      case Instruction::Kind::wait_send:
+        queue.wait(play.transfer(true, t));
+        play.times.waiting += watch.seconds();
+        break;
+      case Instruction::Kind::wait_receive:
+        queue.wait(play.transfer(false, t));
+        play.times.waiting += watch.seconds();
+        break;
+    }
+  }
+  return play.times;
+}
+
+void Engine::logits(std::int64_t first_row, const std::function<void(std::int64_t row, TensorView block)>& sink) {
+  for (Stage& stage : stages_)
+    if (stage.units().has_head) stage.logits(0, first_row, sink);
+}
+
+}  // namespace headwater

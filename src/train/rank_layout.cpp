@@ -1,0 +1,103 @@
+#include "headwater/train/rank_layout.h"
+
+#include "headwater/model/op_workspace.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+namespace headwater {
+namespace {
+
+std::vector<StageUnits> chunks_of(const StageLayout& stages, const Placement& placement, int pipeline_rank) {
+  std::vector<StageUnits> chunks;
+  for (int chunk = 0; chunk < placement.chunks(); ++chunk)
+    chunks.push_back(stages.stage(placement.stage_of(pipeline_rank, chunk)));
+  return chunks;
+}
+
+LoweredSchedule schedule_of(const RankLayoutRequest& request, const Placement& placement) {
+  if (!request.training) return lower(forward_only(placement.ranks(), request.micro_batches));
+  return lower(make_schedule(request.parallel.pipeline_schedule, placement.ranks(), placement.chunks(),
+                             request.micro_batches));
+}
+
+std::vector<RankProgram::Buffers> most(const std::vector<RankProgram::Buffers>& a,
+                                       const std::vector<RankProgram::Buffers>& b) {
+  std::vector<RankProgram::Buffers> buffers;
+  for (std::size_t i = 0; i < a.size(); ++i)
+    buffers.push_back({std::max(a[i].send_activation, b[i].send_activation), std::max(a[i].send_gradient, b[i].send_gradient),
+                       std::max(a[i].receive_activation, b[i].receive_activation),
+                       std::max(a[i].receive_gradient, b[i].receive_gradient)});
+  return buffers;
+}
+
+MemoryRequest memory_of(const RankLayoutRequest& request, const std::vector<StageUnits>& chunks, const RankProgram& program,
+                        const std::vector<RankProgram::Buffers>& buffers, const Sharding& sharding) {
+  MemoryRequest memory;
+  for (std::size_t chunk = 0; chunk < chunks.size(); ++chunk) {
+    const RankProgram::Buffers& b = buffers[chunk];
+    memory.chunks.push_back({chunks[chunk], program.slots[chunk],
+                             b.send_activation + b.send_gradient + b.receive_activation + b.receive_gradient});
+  }
+  memory.sharding = sharding;
+  memory.batch = request.batch;
+  memory.precision = request.precision;
+  memory.training = request.training;
+  memory.op_workspace = cpu_workspace_bytes(request.model, sharding.tensor, request.batch, request.precision,
+                                            request.threads);
+  return memory;
+}
+
+int axis_size(std::int64_t size) { return static_cast<int>(size); }
+
+}  // namespace
+
+RankLayout::RankLayout(const RankLayoutRequest& r, int this_rank, int ranks)
+    : request(r),
+      grid(ProcessGrid::make(ranks, axis_size(r.parallel.tensor_model_parallel_size), 1,
+                             axis_size(r.parallel.pipeline_model_parallel_size))),
+      placement(axis_size(r.parallel.pipeline_model_parallel_size), axis_size(r.parallel.num_chunks)),
+      stages(r.model, r.parallel),
+      rank(this_rank),
+      pipeline_rank(grid.coordinate(this_rank, Axis::pipeline)),
+      chunks(chunks_of(stages, placement, pipeline_rank)),
+      schedule(schedule_of(r, placement)),
+      evaluation(lower(forward_only(placement.ranks(), r.micro_batches))),
+      buffers(most(program(schedule).buffers, program(evaluation).buffers)),
+      parameters(r.model, chunks, Sharding{r.parallel.tensor_model_parallel_size}),
+      memory(memory_of(r, chunks, program(schedule), buffers, Sharding{r.parallel.tensor_model_parallel_size})),
+      segments(arena_layout(r.model, parameters, memory)) {}
+
+std::int64_t RankLayout::bytes() const {
+  std::int64_t sum = 0;
+  for (const SegmentSize& segment : segments) sum += segment.bytes;
+  return sum;
+}
+
+std::string memory_table(const RankLayoutRequest& request, int ranks) {
+  std::vector<std::string> names;
+  std::vector<RankLayout> layouts;
+  const int pipeline = axis_size(request.parallel.pipeline_model_parallel_size);
+  for (int p = 0; p < pipeline; ++p) layouts.emplace_back(request, p * (ranks / pipeline), ranks);
+  for (const RankLayout& layout : layouts)
+    for (const SegmentSize& segment : layout.segments)
+      if (std::find(names.begin(), names.end(), segment.name) == names.end()) names.push_back(segment.name);
+
+  std::string text = "memory, MiB    ";
+  for (int p = 0; p < pipeline; ++p) text += fmt::format("{:>12}", fmt::format("stage {}", p));
+  const auto row = [&](const std::string& name, auto bytes_of) {
+    text += fmt::format("\n  {:<13}", name);
+    for (const RankLayout& layout : layouts) text += fmt::format("{:>12.1f}", static_cast<double>(bytes_of(layout)) / 1048576.0);
+  };
+  for (const std::string& name : names)
+    row(name, [&](const RankLayout& layout) {
+      for (const SegmentSize& segment : layout.segments)
+        if (segment.name == name) return segment.bytes;
+      return std::int64_t{0};
+    });
+  row("total", [](const RankLayout& layout) { return layout.bytes(); });
+  return text;
+}
+
+}  // namespace headwater

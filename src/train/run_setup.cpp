@@ -1,0 +1,62 @@
+#include "headwater/train/run_setup.h"
+
+#include "headwater/backend/cpu_backend.h"
+#include "headwater/base/threads.h"
+#include "headwater/comm/world.h"
+
+namespace headwater {
+
+Choices choose(const TrainingConfig& training, const World& world) {
+  Choices choices;
+  choices.dtype = training.dtype != "auto" ? training.dtype : cpu_has_bf16() ? "bf16" : "fp32";
+  choices.threads = threads_for(world.local_size());
+  return choices;
+}
+
+Precision precision_of(const std::string& dtype) {
+  return dtype == "bf16" ? Precision{DType::bf16, DType::f32} : Precision{DType::f32, DType::f32};
+}
+
+std::int64_t data_parallel_size(const ParallelConfig& parallel, int ranks) {
+  return ProcessGrid::make(ranks, static_cast<int>(parallel.tensor_model_parallel_size), 1,
+                           static_cast<int>(parallel.pipeline_model_parallel_size))
+      .size(Axis::data);
+}
+
+std::int64_t global_batch_size(const RunConfig& run, int ranks) {
+  const std::int64_t data = data_parallel_size(run.parallel, ranks);
+  const std::int64_t micro = run.training.micro_batch_size, per_round = micro * data;
+  if (run.training.global_batch_size == 0) return per_round;
+  if (run.training.global_batch_size % per_round != 0)
+    throw UserError(
+        "training.global_batch_size is {}: it must be a multiple of training.micro_batch_size {} x data-parallel size {} = {}",
+        run.training.global_batch_size, micro, data, per_round);
+  return run.training.global_batch_size;
+}
+
+RankLayoutRequest training_request(const RunConfig& run, const ModelConfig& model, const Choices& choices, int ranks) {
+  RankLayoutRequest request;
+  request.model = expand(model);
+  request.parallel = run.parallel;
+  request.batch = {run.training.micro_batch_size, run.training.seq_length};
+  request.micro_batches = static_cast<int>(global_batch_size(run, ranks) /
+                                           (run.training.micro_batch_size * data_parallel_size(run.parallel, ranks)));
+  request.precision = precision_of(choices.dtype);
+  request.threads = choices.threads;
+  return request;
+}
+
+RankLayoutRequest forward_request(const RunConfig& run, const ModelConfig& model, const Choices& choices, BatchShape batch,
+                                  int micro_batches, bool training) {
+  RankLayoutRequest request;
+  request.model = expand(model);
+  request.parallel = run.parallel;
+  request.batch = batch;
+  request.micro_batches = micro_batches;
+  request.precision = precision_of(choices.dtype);
+  request.training = training;
+  request.threads = choices.threads;
+  return request;
+}
+
+}  // namespace headwater
