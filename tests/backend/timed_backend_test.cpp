@@ -1,0 +1,123 @@
+// A timed backend computes what its inner one does, and counts each op under its own name.
+
+#include "headwater/backend/timed_backend.h"
+
+#include "headwater/backend/cpu_backend.h"
+#include "headwater/tensor/arena.h"
+#include "tests/backend/op_cases.h"
+#include "tests/reference/reference_backend.h"
+
+#include <gtest/gtest.h>
+
+namespace headwater::testing {
+namespace {
+
+TEST(TimedBackend, HandsEveryOpOnAndCountsItUnderItsName) {
+  constexpr std::int64_t kWorkspace = 16 << 20;
+  constexpr Precision kPrecision{DType::f32, DType::f32};
+  TimedBackend backend(make_cpu_backend({1, false}));
+  Arena arena(backend.device());
+  arena.reserve("workspace", kWorkspace);
+  backend.use_workspace(arena.take("workspace", DType::i32, {kWorkspace / 4}));
+  backend.measure(true);
+  for (const OpCases& cases : all_ops()) {
+    std::int64_t runs = 0;
+    for (const OpCase& op_case : cases.make(kPrecision)) {
+      expect_same_as_reference(backend, op_case);
+      ++runs;
+    }
+    const std::map<std::string, OpTotals> totals = backend.take_totals();
+    ASSERT_EQ(totals.count(cases.op), 1U) << cases.op;
+    const OpTotals& op = totals.at(cases.op);
+    EXPECT_GE(op.calls, runs) << cases.op;
+    EXPECT_EQ(op.calls % runs, 0) << cases.op;
+    EXPECT_GT(op.seconds, 0.0) << cases.op;
+    EXPECT_GT(op.bytes, 0.0) << cases.op;
+    const std::string name = cases.op;
+    const bool multiplies = name.rfind("linear", 0) == 0 || name.rfind("attention", 0) == 0;
+    EXPECT_EQ(op.flops > 0.0, multiplies) << cases.op;
+  }
+}
+
+// Operands whose values do not matter.
+class TimedBackendCounts : public ::testing::Test {
+ protected:
+  TimedBackendCounts() {
+    arena_.reserve("operands", 16 << 20);
+    backend_.measure(true);
+  }
+  TensorView tensor(Shape shape) { return arena_.take("operands", DType::f64, shape); }
+  OpTotals only(const char* name) {
+    const std::map<std::string, OpTotals> totals = backend_.take_totals();
+    EXPECT_EQ(totals.size(), 1U);
+    return totals.at(name);
+  }
+
+  Arena arena_{Device{}};
+  TimedBackend backend_{std::make_unique<ReferenceBackend>()};
+};
+
+TEST_F(TimedBackendCounts, CountNothingUnlessMeasuring) {
+  backend_.measure(false);
+  backend_.zero(tensor({3}));
+  EXPECT_TRUE(backend_.take_totals().empty());
+}
+
+TEST_F(TimedBackendCounts, ProductsMultiplyEveryRowByEveryColumn) {
+  const TensorView x = tensor({5, 3}), w = tensor({7, 3}), y = tensor({5, 7});
+  backend_.linear(x, {w, {}}, y);
+  backend_.linear(x, {w, {}}, y);
+  OpTotals totals = only("linear");
+  EXPECT_EQ(totals.calls, 2);
+  EXPECT_EQ(totals.flops, 2 * 2.0 * 5 * 3 * 7);
+  EXPECT_EQ(totals.bytes, 2 * 8.0 * (5 * 3 + 7 * 3 + 5 * 7));
+
+  backend_.linear_input_gradient(y, {w, {}}, x, true);
+  totals = only("linear_input_gradient");
+  EXPECT_EQ(totals.flops, 2.0 * 5 * 3 * 7);
+  EXPECT_EQ(totals.bytes, 8.0 * (5 * 7 + 7 * 3 + 2 * 5 * 3));
+
+  backend_.linear_weight_gradient(y, x, w);
+  totals = only("linear_weight_gradient");
+  EXPECT_EQ(totals.flops, 2.0 * 5 * 3 * 7);
+  EXPECT_EQ(totals.bytes, 8.0 * (5 * 7 + 5 * 3 + 2 * 7 * 3));
+}
+
+TEST_F(TimedBackendCounts, AttentionMultipliesTheKeysInReach) {
+  AttentionArgs args;
+  args.samples = 2;
+  args.q = tensor({2 * 3, 4, 6});
+  args.k = tensor({2 * 3, 2, 6});
+  args.v = tensor({2 * 3, 2, 6});
+  args.borders.start = arena_.take("operands", DType::i32, {2 * 3});
+  for (int t = 0; t < 6; ++t) args.borders.start.as<std::int32_t>()[t] = t / 3 * 3;
+  backend_.attention(args, tensor({6, 4, 6}), tensor({6, 4}));
+  // Queries 0, 1, 2 meet 1, 2, 3 keys, in two products over 4 heads of 6 channels, in 2 samples.
+  EXPECT_EQ(only("attention").flops, 2.0 * 2 * (1 + 2 + 3) * 4 * 6 * 2);
+}
+
+TEST_F(TimedBackendCounts, AWeightThatIsTheMasterItselfIsWrittenOnce) {
+  AdamWArgs args;
+  args.master = tensor({10});
+  args.gradient = tensor({10});
+  args.first_moment = tensor({10});
+  args.second_moment = tensor({10});
+  args.weight = args.master;
+  const TensorView scalars = tensor({kStepScalars});
+  backend_.adamw(args, scalars);
+  EXPECT_EQ(only("adamw").bytes, 8.0 * 10 * (4 + 3));
+  args.weight = tensor({10});
+  backend_.adamw(args, scalars);
+  EXPECT_EQ(only("adamw").bytes, 8.0 * 10 * (4 + 4));
+}
+
+TEST(OpTotals, TheFloorIsTheSlowerOfProductsAndMemory) {
+  OpTotals totals;
+  totals.flops = 100.0;
+  totals.bytes = 30.0;
+  EXPECT_EQ(totals.floor_seconds(50.0, 10.0), 3.0);
+  EXPECT_EQ(totals.floor_seconds(20.0, 10.0), 5.0);
+}
+
+}  // namespace
+}  // namespace headwater::testing
