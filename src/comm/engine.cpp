@@ -2,6 +2,7 @@
 
 #include "headwater/base/clock.h"
 #include "headwater/base/log.h"
+#include "headwater/base/signals.h"
 
 #include <algorithm>
 #include <chrono>
@@ -15,8 +16,9 @@ constexpr double kSpin = 10e-6;
 constexpr double kYield = 50e-6;
 constexpr double kShortestNap = 20e-6, kLongestNap = 200e-6;
 constexpr double kIdleNap = 2e-3;
-constexpr double kLook = 1e-3;          // between looks at deadlines
-constexpr double kAnswerSeconds = 1.0;  // a living engine answers in milliseconds
+constexpr double kLook = 1e-3;             // between looks at deadlines
+constexpr double kAnswerSeconds = 1.0;     // a living engine answers in milliseconds
+constexpr double kPatienceAtSignal = 2.0;  // after which a wait asks for signs of life
 
 }  // namespace
 
@@ -227,34 +229,42 @@ void Engine::look_at_the_clock() {
     running_ = false;
     return closing_->set_value();
   }
-  if (!broken_ && !diagnosing_)
-    if (const auto operation = overdue(now)) diagnose(operation->call(), timeout_);
+  if (!broken_ && !diagnosing_) {
+    // Where a rank has died the launcher sends the others a stop signal, which who waits for the dead does
+    // not get to see.
+    const bool early = signals::pending() != 0 && now >= next_early_look_;
+    const double limit = early ? std::min<double>(kPatienceAtSignal, timeout_) : timeout_.load();
+    if (const auto operation = overdue(now, limit)) diagnose(operation->call(), limit);
+  }
   if (last_words_ && last_words_->is_due(now)) {
     tell_all({.subject = Control::Subject::speaking, .text = {}});
     last_words_->speak();
   }
 }
 
-// What keeps somebody waiting past the deadline: the call waited for, where it has started; else the oldest
-// that has, which it stands behind or whose event it needs. Closing waits for every call.
-std::shared_ptr<Operation> Engine::overdue(double now) const {
-  std::shared_ptr<Operation> culprit = board_->waited_since_before(now - timeout_);
-  if (!culprit && closing_ && closing_since_ < now - timeout_) culprit = lanes_.front()->waiting.front();
+// What has kept somebody waiting for longer than `limit`: the call waited for, where it has started; else the
+// oldest that has, which it stands behind or whose event it needs. Closing waits for every call.
+std::shared_ptr<Operation> Engine::overdue(double now, double limit) const {
+  std::shared_ptr<Operation> culprit = board_->waited_since_before(now - limit);
+  if (!culprit && closing_ && closing_since_ < now - limit) culprit = lanes_.front()->waiting.front();
   if (culprit && culprit->started == 0.0)
     for (const Lane* lane : lanes_) {
       const std::shared_ptr<Operation>& first = lane->waiting.front();
       if (first->started > 0.0 && (culprit->started == 0.0 || first->started < culprit->started))
         culprit = first;
     }
-  return culprit && culprit->started < now - timeout_ ? culprit : nullptr;
+  return culprit && culprit->started < now - limit ? culprit : nullptr;
 }
 
-void Engine::diagnose(const Call& call, double waited) {
+void Engine::diagnose(const Call& call, double limit) {
   diagnosing_ = true;
-  log::error("{} waited {:.1f} s. The last calls:\n{}", call.describe(), waited, recorder_.table());
-  ask(call, kAnswerSeconds, [this, call, waited](const Inquiry& inquiry) {
-    lose({4,
-          fmt::format("{} waited {:.1f} s: {}", call.describe(), waited, inquiry.who_did_not_come(hosts_))});
+  ask(call, kAnswerSeconds, [this, call, limit](const Inquiry& inquiry) {
+    diagnosing_ = false;
+    next_early_look_ = now_seconds() + kAnswerSeconds;
+    if (broken_ || (limit < timeout_ && inquiry.all_answered())) return;  // all live: the deadline decides
+    log::error("{} waited {:.1f} s. The last calls:\n{}", call.describe(), limit, recorder_.table());
+    lose(
+        {4, fmt::format("{} waited {:.1f} s: {}", call.describe(), limit, inquiry.who_did_not_come(hosts_))});
   });
 }
 

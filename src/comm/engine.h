@@ -55,8 +55,8 @@ class Engine {
   void tell_all(const Control& message);
   void ask(std::optional<Call> call, double seconds, Inquiry::Conclude conclude);
   void look_at_the_clock();
-  std::shared_ptr<Operation> overdue(double now) const;
-  void diagnose(const Call& call, double waited);
+  std::shared_ptr<Operation> overdue(double now, double limit) const;
+  void diagnose(const Call& call, double limit);
   void lose(const Failure& failure);
   void rest(double now);
 
@@ -80,7 +80,7 @@ class Engine {
   bool diagnosing_ = false, heard_failure_ = false;
   Failure failure_;  // once broken_
   std::unique_ptr<LastWords> last_words_;
-  double last_moved_ = 0.0, last_look_ = 0.0;
+  double last_moved_ = 0.0, last_look_ = 0.0, next_early_look_ = 0.0;
   bool running_ = true;
   std::unique_ptr<std::promise<void>> closing_;
   double closing_since_ = 0.0;

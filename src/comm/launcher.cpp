@@ -23,6 +23,16 @@ int number_in(const char* variable, int otherwise) {
 
 bool is_set(const char* variable) { return std::getenv(variable) != nullptr; }
 
+// Where the ranks cannot talk to each other people shall still read one line: the others give rank 0 the time
+// to fail, whereupon the launcher ends them.
+[[noreturn]] void refuse(const Launcher& launcher, const std::string& message) {
+  if (launcher.rank != 0) {
+    std::this_thread::sleep_for(std::chrono::seconds(2));
+    ::_exit(2);
+  }
+  throw UserError("{}", message);
+}
+
 }  // namespace
 
 Launcher detect_launcher() {
@@ -53,17 +63,16 @@ std::unique_ptr<World> make_world() {
   const Launcher launcher = detect_launcher();
   if (launcher.ranks <= 1) return make_self_world();
 #ifdef HEADWATER_HAVE_MPI
-  return comm::make_mpi_world(launcher);
-#else
-  // These processes cannot talk to each other, yet people shall read one line: the others give rank 0 the
-  // time to fail, whereupon the launcher ends them.
-  if (launcher.rank != 0) {
-    std::this_thread::sleep_for(std::chrono::seconds(2));
-    ::_exit(2);
+  try {
+    return comm::make_mpi_world(launcher);
+  } catch (const UserError& error) {
+    refuse(launcher, error.what());
   }
-  throw UserError(
-      "{} started {} ranks, but this binary was built without MPI: build it with MPI, or run one rank",
-      launcher.name, launcher.ranks);
+#else
+  refuse(launcher,
+         fmt::format("{} started {} ranks, but this binary was built without MPI: build it with MPI, or run "
+                     "one rank",
+                     launcher.name, launcher.ranks));
 #endif
 }
 

@@ -5,6 +5,7 @@
 
 #include "headwater/base/clock.h"
 #include "headwater/base/log.h"
+#include "headwater/base/signals.h"
 
 #include <fmt/format.h>
 
@@ -95,6 +96,12 @@ void run(World& world, const std::string& mode, int who) {
     if (world.rank() == 0) std::raise(SIGSTOP);
     if (me) throw SystemError("the disk is full");
     reduce(*group);
+  } else if (mode == "signal") {  // as if the launcher ended the job after a death, with no deadline near
+    world.set_timeout(60.0);
+    signals::install();
+    if (me) std::raise(SIGSTOP);
+    std::raise(SIGTERM);
+    reduce(*group);
   } else if (mode == "alive") {
     if (me) std::raise(SIGSTOP);
     sleep(0.3);
@@ -111,9 +118,10 @@ void run(World& world, const std::string& mode, int who) {
 
 int main(int argc, char** argv) {
   using namespace headwater;
-  const auto world = make_world();
-  log::set_rank(world->rank(), world->size());
+  std::unique_ptr<World> world = make_self_world();  // speaks where no other can be made
   try {
+    world = make_world();
+    log::set_rank(world->rank(), world->size());
     run(*world, argc > 1 ? argv[1] : "check", argc > 2 ? std::stoi(argv[2]) : -1);
     return 0;
   } catch (const Error& error) {
