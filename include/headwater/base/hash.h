@@ -1,5 +1,6 @@
 #pragma once
-// xxHash's XXH3, 64 bits, of bytes that come in pieces: the checksum of every file that we write. Owned by one thread.
+// xxHash's XXH3, 64 bits, of bytes that come in pieces: the checksum of every file that we write. Owned by
+// one thread.
 
 #include <cstddef>
 #include <cstdint>

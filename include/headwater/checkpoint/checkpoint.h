@@ -1,6 +1,6 @@
 #pragma once
-// A checkpoint on disk, read by whoever needs a part of it: any layout reads what any layout wrote, weights and optimizer
-// state alike. One owner; read() may be called by one thread at a time.
+// A checkpoint on disk, read by whoever needs a part of it: any layout reads what any layout wrote, weights
+// and optimizer state alike. One owner; read() may be called by one thread at a time.
 
 #include "headwater/checkpoint/manifest.h"
 #include "headwater/checkpoint/safetensors.h"
@@ -43,8 +43,8 @@ class Checkpoint final : public WeightSource {
 Path find_checkpoint(const Path& path);
 
 struct VerifyResult {
-  std::int64_t files = 0;         // that were looked at
-  std::vector<std::string> bad;   // missing, cut or altered, by name
+  std::int64_t files = 0;        // that were looked at
+  std::vector<std::string> bad;  // missing, cut or altered, by name
 };
 VerifyResult verify_checkpoint(const Path& folder);
 

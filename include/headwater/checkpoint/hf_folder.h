@@ -1,6 +1,7 @@
 #pragma once
-// A Hugging Face model folder: config.json and model.safetensors, or the shards that model.safetensors.index.json lists.
-// `model_type` "yuan" (Yuan 2.0's dense models) is read; other families are refused by name.
+// A Hugging Face model folder: config.json and model.safetensors, or the shards that
+// model.safetensors.index.json lists. `model_type` "yuan" (Yuan 2.0's dense models) is read; other families
+// are refused by name.
 
 #include "headwater/checkpoint/hf_tensors.h"
 #include "headwater/checkpoint/safetensors.h"

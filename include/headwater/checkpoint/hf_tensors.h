@@ -1,9 +1,9 @@
 #pragma once
-// How Hugging Face names, shapes and mixes the tensors of a family, beside our canonical ones: one table that import reads
-// forward and export (and `gradients`) backward.
+// How Hugging Face names, shapes and mixes the tensors of a family, beside our canonical ones: one table that
+// import reads forward and export (and `gradients`) backward.
 //
-// Yuan 2.0's q_proj and k_proj are the two halves of one matrix whose rows run [head][q | k][D]; its up_proj is the half
-// that is activated, our `gate`; its convolutions are [out, in, tap, 1].
+// Yuan 2.0's q_proj and k_proj are the two halves of one matrix whose rows run [head][q | k][D]; its up_proj
+// is the half that is activated, our `gate`; its convolutions are [out, in, tap, 1].
 
 #include "headwater/config/run_config.h"
 #include "headwater/tensor/tensor_view.h"
@@ -15,8 +15,8 @@
 
 namespace headwater {
 
-// A block of up to three dimensions that lies in a canonical tensor and in a Hugging Face tensor; offsets and strides in
-// elements.
+// A block of up to three dimensions that lies in a canonical tensor and in a Hugging Face tensor; offsets and
+// strides in elements.
 struct HfPiece {
   std::string canonical;
   std::int64_t canonical_offset = 0, hf_offset = 0;

@@ -1,5 +1,6 @@
 #pragma once
-// What a checkpoint says about itself: manifest.json (docs/formats/checkpoint.md). Plain data; read and written here.
+// What a checkpoint says about itself: manifest.json (docs/formats/checkpoint.md). Plain data; read and
+// written here.
 
 #include "headwater/base/file.h"
 #include "headwater/checkpoint/slice.h"
@@ -33,12 +34,12 @@ struct Counters {
 
 // What the trainer says of a run at the moment of a save.
 struct SaveHeader {
-  RunConfig config;                   // as asked
-  ModelConfig model;                  // resolved
-  ParallelConfig parallel;            // resolved: as it ran
+  RunConfig config;         // as asked
+  ModelConfig model;        // resolved
+  ParallelConfig parallel;  // resolved: as it ran
   std::int64_t data_parallel_size = 1;
-  std::string dtype;                  // of compute, `auto` resolved: "fp32", "bf16"
-  std::int64_t threads = 1;           // per rank, `auto` resolved
+  std::string dtype;         // of compute, `auto` resolved: "fp32", "bf16"
+  std::int64_t threads = 1;  // per rank, `auto` resolved
   Counters counters;
   bool operator==(const SaveHeader&) const = default;
 };
@@ -75,7 +76,8 @@ struct Manifest {
 };
 
 std::string manifest_text(const Manifest& manifest);
-// Throws UserError, naming `file_name`, where the text is not a whole and consistent manifest of a known version.
+// Throws UserError, naming `file_name`, where the text is not a whole and consistent manifest of a known
+// version.
 Manifest parse_manifest(const std::string& text, const std::string& file_name);
 
 }  // namespace headwater

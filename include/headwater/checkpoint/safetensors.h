@@ -1,8 +1,8 @@
 #pragma once
 // The safetensors format: a header of JSON, then the tensors' bytes (docs/formats/checkpoint.md).
 //
-// A reader maps its file and checks the whole header first: a file that opens is complete. Its tensors may be read by any
-// thread. A writer streams through an OutputFile that its caller owns, syncs and closes.
+// A reader maps its file and checks the whole header first: a file that opens is complete. Its tensors may be
+// read by any thread. A writer streams through an OutputFile that its caller owns, syncs and closes.
 
 #include "headwater/base/file.h"
 #include "headwater/base/hash.h"
@@ -10,6 +10,7 @@
 #include "headwater/tensor/tensor_view.h"
 
 #include <map>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -18,7 +19,21 @@ namespace headwater {
 
 // Every element type that the format knows; those that Headwater cannot convert may lie in a file, unread.
 enum class StoredType : std::uint8_t {
-  f64, f32, f16, bf16, i64, i32, i16, i8, u64, u32, u16, u8, boolean, f8_e4m3, f8_e5m2
+  f64,
+  f32,
+  f16,
+  bf16,
+  i64,
+  i32,
+  i16,
+  i8,
+  u64,
+  u32,
+  u16,
+  u8,
+  boolean,
+  f8_e4m3,
+  f8_e5m2
 };
 
 std::int64_t size_of(StoredType type);
@@ -34,7 +49,8 @@ struct StoredTensor {
 
 class SafetensorsReader {
  public:
-  // Throws UserError where the header is cut or wrong, or the file has not exactly the bytes that it promises.
+  // Throws UserError where the header is cut or wrong, or the file has not exactly the bytes that it
+  // promises.
   explicit SafetensorsReader(const Path& path);
 
   const Path& path() const { return file_.path(); }
@@ -45,8 +61,8 @@ class SafetensorsReader {
   const std::map<std::string, std::string>& metadata() const { return metadata_; }
   std::span<const std::byte> bytes(const StoredTensor& tensor) const;
 
-  // Elements [first, first + out.elements()) in row order, converted to the dense host tensor `out`: any number to f32,
-  // bf16 or f64; whole numbers to i32, where one that does not fit is a UserError.
+  // Elements [first, first + out.elements()) in row order, converted to the dense host tensor `out`: any
+  // number to f32, bf16 or f64; whole numbers to i32, where one that does not fit is a UserError.
   void read(const StoredTensor& tensor, std::int64_t first, TensorView out) const;
   void read(const StoredTensor& tensor, const Slice& slice, TensorView out) const;
 
@@ -64,20 +80,21 @@ class SafetensorsWriter {
   SafetensorsWriter(OutputFile& out, std::vector<StoredTensor> tensors,
                     const std::map<std::string, std::string>& metadata = {});
 
-  // The data of the declared tensors, one after another, in pieces of any size.
-  void write(std::span<const std::byte> bytes);
-  // The next declared tensor; its type and element count must be the declared ones. May have a row stride.
+  // The next declared tensor, on the host; its type and element count must be the declared ones.
   void write(TensorView tensor);
-  // Checks that everything declared has been written.
-  void finish();
+  void finish() const;  // checks that everything declared has been written
 
-  std::uint64_t size() const;  // bytes of the whole file
+  std::uint64_t size() const { return size_; }  // bytes so far, as the hash
   std::uint64_t hash() const { return hash_.digest(); }
 
  private:
+  void write(std::span<const std::byte> bytes);
+
   OutputFile& out_;
+  std::vector<StoredTensor> tensors_;
+  std::size_t next_ = 0;
   ContentHash hash_;
-  std::uint64_t start_, written_ = 0, promised_ = 0;
+  std::uint64_t size_ = 0;
 };
 
 struct NamedTensor {

@@ -1,0 +1,180 @@
+#include "headwater/checkpoint/saver.h"
+
+#include "headwater/base/error.h"
+#include "headwater/base/log.h"
+#include "headwater/checkpoint/checkpoint.h"
+#include "headwater/checkpoint/safetensors.h"
+#include "manifest_file.h"
+#include "manifest_json.h"
+#include "together.h"
+
+#include <nlohmann/json.hpp>
+
+#include <algorithm>
+#include <cstring>
+
+namespace headwater {
+namespace {
+
+using nlohmann::json;
+
+// "weights-00000-of-00002.safetensors", numbered among the ranks that write one; empty for a rank that does
+// not. All ranks call.
+std::string file_name(Communicator& ranks, std::string_view content, bool writes) {
+  const std::byte flag{static_cast<unsigned char>(writes)};
+  const auto flags = gather_bytes(ranks, {&flag, 1});
+  const auto is_writer = [](const std::vector<std::byte>& rank) { return rank[0] != std::byte{0}; };
+  const auto number = std::count_if(flags.begin(), flags.begin() + ranks.rank(), is_writer);
+  const auto count = std::ranges::count_if(flags, is_writer);
+  return writes ? fmt::format("{}-{:05}-of-{:05}.safetensors", content, number, count) : std::string();
+}
+
+// NAME, NAME.exp_avg or NAME.exp_avg_sq; a second slice of the same state in one file gets "#1", and so on.
+std::string key_for(const SaveTensor& tensor, const StoredState& state, const std::string& file) {
+  std::string key = tensor.name;
+  if (tensor.kind != StateKind::weight) key += fmt::format(".{}", name_of(tensor.kind));
+  const auto before = std::ranges::count(state.slices, file, &StoredSlice::file);
+  return before == 0 ? key : fmt::format("{}#{}", key, before);
+}
+
+Shape shape_on_disk(const Slice& slice) {
+  return slice.count == slice.box.size.elements() ? slice.box.size : Shape{slice.count};
+}
+
+// One file, synced; adds it and what it holds to `own`.
+void write_file(const Path& folder, const std::string& name, const std::vector<const SaveTensor*>& tensors,
+                Manifest& own) {
+  std::vector<StoredTensor> declared;
+  for (const SaveTensor* tensor : tensors) {
+    StoredState& state =
+        own.states
+            .try_emplace({tensor->name, tensor->kind}, StoredState{DType::f32, tensor->global_shape, {}})
+            .first->second;
+    const std::string key = key_for(*tensor, state, name);
+    state.slices.push_back({name, key, tensor->slice});
+    declared.push_back({key, StoredType::f32, tensor->data.shape});
+  }
+  OutputFile out = OutputFile::create(folder / name);
+  SafetensorsWriter writer(out, std::move(declared));
+  for (const SaveTensor* tensor : tensors) writer.write(tensor->data);
+  writer.finish();
+  out.sync();
+  out.close();
+  own.files[name] = {writer.size(), writer.hash()};
+}
+
+// Everybody's files and slices, checked to hold every state whole and once.
+Manifest merged(const std::vector<std::vector<std::byte>>& parts, const SaveHeader& header) {
+  Manifest manifest;
+  manifest.header = header;
+  for (std::size_t rank = 0; rank < parts.size(); ++rank) {
+    const auto* text = reinterpret_cast<const char*>(parts[rank].data());
+    add_contents(json::parse(text, text + parts[rank].size()), fmt::format("what rank {} wrote", rank),
+                 manifest);
+  }
+  const auto problem = inconsistency(manifest);
+  HW_CHECK(!problem, "{}", *problem);
+  return manifest;
+}
+
+void remove_quietly(const Path& path) {
+  try {
+    remove_all(path);
+  } catch (const Error& error) {
+    log::warning("{}", error.what());
+  }
+}
+
+}  // namespace
+
+Saver::Saver(SaveFolder folder, Communicator& ranks, std::int64_t keep)
+    : folder_(std::move(folder)), ranks_(ranks), keep_(keep) {}
+
+void Saver::stage(const std::vector<SaveTensor>& tensors) {
+  staged_.resize(tensors.size());  // the memory of the last save is used again
+  for (std::size_t i = 0; i < tensors.size(); ++i) {
+    const SaveTensor& tensor = tensors[i];
+    HW_CHECK(tensor.data.dense() && tensor.data.dtype == DType::f32 && tensor.data.device == Device{} &&
+                 tensor.data.elements() == tensor.slice.count &&
+                 lies_within(tensor.slice, tensor.global_shape),
+             "{} {}, {}: {} of {}", tensor.name, name_of(tensor.kind), to_string(tensor.global_shape),
+             to_string(tensor.slice), to_string(tensor.data.shape));
+    Staged& staged = staged_[i];
+    staged.bytes.resize(tensor.data.bytes());
+    if (!staged.bytes.empty()) std::memcpy(staged.bytes.data(), tensor.data.data, staged.bytes.size());
+    staged.tensor = tensor;
+    staged.tensor.data = TensorView(staged.bytes.data(), DType::f32, shape_on_disk(tensor.slice));
+  }
+}
+
+void Saver::commit(const SaveHeader& header) {
+  const std::int64_t step = header.counters.step;
+  const Path temporary = folder_.checkpoint(step).string() + SaveFolder::kTemporary;
+  try {
+    if (!begin(temporary, step)) return;
+    const std::string own = contents_json(write_files(temporary)).dump();
+    const auto parts = gather_bytes(ranks_, std::as_bytes(std::span(own)));
+    together(ranks_, [&] {
+      if (ranks_.rank() == 0) publish(temporary, merged(parts, header));
+    });
+  } catch (const CommError&) {
+    throw;  // a lost peer: others may still be writing, so SaveFolder::claim cleans up
+  } catch (...) {
+    if (ranks_.rank() == 0) remove_quietly(temporary);
+    throw;
+  }
+  if (ranks_.rank() == 0) folder_.prune(keep_);
+}
+
+// Rank 0 makes the folder. False where the step is saved already.
+bool Saver::begin(const Path& temporary, std::int64_t step) const {
+  bool needed = false;
+  together(ranks_, [&] {
+    if (ranks_.rank() != 0) return;
+    needed = folder_.latest() != step || !folder_.is_complete(step);
+    if (!needed) return;
+    remove_all(temporary);
+    make_folders(temporary);
+  });
+  return max_over(ranks_, needed ? 1 : 0) == 1;
+}
+
+std::vector<const SaveTensor*> Saver::staged(bool weights) const {
+  std::vector<const SaveTensor*> tensors;
+  for (const Staged& staged : staged_)
+    if ((staged.tensor.kind == StateKind::weight) == weights) tensors.push_back(&staged.tensor);
+  return tensors;
+}
+
+// This rank's files, on disk for good on every rank when it returns; gives what they hold. Weights and
+// optimizer go to files of their own, so that weights can be had alone.
+Manifest Saver::write_files(const Path& temporary) const {
+  const std::vector<const SaveTensor*> weights = staged(true), optimizer = staged(false);
+  const std::string weights_name = file_name(ranks_, "weights", !weights.empty());
+  const std::string optimizer_name = file_name(ranks_, "optimizer", !optimizer.empty());
+  Manifest own;
+  together(ranks_, [&] {
+    if (!weights.empty()) write_file(temporary, weights_name, weights, own);
+    if (!optimizer.empty()) write_file(temporary, optimizer_name, optimizer, own);
+  });
+  return own;
+}
+
+// Rank 0: from here on the checkpoint is whole, then named by `latest`.
+void Saver::publish(const Path& temporary, const Manifest& manifest) const {
+  const std::int64_t step = manifest.header.counters.step;
+  const Path target = folder_.checkpoint(step);
+  write_manifest(temporary, manifest);
+  sync_folder(temporary);
+  remove_all(target);  // left by a run that went on from an earlier step, or damaged: begin() looked
+  try {
+    rename_durably(temporary, target);
+    folder_.set_latest(step);
+  } catch (...) {
+    // Where only the last sync failed, `latest` names the new checkpoint and both stay, whole.
+    if (folder_.latest() != step) remove_quietly(target);
+    throw;
+  }
+}
+
+}  // namespace headwater
