@@ -112,7 +112,7 @@ std::unordered_map<std::string, std::string> trainer_settings(const TrainTokeniz
       {"shuffle_input_sentence", "false"},
       // The unigram trainer adds up its threads' sums, so their number is part of the result, and fixed.
       {"num_threads", "16"},
-      {"minloglevel", "1"},
+      {"minloglevel", "2"},
   };
 }
 

@@ -6,8 +6,8 @@
 // A file named *.jsonl holds one document per line, {"text": "…"}, other keys ignored, blank lines too. Every
 // other file is one document. A folder stands for the files below it, sorted by path. Each document is closed
 // by the tokenizer's eod; empty ones are left out. A long document is encoded in chunks: a chunk ends after
-// the first line feed at or past 1 MiB, or, where 2 MiB hold none, before the character that would pass them.
-// Documents up to 1 MiB are thus encoded whole.
+// the first line feed at or past 64 KiB, or, where 128 KiB hold none, before the character that would pass
+// them. Documents up to 64 KiB are thus encoded whole.
 
 #include <cstdint>
 #include <functional>
@@ -31,7 +31,8 @@ struct TokenizeProgress {
   std::int64_t empty = 0, skipped = 0;     // documents that were left out
 };
 
-// Called by the calling thread, after every piece of about 1 MiB and at the end.
+// Called by the calling thread, after every piece of about 64 KiB, or of more where a line of
+// JSON is longer.
 using TokenizeCallback = std::function<void(const TokenizeProgress&)>;
 
 // UserError: an input that is missing; text that is not UTF-8 (file and byte offset; any bytes will do for

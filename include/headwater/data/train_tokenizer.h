@@ -1,8 +1,8 @@
 #pragma once
 // What `data train-tokenizer` does: a SentencePiece model from text files, folders and JSONL, made so that
 // text comes back unchanged: no normalisation, no added or removed spaces, line feeds and tabs as they are,
-// bytes for characters that have no piece (the one exception: U+2581 is how SentencePiece writes a space, and
-// comes back as one). Its control piece "<eod>" closes documents and is never made from text.
+// bytes for characters that have no piece. Its control piece "<eod>" closes documents and is never made from
+// text.
 
 #include <cstdint>
 #include <functional>
@@ -17,7 +17,7 @@ struct TrainTokenizerOptions {
   std::int32_t vocab_size = 8000;   // all pieces: bytes, <unk>, <eod> and learned ones
   std::string model_type = "bpe";   // or "unigram"
   std::int64_t sample_bytes =
-      64 << 20;  // about how much text to learn from; chosen by `seed` where there is more
+      32 << 20;  // about how much text to learn from; chosen by `seed` where there is more
   std::uint64_t seed = 1234;
   bool skip_invalid = false;  // leave out text that is not UTF-8, and lines that are not JSON
 };
