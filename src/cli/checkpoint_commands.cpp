@@ -1,5 +1,6 @@
 #include "headwater/base/error.h"
 #include "headwater/checkpoint/checkpoint.h"
+#include "headwater/checkpoint/save_folder.h"
 #include "headwater/cli/commands.h"
 #include "headwater/config/load_config.h"
 
@@ -48,8 +49,15 @@ int info(const CheckpointOptions& options) {
   return 0;
 }
 
+// Of a save folder what `latest` names, even where it is too damaged to be used: that is what is to be told.
+Path checkpoint_to_verify(const Path& folder) {
+  const SaveFolder saves(folder);
+  if (const std::optional<std::int64_t> step = saves.latest()) return saves.checkpoint(*step);
+  return find_checkpoint(folder);
+}
+
 int verify(const CheckpointOptions& options) {
-  const Path folder = find_checkpoint(options.folder);
+  const Path folder = checkpoint_to_verify(options.folder);
   const VerifyResult result = verify_checkpoint(folder);
   if (options.json)
     std::cout << nlohmann::json{{"files", result.files}, {"bad", result.bad}}.dump() << std::endl;

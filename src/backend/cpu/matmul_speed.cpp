@@ -20,7 +20,8 @@ bool cpu_has_bf16() {
 
 double measure_matmul_flops(DType dtype, int threads) {
   constexpr std::int64_t kSide = 2048;
-  constexpr int kRuns = 9;
+  constexpr std::size_t kRuns = 9;
+  constexpr double kEnough = 0.3;  // seconds: every run and every resume waits for this
   const DType measured = cpu_has_bf16() ? dtype : DType::f32;
   const std::size_t size = size_of(measured);
   // Bytes that read as 0.0115 in either dtype: zeros would draw less power, and so let some chips run faster.
@@ -31,13 +32,14 @@ double measure_matmul_flops(DType dtype, int threads) {
   cpu::MatrixProducts products(threads);
   products.multiply(matrix(0), matrix(1), matrix(2), false);
   std::vector<double> seconds;
-  for (int run = 0; run < kRuns; ++run) {
+  const Stopwatch total;
+  while (seconds.size() < kRuns && (seconds.empty() || total.seconds() < kEnough)) {
     const Stopwatch watch;
     products.multiply(matrix(0), matrix(1), matrix(2), false);
     seconds.push_back(watch.seconds());
   }
   std::sort(seconds.begin(), seconds.end());
-  return 2.0 * kSide * kSide * kSide / seconds[kRuns / 2];
+  return 2.0 * kSide * kSide * kSide / seconds[seconds.size() / 2];
 }
 
 }  // namespace headwater
