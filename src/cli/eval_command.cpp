@@ -45,7 +45,7 @@ int evaluate_model(Session& session, const EvalOptions& options) {
   const std::int64_t replicas = data_parallel_size(run.parallel, session.world.size());
   const std::int64_t micro = run.training.micro_batch_size;
   const int micro_batches = static_cast<int>(std::max<std::int64_t>(1, run.training.global_batch_size / (micro * replicas)));
-  const RankLayout layout(forward_request(run, run.model, choices, {micro, sequence}, micro_batches), session.world.rank(),
+  const RankLayout layout(forward_request(run, choices, {micro, sequence}, micro_batches), session.world.rank(),
                           session.world.size());
   Engine engine(session.world, layout, make_cpu_backend({choices.threads}));
   load_weights(engine.store(), engine.backend(), *opened.weights);

@@ -26,54 +26,6 @@ std::int64_t nearest_multiple(std::int64_t value, std::int64_t unit) {
   return std::max(unit, (value + unit / 2) / unit * unit);
 }
 
-// Layers dealt out as evenly as whole numbers allow, the smaller shares first: early stages keep the most
-// micro-batches.
-std::vector<std::int64_t> even_layout(std::int64_t layers, std::int64_t stages) {
-  std::vector<std::int64_t> counts(static_cast<std::size_t>(stages), layers / stages);
-  if (stages == layers + 2) {  // embedding and head alone, at the two ends
-    counts.assign(counts.size(), 1);
-    counts.front() = counts.back() = 0;
-    return counts;
-  }
-  for (std::int64_t i = 0; i < layers % stages; ++i) ++counts[static_cast<std::size_t>(stages - 1 - i)];
-  return counts;
-}
-
-void check_layout(const ModelConfig& model, const ParallelConfig& parallel) {
-  const std::int64_t stages = parallel.pipeline_model_parallel_size * parallel.num_chunks;
-  const std::vector<std::int64_t>& layers = parallel.pipeline_layout.layers;
-  if (stages > model.num_layers + 2)
-    throw UserError(
-        "parallel.pipeline_model_parallel_size is {}, but the model has only {} layers; at most {} stages "
-        "have something to do (embedding and head alone at the ends)",
-        parallel.pipeline_model_parallel_size, model.num_layers, model.num_layers + 2);
-  if (parallel.pipeline_layout.uniform) {
-    if (model.num_layers % stages != 0)
-      throw UserError(
-          "parallel.pipeline_layout is \"uniform\", but {} layers do not divide into {} stages; give a list "
-          "such as [{}]",
-          model.num_layers, stages, fmt::join(even_layout(model.num_layers, stages), ","));
-    return;
-  }
-  const std::string key = fmt::format("parallel.pipeline_layout [{}]", fmt::join(layers, ","));
-  if (static_cast<std::int64_t>(layers.size()) != stages)
-    throw UserError("{} has {} of the {} entries that it must have, one per stage", key, layers.size(),
-                    stages);
-  std::int64_t sum = 0;
-  for (std::size_t stage = 0; stage < layers.size(); ++stage) {
-    if (layers[stage] < 0 || layers[stage] > model.num_layers)
-      throw UserError("{} has the entry {}; each must be 0 to {}", key, layers[stage], model.num_layers);
-    if (layers[stage] == 0 && stage != 0 && stage + 1 != layers.size())
-      throw UserError(
-          "{} leaves stage {} empty; only the two ends may have 0 layers (embedding or head alone)", key,
-          stage);
-    sum += layers[stage];
-  }
-  if (sum != model.num_layers)
-    throw UserError("{} adds up to {} layers; it must add up to model.num_layers, {}", key, sum,
-                    model.num_layers);
-}
-
 void check_data(const RunConfig& run, bool training) {
   const DataConfig& data = run.data;
   for (const auto* list : {&data.train, &data.validation}) {
@@ -191,7 +143,6 @@ void validate(const RunConfig& run, bool training) {
   validate_model(run.model);
   for (const FieldSection& section : field_table())
     if (section.name != "model") check_section(section, run, training);
-  check_layout(run.model, run.parallel);
   check_data(run, training);
   if (!training) return;
   check_training(run);

@@ -33,10 +33,11 @@ double reduced(Communicator& group, double value, ReduceOp op) {
 class RandomTraining {
  public:
   RandomTraining(World& world, const RunConfig& run, const Choices& choices)
-      : run_(run), model_(resolved(run.model, run.training.seq_length)), global_batch_(global_batch_size(run, world.size())) {
+      : run_(run), global_batch_(global_batch_size(run, world.size())) {
+    run_.model = resolved(run.model, run.training.seq_length);
     auto timed = std::make_unique<TimedBackend>(make_cpu_backend({choices.threads}));
     backend_ = timed.get();
-    const RankLayout layout(training_request(run, model_, choices, world.size()), world.rank(), world.size());
+    const RankLayout layout(training_request(run_, choices, world.size()), world.rank(), world.size());
     engine_ = std::make_unique<Engine>(world, layout, std::move(timed));
     optimizer_ = std::make_unique<Optimizer>(
         run_.optimizer, engine_->store(), *backend_,
@@ -80,7 +81,7 @@ class RandomTraining {
       const RandomKey sample_key = derive(key("tokens"), static_cast<std::uint64_t>(sample));
       const auto token = [&](std::int64_t i) {
         return static_cast<std::int32_t>(uniform(sample_key, static_cast<std::uint64_t>(i)) *
-                                         static_cast<double>(model_.vocab_size));
+                                         static_cast<double>(run_.model.vocab_size));
       };
       for (std::int64_t i = 0; i < shape.sequence; ++i) tokens.push_back(token(i));
       for (std::int64_t i = 0; i < shape.sequence; ++i) labels.push_back(token(i + 1));
@@ -91,7 +92,6 @@ class RandomTraining {
   }
 
   RunConfig run_;
-  ModelConfig model_;
   std::int64_t global_batch_ = 0;
   std::int64_t steps_ = 0;
   TimedBackend* backend_ = nullptr;  // the engine's

@@ -32,10 +32,11 @@ std::unique_ptr<Engine> make_engine(World& world, const RunConfig& run, const We
   const std::int64_t replicas = data_parallel_size(run.parallel, world.size());
   if (batch.samples % replicas != 0)
     throw UserError("the batch has {} samples, which {} data-parallel replicas cannot share equally", batch.samples, replicas);
-  ModelConfig model = weights.model();
-  model.attention_dropout = model.hidden_dropout = 0.0;
+  RunConfig without_dropout = run;
+  without_dropout.model = weights.model();
+  without_dropout.model.attention_dropout = without_dropout.model.hidden_dropout = 0.0;
   const int micro_batches = training ? static_cast<int>(batch.samples / replicas) : 1;
-  const RankLayout layout(forward_request(run, model, choices, {1, batch.sequence}, micro_batches, training), world.rank(),
+  const RankLayout layout(forward_request(without_dropout, choices, {1, batch.sequence}, micro_batches, training), world.rank(),
                           world.size());
   auto engine = std::make_unique<Engine>(world, layout, make_cpu_backend({choices.threads}));
   load_weights(engine->store(), engine->backend(), weights);

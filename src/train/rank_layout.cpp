@@ -1,10 +1,13 @@
 #include "headwater/train/rank_layout.h"
 
+#include "headwater/base/error.h"
 #include "headwater/model/op_workspace.h"
+#include "headwater/schedule/checker.h"
 
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <optional>
 
 namespace headwater {
 namespace {
@@ -67,12 +70,24 @@ RankLayout::RankLayout(const RankLayoutRequest& r, int this_rank, int ranks)
       buffers(most(program(schedule).buffers, program(evaluation).buffers)),
       parameters(r.model, chunks, Sharding{r.parallel.tensor_model_parallel_size}),
       memory(memory_of(r, chunks, program(schedule), buffers, Sharding{r.parallel.tensor_model_parallel_size})),
-      segments(arena_layout(r.model, parameters, memory)) {}
+      segments(arena_layout(r.model, parameters, memory)) {
+  for (const LoweredSchedule* lowered : {&schedule, &evaluation}) {
+    const std::optional<std::string> fault = check(*lowered).fault;
+    HW_CHECK(!fault, "schedule {}: {}", lowered->schedule.name, *fault);
+  }
+}
 
 std::int64_t RankLayout::bytes() const {
   std::int64_t sum = 0;
   for (const SegmentSize& segment : segments) sum += segment.bytes;
   return sum;
+}
+
+std::int64_t RankLayout::bytes_per_parameter() const {
+  const auto compute = static_cast<std::int64_t>(size_of(request.precision.compute));
+  const auto accumulate = static_cast<std::int64_t>(size_of(request.precision.accumulate));
+  if (!request.training) return compute;
+  return compute + 3 * accumulate + (compute == accumulate ? 0 : accumulate);
 }
 
 std::string memory_table(const RankLayoutRequest& request, int ranks) {

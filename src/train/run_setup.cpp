@@ -34,9 +34,9 @@ std::int64_t global_batch_size(const RunConfig& run, int ranks) {
   return run.training.global_batch_size;
 }
 
-RankLayoutRequest training_request(const RunConfig& run, const ModelConfig& model, const Choices& choices, int ranks) {
+RankLayoutRequest training_request(const RunConfig& run, const Choices& choices, int ranks) {
   RankLayoutRequest request;
-  request.model = expand(model);
+  request.model = expand(run.model);
   request.parallel = run.parallel;
   request.batch = {run.training.micro_batch_size, run.training.seq_length};
   request.micro_batches = static_cast<int>(global_batch_size(run, ranks) /
@@ -46,10 +46,10 @@ RankLayoutRequest training_request(const RunConfig& run, const ModelConfig& mode
   return request;
 }
 
-RankLayoutRequest forward_request(const RunConfig& run, const ModelConfig& model, const Choices& choices, BatchShape batch,
-                                  int micro_batches, bool training) {
+RankLayoutRequest forward_request(const RunConfig& run, const Choices& choices, BatchShape batch, int micro_batches,
+                                  bool training) {
   RankLayoutRequest request;
-  request.model = expand(model);
+  request.model = expand(run.model);
   request.parallel = run.parallel;
   request.batch = batch;
   request.micro_batches = micro_batches;

@@ -39,6 +39,7 @@ struct RankLayout {
 
   const RankProgram& program(const LoweredSchedule& of) const { return of.ranks[static_cast<std::size_t>(pipeline_rank)]; }
   std::int64_t bytes() const;
+  std::int64_t bytes_per_parameter() const;  // weight, master, gradient and moments
 };
 
 // For people: segments and their sizes, of every pipeline rank.

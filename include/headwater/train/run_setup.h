@@ -21,11 +21,11 @@ struct Choices {
 Choices choose(const TrainingConfig& training, const World& world);
 Precision precision_of(const std::string& dtype);
 
-// `model` is resolved. Global batch: 0 means one micro-batch per replica.
-RankLayoutRequest training_request(const RunConfig& run, const ModelConfig& model, const Choices& choices, int ranks);
+// The model section is resolved. Global batch: 0 means one micro-batch per replica.
+RankLayoutRequest training_request(const RunConfig& run, const Choices& choices, int ranks);
 // One forward of `batch` samples of `sequence` tokens per replica, without gradients unless `training`.
-RankLayoutRequest forward_request(const RunConfig& run, const ModelConfig& model, const Choices& choices, BatchShape batch,
-                                  int micro_batches, bool training = false);
+RankLayoutRequest forward_request(const RunConfig& run, const Choices& choices, BatchShape batch, int micro_batches,
+                                  bool training = false);
 
 std::int64_t data_parallel_size(const ParallelConfig& parallel, int ranks);
 std::int64_t global_batch_size(const RunConfig& run, int ranks);

@@ -3,16 +3,14 @@
 //
 // One per rank, on its compute thread. What is printed for people goes to `out`, which is null but on rank 0.
 
-#include "headwater/checkpoint/checkpoint.h"
 #include "headwater/checkpoint/saver.h"
-#include "headwater/config/load_config.h"
 #include "headwater/data/sample_stream.h"
 #include "headwater/optim/optimizer.h"
 #include "headwater/train/engine.h"
 #include "headwater/train/evaluate.h"
 #include "headwater/train/metrics.h"
 #include "headwater/train/progress_log.h"
-#include "headwater/train/run_setup.h"
+#include "headwater/train/run_start.h"
 #include "headwater/train/tensorboard.h"
 
 #include <iosfwd>
@@ -31,9 +29,10 @@ class Trainer {
   int run();
 
  private:
-  void find_start();            // where weights and counters come from
+  std::optional<Path> claim_save_folder();
+  RankLayout lay_out() const;
   void open_data();
-  void build();
+  void build(const RankLayout& layout);
   void open_metrics();
   void describe() const;
   StepMetrics step();
@@ -44,20 +43,14 @@ class Trainer {
   bool stop_asked();            // by a signal, on any rank
 
   World& world_;
-  RunConfig run_;
-  bool model_given_;
   std::ostream* out_;
   std::unique_ptr<Communicator> control_, saving_;  // all ranks
-
-  ModelConfig model_;
-  Choices choices_;
-  DocumentOptions documents_;
-  Counters counters_;
-  std::unique_ptr<WeightSource> initial_weights_;   // of `init_from`
-  std::unique_ptr<Checkpoint> checkpoint_;          // that this run goes on from
-
   std::optional<SaveFolder> save_folder_;
   std::optional<FileLock> lock_;                    // rank 0
+  RunStart start_;
+  Counters counters_;
+
+  DocumentOptions documents_;
   std::unique_ptr<Saver> saver_;
   std::optional<SampleStream> training_data_, validation_data_;
   std::unique_ptr<Engine> engine_;
