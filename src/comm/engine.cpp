@@ -86,7 +86,13 @@ bool Engine::run_commands() {
     const std::lock_guard lock(inbox_mutex_);
     commands.swap(inbox_);
   }
-  for (const auto& command : commands) command();
+  for (const auto& command : commands) {
+    try {
+      command();
+    } catch (...) {  // the next one may hold an operation that somebody waits for
+      lose(failure_of(std::current_exception()));
+    }
+  }
   return !commands.empty();
 }
 
@@ -118,7 +124,12 @@ void Engine::submit(std::shared_ptr<Operation> operation) {
 
 bool Engine::run_lanes() {
   bool moved = false;
-  std::erase_if(lanes_, [&](Lane* lane) { return run_lane(*lane, moved); });
+  for (std::size_t i = 0; i < lanes_.size();) {
+    if (run_lane(*lanes_[i], moved))
+      lanes_.erase(lanes_.begin() + static_cast<std::ptrdiff_t>(i));
+    else
+      ++i;
+  }
   return moved;
 }
 

@@ -4,7 +4,6 @@
 
 #include <unistd.h>
 #include <algorithm>
-#include <cstdio>
 
 namespace headwater::comm {
 namespace {
@@ -18,7 +17,6 @@ constexpr double kSpeakerSilent = 5.0;  // somebody has said that it speaks, yet
 }  // namespace
 
 void print_error_line(std::string_view message) {
-  std::fflush(nullptr);
   std::string line = fmt::format("headwater: error: {}", message);
   std::replace(line.begin(), line.end(), '\n', ' ');
   line += '\n';
@@ -45,9 +43,10 @@ void LastWords::other_rank_failed(int rank, const Failure& failure, double now) 
 void LastWords::other_rank_speaks(double now) { heard_speaker_ = now; }
 
 bool LastWords::is_due(double now) const {
-  if (rank_ == 0) return !reasons_.empty() && now >= first_ + kCollect;
-  if (own_ == 0.0) return false;
+  if (reasons_.empty() || (rank_ != 0 && own_ == 0.0)) return false;
+  // Rank 0 too: a launcher that ends the job wakes who was stopped.
   if (heard_speaker_ > 0.0) return now >= heard_speaker_ + kSpeakerSilent;
+  if (rank_ == 0) return now >= first_ + kCollect;
   return now >= own_ + std::min(kRankZeroSilent + kPerRank * rank_, kLongest);
 }
 

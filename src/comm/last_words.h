@@ -13,7 +13,7 @@
 
 namespace headwater::comm {
 
-// Writes "headwater: error: MESSAGE" to standard error as one line in one piece, past all buffers.
+// Writes "headwater: error: MESSAGE" to standard error as one line, past all buffers.
 void print_error_line(std::string_view message);
 
 class LastWords {

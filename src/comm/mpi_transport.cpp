@@ -54,7 +54,6 @@ class MpiTransport final : public Transport {
   }
 
   int rank() const override { return rank_; }
-  int size() const override { return size_; }
   const std::vector<std::string>& hosts() const override { return hosts_; }
 
   Request send(const void* data, std::size_t bytes, int peer, int channel) override {

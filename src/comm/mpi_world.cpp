@@ -7,6 +7,7 @@
 
 #include <unistd.h>
 #include <chrono>
+#include <cstdio>
 
 namespace headwater::comm {
 namespace {
@@ -32,6 +33,7 @@ class MpiWorld final : public EngineWorld {
       : EngineWorld([launcher] { return open_mpi_transport(launcher.name, launcher.ranks); }, end_job) {}
 
   [[noreturn]] void fail(const std::string& message, int exit_code) override {
+    std::fflush(nullptr);  // here, not in the engine's thread: another might hold a stream's lock
     engine_.announce({exit_code, message});
     std::this_thread::sleep_for(kEngineHangs);
     print_error_line(message);

@@ -3,6 +3,7 @@
 #include "engine_world.h"
 
 #include <unistd.h>
+#include <cstdio>
 #include <cstring>
 
 namespace headwater {
@@ -64,6 +65,7 @@ class SelfWorld final : public World {
   std::int64_t scratch_bytes() const override { return 0; }
 
   [[noreturn]] void fail(const std::string& message, int exit_code) override {
+    std::fflush(nullptr);
     print_error_line(message);
     ::_exit(exit_code);
   }

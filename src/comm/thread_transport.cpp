@@ -14,7 +14,6 @@ class ThreadTransport final : public Transport {
   ~ThreadTransport() override { abandon(); }
 
   int rank() const override { return rank_; }
-  int size() const override { return static_cast<int>(hosts_.size()); }
   const std::vector<std::string>& hosts() const override { return hosts_; }
 
   Request send(const void* data, std::size_t bytes, int peer, int channel) override {

@@ -20,7 +20,6 @@ class Transport {
   virtual ~Transport() = default;
 
   virtual int rank() const = 0;
-  virtual int size() const = 0;
   virtual const std::vector<std::string>& hosts() const = 0;  // by rank
 
   virtual Request send(const void* data, std::size_t bytes, int peer, int channel) = 0;

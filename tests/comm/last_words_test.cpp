@@ -57,5 +57,14 @@ TEST(LastWords, OtherRanksSpeakInTurnWhereRankZeroIsSilent) {
   EXPECT_TRUE(last.is_due(17.6));  // the speaker died of it
 }
 
+TEST(LastWords, RankZeroThatWakesUpDoesNotSayItAgain) {
+  Spoken spoken;
+  LastWords words = spoken.of(0);
+  words.other_rank_failed(1, {4, "rank 0 did not come"}, 10.0);
+  words.other_rank_speaks(10.0);
+  EXPECT_FALSE(words.is_due(14.0));
+  EXPECT_TRUE(words.is_due(15.1));
+}
+
 }  // namespace
 }  // namespace headwater::comm
