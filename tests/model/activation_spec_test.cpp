@@ -1,0 +1,100 @@
+#include "headwater/model/activation_spec.h"
+
+#include "headwater/config/load_config.h"
+#include "headwater/config/presets.h"
+
+#include "tests/support/models.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <set>
+
+namespace headwater {
+namespace {
+
+constexpr Precision kMixed{DType::bf16, DType::f32};
+
+const ActivationSpec* find(const std::vector<ActivationSpec>& list, const std::string& name) {
+  const auto it = std::find_if(list.begin(), list.end(), [&](const ActivationSpec& spec) { return spec.name == name; });
+  return it == list.end() ? nullptr : &*it;
+}
+
+std::int64_t bytes_kept_of_forward(const std::vector<ActivationSpec>& list) {
+  std::int64_t bytes = 0;
+  for (const ActivationSpec& spec : list)
+    if (spec.made == Pass::forward && spec.kept != Kept::scratch)
+      bytes += spec.shape.elements() * static_cast<std::int64_t>(size_of(spec.dtype));
+  return bytes;
+}
+
+// In [T, H] tensors of bf16: input, its norm, conv1 (a half), the filter's sum and its norm, q, k, v, attention's output,
+// the middle of the layer and its norm, gate and up (4 each), their product (4): 22.5, so 45 bytes per token and H. In
+// fp32 beside that: three reciprocal roots and a log-sum-exp per head.
+TEST(Activations, AYuanLayerKeeps45BytesPerTokenAndH) {
+  for (const char* name : {"yuan2-2.1b", "yuan2-51b"}) {
+    const ModelSpec model = expand(resolved(preset(name), 4096));
+    const BatchShape batch{2, 64};
+    const std::int64_t kept = bytes_kept_of_forward(activations(model.layers[0], {}, batch, kMixed));
+    EXPECT_EQ(kept, batch.tokens() * (45 * model.hidden + 4 * (3 + model.layers[0].heads)));
+  }
+}
+
+// Without the filter: no conv1, no sum, no norm of it.
+TEST(Activations, WithoutTheFilter40Bytes) {
+  ModelConfig config = resolved(preset("yuan2-2.1b"), 4096);
+  config.lfa = false;
+  const ModelSpec model = expand(config);
+  EXPECT_EQ(bytes_kept_of_forward(activations(model.layers[0], {}, {1, 64}, kMixed)),
+            64 * (40 * model.hidden + 4 * (2 + model.layers[0].heads)));
+}
+
+TEST(Activations, NamesAreUniqueAndSizesWhole) {
+  for (const bool lfa : {true, false}) {
+    const ModelSpec model = expand(test::small_model({.lfa = lfa, .grouped = true, .dropout = 0.1}, 8));
+    for (const auto& list : {activations(model.layers[0], {}, {3, 8}, kMixed), head_activations(model, {}, {3, 8}, kMixed)}) {
+      std::set<std::string> names;
+      for (const ActivationSpec& spec : list) {
+        EXPECT_TRUE(names.insert(spec.name).second) << spec.name << " twice";
+        EXPECT_GT(spec.shape.elements(), 0) << spec.name;
+      }
+    }
+  }
+}
+
+TEST(Activations, DropoutKeepsItsBranchesGradients) {
+  const auto with = activations(expand(test::small_model({.dropout = 0.1}, 8)).layers[0], {}, {1, 8}, kMixed);
+  const auto without = activations(expand(test::small_model({}, 8)).layers[0], {}, {1, 8}, kMixed);
+  for (const char* name : {"mlp.d_branch", "attention.d_branch"}) {
+    EXPECT_NE(find(with, name), nullptr) << name;
+    EXPECT_EQ(find(without, name), nullptr) << name;
+  }
+}
+
+TEST(Activations, GroupedHeadsKeepFewerKeys) {
+  const auto list = activations(expand(test::small_model({.grouped = true}, 8)).layers[0], {}, {1, 8}, kMixed);
+  ASSERT_NE(find(list, "attention.qk"), nullptr);
+  EXPECT_EQ(find(list, "attention.qk")->shape, (Shape{8, 24 + 8}));
+  EXPECT_EQ(find(list, "attention.v")->shape, (Shape{8, 8}));
+  EXPECT_EQ(find(list, "attention.lse")->dtype, DType::f32);
+}
+
+// Logits of a block near 8 MiB, at least some tokens, at most all.
+TEST(HeadBlock, FollowsTheVocabulary) {
+  ModelSpec model;
+  model.hidden = 8;
+  model.vocabulary_multiple = 128;
+  model.vocabulary = 1'000'000;
+  const std::int64_t least = head_block(model, {}, {4, 1024}, kMixed);
+  EXPECT_GE(least, 64);  // fewer would make matrix products of matrix-vector products
+  EXPECT_LE(least, 512);
+  EXPECT_EQ(head_block(model, {}, {4, 1024}, {DType::f32, DType::f32}), least);
+  EXPECT_EQ(head_block(model, {}, {1, 32}, kMixed), 32);
+  model.vocabulary = 8000;  // 8064
+  EXPECT_EQ(head_block(model, {}, {4, 1024}, {DType::f32, DType::f32}), (8 << 20) / (8064 * 4));
+  EXPECT_EQ(head_block(model, {}, {4, 1024}, kMixed), (8 << 20) / (8064 * 2));
+  EXPECT_EQ(head_block(model, {}, {1, 100}, kMixed), 100);
+}
+
+}  // namespace
+}  // namespace headwater

@@ -1,0 +1,115 @@
+#pragma once
+// A whole model as one stage on any backend, with its memory, parameters and one batch: what tests of the blocks take loss
+// and gradients from. Weights are random in every tensor, gains and biases included, so that a dropped term shows; they are
+// bf16 numbers, so that every precision starts from the same ones.
+
+#include "headwater/base/random.h"
+#include "headwater/data/batch.h"
+#include "headwater/model/op_workspace.h"
+#include "headwater/nn/stage.h"
+#include "headwater/tensor/convert.h"
+
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace headwater::test {
+
+class WholeModel {
+ public:
+  WholeModel(const ModelSpec& model, BatchShape shape, Precision precision, std::unique_ptr<Backend> backend)
+      : precision_(precision), backend_(std::move(backend)), arena_(backend_->device()) {
+    const StageUnits units{0, model.units(), true, true};
+    const ParameterLayout parameters(model, {units}, {});
+    MemoryRequest request;
+    request.chunks = {{units, 1, 0}};
+    request.batch = shape;
+    request.precision = precision;
+    request.op_workspace = cpu_workspace_bytes(model, 1, shape, precision, 1);
+    for (const SegmentSize& segment : arena_layout(model, parameters, request)) arena_.reserve(segment.name, segment.bytes);
+
+    memory_.rotary_table = arena_.take("constants", precision.accumulate,
+                                       {rotary_positions(model, shape), model.layers.front().head_dim / 2, 2});
+    fill_rotary_table(memory_.rotary_table, model.layers.front().rotary_base);
+    memory_.scalars = arena_.take("constants", DType::f64, {kStepScalars});
+    for (TensorView& gradient : memory_.stream_gradient)
+      gradient = arena_.take("workspace", precision.compute, {shape.tokens(), model.hidden});
+    backend_->use_workspace(arena_.take("workspace", DType::i32, {aligned(request.op_workspace) / 4}));
+    memory_.scratch =
+        arena_.take("workspace", DType::i32, {scratch_bytes(model, units, {}, shape, precision, true) / 4});
+    store_ = std::make_unique<ParameterStore>(parameters, arena_, precision, true);
+    stage_ = std::make_unique<Stage>(model, units, StageOptions{{}, shape, precision, 1, true}, *store_, arena_, *backend_,
+                                     memory_);
+    fill_weights();
+  }
+
+  ParameterStore& store() { return *store_; }
+
+  void set_batch(const Batch& batch, std::uint64_t dropout_seed) {
+    MicroBatch& to = stage_->micro_batch(0);
+    const auto copy = [&](const std::vector<std::int32_t>& host, TensorView view) {
+      std::copy(host.begin(), host.end(), view.as<std::int32_t>());
+    };
+    copy(batch.tokens, to.tokens);
+    copy(batch.labels, to.labels);
+    copy(batch.position, to.position);
+    copy(batch.attention_start, to.attention_start);
+    copy(batch.lfa_start, to.lfa_start);
+    for (std::int64_t i = 0; i < to.dropout_keys.elements(); ++i)
+      to.dropout_keys.as<std::int32_t>()[i] =
+          static_cast<std::int32_t>(philox(RandomKey{dropout_seed}, static_cast<std::uint64_t>(i))[0]);
+    targets_ = static_cast<double>(batch.unmasked_targets());
+  }
+
+  // The mean loss; leaves gradients behind that backward() completes.
+  double forward() {
+    double* scalars = memory_.scalars.as<double>();
+    scalars[static_cast<int>(StepScalar::loss_sum)] = 0.0;
+    scalars[static_cast<int>(StepScalar::targets)] = targets_;
+    store_->refresh(*backend_);
+    stage_->forward(0, {}, {}, HeadMode::train);
+    return scalars[static_cast<int>(StepScalar::loss_sum)] / targets_;
+  }
+
+  // Of every parameter, by name.
+  std::map<std::string, std::vector<double>> gradients() {
+    backend_->zero(store_->gradients());
+    forward();
+    stage_->backward(0, {}, {});
+    std::map<std::string, std::vector<double>> all;
+    for (const ParameterPlace& place : store_->layout().places()) {
+      std::vector<double> values(static_cast<std::size_t>(place.spec.elements()));
+      store_->to_host(*backend_, store_->gradients(), place, dense(values));
+      all.emplace(place.spec.name, std::move(values));
+    }
+    return all;
+  }
+
+ private:
+  static TensorView dense(std::vector<double>& values) {
+    return {values.data(), DType::f64, {static_cast<std::int64_t>(values.size())}};
+  }
+
+  void fill_weights() {
+    for (const ParameterPlace& place : store_->layout().places()) {
+      const RandomKey key = derive(RandomKey{7}, place.spec.name);
+      const bool gain = place.spec.name.ends_with("norm.weight");
+      std::vector<double> values(static_cast<std::size_t>(place.spec.elements()));
+      for (std::size_t i = 0; i < values.size(); ++i)
+        values[i] = static_cast<float>(bf16(static_cast<float>((gain ? 1.0 : 0.0) + 0.25 * normal(key, i))));
+      store_->to_device(*backend_, store_->masters(), place, dense(values));
+    }
+    store_->weights_from_masters(*backend_);
+  }
+
+  Precision precision_;
+  std::unique_ptr<Backend> backend_;
+  Arena arena_;
+  StageMemory memory_;
+  std::unique_ptr<ParameterStore> store_;
+  std::unique_ptr<Stage> stage_;
+  double targets_ = 1.0;
+};
+
+}  // namespace headwater::test

@@ -1,0 +1,71 @@
+// What an engine takes from its arena is what the descriptions say it takes, to the byte.
+
+#include "headwater/backend/cpu_backend.h"
+#include "headwater/train/engine.h"
+
+#include "tests/support/models.h"
+
+#include <gtest/gtest.h>
+
+#include <fmt/format.h>
+
+namespace headwater {
+namespace {
+
+struct Case {
+  const char* name;
+  int ranks;
+  std::vector<std::int64_t> stages;  // layers of each; empty: one stage
+};
+
+class ArenaEquality : public testing::TestWithParam<Case> {};
+
+RankLayoutRequest request_of(const Case& layout, const test::ModelOptions& model, Precision precision, bool training) {
+  RankLayoutRequest request;
+  request.model = expand(test::small_model(model, 10));
+  if (!layout.stages.empty()) {
+    request.parallel.pipeline_model_parallel_size = static_cast<std::int64_t>(layout.stages.size());
+    request.parallel.pipeline_layout = {false, layout.stages};
+  }
+  request.batch = {3, 9};
+  request.micro_batches = 5;
+  request.precision = precision;
+  request.training = training;
+  return request;
+}
+
+void check(World& world, const RankLayoutRequest& request) {
+  const RankLayout layout(request, world.rank(), world.size());
+  const Engine engine(world, layout, make_cpu_backend({}));
+  const std::vector<Arena::Segment> taken = engine.arena().segments();
+  ASSERT_EQ(taken.size(), layout.segments.size());
+  for (std::size_t i = 0; i < taken.size(); ++i) {
+    EXPECT_EQ(taken[i].name, layout.segments[i].name);
+    EXPECT_EQ(taken[i].high_water, layout.segments[i].bytes) << taken[i].name;
+    EXPECT_EQ(taken[i].reserved, layout.segments[i].bytes) << taken[i].name;
+  }
+}
+
+TEST_P(ArenaEquality, ToTheByte) {
+  const Case& layout = GetParam();
+  run_on_threads(layout.ranks, [&](World& world) {
+    for (const bool training : {true, false})
+      for (const DType compute : {DType::f32, DType::bf16})
+        for (const test::ModelOptions& model :
+             {test::ModelOptions{.layers = 4}, {.dropout = 0.1, .layers = 4}, {.lfa = false, .layers = 4},
+              {.lfa = false, .tied = false, .grouped = true, .dropout = 0.1, .layers = 4}}) {
+          SCOPED_TRACE(fmt::format("rank {}, {}, {}, LFA {}, dropout {}", world.rank(), name_of(compute),
+                                   training ? "training" : "inference", model.lfa, model.dropout));
+          check(world, request_of(layout, model, {compute, DType::f32}, training));
+        }
+  });
+}
+
+INSTANTIATE_TEST_SUITE_P(Layouts, ArenaEquality,
+                         testing::Values(Case{"one", 1, {}}, Case{"even", 2, {2, 2}}, Case{"uneven", 2, {3, 1}},
+                                         Case{"four", 4, {1, 1, 1, 1}}, Case{"ends_alone", 4, {0, 3, 1, 0}},
+                                         Case{"data", 2, {}}, Case{"both", 4, {1, 3}}),
+                         [](const testing::TestParamInfo<Case>& c) { return c.param.name; });
+
+}  // namespace
+}  // namespace headwater
