@@ -53,7 +53,7 @@ std::vector<ActivationSpec> activations(const LayerSpec& layer, const Sharding& 
 // The embedding keeps nothing. The head takes its gradients in forward, block by block over `head_block` tokens.
 std::vector<ActivationSpec> head_activations(const ModelSpec& model, const Sharding& sharding, BatchShape batch,
                                              Precision precision);
-// Tokens per block of the head's cross-entropy: logits stay near 8 MiB, at least 64 tokens, at most T.
+// Tokens per block of the head's cross-entropy: logits stay near 8 MiB, at least 256 tokens, at most T.
 std::int64_t head_block(const ModelSpec& model, const Sharding& sharding, BatchShape batch, Precision precision);
 
 }  // namespace headwater

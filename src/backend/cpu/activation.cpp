@@ -17,9 +17,11 @@ void CpuBackend::swiglu(TensorView x, TensorView out) {
         const T* gate = row_of<T>(x, t);
         const T* up = gate + columns;
         T* y = row_of<T>(out, t);
+#pragma omp simd
+#pragma omp simd
         for (std::int64_t i = 0; i < columns; ++i) {
           const float g = static_cast<float>(gate[i]);
-          y[i] = static_cast<T>(g * sigmoid(g) * static_cast<float>(up[i]));
+          store(g * sigmoid(g) * static_cast<float>(up[i]), y + i);
         }
       }
     });
@@ -39,12 +41,14 @@ void CpuBackend::swiglu_backward(TensorView d_out, TensorView x, TensorView dx) 
         const T* dy = row_of<T>(d_out, t);
         T* d_gate = row_of<T>(dx, t);
         T* d_up = d_gate + columns;
+#pragma omp simd
+#pragma omp simd
         for (std::int64_t i = 0; i < columns; ++i) {
           const float g = static_cast<float>(gate[i]), u = static_cast<float>(up[i]),
                       d = static_cast<float>(dy[i]);
           const float s = sigmoid(g);
-          d_gate[i] = static_cast<T>(d * u * s * (1.0F + g * (1.0F - s)));
-          d_up[i] = static_cast<T>(d * g * s);
+          store(d * u * s * (1.0F + g * (1.0F - s)), d_gate + i);
+          store(d * g * s, d_up + i);
         }
       }
     });

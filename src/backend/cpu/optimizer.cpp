@@ -5,6 +5,7 @@
 #include "checks.h"
 #include "cpu_catalogue.h"
 #include "parallel.h"
+#include "vector_math.h"
 
 #include <cmath>
 
@@ -28,6 +29,7 @@ struct Update {
 template <class T>
 void update(const Update& u, std::int64_t count, const float* gradient, float* master, float* first,
             float* second, T* weight) {
+#pragma omp simd
   for (std::int64_t i = 0; i < count; ++i) {
     const float g = gradient[i] * u.clip;
     const float m = u.beta1 * first[i] + u.rest1 * g;
@@ -37,8 +39,16 @@ void update(const Update& u, std::int64_t count, const float* gradient, float* m
     first[i] = m;
     second[i] = v;
     master[i] = w;
-    weight[i] = static_cast<T>(w);
+    store(w, weight + i);
   }
+}
+
+// In f64.
+double squared_norm(const float* x, std::int64_t count) {
+  double squares = 0.0;
+#pragma omp simd reduction(+ : squares)
+  for (std::int64_t i = 0; i < count; ++i) squares += static_cast<double>(x[i]) * static_cast<double>(x[i]);
+  return squares;
 }
 
 }  // namespace
@@ -50,11 +60,7 @@ void CpuBackend::add_squared_norm(TensorView x, TensorView sum) {
   double* partials = scratch(cpu_total_sum_bytes(threads_)).take<double>(threads_ * kLine);
   const float* values = x.as<float>();
   parallel_parts(threads_, x.elements(), [&](std::int64_t begin, std::int64_t end, int part) {
-    double squares = 0.0;
-#pragma omp simd reduction(+ : squares)
-    for (std::int64_t i = begin; i < end; ++i)
-      squares += static_cast<double>(values[i]) * static_cast<double>(values[i]);
-    partials[part * kLine] = squares;
+    partials[part * kLine] = squared_norm(values + begin, end - begin);
   });
   for (int part = 0; part < threads_; ++part) *sum.as<double>() += partials[part * kLine];
 }

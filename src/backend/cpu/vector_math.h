@@ -1,6 +1,8 @@
 #pragma once
 // Functions that g++ and clang vectorise when they are called in a loop.
 
+#include "headwater/tensor/dtype.h"
+
 #include <bit>
 #include <cstdint>
 
@@ -29,5 +31,10 @@ inline float sigmoid(float x) {
   const float e = exp_nonpositive(x < 0.0F ? x : -x);
   return (x < 0.0F ? e : 1.0F) / (1.0F + e);
 }
+
+// *to = x, rounded. In a loop under `omp simd` g++ would keep the temporary of a plain assignment in memory, and not
+// vectorise it.
+inline void store(float x, float* to) { *to = x; }
+inline void store(float x, bf16* to) { to->bits = bf16(x).bits; }
 
 }  // namespace headwater::cpu
