@@ -54,7 +54,7 @@ class Kill(RunTest):
             self.kill_once(save, random_numbers, ranks, layout, while_saving=kill % 2 == 0)
         self.train(save, *RUN, *layout, ranks=ranks)
         self.train(undisturbed, *RUN, *layout, ranks=ranks)
-        self.assertEqual(state(save), state(undisturbed))
+        self.assert_same_files(state(save), state(undisturbed))
         self.assertEqual(curve(save), curve(undisturbed))
         self.assertFalse([name for name in os.listdir(save) if name.endswith(".tmp")])
         self.assertEqual(max(line["run"] for line in metrics(save)), KILLS + 1)

@@ -39,7 +39,7 @@ class Signals(RunTest):
         straight = self.folder / "straight"
         self.train(straight, end, *layout, ranks=ranks)
         self.assertEqual(curve(self.save), curve(straight))
-        self.assertEqual(state(self.save), state(straight))
+        self.assert_same_files(state(self.save), state(straight))
 
     def test_sigterm_alone(self):
         self.check_stop(self.start_long(), signal.SIGTERM)

@@ -158,9 +158,13 @@ def latest(save):
     return Path(save, Path(save, "latest").read_text().strip())
 
 
+def state_of(checkpoint):
+    """Name to bytes of the files with weights and the optimizer's state."""
+    return {path.name: path.read_bytes() for path in sorted(checkpoint.glob("*.safetensors"))}
+
+
 def state(save):
-    """Name to bytes of the weights and the optimizer's state of the newest checkpoint."""
-    return {path.name: path.read_bytes() for path in sorted(latest(save).glob("*.safetensors"))}
+    return state_of(latest(save))
 
 
 def write_safetensors(path, tensors):
@@ -221,6 +225,11 @@ class RunTest(unittest.TestCase):
     def refused(self, code, pattern, *arguments, **options):
         """A run that ends with `code` and one line of error of that pattern."""
         return self.check_error(self.run_job(code, *arguments, **options), pattern)
+
+    def assert_same_files(self, a, b):
+        """Of two dictionaries from file names to bytes."""
+        self.assertEqual(sorted(a), sorted(b))
+        self.assertEqual([name for name in a if a[name] != b[name]], [], "these differ")
 
     def check_error(self, job, pattern):
         self.assertEqual(len(job.errors), 1, job.stderr)
