@@ -18,7 +18,6 @@ void CpuBackend::swiglu(TensorView x, TensorView out) {
         const T* up = gate + columns;
         T* y = row_of<T>(out, t);
 #pragma omp simd
-#pragma omp simd
         for (std::int64_t i = 0; i < columns; ++i) {
           const float g = static_cast<float>(gate[i]);
           store(g * sigmoid(g) * static_cast<float>(up[i]), y + i);
@@ -41,7 +40,6 @@ void CpuBackend::swiglu_backward(TensorView d_out, TensorView x, TensorView dx) 
         const T* dy = row_of<T>(d_out, t);
         T* d_gate = row_of<T>(dx, t);
         T* d_up = d_gate + columns;
-#pragma omp simd
 #pragma omp simd
         for (std::int64_t i = 0; i < columns; ++i) {
           const float g = static_cast<float>(gate[i]), u = static_cast<float>(up[i]),

@@ -3,7 +3,6 @@
 #include "checks.h"
 
 #include <algorithm>
-#include <array>
 #include <cmath>
 
 namespace headwater::cpu {
@@ -25,35 +24,68 @@ RandomKey DropoutMask::key(std::int64_t sample) const {
   return {static_cast<std::uint64_t>(high) << 32 | low};
 }
 
-void DropoutMask::scales(std::int64_t sample, std::uint64_t first, std::int64_t count, float* scales) const {
-  constexpr std::int64_t kBlocks = 64;  // words are made four at a time, for so many counters at once
-  std::array<std::uint32_t, 4 * kBlocks> words;
+// Philox as in base/random.h, but round by round for all counters, so that the compiler makes vectors of
+// them.
+DropoutMask::Words DropoutMask::words(std::int64_t sample, std::uint64_t first, std::uint64_t stride) const {
   const RandomKey sample_key = key(sample);
-  std::uint64_t counter = first / 4;
-  std::int64_t skip = static_cast<std::int64_t>(first % 4);
-  while (count > 0) {
-    const std::int64_t blocks = std::min(kBlocks, (skip + count + 3) / 4);
-    for (std::int64_t i = 0; i < blocks; ++i) {
-      const auto four = philox(sample_key, counter + static_cast<std::uint64_t>(i), site_);
-      for (std::size_t w = 0; w < 4; ++w) words[4 * static_cast<std::size_t>(i) + w] = four[w];
+  auto k0 = static_cast<std::uint32_t>(sample_key.value),
+       k1 = static_cast<std::uint32_t>(sample_key.value >> 32);
+  Words words;
+  auto& [c0, c1, c2, c3] = words.of;
+  for (std::int64_t i = 0; i < kCounters; ++i) {
+    const std::uint64_t counter = first + static_cast<std::uint64_t>(i) * stride;
+    c0[i] = static_cast<std::uint32_t>(counter);
+    c1[i] = static_cast<std::uint32_t>(counter >> 32);
+    c2[i] = static_cast<std::uint32_t>(site_);
+    c3[i] = static_cast<std::uint32_t>(site_ >> 32);
+  }
+  for (int round = 0; round < 10; ++round) {
+    for (std::int64_t i = 0; i < kCounters; ++i) {
+      const std::uint64_t p0 = 0xD2511F53ULL * c0[i], p1 = 0xCD9E8D57ULL * c2[i];
+      c0[i] = static_cast<std::uint32_t>(p1 >> 32) ^ c1[i] ^ k0;
+      c1[i] = static_cast<std::uint32_t>(p1);
+      c2[i] = static_cast<std::uint32_t>(p0 >> 32) ^ c3[i] ^ k1;
+      c3[i] = static_cast<std::uint32_t>(p0);
     }
-    const std::int64_t made = std::min(4 * blocks - skip, count);
-    for (std::int64_t i = 0; i < made; ++i)
-      scales[i] = words[static_cast<std::size_t>(skip + i)] >= threshold_ ? scale_ : 0.0F;
-    scales += made;
-    count -= made;
-    counter += static_cast<std::uint64_t>(blocks);
-    skip = 0;
+    k0 += 0x9E3779B9U;
+    k1 += 0xBB67AE85U;
+  }
+  return words;
+}
+
+// Members are copied to locals: what may change behind a pointer keeps a loop from being vectorised.
+void DropoutMask::scales(std::int64_t sample, std::uint64_t first, std::int64_t count, float* scales) const {
+  const std::uint32_t threshold = threshold_;
+  const float scale = scale_;
+  auto skip = static_cast<std::int64_t>(first % 4);  // elements of the first counter that are not asked for
+  for (std::uint64_t counter = first / 4; count > 0; counter += kCounters, skip = 0) {
+    const std::int64_t counters = std::min(kCounters, (skip + count + 3) / 4);
+    const Words made = words(sample, counter, 1);
+    float all[4 * kCounters];
+#pragma omp simd
+    for (std::int64_t i = 0; i < counters; ++i) {
+      all[4 * i] = made.of[0][i] >= threshold ? scale : 0.0F;
+      all[4 * i + 1] = made.of[1][i] >= threshold ? scale : 0.0F;
+      all[4 * i + 2] = made.of[2][i] >= threshold ? scale : 0.0F;
+      all[4 * i + 3] = made.of[3][i] >= threshold ? scale : 0.0F;
+    }
+    const std::int64_t wanted = std::min(4 * counters - skip, count);
+    std::copy_n(all + skip, wanted, scales);
+    scales += wanted;
+    count -= wanted;
   }
 }
 
 void DropoutMask::scales_of_four_rows(std::int64_t sample, std::uint64_t first, std::uint64_t stride,
                                       std::int64_t columns, float* scales) const {
-  const RandomKey sample_key = key(sample);
-  for (std::int64_t i = 0; i < columns; ++i) {
-    const auto four = philox(sample_key, (first + static_cast<std::uint64_t>(i) * stride) / 4, site_);
-    for (std::int64_t r = 0; r < 4; ++r)
-      scales[r * columns + i] = four[static_cast<std::size_t>(r)] >= threshold_ ? scale_ : 0.0F;
+  const std::uint32_t threshold = threshold_;
+  const float scale = scale_;
+  for (std::int64_t begin = 0; begin < columns; begin += kCounters) {
+    const std::int64_t count = std::min(kCounters, columns - begin);
+    const Words made = words(sample, (first + static_cast<std::uint64_t>(begin) * stride) / 4, stride / 4);
+    for (std::int64_t w = 0; w < 4; ++w)
+      for (std::int64_t i = 0; i < count; ++i)
+        scales[w * columns + begin + i] = made.of[w][i] >= threshold ? scale : 0.0F;
   }
 }
 

@@ -21,6 +21,12 @@ class DropoutMask {
                            std::int64_t columns, float* scales) const;
 
  private:
+  static constexpr std::int64_t kCounters = 64;  // whose words are made at once
+  struct Words {
+    std::uint32_t of[4][kCounters];  // word w of each counter
+  };
+  // Of the counters first, first + stride, …
+  Words words(std::int64_t sample, std::uint64_t first, std::uint64_t stride) const;
   RandomKey key(std::int64_t sample) const;
 
   bool on_;

@@ -8,6 +8,7 @@
 #include "dropout_mask.h"
 #include "norm_row.h"
 #include "parallel.h"
+#include "vector_math.h"
 
 namespace headwater::cpu {
 namespace {
@@ -57,11 +58,12 @@ void backward_row(const T* dy, const T* x, const T* gain, float r, std::int64_t 
   for (std::int64_t i = 0; i < columns; ++i)
     dot += static_cast<float>(dy[i]) * static_cast<float>(gain[i]) * static_cast<float>(x[i]);
   const float mean = dot * r / static_cast<float>(columns);  // of dy ⊙ g ⊙ n
+#pragma omp simd
   for (std::int64_t i = 0; i < columns; ++i) {
     const float n = static_cast<float>(x[i]) * r, d = static_cast<float>(dy[i]);
     d_gain[i] += d * n;
     const float value = r * (d * static_cast<float>(gain[i]) - n * mean);
-    dx[i] = static_cast<T>(accumulate ? static_cast<float>(dx[i]) + value : value);
+    store(accumulate ? static_cast<float>(dx[i]) + value : value, dx + i);
   }
 }
 

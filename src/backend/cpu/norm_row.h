@@ -1,6 +1,8 @@
 #pragma once
 // RMSNorm of one row, shared by the norms and by the ops that are fused with one.
 
+#include "vector_math.h"
+
 #include <cmath>
 #include <cstdint>
 
@@ -13,8 +15,9 @@ float normalise_row(const T* x, const T* gain, float epsilon, std::int64_t colum
 #pragma omp simd reduction(+ : sum)
   for (std::int64_t i = 0; i < columns; ++i) sum += static_cast<float>(x[i]) * static_cast<float>(x[i]);
   const float r = 1.0F / std::sqrt(sum / static_cast<float>(columns) + epsilon);
+#pragma omp simd
   for (std::int64_t i = 0; i < columns; ++i)
-    y[i] = static_cast<T>(static_cast<float>(gain[i]) * (static_cast<float>(x[i]) * r));
+    store(static_cast<float>(gain[i]) * (static_cast<float>(x[i]) * r), y + i);
   return r;
 }
 

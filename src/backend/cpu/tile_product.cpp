@@ -24,26 +24,49 @@ struct Operands {
   bool accumulate;
 };
 
+// A loaded vector is used kBlockRows times: keep it in a register, where g++ would load it again for each
+// use.
+inline void hold(Vector& vector) {
+#ifdef __AVX512F__
+  asm("" : "+v"(vector));
+#elif defined(__AVX__)
+  asm("" : "+x"(vector));
+#else
+  static_cast<void>(vector);
+#endif
+}
+
 // kRows rows by kVectors vectors of c from row i and column j on, held in registers over the whole depth.
+// Unrolled by hand-written pragmas: only then do the arrays become registers.
 template <int kRows, int kVectors>
 void block(const Operands& o, std::int64_t i, std::int64_t j) {
-  Vector sum[kRows][kVectors] = {};
+  Vector sum[kRows][kVectors];
+  float* c = o.c + i * o.c_row + j;
+#pragma GCC unroll 8
+  for (int r = 0; r < kRows; ++r)
+#pragma GCC unroll 8
+    for (int v = 0; v < kVectors; ++v)
+      sum[r][v] = o.accumulate ? *reinterpret_cast<const Vector*>(c + r * o.c_row + v * kWidth) : Vector{};
   const float* a = o.a + i * o.a_row;
   const float* b = o.b + j;
   for (std::int64_t k = 0; k < o.depth; ++k) {
     Vector row[kVectors];
-    for (int v = 0; v < kVectors; ++v) row[v] = *reinterpret_cast<const Vector*>(b + v * kWidth);
+#pragma GCC unroll 8
+    for (int v = 0; v < kVectors; ++v) {
+      row[v] = *reinterpret_cast<const Vector*>(b + v * kWidth);
+      hold(row[v]);
+    }
+#pragma GCC unroll 8
     for (int r = 0; r < kRows; ++r)
+#pragma GCC unroll 8
       for (int v = 0; v < kVectors; ++v) sum[r][v] += a[r * o.a_row] * row[v];
     a += o.a_column;
     b += o.b_row;
   }
-  for (int r = 0; r < kRows; ++r) {
-    for (int v = 0; v < kVectors; ++v) {
-      Vector* target = reinterpret_cast<Vector*>(o.c + (i + r) * o.c_row + j + v * kWidth);
-      *target = o.accumulate ? *target + sum[r][v] : sum[r][v];
-    }
-  }
+#pragma GCC unroll 8
+  for (int r = 0; r < kRows; ++r)
+#pragma GCC unroll 8
+    for (int v = 0; v < kVectors; ++v) *reinterpret_cast<Vector*>(c + r * o.c_row + v * kWidth) = sum[r][v];
 }
 
 template <int kVectors>
