@@ -1,8 +1,9 @@
-#include "headwater/base/error.h"
+#include "headwater/base/file.h"
 #include "headwater/cli/commands.h"
 #include "headwater/config/load_config.h"
 #include "headwater/config/presets.h"
 #include "headwater/train/bench_step.h"
+#include "headwater/train/measure_machine.h"
 
 #include <CLI/CLI.hpp>
 #include <nlohmann/json.hpp>
@@ -56,6 +57,25 @@ nlohmann::json to_json(const StepBenchmark& b) {
           {"ops", ops}};
 }
 
+// CLUSTER.json. How much of the peak a step reaches is known for the dtype that was measured; a link is left out where no two
+// ranks lie on its ends.
+nlohmann::json cluster_file(const MachineFigures& m, const StepBenchmark& b) {
+  nlohmann::json cluster = {{"name", m.name},
+                            {"nodes", m.nodes},
+                            {"devices_per_node", m.devices_per_node},
+                            {"device",
+                             {{"memory_bytes", m.memory_bytes},
+                              {"memory_bandwidth", m.memory_bandwidth},
+                              {"peak_flops", m.peak_flops},
+                              {"efficiency", {{b.dtype, b.share_of_matmul}}}}}};
+  const auto add_link = [&](const char* key, const std::optional<LinkSpeed>& link) {
+    if (link) cluster[key] = {{"bandwidth", link->bandwidth}, {"latency_seconds", link->latency_seconds}};
+  };
+  add_link("intra_node", m.intra_node);
+  add_link("inter_node", m.inter_node);
+  return cluster;
+}
+
 void print_table(const StepBenchmark& b, std::ostream& out) {
   out << fmt::format("{:<24}{:>8}{:>12}{:>9}{:>12}{:>12}\n", b.ranks > 1 ? "op, mean over ranks" : "op", "calls", "ms a step",
                      "share", "floor, ms", "time/floor");
@@ -85,10 +105,13 @@ void print_summary(const StepBenchmark& b, std::ostream& out) {
 }
 
 int bench_step_command(Session& session, const BenchStepOptions& options) {
-  if (!options.cluster_out.empty()) throw UserError("headwater bench step --cluster-out is not built yet");
   const RunConfig run = runnable(load_config(options.config, session.overrides), options.steps);
   session.world.set_timeout(run.training.comm_timeout_s);
   const StepBenchmark result = bench_step(session.world, run, options.steps);
+  if (!options.cluster_out.empty()) {
+    const MachineFigures machine = measure_machine(session.world, result.threads);
+    if (session.world.rank() == 0) write_text_atomically(options.cluster_out, cluster_file(machine, result).dump(2) + "\n");
+  }
   if (session.out() == nullptr) return 0;
   if (options.json) {
     *session.out() << to_json(result).dump() << std::endl;
@@ -110,7 +133,7 @@ void add_bench(CLI::App& app, Session& session) {
       "step", "Time training steps on random tokens; where nothing is said: yuan2-small, 4 samples of 256 tokens");
   step->add_option("CONFIG", options->config, "config file; its data and learning rate do not matter");
   step->add_option("--steps", options->steps, "steps to measure")->check(CLI::Range(1, 1 << 20))->capture_default_str();
-  step->add_option("--cluster-out", options->cluster_out, "write a cluster file of this machine");
+  step->add_option("--cluster-out", options->cluster_out, "write what `plan` needs to know of this machine: CLUSTER.json");
   step->add_flag("--json", options->json, "print one JSON object");
   step->callback([&session, options] {
     session.command = [&session, options] { return bench_step_command(session, *options); };

@@ -1,0 +1,55 @@
+"""headwater bench step under mpirun: figures of all ranks together, and the cluster file."""
+
+import json
+import sys
+import tempfile
+import unittest
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "support"))
+from runs import PIPELINE, Job  # noqa: E402
+
+TINY = ("--model.preset=yuan2-tiny", "--training.seq_length=32", "--training.micro_batch_size=2", "--training.dtype=fp32")
+
+
+class BenchUnderMpirun(unittest.TestCase):
+    def step(self, ranks, *arguments):
+        with tempfile.TemporaryDirectory() as folder:
+            file = Path(folder, "cluster.json")
+            job = Job("bench", "step", *TINY, "--steps", "2", "--json", "--cluster-out", file, *arguments, ranks=ranks)
+            self.addCleanup(job.close)
+            self.assertEqual(job.wait(), 0, job.stderr)
+            return json.loads(job.stdout), json.loads(file.read_text())
+
+    def test_one_rank_has_no_link(self):
+        result, cluster = self.step(1)
+        self.assertEqual((cluster["nodes"], cluster["devices_per_node"]), (1, 1))
+        self.assertTrue(cluster["name"])
+        self.assertEqual(set(cluster["device"]["peak_flops"]), {"fp32", "bf16"})
+        self.assertEqual(cluster["device"]["efficiency"], {"fp32": result["share_of_matmul"]})
+        self.assertGreater(cluster["device"]["memory_bandwidth"], 1e8)
+        self.assertGreater(cluster["device"]["memory_bytes"], 1 << 28)
+        self.assertNotIn("intra_node", cluster)
+        self.assertNotIn("inter_node", cluster)
+
+    def test_two_replicas_do_twice_the_tokens(self):
+        result, cluster = self.step(2)
+        self.assertEqual((result["ranks"], result["tokens"]), (2, 2 * 2 * 32))
+        calls = {op["name"]: op["calls"] for op in result["ops"]}
+        self.assertEqual((calls["attention"], calls["embedding"]), (4, 1))
+        self.assertEqual((cluster["nodes"], cluster["devices_per_node"]), (1, 2))
+        self.assertEqual(set(cluster["intra_node"]), {"bandwidth", "latency_seconds"})
+        self.assertGreater(cluster["intra_node"]["bandwidth"], 1e6)
+        self.assertLess(cluster["intra_node"]["latency_seconds"], 1.0)
+        self.assertNotIn("inter_node", cluster)
+
+    def test_ops_of_a_pipeline_are_the_mean_of_its_stages(self):
+        result, _ = self.step(2, *PIPELINE, "--training.global_batch_size=8")
+        self.assertEqual(result["tokens"], 8 * 32)
+        calls = {op["name"]: op["calls"] for op in result["ops"]}
+        # Four micro-batches through 3 + 1 layers; the embedding is on one of two stages.
+        self.assertEqual((calls["attention"], calls["embedding"]), (8, 2))
+
+
+if __name__ == "__main__":
+    unittest.main()
