@@ -1,6 +1,8 @@
 #include "headwater/base/error.h"
 #include "headwater/cli/commands.h"
 
+#include <fmt/ranges.h>
+
 #include <CLI/CLI.hpp>
 
 #include <algorithm>
@@ -29,6 +31,18 @@ void refuse_what_is_not_built(const std::vector<std::string>& arguments) {
     if (const auto found = not_built().find(name); found != not_built().end())
       throw UserError("headwater {} is not built yet ({})", name, found->second);
   }
+}
+
+// A word that is no command, with the commands that there are; CLI11 would only say that one is missing.
+void check_command(const CLI::App& app, const std::vector<std::string>& arguments) {
+  if (!arguments.empty() && arguments[0].rfind("-", 0) == 0) return;
+  std::vector<std::string> names;
+  for (const CLI::App* command : app.get_subcommands({}))
+    if (!command->get_group().empty()) names.push_back(command->get_name());
+  if (arguments.empty()) throw UserError("no command is given; the commands are {} (see headwater --help)", fmt::join(names, ", "));
+  const auto known = app.get_subcommands([&](const CLI::App* command) { return command->check_name(arguments[0]); });
+  if (known.empty())
+    throw UserError("unknown command {}; the commands are {} (see headwater --help)", arguments[0], fmt::join(names, ", "));
 }
 
 // "--section.key=value": taken out of the command line before the rest is parsed.
@@ -69,6 +83,7 @@ int run_command_line(World& world, std::vector<std::string> arguments) {
   add_checkpoint(app, session);
   add_bench(app, session);
   add_config_reference(app, session);
+  check_command(app, arguments);
   try {
     std::reverse(arguments.begin(), arguments.end());  // CLI11 takes them from the back
     app.parse(arguments);

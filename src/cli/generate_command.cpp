@@ -58,9 +58,9 @@ void add_generate(CLI::App& app, Session& session) {
   command->add_option("--max-new-tokens", options->max_new_tokens, "how many tokens to make")
       ->check(CLI::Range(std::int64_t{1}, std::int64_t{1} << 20))->capture_default_str();
   command->add_option("--temperature", options->sampling.temperature, "0 takes the most likely token")
-      ->check(CLI::NonNegativeNumber)->capture_default_str();
+      ->check(CLI::Range(0.0, 1e6))->capture_default_str();
   command->add_option("--top-k", options->sampling.top_k, "draw from the k most likely tokens; 0: from all")
-      ->check(CLI::NonNegativeNumber)->capture_default_str();
+      ->check(CLI::Range(std::int64_t{0}, std::int64_t{1} << 31))->capture_default_str();
   command->add_option("--top-p", options->sampling.top_p, "draw from the fewest tokens that together have this probability")
       ->check(CLI::Range(0.0, 1.0))->capture_default_str();
   command->add_option("--seed", options->sampling.seed, "of the draws")->capture_default_str();

@@ -5,7 +5,6 @@
 #include "headwater/cli/commands.h"
 #include "headwater/comm/world.h"
 
-#include <cstdio>
 #include <memory>
 #include <new>
 
@@ -33,16 +32,10 @@ Failure describe_current_exception() {
 }
 
 int run(int argc, char** argv) {
-  std::unique_ptr<World> world;
+  std::unique_ptr<World> world = make_self_world();  // speaks where no other can be made
   try {
     world = make_world();
-  } catch (...) {
-    const Failure failure = describe_current_exception();
-    std::fprintf(stderr, "headwater: error: %s\n", failure.message.c_str());
-    return failure.exit_code;
-  }
-  log::set_rank(world->rank(), world->size());
-  try {
+    log::set_rank(world->rank(), world->size());
     const int code = run_command_line(*world, std::vector<std::string>(argv + 1, argv + argc));
     world->finish();
     return code;
