@@ -51,14 +51,14 @@ class GoldenTest(RunTest):
     def tensors(self, mode):
         return read_safetensors(self.path / f"expected-{mode}.safetensors")
 
-    def find_logits(self, mode, *more):
+    def find_logits(self, mode, *more, ranks=1):
         out = self.folder / "logits.safetensors"
         self.run_job(0, "logits", "--model", self.path, "--tokens", self.path / "batch.safetensors", "--out", out,
-                     *self.documents(mode), *more)
+                     *self.documents(mode), *more, ranks=ranks)
         return read_safetensors(out)["logits"]
 
-    def check_logits(self, mode, *more, tolerance=LOGITS):
-        shape, found = self.find_logits(mode, *more)
+    def check_logits(self, mode, *more, ranks=1, tolerance=LOGITS):
+        shape, found = self.find_logits(mode, *more, ranks=ranks)
         expected_shape, expected = self.tensors(mode)["logits"]
         self.assertEqual(shape, expected_shape)
         self.assertLessEqual(largest_difference(found, expected), tolerance * largest(expected))
@@ -106,10 +106,10 @@ class GoldenTest(RunTest):
             self.assertLessEqual(abs(line["grad_norm"] - norm), norm_tolerance * norm, line)
         return lines
 
-    def check_bf16(self, mode):
-        bf16 = "--training.dtype=bf16"
-        self.check_logits(mode, bf16, tolerance=BF16_LOGITS)
-        self.check_curve(mode, bf16, tolerance=BF16_LOSS, norm_tolerance=BF16_NORM, name=f"bf16-{mode}")
+    def check_bf16(self, mode, *more, ranks=1):
+        bf16 = ("--training.dtype=bf16", *more)
+        self.check_logits(mode, *bf16, ranks=ranks, tolerance=BF16_LOGITS)
+        self.check_curve(mode, *bf16, ranks=ranks, tolerance=BF16_LOSS, norm_tolerance=BF16_NORM, name=f"bf16-{mode}")
 
     def check_greedy(self):
         greedy = self.expected["greedy"]
