@@ -17,29 +17,40 @@ std::string where(const ModelSpec& model, int unit) {
   return fmt::format("layer {}", unit - 1);
 }
 
-}  // namespace
-
-std::string locate_not_finite(Engine& engine) {
+// The first of this rank's parameters whose values in `flat` are not finite, or the last; empty where all are finite.
+std::string find(Engine& engine, const char* what, TensorView flat, bool from_the_end) {
   ParameterStore& store = engine.store();
   const RankLayout& layout = engine.layout();
   std::string found;
   std::vector<float> host;
   for (const ParameterPlace& place : store.layout().places()) {
     host.resize(static_cast<std::size_t>(place.spec.elements()));
-    const TensorView view(host.data(), DType::f32, {place.spec.elements()});
-    for (const auto& [what, flat] : {std::pair{"weight", store.masters()}, std::pair{"gradient", store.gradients()}}) {
-      store.to_host(engine.backend(), flat, place, view);
-      if (found.empty() && !finite(host))
-        found = fmt::format("{} of {} ({}, {})", what, place.spec.name, where(layout.request.model, place.spec.unit),
-                            layout.grid.describe(layout.rank));
-    }
-    if (!found.empty()) break;
+    store.to_host(engine.backend(), flat, place, TensorView(host.data(), DType::f32, {place.spec.elements()}));
+    if (finite(host)) continue;
+    found = fmt::format("{} of {} ({}, {})", what, place.spec.name, where(layout.request.model, place.spec.unit),
+                        layout.grid.describe(layout.rank));
+    if (!from_the_end) break;
   }
-  const std::vector<std::vector<std::byte>> all =
-      gather_bytes(engine.world_group(), std::as_bytes(std::span(found.data(), found.size())));
-  for (const std::vector<std::byte>& bytes : all)
-    if (!bytes.empty()) return std::string(reinterpret_cast<const char*>(bytes.data()), bytes.size());
-  return "the loss alone; every gradient is finite";
+  return found;
+}
+
+// That of the first rank that found one, or of the last: later ranks hold later layers.
+std::string over_ranks(Communicator& ranks, const std::string& found, bool from_the_end) {
+  std::string result;
+  for (const std::vector<std::byte>& bytes : gather_bytes(ranks, std::as_bytes(std::span(found))))
+    if (!bytes.empty() && (from_the_end || result.empty()))
+      result.assign(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+  return result;
+}
+
+}  // namespace
+
+std::string locate_not_finite(Engine& engine) {
+  ParameterStore& store = engine.store();
+  Communicator& ranks = engine.world_group();
+  std::string found = over_ranks(ranks, find(engine, "weight", store.masters(), false), false);
+  if (found.empty()) found = over_ranks(ranks, find(engine, "gradient", store.gradients(), true), true);
+  return found.empty() ? "the loss alone; every gradient is finite" : found;
 }
 
 }  // namespace headwater

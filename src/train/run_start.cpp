@@ -25,6 +25,7 @@ std::string find_resume(const TrainingConfig& training, const std::optional<Path
 // The model of `source` where the config has none, else the config's, which must be the same.
 ModelConfig agreed_model(const LoadedConfig& config, const WeightSource* source, Compare what) {
   if (source != nullptr && !config.section_given("model")) return source->model();
+  validate_model(config.run.model);  // as it was given: what is left out is about to be filled in
   const ModelConfig asked = resolved(config.run.model, config.run.training.seq_length);
   if (source != nullptr)
     if (const auto difference = model_difference(source->model(), asked, what))

@@ -221,8 +221,8 @@ void Trainer::judge(const StepMetrics& metrics) {
   }
   if (counters_.bad_in_a_row >= start_.run.training.max_bad_steps)
     throw UserError(
-        "loss or gradient norm was not finite in {} steps in a row up to step {} (training.max_bad_steps); the first value "
-        "that is not finite: {}; a lower optimizer.lr or a longer warm-up may help",
+        "loss or gradient norm was not finite in {} steps in a row up to step {} (training.max_bad_steps); where it began: "
+        "{}; a lower optimizer.lr or a longer warm-up may help",
         counters_.bad_in_a_row, counters_.step, locate_not_finite(*engine_));
 }
 
