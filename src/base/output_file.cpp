@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <system_error>
 #include <utility>
 
 namespace headwater {
@@ -28,6 +29,15 @@ void sync_descriptor(int descriptor, const Path& path) {
     if (errno == EINVAL) return;
     if (errno != EINTR) throw_errno(errno, "sync", path.native());
   }
+}
+
+// The rename at the end would put a file in the place of a device, of a pipe or of a link to one.
+const Path& replaceable(const Path& path) {
+  std::error_code error;  // who may not look may not write either, and is told so then
+  const std::filesystem::file_status status = std::filesystem::status(path, error);
+  if (std::filesystem::exists(status) && !std::filesystem::is_regular_file(status))
+    throw UserError("cannot write {}: it is not a regular file, which could be replaced as a whole", path.native());
+  return path;
 }
 
 Path folder_of(const Path& path) { return path.has_parent_path() ? path.parent_path() : Path("."); }
@@ -102,7 +112,7 @@ void OutputFile::close() {
 }
 
 AtomicFile::AtomicFile(const Path& path)
-    : path_(path),
+    : path_(replaceable(path)),
       temporary_(path.native() + ".tmp-" + std::to_string(::getpid())),
       out_(OutputFile::create(temporary_)) {}
 

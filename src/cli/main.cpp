@@ -5,6 +5,7 @@
 #include "headwater/cli/commands.h"
 #include "headwater/comm/world.h"
 
+#include <iostream>
 #include <memory>
 #include <new>
 
@@ -37,6 +38,7 @@ int run(int argc, char** argv) {
     world = make_world();
     log::set_rank(world->rank(), world->size());
     const int code = run_command_line(*world, std::vector<std::string>(argv + 1, argv + argc));
+    if (code == 0 && !std::cout.flush()) throw SystemError("cannot write to standard output; is its disk full?");
     world->finish();
     return code;
   } catch (...) {

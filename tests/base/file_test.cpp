@@ -6,6 +6,7 @@
 
 #include <gtest/gtest.h>
 
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -159,6 +160,19 @@ TEST(AtomicFile, WithoutCommitNothingChanges) {
 }
 
 // Every call that could fail does so in turn, for a file that is written in several pieces.
+TEST(AtomicFile, OnlyARegularFileIsReplaced) {
+  const TemporaryFolder folder;
+  const Path pipe = folder / "pipe", link = folder / "link";
+  ASSERT_EQ(::mkfifo(pipe.c_str(), 0600), 0);
+  std::filesystem::create_symlink(pipe, link);
+  for (const Path& path : {pipe, link, folder / "."}) {
+    EXPECT_THROW(write_text_atomically(path, "text"), UserError) << path;
+    EXPECT_TRUE(message_of([&] { write_text_atomically(path, "text"); }).find(path.native()) != std::string::npos);
+  }
+  EXPECT_TRUE(std::filesystem::is_fifo(pipe));
+  EXPECT_TRUE(std::filesystem::is_symlink(link));
+}
+
 TEST(AtomicFile, AFaultAtAnyCallLeavesOldOrNewAndNoTemporary) {
   const std::string text = "new" + std::string(5 << 19, 'x');
   int faults = 0, new_after_fault = 0;

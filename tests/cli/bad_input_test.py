@@ -97,6 +97,9 @@ class Config(RunTest):
             with self.subTest(command=command):
                 self.refused(2, pattern, *command, environment={"HEADWATER_FAIL_WRITE": "x"} if "FAIL_WRITE" in pattern else {})
         self.assertIn("train", self.run_job(0, "--help").stdout)
+        full = ("sh", "-c", 'exec "$@" > /dev/full', "sh")
+        self.refused(3, "cannot write to standard output", "--help", wrapper=full)
+        self.refused(3, "cannot write to standard output", "data", "info", f"{GOLDEN}/data", "--json", wrapper=full)
         self.assertIn("training.micro_batch_size", self.run_job(0, "train", "--help").stdout)
         self.assertRegex(self.run_job(0, "--version").stdout, r"^headwater \d+\.\d+")
 
@@ -234,6 +237,11 @@ class Models(RunTest):
                 write_safetensors(self.tokens, tensors)
                 self.logits(pattern, GOLDEN)
         self.logits(r"nowhere\.safetensors", GOLDEN, "nowhere.safetensors")
+
+    def test_an_output_that_is_no_file(self):
+        os.mkfifo(self.folder / "out")
+        self.logits(rf"cannot write {self.folder}/out: it is not a regular file", GOLDEN)
+        self.assertTrue((self.folder / "out").is_fifo())
 
     def test_a_prompt_that_cannot_be(self):
         for pattern, arguments in ((r"192", ("--prompt-tokens", "1,192")), (r"--prompt-tokens", ("--prompt", "text")),
