@@ -2,8 +2,11 @@
 #include "headwater/cli/commands.h"
 #include "headwater/config/load_config.h"
 #include "headwater/train/trainer.h"
+#include "run_output.h"
 
 #include <CLI/CLI.hpp>
+
+#include <unistd.h>
 
 #include <iostream>
 
@@ -27,7 +30,11 @@ void add_train(CLI::App& app, Session& session) {
         return 0;
       }
       signals::install();
-      return Trainer(session.world, config, session.out()).run();
+      if (session.out() == nullptr) return Trainer(session.world, config, nullptr).run();
+      RunOutput output(STDOUT_FILENO);
+      const int code = Trainer(session.world, config, &output.stream()).run();
+      output.close();
+      return code;
     };
   });
 }

@@ -2,13 +2,14 @@
 
 import os
 import signal
+import subprocess
 import sys
 import time
 import unittest
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "support"))
-from runs import GOLDEN, LAYOUTS, RunTest, curve, latest, metrics, state, until  # noqa: E402
+from runs import GOLDEN, HEADWATER, LAYOUTS, PATIENCE, RunTest, curve, latest, metrics, state, until  # noqa: E402
 
 LONG = "--training.train_iters=1000000"
 
@@ -50,6 +51,27 @@ class Signals(RunTest):
     def test_sigusr1_to_mpirun(self):
         ranks, layout = LAYOUTS["pipeline 2 x data 2"]
         self.check_stop(self.start_long(*layout, ranks=ranks), signal.SIGUSR1, *layout, ranks=ranks)
+
+    def test_sigterm_to_mpirun(self):
+        """Which takes no more output, waits, passes SIGTERM on, waits again and kills: in between the ranks save."""
+        ranks, layout = LAYOUTS["pipeline 2, uneven"]
+        job = self.start_long(*layout, ranks=ranks, environment={"OMPI_MCA_odls_base_sigkill_timeout": "3"})
+        os.kill(job.process.pid, signal.SIGTERM)
+        job.wait(30)
+        lines = metrics(self.save)
+        self.assertGreater(lines[-1]["step"], 50, "the run went on with its output full, until it was told")
+        self.assertEqual(latest(self.save).name, f"step-{lines[-1]['step']:08}")
+        until(lambda: not job.processes(), seconds=10)
+        self.train(self.save, f"--training.train_iters={lines[-1]['step'] + 1}", *layout, ranks=ranks)
+        self.assertEqual(metrics(self.save)[-1]["run"], 2)
+
+    def test_output_that_nobody_reads(self):
+        steps = 300  # more lines than a pipe holds
+        command = [HEADWATER, "train", str(self.config), f"--training.save={self.save}", f"--training.train_iters={steps}"]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
+            self.assertEqual(process.wait(PATIENCE), 0)
+            self.assertTrue(process.stdout.read().startswith(b"stage "))
+        self.assertEqual(len(metrics(self.save)), steps)
 
     def test_one_rank_alone_is_told(self):
         ranks, layout = LAYOUTS["data 2"]
