@@ -60,7 +60,8 @@ void check_cover(const ParameterLayout& layout) {
     EXPECT_LE(end, bucket->end) << place.spec.name;
     EXPECT_EQ(bucket->reduced_over, place.spec.reduced_over) << place.spec.name;
     if (place.spec.joined) {
-      EXPECT_EQ(place.offset, (&place)[-1].offset + (&place)[-1].elements()) << place.spec.name << " is joined";
+      EXPECT_EQ(place.offset, (&place)[-1].offset + (&place)[-1].elements())
+          << place.spec.name << " is joined";
     } else {
       EXPECT_EQ(place.offset % 64, 0) << place.spec.name;
     }
@@ -138,7 +139,8 @@ TEST(ParameterLayout, WhereBothEndsLieOnOneRankItIsThereOnce) {
   for (const ParameterLayout* layout : {&one, &two}) {
     check_cover(*layout);
     int copies = 0;
-    for (const ParameterPlace& place : layout->places()) copies += place.spec.name == "embedding.weight" ? 1 : 0;
+    for (const ParameterPlace& place : layout->places())
+      copies += place.spec.name == "embedding.weight" ? 1 : 0;
     EXPECT_EQ(copies, 1);
     EXPECT_FALSE(find(*layout, "embedding.weight")->second_copy);
     for (const Bucket& bucket : layout->buckets()) EXPECT_FALSE(bucket.tied_across_stages);
@@ -183,7 +185,8 @@ TEST(ArenaLayout, SegmentsOfParametersByPrecision) {
 
   request.training = false;
   segments = arena_layout(model, layout, request);
-  for (const char* name : {"master", "gradients", "optimizer", "communication"}) EXPECT_EQ(bytes_of(segments, name), 0) << name;
+  for (const char* name : {"master", "gradients", "optimizer", "communication"})
+    EXPECT_EQ(bytes_of(segments, name), 0) << name;
 
   request.training = true;
   request.chunks[0].slots = 6;

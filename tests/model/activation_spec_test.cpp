@@ -16,7 +16,8 @@ namespace {
 constexpr Precision kMixed{DType::bf16, DType::f32};
 
 const ActivationSpec* find(const std::vector<ActivationSpec>& list, const std::string& name) {
-  const auto it = std::find_if(list.begin(), list.end(), [&](const ActivationSpec& spec) { return spec.name == name; });
+  const auto it =
+      std::find_if(list.begin(), list.end(), [&](const ActivationSpec& spec) { return spec.name == name; });
   return it == list.end() ? nullptr : &*it;
 }
 
@@ -28,9 +29,9 @@ std::int64_t bytes_kept_of_forward(const std::vector<ActivationSpec>& list) {
   return bytes;
 }
 
-// In [T, H] tensors of bf16: input, its norm, conv1 (a half), the filter's sum and its norm, q, k, v, attention's output,
-// the middle of the layer and its norm, gate and up (4 each), their product (4): 22.5, so 45 bytes per token and H. In
-// fp32 beside that: three reciprocal roots and a log-sum-exp per head.
+// In [T, H] tensors of bf16: input, its norm, conv1 (a half), the filter's sum and its norm, q, k, v,
+// attention's output, the middle of the layer and its norm, gate and up (4 each), their product (4): 22.5, so
+// 45 bytes per token and H. In fp32 beside that: three reciprocal roots and a log-sum-exp per head.
 TEST(Activations, AYuanLayerKeeps45BytesPerTokenAndH) {
   for (const char* name : {"yuan2-2.1b", "yuan2-51b"}) {
     const ModelSpec model = expand(resolved(preset(name), 4096));
@@ -52,7 +53,8 @@ TEST(Activations, WithoutTheFilter40Bytes) {
 TEST(Activations, NamesAreUniqueAndSizesWhole) {
   for (const bool lfa : {true, false}) {
     const ModelSpec model = expand(test::small_model({.lfa = lfa, .grouped = true, .dropout = 0.1}, 8));
-    for (const auto& list : {activations(model.layers[0], {}, {3, 8}, kMixed), head_activations(model, {}, {3, 8}, kMixed)}) {
+    for (const auto& list :
+         {activations(model.layers[0], {}, {3, 8}, kMixed), head_activations(model, {}, {3, 8}, kMixed)}) {
       std::set<std::string> names;
       for (const ActivationSpec& spec : list) {
         EXPECT_TRUE(names.insert(spec.name).second) << spec.name << " twice";
@@ -72,7 +74,8 @@ TEST(Activations, DropoutKeepsItsBranchesGradients) {
 }
 
 TEST(Activations, GroupedHeadsKeepFewerKeys) {
-  const auto list = activations(expand(test::small_model({.grouped = true}, 8)).layers[0], {}, {1, 8}, kMixed);
+  const auto list =
+      activations(expand(test::small_model({.grouped = true}, 8)).layers[0], {}, {1, 8}, kMixed);
   ASSERT_NE(find(list, "attention.qk"), nullptr);
   EXPECT_EQ(find(list, "attention.qk")->shape, (Shape{8, 24 + 8}));
   EXPECT_EQ(find(list, "attention.v")->shape, (Shape{8, 8}));

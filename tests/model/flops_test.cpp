@@ -17,10 +17,10 @@ double multiply_adds(const test::ModelOptions& options, int sequence) {
   double count = 0.0;
   for (int token = 0; token < sequence; ++token) {
     for (int layer = 0; layer < options.layers; ++layer) {
-      count += P * H + K * H + K * H + H * P;                // q, k, v, o
-      count += F * H + F * H + H * F;                        // gate, up, down
-      if (options.lfa) count += 2 * (C * H) + 2 * (H * C);   // two taps of each convolution
-      count += (token + 1) * P + (token + 1) * P;            // scores of the keys so far, and their values
+      count += P * H + K * H + K * H + H * P;               // q, k, v, o
+      count += F * H + F * H + H * F;                       // gate, up, down
+      if (options.lfa) count += 2 * (C * H) + 2 * (H * C);  // two taps of each convolution
+      count += (token + 1) * P + (token + 1) * P;           // scores of the keys so far, and their values
     }
     count += V * H;
   }

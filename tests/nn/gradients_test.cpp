@@ -1,5 +1,5 @@
-// Every gradient of a whole small model: on the reference catalogue against central differences of its loss, then on the CPU
-// backend, in fp32 and in bf16, against the reference catalogue.
+// Every gradient of a whole small model: on the reference catalogue against central differences of its loss,
+// then on the CPU backend, in fp32 and in bf16, against the reference catalogue.
 
 #include "headwater/backend/cpu_backend.h"
 
@@ -10,6 +10,7 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <ostream>
 
 namespace headwater {
 namespace {
@@ -28,6 +29,7 @@ struct Case {
   Documents documents;
   bool mask_eod = false;
 };
+void PrintTo(const Case& c, std::ostream* out) { *out << c.name; }
 
 // Documents of one token, of several, and cut off at both ends of the samples.
 Batch batch_of(const Case& c) {
@@ -52,12 +54,13 @@ test::WholeModel model_of(const Case& c, Precision precision) {
   return {expand(test::small_model(c.model, kShape.sequence)), kShape, precision, std::move(backend)};
 }
 
-constexpr Precision kReference{DType::f64, DType::f64}, kSingle{DType::f32, DType::f32}, kMixed{DType::bf16, DType::f32};
+constexpr Precision kReference{DType::f64, DType::f64}, kSingle{DType::f32, DType::f32},
+    kMixed{DType::bf16, DType::f32};
 
 class ModelGradients : public testing::TestWithParam<Case> {};
 
-// Three elements of each parameter, spread over it. The error of a central difference is h²/6 times the third derivative
-// and, by rounding, 2^−53/h of the loss: both near 1e-10 here.
+// Three elements of each parameter, spread over it. The error of a central difference is h²/6 times the third
+// derivative and, by rounding, 2^−53/h of the loss: both near 1e-10 here.
 TEST_P(ModelGradients, AreThoseOfTheLoss) {
   constexpr double kStep = 3e-6;
   test::WholeModel model = model_of(GetParam(), kReference);
@@ -106,14 +109,18 @@ void expect_close(const Case& c, Precision precision, double loss_tolerance, dou
   }
 }
 
-// A gradient has passed about N = 70 roundings on its way: 14 tensors are stored in each layer's forward and as many in
-// its backward, two layers, and some at the ends. One rounding to nearest changes a value by u at most, u/√3 on average;
-// u is 2^−24 in fp32 and 2^−8 in bf16. Their effects add like a random walk, √70 · u/√3 ≈ 5 u, and norms, softmax and the
-// cancelling terms of small gradients magnify them: by up to 4 or 5 in this model.
+// A gradient has passed about N = 70 roundings on its way: 14 tensors are stored in each layer's forward and
+// as many in its backward, two layers, and some at the ends. One rounding to nearest changes a value by u at
+// most, u/√3 on average; u is 2^−24 in fp32 and 2^−8 in bf16. Their effects add like a random walk, √70 ·
+// u/√3 ≈ 5 u, and norms, softmax and the cancelling terms of small gradients magnify them: by up to 4 or 5 in
+// this model.
 constexpr double kRoundings = 5 * 5;
 
-// Here the sums inside the products and norms run in the same precision, and add as much again, and more where K is long.
-TEST_P(ModelGradients, InSinglePrecisionOnTheCpu) { expect_close(GetParam(), kSingle, 1e-6, 3 * kRoundings * 0x1p-24); }
+// Here the sums inside the products and norms run in the same precision, and add as much again, and more
+// where K is long.
+TEST_P(ModelGradients, InSinglePrecisionOnTheCpu) {
+  expect_close(GetParam(), kSingle, 1e-6, 3 * kRoundings * 0x1p-24);
+}
 
 // The loss is a mean over the targets, in which the roundings of single tokens average out.
 TEST_P(ModelGradients, InBf16OnTheCpu) { expect_close(GetParam(), kMixed, 5 * 0x1p-8, kRoundings * 0x1p-8); }
@@ -123,13 +130,15 @@ constexpr Documents kNone{"none", false, false, false}, kPositions{"positions", 
 
 INSTANTIATE_TEST_SUITE_P(
     Cases, ModelGradients,
-    testing::Values(Case{"none", {}, kNone}, Case{"positions", {}, kPositions}, Case{"attention", {}, kAttention},
-                    Case{"documents", {}, kDocuments}, Case{"dropout", {.dropout = 0.2}, kDocuments},
+    testing::Values(Case{"none", {}, kNone}, Case{"positions", {}, kPositions},
+                    Case{"attention", {}, kAttention}, Case{"documents", {}, kDocuments},
+                    Case{"dropout", {.dropout = 0.2}, kDocuments},
                     Case{"without_lfa", {.lfa = false}, kDocuments},
                     Case{"without_lfa_dropout", {.lfa = false, .dropout = 0.2}, kNone},
                     Case{"grouped", {.grouped = true}, kPositions},
                     Case{"grouped_without_lfa", {.lfa = false, .grouped = true, .dropout = 0.1}, kAttention},
-                    Case{"untied", {.tied = false}, kDocuments}, Case{"masked_eod", {.dropout = 0.1}, kDocuments, true}),
+                    Case{"untied", {.tied = false}, kDocuments},
+                    Case{"masked_eod", {.dropout = 0.1}, kDocuments, true}),
     [](const testing::TestParamInfo<Case>& c) { return c.param.name; });
 
 }  // namespace

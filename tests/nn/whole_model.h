@@ -1,7 +1,7 @@
 #pragma once
-// A whole model as one stage on any backend, with its memory, parameters and one batch: what tests of the blocks take loss
-// and gradients from. Weights are random in every tensor, gains and biases included, so that a dropped term shows; they are
-// bf16 numbers, so that every precision starts from the same ones.
+// A whole model as one stage on any backend, with its memory, parameters and one batch: what tests of the
+// blocks take loss and gradients from. Weights are random in every tensor, gains and biases included, so that
+// a dropped term shows; they are bf16 numbers, so that every precision starts from the same ones.
 
 #include "headwater/base/random.h"
 #include "headwater/data/batch.h"
@@ -27,10 +27,12 @@ class WholeModel {
     request.batch = shape;
     request.precision = precision;
     request.op_workspace = cpu_workspace_bytes(model, 1, shape, precision, 1);
-    for (const SegmentSize& segment : arena_layout(model, parameters, request)) arena_.reserve(segment.name, segment.bytes);
+    for (const SegmentSize& segment : arena_layout(model, parameters, request))
+      arena_.reserve(segment.name, segment.bytes);
 
-    memory_.rotary_table = arena_.take("constants", precision.accumulate,
-                                       {rotary_positions(model, shape), model.layers.front().head_dim / 2, 2});
+    memory_.rotary_table =
+        arena_.take("constants", precision.accumulate,
+                    {rotary_positions(model, shape), model.layers.front().head_dim / 2, 2});
     fill_rotary_table(memory_.rotary_table, model.layers.front().rotary_base);
     memory_.scalars = arena_.take("constants", DType::f64, {kStepScalars});
     for (TensorView& gradient : memory_.stream_gradient)
@@ -39,8 +41,8 @@ class WholeModel {
     memory_.scratch =
         arena_.take("workspace", DType::i32, {scratch_bytes(model, units, {}, shape, precision, true) / 4});
     store_ = std::make_unique<ParameterStore>(parameters, arena_, precision, true);
-    stage_ = std::make_unique<Stage>(model, units, StageOptions{{}, shape, precision, 1, true}, *store_, arena_, *backend_,
-                                     memory_);
+    stage_ = std::make_unique<Stage>(model, units, StageOptions{{}, shape, precision, 1, true}, *store_,
+                                     arena_, *backend_, memory_);
     fill_weights();
   }
 

@@ -22,7 +22,8 @@ constexpr std::int64_t kTrainIters = 200;
 
 void expect_rates(const OptimizerConfig& config, const std::vector<std::pair<std::int64_t, double>>& rates) {
   for (const auto& [step, rate] : rates)
-    EXPECT_NEAR(learning_rate(config, kTrainIters, step), rate, 1e-15) << config.lr_decay_style << ", step " << step;
+    EXPECT_NEAR(learning_rate(config, kTrainIters, step), rate, 1e-15)
+        << config.lr_decay_style << ", step " << step;
 }
 
 const std::vector<std::string> kStyles = {"constant", "linear", "cosine", "wsd", "inverse-square-root"};
@@ -40,15 +41,19 @@ TEST(LearningRate, WithoutWarmUpTheFirstStepIsNearTheFullRate) {
   }
 }
 
-TEST(LearningRate, Constant) { expect_rates(config_of("constant", 10, 100), {{11, 1e-3}, {100, 1e-3}, {150, 1e-3}}); }
+TEST(LearningRate, Constant) {
+  expect_rates(config_of("constant", 10, 100), {{11, 1e-3}, {100, 1e-3}, {150, 1e-3}});
+}
 
 TEST(LearningRate, LinearReachesItsEndAtTheLastDecayStep) {
-  expect_rates(config_of("linear", 10, 110), {{11, 1e-3 - 0.9e-5}, {60, 5.5e-4}, {109, 1e-4 + 0.9e-5}, {110, 1e-4}, {150, 1e-4}});
+  expect_rates(config_of("linear", 10, 110),
+               {{11, 1e-3 - 0.9e-5}, {60, 5.5e-4}, {109, 1e-4 + 0.9e-5}, {110, 1e-4}, {150, 1e-4}});
 }
 
 TEST(LearningRate, CosineReachesItsEndAtTheLastDecayStep) {
   const double quarter = 1e-4 + 9e-4 * (1.0 + std::sqrt(0.5)) / 2.0;
-  expect_rates(config_of("cosine", 10, 110), {{35, quarter}, {60, 5.5e-4}, {85, 1.1e-3 - quarter}, {110, 1e-4}, {150, 1e-4}});
+  expect_rates(config_of("cosine", 10, 110),
+               {{35, quarter}, {60, 5.5e-4}, {85, 1.1e-3 - quarter}, {110, 1e-4}, {150, 1e-4}});
 }
 
 TEST(LearningRate, DecayLastsAsLongAsTrainingUnlessSaid) {
@@ -59,9 +64,11 @@ TEST(LearningRate, DecayLastsAsLongAsTrainingUnlessSaid) {
 TEST(LearningRate, WarmupStableDecay) {
   OptimizerConfig config = config_of("wsd", 10, 100);
   config.lr_wsd_decay_style = "linear";
-  expect_rates(config, {{11, 1e-3}, {80, 1e-3}, {81, 1e-3 - 0.9e-3 / 20}, {90, 5.5e-4}, {100, 1e-4}, {101, 1e-4}});
+  expect_rates(config,
+               {{11, 1e-3}, {80, 1e-3}, {81, 1e-3 - 0.9e-3 / 20}, {90, 5.5e-4}, {100, 1e-4}, {101, 1e-4}});
   config.lr_wsd_decay_style = "cosine";
-  expect_rates(config, {{80, 1e-3}, {85, 1e-4 + 9e-4 * (1.0 + std::sqrt(0.5)) / 2.0}, {90, 5.5e-4}, {100, 1e-4}});
+  expect_rates(config,
+               {{80, 1e-3}, {85, 1e-4 + 9e-4 * (1.0 + std::sqrt(0.5)) / 2.0}, {90, 5.5e-4}, {100, 1e-4}});
 }
 
 TEST(LearningRate, InverseSquareRoot) {

@@ -28,7 +28,8 @@ class OptimizerTest : public testing::Test {
     const ModelSpec model = expand(test::small_model({}, 8));
     const Precision precision{compute, DType::f32};
     const ParameterLayout layout(model, {{0, model.units(), true, true}}, {});
-    for (const char* segment : {"weights", "master", "gradients"}) arena_.reserve(segment, aligned(4 * layout.elements()));
+    for (const char* segment : {"weights", "master", "gradients"})
+      arena_.reserve(segment, aligned(4 * layout.elements()));
     arena_.reserve("optimizer", 2 * aligned(4 * layout.elements()));
     const std::int64_t workspace = aligned(cpu_workspace_bytes(model, 1, {1, 8}, precision, 1));
     arena_.reserve("workspace", workspace);
@@ -37,10 +38,11 @@ class OptimizerTest : public testing::Test {
     backend_->use_workspace(arena_.take("workspace", DType::i32, {workspace / 4}));
     scalars_ = arena_.take("constants", DType::f64, {kStepScalars});
     group_ = world_->group("world", {0});
-    optimizer_ = std::make_unique<Optimizer>(config, *store_, *backend_, OptimizerGroups{*group_, *group_, *group_}, scalars_,
-                                             TensorView());
+    optimizer_ = std::make_unique<Optimizer>(
+        config, *store_, *backend_, OptimizerGroups{*group_, *group_, *group_}, scalars_, TensorView());
     const auto size = static_cast<std::size_t>(layout.elements());
-    weights_.assign(size, 0.0), first_.assign(size, 0.0), second_.assign(size, 0.0), gradients_.assign(size, 0.0);
+    weights_.assign(size, 0.0), first_.assign(size, 0.0), second_.assign(size, 0.0),
+        gradients_.assign(size, 0.0);
     for_elements([&](const ParameterPlace&, std::size_t i) {
       store_->masters().as<float>()[i] = static_cast<float>(draw());
       weights_[i] = store_->masters().as<float>()[i];
@@ -53,7 +55,8 @@ class OptimizerTest : public testing::Test {
   template <class Body>
   void for_elements(const Body& body) const {
     for (const ParameterPlace& place : store_->layout().places())
-      for (std::int64_t i = 0; i < place.elements(); ++i) body(place, static_cast<std::size_t>(place.offset + i));
+      for (std::int64_t i = 0; i < place.elements(); ++i)
+        body(place, static_cast<std::size_t>(place.offset + i));
   }
 
   // What a step's backward leaves behind.
@@ -107,8 +110,10 @@ class OptimizerTest : public testing::Test {
 
   std::vector<std::byte> bits() const {
     std::vector<std::byte> all;
-    for (const TensorView& flat : {store_->masters(), store_->weights(), store_->first_moments(), store_->second_moments()})
-      all.insert(all.end(), static_cast<std::byte*>(flat.data), static_cast<std::byte*>(flat.data) + flat.bytes());
+    for (const TensorView& flat :
+         {store_->masters(), store_->weights(), store_->first_moments(), store_->second_moments()})
+      all.insert(all.end(), static_cast<std::byte*>(flat.data),
+                 static_cast<std::byte*>(flat.data) + flat.bytes());
     return all;
   }
 
@@ -163,7 +168,8 @@ TEST_F(OptimizerTest, BeginsEachStepFromZero) {
   leave_gradients(1.0, 5.0);
   finish();
   optimizer_->begin_step(0.02, 8.0);
-  for_elements([&](const ParameterPlace&, std::size_t i) { ASSERT_EQ(store_->gradients().as<float>()[i], 0.0F); });
+  for_elements(
+      [&](const ParameterPlace&, std::size_t i) { ASSERT_EQ(store_->gradients().as<float>()[i], 0.0F); });
   StepScalars scalars = optimizer_->read();
   EXPECT_EQ(at(scalars, StepScalar::loss_sum), 0.0);
   EXPECT_EQ(at(scalars, StepScalar::norm_squared), 0.0);
@@ -233,7 +239,8 @@ TEST_F(OptimizerTest, Bf16WeightsAreTheMastersRounded) {
   plain_adamw(0.01, 1, factor);
   expect_state();
   for_elements([&](const ParameterPlace& place, std::size_t i) {
-    ASSERT_EQ(store_->weights().as<bf16>()[i].bits, bf16(store_->masters().as<float>()[i]).bits) << place.spec.name;
+    ASSERT_EQ(store_->weights().as<bf16>()[i].bits, bf16(store_->masters().as<float>()[i]).bits)
+        << place.spec.name;
   });
 }
 

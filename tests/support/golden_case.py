@@ -87,7 +87,8 @@ class GoldenTest(RunTest):
             "training": {"micro_batch_size": 1, "global_batch_size": train["global_batch_size"],
                          "seq_length": self.expected["seq_length"], "train_iters": train["steps"], "dtype": "fp32",
                          "init_from": str(self.path), "metrics_file": str(out / "metrics.jsonl")},
-            "optimizer": {key: train[key] for key in ("lr", "adam_beta1", "adam_beta2", "adam_eps", "weight_decay", "clip_grad")},
+            "optimizer": {key: train[key] for key in ("lr", "adam_beta1", "adam_beta2", "adam_eps", "weight_decay",
+                                                      "clip_grad")},
         }
         config = out / "config.json"
         config.write_text(json.dumps(sections))

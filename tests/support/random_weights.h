@@ -10,7 +10,8 @@ namespace headwater::test {
 
 class RandomWeights final : public WeightSource {
  public:
-  RandomWeights(const ModelOptions& options, std::int64_t positions) : model_(small_model(options, positions)) {}
+  RandomWeights(const ModelOptions& options, std::int64_t positions)
+      : model_(small_model(options, positions)) {}
 
   const std::string& description() const override { return description_; }
   const ModelConfig& model() const override { return model_; }

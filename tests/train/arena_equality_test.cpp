@@ -9,6 +9,8 @@
 
 #include <fmt/format.h>
 
+#include <ostream>
+
 namespace headwater {
 namespace {
 
@@ -17,10 +19,12 @@ struct Case {
   int ranks;
   std::vector<std::int64_t> stages;  // layers of each; empty: one stage
 };
+void PrintTo(const Case& c, std::ostream* out) { *out << c.name; }
 
 class ArenaEquality : public testing::TestWithParam<Case> {};
 
-RankLayoutRequest request_of(const Case& layout, const test::ModelOptions& model, Precision precision, bool training) {
+RankLayoutRequest request_of(const Case& layout, const test::ModelOptions& model, Precision precision,
+                             bool training) {
   RankLayoutRequest request;
   request.model = expand(test::small_model(model, 10));
   if (!layout.stages.empty()) {
@@ -52,7 +56,9 @@ TEST_P(ArenaEquality, ToTheByte) {
     for (const bool training : {true, false})
       for (const DType compute : {DType::f32, DType::bf16})
         for (const test::ModelOptions& model :
-             {test::ModelOptions{.layers = 4}, {.dropout = 0.1, .layers = 4}, {.lfa = false, .layers = 4},
+             {test::ModelOptions{.layers = 4},
+              {.dropout = 0.1, .layers = 4},
+              {.lfa = false, .layers = 4},
               {.lfa = false, .tied = false, .grouped = true, .dropout = 0.1, .layers = 4}}) {
           SCOPED_TRACE(fmt::format("rank {}, {}, {}, LFA {}, dropout {}", world.rank(), name_of(compute),
                                    training ? "training" : "inference", model.lfa, model.dropout));
@@ -62,9 +68,10 @@ TEST_P(ArenaEquality, ToTheByte) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Layouts, ArenaEquality,
-                         testing::Values(Case{"one", 1, {}}, Case{"even", 2, {2, 2}}, Case{"uneven", 2, {3, 1}},
-                                         Case{"four", 4, {1, 1, 1, 1}}, Case{"ends_alone", 4, {0, 3, 1, 0}},
-                                         Case{"data", 2, {}}, Case{"both", 4, {1, 3}}),
+                         testing::Values(Case{"one", 1, {}}, Case{"even", 2, {2, 2}},
+                                         Case{"uneven", 2, {3, 1}}, Case{"four", 4, {1, 1, 1, 1}},
+                                         Case{"ends_alone", 4, {0, 3, 1, 0}}, Case{"data", 2, {}},
+                                         Case{"both", 4, {1, 3}}),
                          [](const testing::TestParamInfo<Case>& c) { return c.param.name; });
 
 }  // namespace

@@ -12,6 +12,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <ostream>
 
 namespace headwater {
 namespace {
@@ -26,6 +27,7 @@ struct Case {
   test::ModelOptions model;
   DocumentOptions documents;
 };
+void PrintTo(const Case& c, std::ostream* out) { *out << c.name; }
 
 class Generation : public testing::TestWithParam<Case> {
  protected:
@@ -40,8 +42,8 @@ class Generation : public testing::TestWithParam<Case> {
   }
 
   // Feeds `pieces` tokens after one another; each time the logits must be those of the whole.
-  void expect_same(const std::vector<std::size_t>& pieces, const std::vector<float>& all, const Choices& choices = kSingle,
-                   double relative = 1e-5) const {
+  void expect_same(const std::vector<std::size_t>& pieces, const std::vector<float>& all,
+                   const Choices& choices = kSingle, double relative = 1e-5) const {
     Generator generator(weights_, choices, static_cast<std::int64_t>(kTokens.size()), GetParam().documents);
     double largest = 0.0;
     for (const float logit : all) largest = std::max(largest, std::abs(static_cast<double>(logit)));
@@ -51,7 +53,8 @@ class Generation : public testing::TestWithParam<Case> {
       end += piece;
       ASSERT_EQ(logits.size(), static_cast<std::size_t>(kVocabulary));
       for (std::size_t v = 0; v < logits.size(); ++v)
-        EXPECT_NEAR(logits[v], all[(end - 1) * kVocabulary + v], relative * largest) << "after " << end << " tokens";
+        EXPECT_NEAR(logits[v], all[(end - 1) * kVocabulary + v], relative * largest)
+            << "after " << end << " tokens";
     }
     EXPECT_EQ(end, kTokens.size());
   }
@@ -70,27 +73,29 @@ TEST_P(Generation, InPieces) {
   expect_same({13, 3}, all);  // a document's end is the last of a piece
 }
 
-// Both ways round the same tensors, about 30 from token to logit, by 2^−8/√3 each on average: √30 · 2^−8/√3 = 1.2 % apart
-// if none of the roundings were the same, and most are.
+// Both ways round the same tensors, about 30 from token to logit, by 2^−8/√3 each on average: √30 · 2^−8/√3
+// = 1.2 % apart if none of the roundings were the same, and most are.
 TEST_P(Generation, InBf16) {
   const Choices bf16{"bf16", 1};
   expect_same({5, 1, 1, 1, 8}, whole(bf16), bf16, 0.02);
 }
 
-constexpr DocumentOptions kNone{}, kPositions{0, true, false, false, false}, kAttention{0, true, true, false, false},
-    kDocuments{0, true, true, true, false};
+constexpr DocumentOptions kNone{}, kPositions{0, true, false, false, false},
+    kAttention{0, true, true, false, false}, kDocuments{0, true, true, true, false};
 
-INSTANTIATE_TEST_SUITE_P(Cases, Generation,
-                         testing::Values(Case{"none", {}, kNone}, Case{"positions", {}, kPositions},
-                                         Case{"attention", {.grouped = true}, kAttention},
-                                         Case{"documents", {.tied = false}, kDocuments},
-                                         Case{"without_lfa", {.lfa = false}, kNone},
-                                         Case{"without_lfa_documents", {.lfa = false, .grouped = true}, kDocuments}),
-                         [](const testing::TestParamInfo<Case>& c) { return c.param.name; });
+INSTANTIATE_TEST_SUITE_P(
+    Cases, Generation,
+    testing::Values(Case{"none", {}, kNone}, Case{"positions", {}, kPositions},
+                    Case{"attention", {.grouped = true}, kAttention},
+                    Case{"documents", {.tied = false}, kDocuments},
+                    Case{"without_lfa", {.lfa = false}, kNone},
+                    Case{"without_lfa_documents", {.lfa = false, .grouped = true}, kDocuments}),
+    [](const testing::TestParamInfo<Case>& c) { return c.param.name; });
 
 TEST(Generator, RefusesATokenOutsideTheVocabulary) {
   Generator generator(test::RandomWeights({}, 8), kSingle, 8, {});
-  for (const std::int32_t token : {-1, 19, 24}) EXPECT_THROW(generator.feed(std::vector<std::int32_t>{3, token}), UserError);
+  for (const std::int32_t token : {-1, 19, 24})
+    EXPECT_THROW(generator.feed(std::vector<std::int32_t>{3, token}), UserError);
 }
 
 TEST(SampleToken, AtTemperatureZeroIsTheLargest) {
@@ -103,28 +108,32 @@ TEST(SampleToken, FollowsTheSoftmaxOfWhatIsLeft) {
   constexpr int kDraws = 20'000;
   const auto shares = [&](const Sampling& sampling) {
     std::vector<double> counts(logits.size());
-    for (int draw = 0; draw < kDraws; ++draw) counts[static_cast<std::size_t>(sample_token(logits, sampling, draw))] += 1.0;
+    for (int draw = 0; draw < kDraws; ++draw)
+      counts[static_cast<std::size_t>(sample_token(logits, sampling, draw))] += 1.0;
     for (double& count : counts) count /= kDraws;
     return counts;
   };
   // `left` are the tokens that may come.
   const auto check = [&](const Sampling& sampling, const std::vector<std::size_t>& left) {
     double sum = 0.0;
-    for (const std::size_t token : left) sum += std::exp(static_cast<double>(logits[token]) / sampling.temperature);
+    for (const std::size_t token : left)
+      sum += std::exp(static_cast<double>(logits[token]) / sampling.temperature);
     const std::vector<double> found = shares(sampling);
     for (std::size_t token = 0; token < logits.size(); ++token) {
       const bool may = std::find(left.begin(), left.end(), token) != left.end();
-      const double expected = may ? std::exp(static_cast<double>(logits[token]) / sampling.temperature) / sum : 0.0;
+      const double expected =
+          may ? std::exp(static_cast<double>(logits[token]) / sampling.temperature) / sum : 0.0;
       // Five standard deviations.
-      EXPECT_NEAR(found[token], expected, 5.0 * std::sqrt(expected * (1.0 - expected) / kDraws)) << "token " << token;
+      EXPECT_NEAR(found[token], expected, 5.0 * std::sqrt(expected * (1.0 - expected) / kDraws))
+          << "token " << token;
     }
   };
   check({.temperature = 1.0}, {0, 1, 2, 3});
   check({.temperature = 0.5, .seed = 9}, {0, 1, 2, 3});
   check({.temperature = 1.0, .top_k = 2}, {1, 3});
   check({.temperature = 2.0, .top_k = 1}, {1});
-  check({.temperature = 1.0, .top_p = 0.8}, {1, 3});     // 0.61 + 0.22
-  check({.temperature = 1.0, .top_p = 0.5}, {1});        // at least one
+  check({.temperature = 1.0, .top_p = 0.8}, {1, 3});  // 0.61 + 0.22
+  check({.temperature = 1.0, .top_p = 0.5}, {1});     // at least one
   check({.temperature = 1.0, .top_k = 3, .top_p = 0.95}, {0, 1, 3});
 }
 

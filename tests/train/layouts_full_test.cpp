@@ -23,20 +23,26 @@ const Layout kLayouts[] = {
 
 void compare(const std::vector<std::string>& more) {
   const test::TrainingRun one = test::train(kOne, kSteps, more);
-  for (const Layout& layout : kLayouts) test::expect_equal_curves(test::train(layout, kSteps, more).curve, one.curve, layout.name);
+  for (const Layout& layout : kLayouts)
+    test::expect_equal_curves(test::train(layout, kSteps, more).curve, one.curve, layout.name);
 }
 
 TEST(Layouts, AllFindTheSame) { compare({}); }
 
-TEST(Layouts, AllFindTheSameWithDropout) { compare({"model.attention_dropout=0.1", "model.hidden_dropout=0.1"}); }
+TEST(Layouts, AllFindTheSameWithDropout) {
+  compare({"model.attention_dropout=0.1", "model.hidden_dropout=0.1"});
+}
 
 // Some samples have many documents' ends, others none: a mean of means would show.
-TEST(Layouts, AllFindTheSameWithMaskedTargets) { compare({"data.eod_mask_loss=true", "data.reset_attention_mask=true"}); }
+TEST(Layouts, AllFindTheSameWithMaskedTargets) {
+  compare({"data.eod_mask_loss=true", "data.reset_attention_mask=true"});
+}
 
 TEST(Layouts, TheSameTwiceIsTheSameBits) {
   const std::vector<std::string> dropout = {"model.attention_dropout=0.1"};
   for (const Layout& layout : kLayouts)
-    test::expect_same_bits(test::train(layout, kSteps, dropout), test::train(layout, kSteps, dropout), layout.name);
+    test::expect_same_bits(test::train(layout, kSteps, dropout), test::train(layout, kSteps, dropout),
+                           layout.name);
 }
 
 TEST(Layouts, TheSizeOfMicroBatchesDoesNotMatter) {

@@ -1,4 +1,5 @@
-// The layout of a run does not change its result: a few layouts, for a few steps. layouts_full_test.cpp takes all of them.
+// The layout of a run does not change its result: a few layouts, for a few steps. layouts_full_test.cpp takes
+// all of them.
 
 #include "headwater/backend/cpu_backend.h"
 #include "headwater/nn/initialize.h"
@@ -19,12 +20,14 @@ const std::vector<std::string> kDropout = {"model.attention_dropout=0.1", "model
 
 TEST(Layouts, OneRankAndFourFindTheSame) {
   constexpr int kSteps = 5;
-  const test::TrainingRun one = test::train(kOne, kSteps, kDropout), four = test::train(kBoth, kSteps, kDropout);
+  const test::TrainingRun one = test::train(kOne, kSteps, kDropout),
+                          four = test::train(kBoth, kSteps, kDropout);
   test::expect_equal_curves(four.curve, one.curve, kBoth.name);
   test::expect_same_bits(test::train(kBoth, kSteps, kDropout), four, "the same layout again");
   EXPECT_NE(one.curve.losses.front(), one.curve.losses.back());
   // Rank 0 alone prints, and prints once.
-  EXPECT_NE(four.printed.find("ranks: 4 = 2 pipeline stages x 2 replicas"), std::string::npos) << four.printed;
+  EXPECT_NE(four.printed.find("ranks: 4 = 2 pipeline stages x 2 replicas"), std::string::npos)
+      << four.printed;
   EXPECT_EQ(four.printed.find("ranks: 4"), four.printed.rfind("ranks: 4"));
 }
 
@@ -38,7 +41,8 @@ TEST(Layouts, InitialWeightsAreTheSameBitsAtEveryLayout) {
     run.model = resolved(run.model, run.training.seq_length);
     run.parallel = load_config({}, layout.overrides).run.parallel;
     run_on_threads(layout.ranks, [&](World& world) {
-      const RankLayout rank_layout(training_request(run, {"fp32", 1}, world.size()), world.rank(), world.size());
+      const RankLayout rank_layout(training_request(run, {"fp32", 1}, world.size()), world.rank(),
+                                   world.size());
       Engine engine(world, rank_layout, make_cpu_backend({}));
       initialize(engine.store(), engine.backend(), 1234, threads);
       const std::lock_guard lock(mutex);

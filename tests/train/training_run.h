@@ -1,5 +1,6 @@
 #pragma once
-// Whole trainings of the golden model's size on its data, on ranks that are threads: what tests of layouts compare.
+// Whole trainings of the golden model's size on its data, on ranks that are threads: what tests of layouts
+// compare.
 
 #include "headwater/base/file.h"
 #include "headwater/checkpoint/checkpoint.h"
@@ -55,10 +56,20 @@ inline Curve read_curve(const Path& metrics) {
 
 inline std::vector<std::string> training_overrides(const Path& save, int steps) {
   const std::string data = std::string(HEADWATER_SOURCE_DIR) + "/tests/golden/yuan2/data";
-  return {"model.family=yuan2", "model.num_layers=4", "model.hidden_size=48", "model.ffn_hidden_size=128",
-          "model.num_attention_heads=4", "model.vocab_size=192", "data.train=" + data, "data.eod=0",
-          "data.reset_position_ids=true", "training.global_batch_size=4", "training.seq_length=40",
-          "training.train_iters=" + std::to_string(steps), "training.dtype=fp32", "training.save=" + save.string(),
+  return {"model.family=yuan2",
+          "model.num_layers=4",
+          "model.hidden_size=48",
+          "model.ffn_hidden_size=128",
+          "model.num_attention_heads=4",
+          "model.vocab_size=192",
+          "data.train=" + data,
+          "data.eod=0",
+          "data.reset_position_ids=true",
+          "training.global_batch_size=4",
+          "training.seq_length=40",
+          "training.train_iters=" + std::to_string(steps),
+          "training.dtype=fp32",
+          "training.save=" + save.string(),
           "optimizer.lr=1e-3"};
 }
 
@@ -89,8 +100,10 @@ inline void expect_equal_curves(const Curve& found, const Curve& expected, const
   constexpr double kRelative = 1e-5;
   ASSERT_EQ(found.losses.size(), expected.losses.size()) << what;
   for (std::size_t i = 0; i < expected.losses.size(); ++i) {
-    EXPECT_NEAR(found.losses[i], expected.losses[i], kRelative * expected.losses[i]) << what << ", step " << i + 1;
-    EXPECT_NEAR(found.norms[i], expected.norms[i], kRelative * expected.norms[i]) << what << ", step " << i + 1;
+    EXPECT_NEAR(found.losses[i], expected.losses[i], kRelative * expected.losses[i])
+        << what << ", step " << i + 1;
+    EXPECT_NEAR(found.norms[i], expected.norms[i], kRelative * expected.norms[i])
+        << what << ", step " << i + 1;
   }
 }
 
