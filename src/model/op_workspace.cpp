@@ -34,8 +34,8 @@ std::int64_t cpu_column_sums_bytes(std::int64_t columns, int threads) {
 
 std::int64_t cpu_total_sum_bytes(int threads) { return threads * whole_lines(kF64); }
 
-// A tile of each of the two operands and of their product.
-std::int64_t cpu_widened_product_bytes() { return 3 * kWidenedTile * kWidenedTile * kF32; }
+// A widened tile of each of the two operands and of their product; or a larger one of the product alone.
+std::int64_t cpu_product_bytes() { return 3 * kWidenedTile * kWidenedTile * kF32; }
 
 std::int64_t cpu_workspace_bytes(const ModelSpec& model, std::int64_t /*tensor_ranks*/, BatchShape batch,
                                  Precision precision, int threads) {
@@ -43,8 +43,7 @@ std::int64_t cpu_workspace_bytes(const ModelSpec& model, std::int64_t /*tensor_r
   for (const LayerSpec& layer : model.layers)
     bytes = std::max({bytes, cpu_attention_bytes(layer.head_dim, threads),
                       cpu_attention_backward_bytes(batch.sequence, layer.head_dim, threads)});
-  // Whether the chip has a bf16 product is not known where runs are planned.
-  if (precision.compute == DType::bf16) bytes = std::max(bytes, cpu_widened_product_bytes());
+  if (precision.compute == DType::bf16) bytes = std::max(bytes, cpu_product_bytes());
   return bytes;
 }
 

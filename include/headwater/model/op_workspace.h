@@ -26,6 +26,7 @@ std::int64_t cpu_attention_backward_bytes(std::int64_t keys, std::int64_t head_d
 std::int64_t cpu_column_sums_bytes(std::int64_t columns, int threads);
 // Sums over all elements, in f64: one partial sum per thread.
 std::int64_t cpu_total_sum_bytes(int threads);
-std::int64_t cpu_widened_product_bytes();
+// Products of bf16 that are cut into tiles.
+std::int64_t cpu_product_bytes();
 
 }  // namespace headwater

@@ -10,6 +10,11 @@
 
 namespace headwater::cpu {
 
+// Into what pieces a product is cut.
+struct ProductTile {
+  std::int64_t rows, columns, depth;
+};
+
 class CpuBackend final : public Backend {
  public:
   explicit CpuBackend(const CpuOptions& options);
@@ -74,6 +79,8 @@ class CpuBackend final : public Backend {
   Scratch scratch(std::int64_t bytes) const;
   // c = a·b, or c += a·b, in the way that the dtype and the chip call for.
   void multiply(const Matrix& a, const Matrix& b, const Matrix& c, bool accumulate);
+  void multiply_in_tiles(const Matrix& a, const Matrix& b, const Matrix& c, bool accumulate,
+                         const ProductTile& tile);
 
   int threads_;
   bool widen_bf16_;

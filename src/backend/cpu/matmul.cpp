@@ -44,28 +44,54 @@ void store_rounded(const float* sum, const Matrix& c, bool accumulate, int threa
   });
 }
 
+// Sums that are longer than kDeepDepth are taken in pieces, in f32, for so many rows and columns at a time.
+constexpr std::int64_t kDeepDepth = 2048, kDeepRows = 768, kDeepColumns = 1024;
+static_assert(kDeepRows * kDeepColumns <= 3 * kWidenedTile * kWidenedTile, "see cpu_product_bytes()");
+
 }  // namespace
 
+// f32, and a bf16 product that the chip has and that runs well in one call, go to the library whole. Others
+// are cut up. What each cut gives was measured on the products of a 124M model (oneDNN 2.6.3, Zen 5, one
+// thread, share of a 2048³ product).
 void CpuBackend::multiply(const Matrix& a, const Matrix& b, const Matrix& c, bool accumulate) {
-  if (a.dtype != DType::bf16 || !widen_bf16_) return products_.multiply(a, b, c, accumulate);
-  Scratch memory = scratch(cpu_widened_product_bytes());
-  constexpr std::int64_t kTile = kWidenedTile;
-  float* a_wide = memory.take<float>(kTile * kTile);
-  float* b_wide = memory.take<float>(kTile * kTile);
-  float* c_wide = memory.take<float>(kTile * kTile);
-  for (std::int64_t row = 0; row < c.rows; row += kTile) {
-    for (std::int64_t column = 0; column < c.columns; column += kTile) {
-      const std::int64_t rows = std::min(kTile, c.rows - row), columns = std::min(kTile, c.columns - column);
+  const bool into_f32 = c.dtype == DType::f32, by_rows_of_b = b.column_stride == 1;
+  if (a.dtype != DType::bf16)
+    products_.multiply(a, b, c, accumulate);
+  else if (widen_bf16_)
+    multiply_in_tiles(a, b, c, accumulate, {kWidenedTile, kWidenedTile, kWidenedTile});
+  else if (into_f32 && a.column_stride != 1)
+    // Weight gradients, some rows at a time: 50 to 85 % become 91 to 97 %.
+    multiply_in_tiles(a, b, c, accumulate, {384 * threads_, c.columns, a.columns});
+  else if (!into_f32 && by_rows_of_b && a.columns > kDeepDepth)
+    // Input gradients of wide layers, their long sums in pieces: 65 to 90 % become 89 to 99 %.
+    multiply_in_tiles(a, b, c, accumulate, {kDeepRows, kDeepColumns, kDeepDepth});
+  else
+    products_.multiply(a, b, c, accumulate);
+}
+
+void CpuBackend::multiply_in_tiles(const Matrix& a, const Matrix& b, const Matrix& c, bool accumulate,
+                                   const ProductTile& tile) {
+  const bool into_f32 = c.dtype == DType::f32;
+  Scratch memory = scratch(widen_bf16_ || !into_f32 ? cpu_product_bytes() : 0);
+  float* a_wide = widen_bf16_ ? memory.take<float>(tile.rows * tile.depth) : nullptr;
+  float* b_wide = widen_bf16_ ? memory.take<float>(tile.depth * tile.columns) : nullptr;
+  float* c_wide = into_f32 ? nullptr : memory.take<float>(tile.rows * tile.columns);
+  const auto operand = [&](const Matrix& m, float* wide) {
+    return widen_bf16_ ? widened(m, wide, threads_) : m;
+  };
+  for (std::int64_t row = 0; row < c.rows; row += tile.rows) {
+    for (std::int64_t column = 0; column < c.columns; column += tile.columns) {
+      const std::int64_t rows = std::min(tile.rows, c.rows - row);
+      const std::int64_t columns = std::min(tile.columns, c.columns - column);
       const Matrix target = part(c, row, rows, column, columns);
-      const bool in_place = c.dtype == DType::f32;
-      const Matrix sum = in_place ? target : Matrix{c_wide, DType::f32, rows, columns, columns, 1};
-      for (std::int64_t k = 0; k < a.columns; k += kTile) {
-        const std::int64_t depth = std::min(kTile, a.columns - k);
-        products_.multiply(widened(part(a, row, rows, k, depth), a_wide, threads_),
-                           widened(part(b, k, depth, column, columns), b_wide, threads_), sum,
-                           k > 0 || (in_place && accumulate));
+      const Matrix sum = into_f32 ? target : Matrix{c_wide, DType::f32, rows, columns, columns, 1};
+      for (std::int64_t k = 0; k < a.columns; k += tile.depth) {
+        const std::int64_t depth = std::min(tile.depth, a.columns - k);
+        products_.multiply(operand(part(a, row, rows, k, depth), a_wide),
+                           operand(part(b, k, depth, column, columns), b_wide), sum,
+                           k > 0 || (into_f32 && accumulate));
       }
-      if (!in_place) store_rounded(c_wide, target, accumulate, threads_);
+      if (!into_f32) store_rounded(c_wide, target, accumulate, threads_);
     }
   }
 }
