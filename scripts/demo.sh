@@ -14,7 +14,7 @@ scripts/build.sh release
 headwater=build/release/headwater
 demo=build/demo
 config=configs/demo.json
-headers=(/usr/include/c++ /usr/include/linux /usr/include/x86_64-linux-gnu)
+headers=(/usr/include/c++ /usr/include/linux "/usr/include/$(uname -m)-linux-gnu")
 launch=(mpirun --oversubscribe --bind-to none -np 2)
 export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1  # asked for by Open MPI where this is root
 

@@ -21,7 +21,7 @@ constexpr std::pair<const char*, std::int64_t Counters::*> kCounters[] = {
     {"step", &Counters::step},       {"samples", &Counters::samples},
     {"tokens", &Counters::tokens},   {"updates", &Counters::updates},
     {"skipped", &Counters::skipped}, {"bad_in_a_row", &Counters::bad_in_a_row},
-    {"run", &Counters::run}};
+    {"run", &Counters::run},         {"evaluation_due", &Counters::evaluation_due}};
 
 }  // namespace
 

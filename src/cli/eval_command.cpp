@@ -18,38 +18,26 @@ struct EvalOptions {
   bool json = false;
 };
 
-SampleStream open_dataset(const RunConfig& run, std::int64_t sequence) {
-  const DataConfig& data = run.data;
-  const bool split = !data.split.empty() && data.split[1] > 0.0;
-  if (data.validation.empty() && !split)
-    throw UserError("no dataset to evaluate on: name one with --data.validation=PREFIX");
-  SampleStreamOptions options;
-  for (const WeightedPrefix& source : data.validation.empty() ? data.train : data.validation)
-    options.sources.push_back({source.prefix, source.weight});
-  if (data.validation.empty()) options.split = DatasetSplit{{data.split[0], data.split[1], data.split[2]}, 1};
-  options.seq_length = sequence;
-  options.vocab_size = run.model.vocab_size;
-  options.shuffle = false;
-  return SampleStream(options);
-}
-
 int evaluate_model(Session& session, const EvalOptions& options) {
   OpenedModel opened(session, options.model, options.config);
   RunConfig& run = opened.config.run;
   run.model.attention_dropout = run.model.hidden_dropout = 0.0;
   const std::int64_t sequence = run.training.seq_length > 0 ? run.training.seq_length : run.model.max_position_embeddings;
-  const SampleStream stream = open_dataset(run, sequence);
+  const std::optional<SampleStream> stream = validation_stream(run, sequence);
+  if (!stream) throw UserError("no dataset to evaluate on: name one with --data.validation=PREFIX");
   session.world.set_timeout(run.training.comm_timeout_s);
 
   const Choices choices = choose(run.training, session.world);
   const std::int64_t replicas = data_parallel_size(run.parallel, session.world.size());
   const std::int64_t micro = run.training.micro_batch_size;
-  const int micro_batches = static_cast<int>(std::max<std::int64_t>(1, run.training.global_batch_size / (micro * replicas)));
+  const std::int64_t global_batch = std::max(run.training.global_batch_size, micro * replicas);
+  const int micro_batches = static_cast<int>(global_batch / (micro * replicas));
   const RankLayout layout(forward_request(run, choices, {micro, sequence}, micro_batches), session.world.rank(),
                           session.world.size());
   Engine engine(session.world, layout, make_cpu_backend({choices.threads}));
   load_weights(engine.store(), engine.backend(), *opened.weights);
-  const Evaluation result = evaluate(engine, stream, opened.documents(), run.training.eval_iters);
+  const Evaluation result = evaluate(engine, *stream, document_options(run.data),
+                                     run.training.eval_iters * global_batch);
   if (session.out() == nullptr) return 0;
   const double perplexity = std::exp(result.loss());
   if (options.json)

@@ -1,5 +1,6 @@
 #include "model_options.h"
 
+#include "headwater/base/log.h"
 #include "headwater/train/generator.h"
 
 #include <CLI/CLI.hpp>
@@ -10,7 +11,7 @@ namespace headwater {
 namespace {
 
 struct GenerateOptions {
-  std::string model, prompt;
+  std::string model, config, prompt;
   std::vector<std::int32_t> prompt_tokens;
   std::int64_t max_new_tokens = 64;
   Sampling sampling{1.0, 0, 1.0, 1234};
@@ -19,28 +20,31 @@ struct GenerateOptions {
 
 int generate(Session& session, const GenerateOptions& options) {
   session.one_rank_only("generate");
-  const OpenedModel opened(session, options.model, "");
+  OpenedModel opened(session, options.model, options.config);
   std::vector<std::int32_t> prompt = options.prompt_tokens;
   if (prompt.empty()) prompt = opened.text_tokenizer().encode(options.prompt);
-  const DocumentOptions documents = opened.documents();
+  const DocumentOptions documents = document_options(opened.config.run.data);
   if (prompt.empty()) {
     if (documents.eod < 0) throw UserError("the prompt is empty, and no end of document is known to begin with: give --data.eod");
     prompt.push_back(static_cast<std::int32_t>(documents.eod));  // what comes after a document's end: a new one
   }
   if (options.stop_at_eod && documents.eod < 0)
     throw UserError("--stop-at-eod needs the end of document's token: give --data.eod or --data.tokenizer");
-  if (!options.print_tokens) opened.text_tokenizer();
+  const Tokenizer* tokenizer = options.print_tokens ? nullptr : &opened.text_tokenizer();
+  const std::int64_t length = static_cast<std::int64_t>(prompt.size()) + options.max_new_tokens;
+  if (length > opened.weights->model().max_position_embeddings)
+    log::warning("{} tokens are more than the model's {} positions: what comes after them it has never seen", length,
+                 opened.weights->model().max_position_embeddings);
 
-  Generator generator(*opened.weights, choose(opened.config.run.training, session.world),
-                      static_cast<std::int64_t>(prompt.size()) + options.max_new_tokens, documents);
+  Generator generator(*opened.weights, choose(opened.config.run.training, session.world), length, documents);
   std::vector<std::int32_t> next = prompt;
   for (std::int64_t i = 0; i < options.max_new_tokens; ++i) {
     const std::int32_t token = sample_token(generator.feed(next), options.sampling, i);
     if (options.stop_at_eod && token == documents.eod) break;
-    if (options.print_tokens)
+    if (tokenizer == nullptr)
       std::cout << (i == 0 ? "" : ",") << token << std::flush;
     else
-      std::cout << opened.tokenizer->token_text(token) << std::flush;
+      std::cout << tokenizer->token_text(token) << std::flush;
     next = {token};
   }
   std::cout << std::endl;
@@ -52,6 +56,7 @@ int generate(Session& session, const GenerateOptions& options) {
 void add_generate(CLI::App& app, Session& session) {
   auto options = std::make_shared<GenerateOptions>();
   CLI::App* command = app.add_subcommand("generate", "Continue a prompt; standard output holds only the continuation");
+  command->add_option("CONFIG", options->config, "config file; a checkpoint's own config where left out");
   command->add_option("--model", options->model, "Hugging Face folder, checkpoint, or save folder")->required();
   CLI::Option* text = command->add_option("--prompt", options->prompt, "text to continue");
   command->add_option("--prompt-tokens", options->prompt_tokens, "ids to continue, 1,2,3")->delimiter(',')->excludes(text);

@@ -1,36 +1,15 @@
 // The program: makes the world, runs the command, and is the one place where errors end.
 
-#include "headwater/base/error.h"
+#include "headwater/base/failure.h"
 #include "headwater/base/log.h"
 #include "headwater/cli/commands.h"
 #include "headwater/comm/world.h"
 
 #include <iostream>
 #include <memory>
-#include <new>
 
 namespace headwater {
 namespace {
-
-// What went wrong, and the exit code that stands for it.
-struct Failure {
-  std::string message;
-  int exit_code;
-};
-
-Failure describe_current_exception() {
-  try {
-    throw;
-  } catch (const Error& error) {
-    return {error.what(), error.exit_code()};
-  } catch (const std::bad_alloc&) {
-    return {"out of memory: the system refused an allocation", 3};
-  } catch (const std::exception& error) {
-    return {fmt::format("unexpected: {}", error.what()), 1};
-  } catch (...) {
-    return {"unexpected: an unknown exception", 1};
-  }
-}
 
 int run(int argc, char** argv) {
   std::unique_ptr<World> world = make_self_world();  // speaks where no other can be made
@@ -42,7 +21,7 @@ int run(int argc, char** argv) {
     world->finish();
     return code;
   } catch (...) {
-    const Failure failure = describe_current_exception();
+    const Failure failure = failure_of(std::current_exception());
     world->fail(failure.message, failure.exit_code);
   }
   return 1;  // not reached: fail() ends the process

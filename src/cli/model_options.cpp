@@ -2,6 +2,7 @@
 
 #include "headwater/base/error.h"
 #include "headwater/checkpoint/checkpoint.h"
+#include "headwater/checkpoint/model_difference.h"
 
 #include <nlohmann/json.hpp>
 
@@ -14,28 +15,27 @@ OpenedModel::OpenedModel(const Session& session, const std::string& model, const
     nlohmann::json run = to_json(checkpoint->manifest().header.config);
     run.erase("parallel");  // the layout is this command's own
     run.erase("model");     // as the weights say
+    run["training"].erase("device");
     config = parse_config(run, checkpoint->description(), session.overrides);
   } else {
     config = load_config(config_file, session.overrides);
   }
-  if (config.section_given("model")) throw UserError("the model is that of {}: leave out the model section", model);
+  if (config.section_given("model"))
+    if (const auto difference = model_difference(weights->model(), resolved(config.run.model, config.run.training.seq_length),
+                                                 Compare::weights))
+      throw UserError("{} is of another model than the config: {}", weights->description(), *difference);
   config.run.model = weights->model();
-  config.run.training.device = "cpu";
   validate(config.run, false);
-  if (!config.run.data.tokenizer.empty()) tokenizer = make_tokenizer(config.run.data.tokenizer);
+  DataConfig& data = config.run.data;
+  if (data.eod < 0 && !data.tokenizer.empty()) data.eod = text_tokenizer().eod();
 }
 
-DocumentOptions OpenedModel::documents() const {
-  const DataConfig& data = config.run.data;
-  const std::int64_t eod = data.eod < 0 && tokenizer ? tokenizer->eod() : data.eod;
-  return {eod, data.reset_position_ids, data.reset_attention_mask, data.reset_lfa, data.eod_mask_loss};
-}
-
-const Tokenizer& OpenedModel::text_tokenizer() const {
-  if (!tokenizer)
+const Tokenizer& OpenedModel::text_tokenizer() {
+  if (config.run.data.tokenizer.empty())
     throw UserError("no tokenizer is known for {}: name one with --data.tokenizer=FILE, or give --prompt-tokens",
                     weights->description());
-  return *tokenizer;
+  if (!tokenizer_) tokenizer_ = make_tokenizer(config.run.data.tokenizer);
+  return *tokenizer_;
 }
 
 }  // namespace headwater

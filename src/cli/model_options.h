@@ -4,8 +4,8 @@
 #include "headwater/checkpoint/weight_source.h"
 #include "headwater/cli/commands.h"
 #include "headwater/config/load_config.h"
-#include "headwater/data/batch.h"
 #include "headwater/data/tokenizer.h"
+#include "headwater/train/data_streams.h"
 #include "headwater/train/run_setup.h"
 
 #include <memory>
@@ -13,16 +13,20 @@
 
 namespace headwater {
 
-// Where `model` is a checkpoint, its run's config is what the command line overrides.
-struct OpenedModel {
+// Where `model` is a checkpoint and no config is given, its run's config is what the command line overrides. A config's
+// model section must be that of the weights.
+class OpenedModel {
+ public:
   OpenedModel(const Session& session, const std::string& model, const std::string& config_file);
 
+  // That of data.tokenizer, made when it is first needed: a checkpoint can be used where its tokenizer is not.
+  const Tokenizer& text_tokenizer();
+
   std::unique_ptr<WeightSource> weights;
-  LoadedConfig config;
-  std::unique_ptr<Tokenizer> tokenizer;  // null where data.tokenizer is not set
-  DocumentOptions documents() const;
-  // data.tokenizer, for a command that needs text.
-  const Tokenizer& text_tokenizer() const;
+  LoadedConfig config;  // validated; the end of document resolved
+
+ private:
+  std::unique_ptr<Tokenizer> tokenizer_;
 };
 
 }  // namespace headwater

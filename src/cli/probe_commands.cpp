@@ -11,23 +11,23 @@ namespace headwater {
 namespace {
 
 struct ProbeOptions {
-  std::string model, input, output;
+  std::string model, config, input, output;
 };
 
 // fp32 unless the command line says otherwise, whatever the checkpoint's run used.
-Choices probe_choices(const Session& session, const OpenedModel& opened) {
+Choices probe_choices(Session& session, const OpenedModel& opened) {
   TrainingConfig training = opened.config.run.training;
   if (training.dtype == "auto" || opened.config.origin.at("training.dtype") != "command line") training.dtype = "fp32";
   return choose(training, session.world);
 }
 
 int write_logits(Session& session, const ProbeOptions& options) {
-  OpenedModel opened(session, options.model, "");
+  OpenedModel opened(session, options.model, options.config);
   session.world.set_timeout(opened.config.run.training.comm_timeout_s);
   const std::int64_t vocabulary = opened.weights->model().vocab_size;
   const ProbeBatch batch = read_probe_batch(options.input, false, vocabulary);
   std::vector<float> logits = probe_logits(session.world, opened.config.run, *opened.weights, probe_choices(session, opened),
-                                           batch, opened.documents());
+                                           batch, document_options(opened.config.run.data));
   if (session.world.rank() == 0)
     write_safetensors(options.output,
                       {{"logits", TensorView(logits.data(), DType::f32, {batch.samples, batch.sequence, vocabulary})}});
@@ -35,12 +35,12 @@ int write_logits(Session& session, const ProbeOptions& options) {
 }
 
 int write_gradients(Session& session, const ProbeOptions& options) {
-  OpenedModel opened(session, options.model, "");
+  OpenedModel opened(session, options.model, options.config);
   session.world.set_timeout(opened.config.run.training.comm_timeout_s);
   const ModelConfig& model = opened.weights->model();
   const ProbeBatch batch = read_probe_batch(options.input, true, model.vocab_size);
   ProbeGradients result = probe_gradients(session.world, opened.config.run, *opened.weights,
-                                          probe_choices(session, opened), batch, opened.documents());
+                                          probe_choices(session, opened), batch, document_options(opened.config.run.data));
   if (session.world.rank() != 0) return 0;
   std::vector<NamedTensor> tensors;
   float loss = static_cast<float>(result.loss);
@@ -67,6 +67,7 @@ void add_probes(CLI::App& app, Session& session) {
   const auto add = [&](const char* name, const char* help, const char* input, const char* input_help, auto run) {
     auto options = std::make_shared<ProbeOptions>();
     CLI::App* command = app.add_subcommand(name, help);
+    command->add_option("CONFIG", options->config, "config file; a checkpoint's own config where left out");
     command->add_option("--model", options->model, "Hugging Face folder, checkpoint, or save folder")->required();
     command->add_option(input, options->input, input_help)->required();
     command->add_option("--out", options->output, "safetensors file to write")->required();

@@ -279,6 +279,15 @@ void Engine::diagnose(const Call& call, double limit) {
   });
 }
 
+void Engine::abandon() {
+  std::promise<void> done;
+  post([this, &done] {
+    lose({4, fmt::format("rank {} has let go of its transfers", rank_)});
+    done.set_value();
+  });
+  done.get_future().wait();
+}
+
 void Engine::announce(Failure failure) {
   post([this, failure = std::move(failure)] {
     // Whoever fails because another has need not tell.

@@ -40,6 +40,7 @@ class Engine {
   void set_timeout(double seconds) { timeout_ = seconds; }
   bool broken() const { return broken_; }
   bool peers_alive(double seconds);
+  void abandon();                  // lets go of what is under way, and returns when it has
   void announce(Failure failure);  // this rank has failed
   void close();                    // waits until what is under way has ended, then closes the transport
 

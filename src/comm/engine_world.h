@@ -24,6 +24,7 @@ class EngineWorld : public World {
   void set_timeout(double seconds) override { engine_.set_timeout(seconds); }
   bool broken() const override { return engine_.broken(); }
   bool peers_alive(double seconds) override { return engine_.peers_alive(seconds); }
+  void abandon() override { engine_.abandon(); }
   const FlightRecorder& flight_recorder() const override { return engine_.recorder(); }
   std::int64_t scratch_bytes() const override;
 

@@ -5,7 +5,7 @@
 // rank 0 stays silent, the lowest failed rank still alive does so: rank r waits r · 50 ms more than two
 // seconds, three at most.
 
-#include "failure.h"
+#include "headwater/base/failure.h"
 
 #include <functional>
 #include <string_view>

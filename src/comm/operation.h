@@ -5,7 +5,7 @@
 // other: the collectives of a group, and the messages of a group to, or from, one peer. Waits stand on a
 // WaitBoard, where the engine sees how long they last.
 
-#include "failure.h"
+#include "headwater/base/failure.h"
 #include "steps.h"
 
 #include <condition_variable>

@@ -61,6 +61,7 @@ class SelfWorld final : public World {
   void set_timeout(double) override {}
   bool broken() const override { return false; }
   bool peers_alive(double) override { return true; }
+  void abandon() override {}
   const FlightRecorder& flight_recorder() const override { return recorder_; }
   std::int64_t scratch_bytes() const override { return 0; }
 

@@ -51,7 +51,7 @@ void run_on_threads(int ranks, const std::function<void(World&)>& body) {
         body(world);
         world.finish();
       } catch (...) {
-        const comm::Failure failure = comm::failure_of(std::current_exception());
+        const Failure failure = failure_of(std::current_exception());
         first.add(std::current_exception(), failure.exit_code);
         world.tell_failure(failure);
       }

@@ -114,7 +114,7 @@ FieldSection data_section() {
       {.note = "empty: none, or by data.split"});
   row("split", &C::split,
       "weights of training, validation and test over the documents of data.train, in order",
-      {.note = "empty: all of it trains"});
+      {.note = "empty: all of it trains; not used where data.validation is given"});
   row("tokenizer", &C::tokenizer, "\"bytes\", or a SentencePiece model file",
       {.note = "empty: none; only token ids can be read and written"});
   row("shuffle", &C::shuffle, "take samples in an order keyed by seed and epoch instead of running order");
@@ -146,7 +146,7 @@ FieldSection training_section() {
       {.choices = {"auto", "cpu", "cuda"}, .built = {"auto", "cpu"}, .feature = "the CUDA backend"});
   row("log_interval", &C::log_interval, "steps between two log lines", {.min = 1});
   row("eval_interval", &C::eval_interval, "steps between two evaluations",
-      {.min = 0, .note = "0: no evaluation"});
+      {.min = 0, .note = "0: only before step 1 and at the end"});
   row("eval_iters", &C::eval_iters, "global batches per evaluation",
       {.min = 0, .note = "0: the whole validation set"});
   row("save", &C::save, "folder for checkpoints; a run resumes from it", {.note = "empty: nothing is saved"});

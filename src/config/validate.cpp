@@ -39,9 +39,6 @@ void check_data(const RunConfig& run, bool training) {
   }
   if (!data.split.empty()) {
     const std::string split = fmt::format("data.split [{}]", fmt::join(data.split, ","));
-    if (!data.validation.empty())
-      throw UserError(
-          "{} and data.validation are both given; the split is for where there is no data.validation", split);
     if (data.split.size() != 3)
       throw UserError(
           "{} has {} weights; it must have three, for training, validation and test, such as [98,1,1]", split,

@@ -10,7 +10,6 @@ class BytesTokenizer final : public Tokenizer {
   const std::string& spec() const override { return spec_; }
   std::int32_t vocab_size() const override { return kEod + 1; }
   std::int32_t eod() const override { return kEod; }
-  bool needs_utf8() const override { return false; }
 
   void encode(std::string_view text, std::vector<std::int32_t>& ids) const override {
     const auto* bytes = reinterpret_cast<const unsigned char*>(text.data());

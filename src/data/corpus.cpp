@@ -64,8 +64,8 @@ std::int64_t total_bytes(const std::vector<CorpusFile>& files) {
   return sum;
 }
 
-CorpusReader::CorpusReader(const std::vector<CorpusFile>& files, bool check_text, bool skip_invalid)
-    : files_(files), check_text_(check_text), skip_invalid_(skip_invalid) {}
+CorpusReader::CorpusReader(const std::vector<CorpusFile>& files, bool skip_invalid)
+    : files_(files), skip_invalid_(skip_invalid) {}
 
 void CorpusReader::open(const CorpusFile& file) {
   in_.emplace(file.path);
@@ -105,7 +105,7 @@ std::optional<CorpusPiece> CorpusReader::next() {
   if (file_ == files_.size()) return std::nullopt;
   const CorpusFile& file = files_[file_];
   if (!in_) {
-    if (check_text_ && skip_invalid_ && !file.jsonl && !is_utf8_file(file.path)) {
+    if (skip_invalid_ && !file.jsonl && !is_utf8_file(file.path)) {
       CorpusPiece piece;
       piece.file = &file;
       piece.ends_document = piece.skipped = true;

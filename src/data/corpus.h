@@ -37,9 +37,9 @@ struct CorpusPiece {
 
 class CorpusReader {
  public:
-  // `check_text`: text files must be UTF-8. With skip_invalid such a file is read twice, so that none of it
+  // Text files must be UTF-8. With skip_invalid each is read twice, so that none of it
   // is used where its end is broken.
-  CorpusReader(const std::vector<CorpusFile>& files, bool check_text, bool skip_invalid);
+  CorpusReader(const std::vector<CorpusFile>& files, bool skip_invalid);
   std::optional<CorpusPiece> next();
 
  private:
@@ -48,7 +48,7 @@ class CorpusReader {
   CorpusPiece cut(std::size_t length);
 
   const std::vector<CorpusFile>& files_;
-  bool check_text_, skip_invalid_;
+  bool skip_invalid_;
   std::size_t file_ = 0;
   std::optional<InputFile> in_;  // of files_[file_]
   std::string buffer_;           // read, not yet given away
@@ -56,15 +56,11 @@ class CorpusReader {
   std::int64_t first_byte_ = 0, first_line_ = 1;
 };
 
-struct PartOptions {
-  bool check_text = false, skip_invalid = false;
-};
-
 // Calls `visit` with the text of each document of the piece, or of the part of one that the piece holds, and
 // whether the document ends with it. Gives the number of documents left out as invalid. Text of one call is
-// valid UTF-8 where that is checked (in JSON always).
+// valid UTF-8.
 using VisitPart = std::function<void(std::string_view text, bool ends_document)>;
-std::int64_t for_each_part(const CorpusPiece& piece, const PartOptions& options, const VisitPart& visit);
+std::int64_t for_each_part(const CorpusPiece& piece, bool skip_invalid, const VisitPart& visit);
 
 // The chunks of a long document; every reader of text uses the same, so that the same text has the same
 // tokens. Larger ones make SentencePiece's BPE slow: 3.1 MB/s by 64 KiB, 1.2 MB/s by 1 MiB.

@@ -45,15 +45,12 @@ std::int64_t for_each_line(const CorpusPiece& piece, bool skip_invalid, const Vi
 
 }  // namespace
 
-std::int64_t for_each_part(const CorpusPiece& piece, const PartOptions& options, const VisitPart& visit) {
+std::int64_t for_each_part(const CorpusPiece& piece, bool skip_invalid, const VisitPart& visit) {
   if (piece.skipped) return 1;
-  if (piece.file->jsonl) return for_each_line(piece, options.skip_invalid, visit);
-  if (options.check_text) {
-    if (const std::size_t bad = first_invalid_utf8(piece.text); bad != kValid)
-      throw UserError("{} is not UTF-8: its byte {} is 0x{:02x}", piece.file->path.native(),
-                      piece.first_byte + static_cast<std::int64_t>(bad),
-                      static_cast<unsigned char>(piece.text[bad]));
-  }
+  if (piece.file->jsonl) return for_each_line(piece, skip_invalid, visit);
+  if (const std::size_t bad = first_invalid_utf8(piece.text); bad != kValid)
+    throw UserError("{} is not UTF-8: its byte {} is 0x{:02x}", piece.file->path.native(),
+                    piece.first_byte + static_cast<std::int64_t>(bad), static_cast<unsigned char>(piece.text[bad]));
   visit(piece.text, piece.ends_document);
   return 0;
 }

@@ -12,9 +12,9 @@ constexpr int kPiecesPerThread = 4;
 
 }  // namespace
 
-OrderedEncoder::OrderedEncoder(CorpusReader& reader, const Tokenizer& tokenizer, PartOptions options,
+OrderedEncoder::OrderedEncoder(CorpusReader& reader, const Tokenizer& tokenizer, bool skip_invalid,
                                int threads)
-    : reader_(reader), tokenizer_(tokenizer), options_(options) {
+    : reader_(reader), tokenizer_(tokenizer), skip_invalid_(skip_invalid) {
   ring_.resize(static_cast<std::size_t>(threads * kPiecesPerThread));
   try {
     for (int i = 0; i < threads; ++i) workers_.emplace_back([this] { work(); });
@@ -113,7 +113,7 @@ void OrderedEncoder::encode(const CorpusPiece& piece, EncodedPiece& result) cons
     result.tokens.push_back(tokenizer_.eod());
     result.document_ends.push_back(result.tokens.size());
   };
-  result.skipped = for_each_part(piece, options_, encode_part);
+  result.skipped = for_each_part(piece, skip_invalid_, encode_part);
 }
 
 }  // namespace headwater

@@ -29,7 +29,7 @@ struct EncodedPiece {
 
 class OrderedEncoder {
  public:
-  OrderedEncoder(CorpusReader& reader, const Tokenizer& tokenizer, PartOptions options, int threads);
+  OrderedEncoder(CorpusReader& reader, const Tokenizer& tokenizer, bool skip_invalid, int threads);
   ~OrderedEncoder();
   OrderedEncoder(const OrderedEncoder&) = delete;
   OrderedEncoder& operator=(const OrderedEncoder&) = delete;
@@ -45,7 +45,7 @@ class OrderedEncoder {
 
   CorpusReader& reader_;
   const Tokenizer& tokenizer_;
-  const PartOptions options_;
+  const bool skip_invalid_;
 
   std::mutex turn_;   // held by the worker that reads; taken before mutex_
   std::mutex mutex_;  // guards what follows

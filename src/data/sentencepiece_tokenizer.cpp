@@ -38,7 +38,6 @@ class SentencePieceTokenizer final : public Tokenizer {
   const std::string& spec() const override { return path_; }
   std::int32_t vocab_size() const override { return static_cast<std::int32_t>(texts_.size()); }
   std::int32_t eod() const override { return eod_; }
-  bool needs_utf8() const override { return true; }
 
   void encode(std::string_view text, std::vector<std::int32_t>& ids) const override {
     if (mark_ids_.empty()) {

@@ -31,10 +31,9 @@ TokenizeProgress tokenize(const TokenizeOptions& options, const TokenizeCallback
     throw UserError("{} threads; 0 means as many as this process may use", options.threads);
   const std::vector<CorpusFile> files = list_corpus(options.inputs);
   const auto tokenizer = make_tokenizer(options.tokenizer);
-  const PartOptions parts{tokenizer->needs_utf8(), options.skip_invalid};
-  CorpusReader reader(files, parts.check_text, parts.skip_invalid);
+  CorpusReader reader(files, options.skip_invalid);
   IndexedDatasetWriter writer(options.output, token_type_for(tokenizer->vocab_size()));
-  OrderedEncoder encoder(reader, *tokenizer, parts,
+  OrderedEncoder encoder(reader, *tokenizer, options.skip_invalid,
                          options.threads > 0 ? options.threads : available_cores());
 
   TokenizeProgress done;

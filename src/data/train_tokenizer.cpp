@@ -28,8 +28,8 @@ class CorpusSentences final : public sentencepiece::SentenceIterator {
 
   CorpusSentences(const std::vector<CorpusFile>& files, const TrainTokenizerOptions& options,
                   const Progress& progress)
-      : reader_(files, true, options.skip_invalid),
-        options_{true, options.skip_invalid},
+      : reader_(files, options.skip_invalid),
+        skip_invalid_(options.skip_invalid),
         total_(total_bytes(files)),
         share_(total_ > options.sample_bytes
                    ? static_cast<double>(options.sample_bytes) / static_cast<double>(total_)
@@ -58,7 +58,7 @@ class CorpusSentences final : public sentencepiece::SentenceIterator {
       while (sentences_.empty()) {
         const auto piece = reader_.next();
         if (!piece) return;
-        counts_.skipped += for_each_part(*piece, options_, [&](std::string_view text, bool) { cut(text); });
+        counts_.skipped += for_each_part(*piece, skip_invalid_, [&](std::string_view text, bool) { cut(text); });
         counts_.read_bytes +=
             piece->skipped ? piece->file->bytes : static_cast<std::int64_t>(piece->text.size());
         if (progress_) progress_(counts_.read_bytes, total_);
@@ -81,7 +81,7 @@ class CorpusSentences final : public sentencepiece::SentenceIterator {
   }
 
   CorpusReader reader_;
-  PartOptions options_;
+  bool skip_invalid_;
   std::int64_t total_;
   double share_;
   RandomKey key_;

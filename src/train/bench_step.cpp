@@ -5,7 +5,7 @@
 #include "headwater/base/clock.h"
 #include "headwater/model/flops.h"
 #include "headwater/nn/initialize.h"
-#include "headwater/optim/optimizer.h"
+#include "headwater/train/training_step.h"
 #include "headwater/train/engine.h"
 #include "headwater/train/evaluate.h"
 #include "headwater/train/run_setup.h"
@@ -39,10 +39,8 @@ class RandomTraining {
     backend_ = timed.get();
     const RankLayout layout(training_request(run_, choices, world.size()), world.rank(), world.size());
     engine_ = std::make_unique<Engine>(world, layout, std::move(timed));
-    optimizer_ = std::make_unique<Optimizer>(
-        run_.optimizer, engine_->store(), *backend_,
-        OptimizerGroups{engine_->data_group(), engine_->pipeline_group(), engine_->world_group(), engine_->tied_group()},
-        engine_->scalars(), engine_->tied_buffer());
+    optimizer_ = std::make_unique<Optimizer>(run_.optimizer, engine_->store(), *backend_, optimizer_groups(*engine_),
+                                             engine_->scalars(), engine_->tied_buffer());
     initialize(engine_->store(), *backend_, static_cast<std::uint64_t>(run.training.seed), choices.threads);
   }
 
@@ -56,11 +54,8 @@ class RandomTraining {
     barrier(ranks());
     const Stopwatch watch;
     const RandomKey dropout = derive(key("dropout"), static_cast<std::uint64_t>(steps_));
-    optimizer_->begin_step(run_.optimizer.lr, static_cast<double>(tokens_per_step()));
-    engine_->play(engine_->layout().schedule, HeadMode::train, [&](int m) { return batch(m); }, dropout);
-    optimizer_->reduce();
-    optimizer_->update();
-    StepScalars scalars = optimizer_->read();
+    auto [scalars, times] = training_step(*engine_, *optimizer_, run_.optimizer.lr, static_cast<double>(tokens_per_step()),
+                                          [&](int m) { return batch(m); }, dropout);
     const double seconds = watch.seconds();
     if (at(scalars, StepScalar::apply) == 0.0)
       throw UserError("loss or gradient norm was not finite in step {}: there is nothing to measure", steps_ + 1);

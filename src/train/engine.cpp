@@ -3,6 +3,7 @@
 #include "headwater/base/clock.h"
 
 #include <algorithm>
+#include <exception>
 #include <map>
 #include <tuple>
 
@@ -27,7 +28,7 @@ struct Engine::Play {
 };
 
 Engine::Engine(World& world, const RankLayout& layout, std::unique_ptr<Backend> backend)
-    : layout_(layout), backend_(std::move(backend)), arena_(backend_->device()) {
+    : ranks_(world), layout_(layout), backend_(std::move(backend)), arena_(backend_->device()) {
   for (const SegmentSize& segment : layout_.segments) arena_.reserve(segment.name, segment.bytes);
 
   const RankLayoutRequest& request = layout_.request;
@@ -77,6 +78,10 @@ Engine::Engine(World& world, const RankLayout& layout, std::unique_ptr<Backend> 
   pipeline_ = world.group("pipeline", stages);
   if (stages.size() > 1 && model.tied && (layout_.rank == stages.front() || layout_.rank == stages.back()))
     tied_ = world.group("tied embedding", {stages.front(), stages.back()});
+}
+
+Engine::~Engine() {
+  if (std::uncaught_exceptions() > 0) ranks_.abandon();
 }
 
 bool Engine::has_head() const {

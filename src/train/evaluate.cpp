@@ -30,13 +30,13 @@ std::int64_t first_sample_of(const RankLayout& layout, std::int64_t first, int m
   return first + (micro_batch * replicas + replica) * layout.request.batch.samples;
 }
 
-Evaluation evaluate(Engine& engine, const SampleStream& stream, const DocumentOptions& documents, std::int64_t iterations,
+Evaluation evaluate(Engine& engine, const SampleStream& stream, const DocumentOptions& documents, std::int64_t samples,
                     const std::function<bool()>& stop) {
   const RankLayout& layout = engine.layout();
-  const std::int64_t samples = layout.request.batch.samples;
-  const std::int64_t global = samples * layout.request.micro_batches * layout.grid.size(Axis::data);
+  const std::int64_t micro = layout.request.batch.samples;
+  const std::int64_t global = micro * layout.request.micro_batches * layout.grid.size(Axis::data);
   const std::int64_t all = stream.samples_per_epoch();
-  const std::int64_t end = iterations == 0 ? all : std::min(all, iterations * global);
+  const std::int64_t end = samples == 0 ? all : std::min(all, samples);
 
   Backend& backend = engine.backend();
   backend.zero(engine.scalars());
@@ -48,7 +48,7 @@ Evaluation evaluate(Engine& engine, const SampleStream& stream, const DocumentOp
       return result;
     }
     engine.play(layout.evaluation, HeadMode::evaluate, [&](int micro_batch) {
-      Batch batch = batch_up_to(stream, first_sample_of(layout, first, micro_batch), samples, end, documents);
+      Batch batch = batch_up_to(stream, first_sample_of(layout, first, micro_batch), micro, end, documents);
       if (engine.has_head()) targets += static_cast<double>(batch.unmasked_targets());
       return batch;
     });

@@ -2,11 +2,10 @@
 
 #include "headwater/backend/cpu_backend.h"
 #include "headwater/checkpoint/safetensors.h"
-#include "headwater/optim/optimizer.h"
 #include "headwater/tensor/convert.h"
-#include "headwater/train/engine.h"
 #include "headwater/train/evaluate.h"
 #include "headwater/train/state_io.h"
+#include "headwater/train/training_step.h"
 
 #include <algorithm>
 
@@ -43,7 +42,9 @@ std::unique_ptr<Engine> make_engine(World& world, const RunConfig& run, const We
   return engine;
 }
 
-Batch sample_of(const ProbeBatch& batch, std::int64_t sample, const DocumentOptions& documents) {
+// The labels that are given say what counts: nothing more is masked.
+Batch sample_of(const ProbeBatch& batch, std::int64_t sample, DocumentOptions documents) {
+  documents.eod_mask_loss = false;
   const auto row = [&](const std::vector<std::int32_t>& values) -> std::span<const std::int32_t> {
     if (values.empty()) return {};
     return std::span(values).subspan(static_cast<std::size_t>(sample * batch.sequence), static_cast<std::size_t>(batch.sequence));
@@ -105,9 +106,8 @@ ProbeGradients probe_gradients(World& world, const RunConfig& run, const WeightS
   const auto targets = std::count_if(batch.labels.begin(), batch.labels.end(), [](std::int32_t label) { return label >= 0; });
   if (targets == 0) throw UserError("the batch has no label that is not masked");
   const std::unique_ptr<Engine> engine = make_engine(world, run, weights, choices, batch, true);
-  Optimizer optimizer(run.optimizer, engine->store(), engine->backend(),
-                      {engine->data_group(), engine->pipeline_group(), engine->world_group(), engine->tied_group()},
-                      engine->scalars(), engine->tied_buffer());
+  Optimizer optimizer(run.optimizer, engine->store(), engine->backend(), optimizer_groups(*engine), engine->scalars(),
+                      engine->tied_buffer());
   optimizer.begin_step(0.0, static_cast<double>(targets));
   engine->play(engine->layout().schedule, HeadMode::train,
                [&](int m) { return sample_of(batch, first_sample_of(engine->layout(), 0, m), documents); });

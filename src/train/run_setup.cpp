@@ -4,12 +4,19 @@
 #include "headwater/base/threads.h"
 #include "headwater/comm/world.h"
 
+#include <numeric>
+#include <vector>
+
 namespace headwater {
 
-Choices choose(const TrainingConfig& training, const World& world) {
+Choices choose(const TrainingConfig& training, World& world) {
+  std::vector<int> all(static_cast<std::size_t>(world.size()));
+  std::iota(all.begin(), all.end(), 0);
+  const std::unique_ptr<Communicator> ranks = world.group("choices", all);
   Choices choices;
-  choices.dtype = training.dtype != "auto" ? training.dtype : cpu_has_bf16() ? "bf16" : "fp32";
-  choices.threads = threads_for(world.local_size());
+  choices.threads = static_cast<int>(-max_over(*ranks, -threads_for(world.local_size())));
+  const bool bf16_everywhere = max_over(*ranks, cpu_has_bf16() ? 0 : 1) == 0;
+  choices.dtype = training.dtype != "auto" ? training.dtype : bf16_everywhere ? "bf16" : "fp32";
   return choices;
 }
 
@@ -35,15 +42,9 @@ std::int64_t global_batch_size(const RunConfig& run, int ranks) {
 }
 
 RankLayoutRequest training_request(const RunConfig& run, const Choices& choices, int ranks) {
-  RankLayoutRequest request;
-  request.model = expand(run.model);
-  request.parallel = run.parallel;
-  request.batch = {run.training.micro_batch_size, run.training.seq_length};
-  request.micro_batches = static_cast<int>(global_batch_size(run, ranks) /
-                                           (run.training.micro_batch_size * data_parallel_size(run.parallel, ranks)));
-  request.precision = precision_of(choices.dtype);
-  request.threads = choices.threads;
-  return request;
+  const std::int64_t per_round = run.training.micro_batch_size * data_parallel_size(run.parallel, ranks);
+  return forward_request(run, choices, {run.training.micro_batch_size, run.training.seq_length},
+                         static_cast<int>(global_batch_size(run, ranks) / per_round), true);
 }
 
 RankLayoutRequest forward_request(const RunConfig& run, const Choices& choices, BatchShape batch, int micro_batches,

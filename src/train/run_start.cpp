@@ -3,7 +3,11 @@
 #include "headwater/base/log.h"
 #include "headwater/checkpoint/model_difference.h"
 #include "headwater/comm/communicator.h"
+#include "headwater/comm/world.h"
 #include "headwater/config/config_changes.h"
+#include "headwater/data/tokenizer.h"
+
+#include <cstdlib>
 
 namespace headwater {
 namespace {
@@ -33,9 +37,43 @@ ModelConfig agreed_model(const LoadedConfig& config, const WeightSource* source,
   return asked;
 }
 
+// A resume on as many ranks goes on with the checkpoint's threads, and so to the same bits, unless the person or the machine
+// says otherwise.
+int resumed_threads(const SaveHeader& header, int threads, const World& world) {
+  const int saved = static_cast<int>(header.threads);
+  const bool same_ranks = header.data_parallel_size * header.parallel.tensor_model_parallel_size *
+                              header.parallel.pipeline_model_parallel_size ==
+                          world.size();
+  if (same_ranks && saved <= threads && std::getenv("OMP_NUM_THREADS") == nullptr) return saved;
+  if (saved != threads)
+    log::info("{} threads a rank, {} when the checkpoint was written: the same up to the rounding of sums", threads, saved);
+  return threads;
+}
+
+// Every rank reads a share of the files again. UserError, on all ranks, where one is not as it was written.
+void check_files(const Checkpoint& checkpoint, Communicator& ranks) {
+  std::string bad;
+  int number = 0;
+  for (const auto& [name, file] : checkpoint.manifest().files)
+    if (number++ % ranks.size() == ranks.rank() && bad.empty() && file_hash(checkpoint.path() / name) != file.hash) bad = name;
+  for (const std::vector<std::byte>& bytes : gather_bytes(ranks, std::as_bytes(std::span(bad))))
+    if (!bytes.empty())
+      throw UserError("{}: {} is not as it was written (its checksum differs); headwater checkpoint verify looks at all",
+                      checkpoint.description(), std::string(reinterpret_cast<const char*>(bytes.data()), bytes.size()));
+}
+
+void resolve_end_of_document(RunConfig& run) {
+  if (run.data.tokenizer.empty()) return;
+  const std::unique_ptr<Tokenizer> tokenizer = make_tokenizer(run.data.tokenizer);
+  if (tokenizer->vocab_size() > run.model.vocab_size)
+    throw UserError("data.tokenizer {} has {} tokens, more than model.vocab_size {}", run.data.tokenizer,
+                    tokenizer->vocab_size(), run.model.vocab_size);
+  if (run.data.eod < 0) run.data.eod = tokenizer->eod();
+}
+
 }  // namespace
 
-RunStart find_start(const LoadedConfig& config, const std::optional<Path>& newest, Communicator& ranks, const World& world) {
+RunStart find_start(const LoadedConfig& config, const std::optional<Path>& newest, Communicator& ranks, World& world) {
   const TrainingConfig& training = config.run.training;
   RunStart start;
   start.run = config.run;
@@ -45,7 +83,8 @@ RunStart find_start(const LoadedConfig& config, const std::optional<Path>& newes
     start.checkpoint = std::make_unique<Checkpoint>(resume);
     const SaveHeader& header = start.checkpoint->manifest().header;
     if (training.dtype == "auto") start.choices.dtype = header.dtype;
-    start.choices.threads = static_cast<int>(header.threads);
+    start.choices.threads = resumed_threads(header, start.choices.threads, world);
+    check_files(*start.checkpoint, ranks);
     start.counters = header.counters;
     start.run.model = agreed_model(config, start.checkpoint.get(), Compare::all);
   } else {
@@ -53,6 +92,8 @@ RunStart find_start(const LoadedConfig& config, const std::optional<Path>& newes
     start.run.model = agreed_model(config, start.initial_weights.get(), Compare::weights);
   }
   validate(start.run);
+  start.run.training.global_batch_size = global_batch_size(start.run, world.size());
+  resolve_end_of_document(start.run);
   if (start.checkpoint) {
     log::info("resuming from {} after step {}", start.checkpoint->description(), start.counters.step);
     for (const std::string& change : config_changes(start.checkpoint->manifest().header.config, start.run))

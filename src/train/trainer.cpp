@@ -4,15 +4,13 @@
 #include "headwater/base/clock.h"
 #include "headwater/base/log.h"
 #include "headwater/base/signals.h"
-#include "headwater/checkpoint/model_difference.h"
-#include "headwater/checkpoint/weight_source.h"
-#include "headwater/config/config_changes.h"
-#include "headwater/data/tokenizer.h"
 #include "headwater/model/flops.h"
 #include "headwater/nn/initialize.h"
 #include "headwater/optim/learning_rate.h"
+#include "headwater/train/data_streams.h"
 #include "headwater/train/not_finite.h"
 #include "headwater/train/state_io.h"
+#include "headwater/train/training_step.h"
 
 #include <cmath>
 #include <numeric>
@@ -62,39 +60,16 @@ RankLayout Trainer::lay_out() const {
 }
 
 void Trainer::open_data() {
-  const DataConfig& data = start_.run.data;
-  documents_ = {data.eod, data.reset_position_ids, data.reset_attention_mask, data.reset_lfa, data.eod_mask_loss};
-  if (!data.tokenizer.empty()) {
-    const std::unique_ptr<Tokenizer> tokenizer = make_tokenizer(data.tokenizer);
-    if (tokenizer->vocab_size() > start_.run.model.vocab_size)
-      throw UserError("data.tokenizer {} has {} tokens, more than model.vocab_size {}", data.tokenizer,
-                      tokenizer->vocab_size(), start_.run.model.vocab_size);
-    if (documents_.eod < 0) documents_.eod = tokenizer->eod();
-  }
-  const auto options = [&](const std::vector<WeightedPrefix>& prefixes, int part, bool shuffle) {
-    SampleStreamOptions o;
-    for (const WeightedPrefix& source : prefixes) o.sources.push_back({source.prefix, source.weight});
-    if (!data.split.empty()) o.split = DatasetSplit{{data.split[0], data.split[1], data.split[2]}, part};
-    o.seq_length = start_.run.training.seq_length;
-    o.vocab_size = start_.run.model.vocab_size;
-    o.seed = static_cast<std::uint64_t>(start_.run.training.seed);
-    o.shuffle = shuffle;
-    return o;
-  };
-  training_data_.emplace(options(data.train, 0, data.shuffle));
-  if (!data.validation.empty())
-    validation_data_.emplace(options(data.validation, 1, false));
-  else if (!data.split.empty() && data.split[1] > 0.0 && start_.run.training.eval_interval > 0)
-    validation_data_.emplace(options(data.train, 1, false));
+  documents_ = document_options(start_.run.data);
+  training_data_.emplace(training_stream(start_.run));
+  validation_data_ = validation_stream(start_.run, start_.run.training.seq_length);
 }
 
 void Trainer::build(const RankLayout& layout) {
-  global_batch_ = global_batch_size(start_.run, world_.size());
+  global_batch_ = start_.run.training.global_batch_size;
   engine_ = std::make_unique<Engine>(world_, layout, make_cpu_backend({start_.choices.threads}));
-  optimizer_ = std::make_unique<Optimizer>(
-      start_.run.optimizer, engine_->store(), engine_->backend(),
-      OptimizerGroups{engine_->data_group(), engine_->pipeline_group(), engine_->world_group(), engine_->tied_group()},
-      engine_->scalars(), engine_->tied_buffer());
+  optimizer_ = std::make_unique<Optimizer>(start_.run.optimizer, engine_->store(), engine_->backend(),
+                                           optimizer_groups(*engine_), engine_->scalars(), engine_->tied_buffer());
   optimizer_->set_updates(counters_.updates);
   if (save_folder_) saver_ = std::make_unique<Saver>(*save_folder_, *saving_, start_.run.training.keep);
 
@@ -168,24 +143,20 @@ StepMetrics Trainer::step() {
   const double rate = learning_rate(start_.run.optimizer, start_.run.training.train_iters, number);
   const RandomKey dropout = derive(derive(RandomKey{static_cast<std::uint64_t>(start_.run.training.seed)}, "dropout"),
                                    static_cast<std::uint64_t>(number));
-  // Whether any rank was told to stop; the sum travels while the step computes.
-  std::array<std::int32_t, 1> stop = {signals::pending()};
-  const Event stop_agreed = control_->all_reduce(TensorView(stop.data(), DType::i32, {1}), ReduceOp::max);
+  // Whether any rank was told to stop; the question travels while the step computes.
+  stop_ = signals::pending();
+  const Event stop_agreed = control_->all_reduce(TensorView(&stop_, DType::i32, {1}), ReduceOp::max);
 
   const double targets = targets_of_step(first_sample);
-  optimizer_->begin_step(rate, targets);
-  const PlayTimes times = engine_->play(
-      engine_->layout().schedule, HeadMode::train,
+  auto [scalars, times] = training_step(
+      *engine_, *optimizer_, rate, targets,
       [&](int m) {
         return make_batch(*training_data_, first_sample_of(engine_->layout(), first_sample, m),
                           engine_->layout().request.batch.samples, documents_);
       },
       dropout);
-  optimizer_->reduce();
-  optimizer_->update();
-  StepScalars scalars = optimizer_->read();
   stop_agreed.wait();
-  signal_ = std::max(signal_, stop[0]);
+  signal_ = std::max(signal_, static_cast<int>(stop_));
 
   StepMetrics metrics;
   metrics.applied = at(scalars, StepScalar::apply) != 0.0;
@@ -227,9 +198,12 @@ void Trainer::judge(const StepMetrics& metrics) {
 }
 
 void Trainer::evaluate() {
-  const Evaluation result = headwater::evaluate(*engine_, *validation_data_, documents_, start_.run.training.eval_iters,
-                                                [this] { return stop_asked(); });
+  counters_.evaluation_due = 1;
+  if (signal_ != 0) return;
+  const Evaluation result = headwater::evaluate(*engine_, *validation_data_, documents_,
+                                                start_.run.training.eval_iters * global_batch_, [this] { return stop_asked(); });
   if (result.stopped) return;
+  counters_.evaluation_due = 0;
   EvaluationMetrics metrics;
   metrics.step = counters_.step;
   metrics.validation_loss = result.loss();
@@ -267,25 +241,27 @@ int Trainer::run() {
   const TrainingConfig& training = start_.run.training;
   describe();
   const auto due = [&](std::int64_t interval) { return interval > 0 && counters_.step % interval == 0; };
-  if (validation_data_ && !start_.checkpoint) evaluate();
-
   bool last = counters_.step >= training.train_iters;
   if (last) log::info("nothing to do: step {} of training.train_iters {} is done", counters_.step, training.train_iters);
+  if (validation_data_ && (!start_.checkpoint || counters_.evaluation_due == 1)) evaluate();
+
   while (!last && signal_ == 0) {
     judge(step());
     last = counters_.step >= training.train_iters;
-    if (signal_ == 0 && validation_data_ && (last || due(training.eval_interval))) evaluate();
+    if (validation_data_ && (last || due(training.eval_interval))) evaluate();
+    if (signal_ != 0) break;
     const bool leave = due(training.exit_interval);
-    if (signal_ != 0) {
-      if (!world_.peers_alive(kPeersAliveSeconds))
-        throw CommError("a signal came, but not every rank answers: nothing was saved after step {}", counters_.step);
-      break;
-    }
     if (saver_ && (last || leave || due(training.save_interval))) save();
     if (leave) break;
   }
-  if (signal_ == 0) return 0;
+  return signal_ == 0 ? 0 : stop();
+}
+
+// After a signal. One that comes because a peer was lost starts no save.
+int Trainer::stop() {
   if (!saver_) return 128 + signal_;
+  if (!world_.peers_alive(kPeersAliveSeconds))
+    throw CommError("a signal came, but not every rank answers: nothing was saved after step {}", counters_.step);
   save();
   if (out_ != nullptr) *out_ << fmt::format(" stopped by signal {} after step {}", signal_, counters_.step) << std::endl;
   return 75;

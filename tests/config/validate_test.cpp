@@ -98,7 +98,6 @@ TEST(Validate, RulesSayWhichValueWouldWork) {
       {{"data.train="}, "data.train is missing or empty", "a prefix"},
       {{R"(data.train=[{"prefix":"a","weight":0}])"}, "the weight 0", "above 0"},
       {{R"(data.validation=["a",""])"}, "data.validation has an empty prefix", "without its ending"},
-      {{"data.split=[1,1,1]", "data.validation=other"}, "data.split [1,1,1]", "no data.validation"},
       {{"data.split=[1,1]"}, "has 2 weights", "three"},
       {{"data.split=[1,-1,0]"}, "the weight -1", "at least 0"},
       {{"data.split=[0,1,0]"}, "nothing to train on", "above 0"},

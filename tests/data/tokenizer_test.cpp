@@ -51,7 +51,6 @@ TEST(BytesTokenizer, IdsAreTheBytes) {
   EXPECT_EQ(tokenizer->vocab_size(), 257);
   EXPECT_EQ(tokenizer->eod(), 256);
   EXPECT_EQ(tokenizer->spec(), "bytes");
-  EXPECT_FALSE(tokenizer->needs_utf8());
   std::string all;
   for (int i = 0; i < 256; ++i) all += static_cast<char>(i);
   EXPECT_EQ(tokenizer->encode(all), counted(256));
@@ -65,7 +64,6 @@ TEST_F(SentencePieceTest, TextComesBackUnchanged) {
   for (const char* type : {"bpe", "unigram"}) {
     const auto tokenizer = make_tokenizer(path(type));
     EXPECT_EQ(tokenizer->vocab_size(), 400);
-    EXPECT_TRUE(tokenizer->needs_utf8());
     const std::vector<std::string> texts = {
         "",
         " ",

@@ -29,6 +29,7 @@ struct Counters {
   std::int64_t skipped = 0;       // steps whose loss or norm was not finite
   std::int64_t bad_in_a_row = 0;  // of those, the newest without a good one between
   std::int64_t run = 0;           // as in metrics.jsonl
+  std::int64_t evaluation_due = 0;  // 1: the evaluation after this step was cut short, and is still to be made
   bool operator==(const Counters&) const = default;
 };
 

@@ -20,9 +20,8 @@ class Tokenizer {
   virtual const std::string& spec() const = 0;  // what make_tokenizer was given
   virtual std::int32_t vocab_size() const = 0;
   virtual std::int32_t eod() const = 0;  // the id that closes a document
-  virtual bool needs_utf8() const = 0;   // false: encode takes any bytes
 
-  // Appends the ids of `text`, which is valid UTF-8 where needs_utf8().
+  // Appends the ids of `text`, which is valid UTF-8 (bytes: anything).
   virtual void encode(std::string_view text, std::vector<std::int32_t>& ids) const = 0;
   // The bytes that one token adds to a text: a printed continuation is the token_text of its tokens, one
   // after the other (a character may be made of several). Empty for the end of document and other control

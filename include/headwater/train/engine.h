@@ -27,6 +27,10 @@ struct PlayTimes {
 class Engine {
  public:
   Engine(World& world, const RankLayout& layout, std::unique_ptr<Backend> backend);
+  // While an exception is under way transfers may be too: lets go of them before the arena goes.
+  ~Engine();
+  Engine(const Engine&) = delete;
+  Engine& operator=(const Engine&) = delete;
 
   const RankLayout& layout() const { return layout_; }
   Backend& backend() { return *backend_; }
@@ -55,6 +59,7 @@ class Engine {
   void fill(MicroBatch& to, const Batch& from, RandomKey dropout_seed);
   void compute(Play& play, const Instruction& instruction);
 
+  World& ranks_;
   RankLayout layout_;
   std::unique_ptr<Backend> backend_;
   Arena arena_;

@@ -18,7 +18,8 @@ struct Choices {
   int threads = 1;    // per rank
 };
 
-Choices choose(const TrainingConfig& training, const World& world);
+// Collective, and the same on all ranks: bf16 where every chip has it, the fewest threads that any rank can have.
+Choices choose(const TrainingConfig& training, World& world);
 Precision precision_of(const std::string& dtype);
 
 // The model section is resolved. Global batch: 0 means one micro-batch per replica.

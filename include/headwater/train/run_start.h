@@ -14,7 +14,7 @@ namespace headwater {
 class Communicator;
 
 struct RunStart {
-  RunConfig run;             // validated, its model section resolved
+  RunConfig run;             // validated; model, global batch and end of document resolved
   Choices choices;           // a resume goes on with its checkpoint's
   Counters counters;
   std::unique_ptr<Checkpoint> checkpoint;          // that this run goes on from
@@ -23,6 +23,6 @@ struct RunStart {
 
 // `newest` is the newest checkpoint of `training.save`, as rank 0 found it; the others learn of it over `ranks`. UserError
 // where config, checkpoint and weights do not go together.
-RunStart find_start(const LoadedConfig& config, const std::optional<Path>& newest, Communicator& ranks, const World& world);
+RunStart find_start(const LoadedConfig& config, const std::optional<Path>& newest, Communicator& ranks, World& world);
 
 }  // namespace headwater

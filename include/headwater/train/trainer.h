@@ -41,6 +41,7 @@ class Trainer {
   void evaluate();
   void save();
   bool stop_asked();            // by a signal, on any rank
+  int stop();
 
   World& world_;
   std::ostream* out_;
@@ -57,6 +58,7 @@ class Trainer {
   std::unique_ptr<Optimizer> optimizer_;
   std::int64_t global_batch_ = 0;
   int signal_ = 0;
+  std::int32_t stop_ = 0;       // in flight during a step: the engine must end before it
 
   MfuBasis mfu_;
   std::unique_ptr<MetricsFile> metrics_file_;       // rank 0

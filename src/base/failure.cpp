@@ -1,10 +1,11 @@
-#include "failure.h"
+#include "headwater/base/failure.h"
 
 #include "headwater/base/error.h"
 
+#include <filesystem>
 #include <new>
 
-namespace headwater::comm {
+namespace headwater {
 
 void raise(const Failure& failure) {
   switch (failure.exit_code) {
@@ -20,13 +21,19 @@ Failure failure_of(std::exception_ptr exception) {
     std::rethrow_exception(exception);
   } catch (const Error& error) {
     return {error.exit_code(), error.what()};
+  } catch (const std::filesystem::filesystem_error& error) {
+    try {
+      throw_errno(error.code().value(), "reach", error.path1().string());
+    } catch (const Error& mapped) {
+      return {mapped.exit_code(), mapped.what()};
+    }
   } catch (const std::bad_alloc&) {
-    return {3, "out of memory"};
+    return {3, "out of memory: the system refused an allocation"};
   } catch (const std::exception& error) {
-    return {1, error.what()};
+    return {1, fmt::format("unexpected: {}", error.what())};
   } catch (...) {
-    return {1, "an exception of unknown type"};
+    return {1, "unexpected: an exception of unknown type"};
   }
 }
 
-}  // namespace headwater::comm
+}  // namespace headwater
