@@ -128,6 +128,8 @@ class Backend {
   virtual void rotary(TensorView x, TensorView position /*i32 [T]*/, TensorView table, bool inverse) = 0;
 
   // ---- attention: out = dropout(softmax(scale · q kᵀ, masked)) v; never holds an Sq × Sk matrix -----------------------
+  // lse = ln Σ exp(scale · q · k) over the keys in reach, natural logarithm, before dropout. Every query reaches at least its
+  // own key: start[t] ≤ t.
   virtual void attention(const AttentionArgs& args, TensorView out /*c [B·Sq, A, D]*/, TensorView lse /*a [B·Sq, A]*/) = 0;
   virtual void attention_backward(const AttentionArgs& args, TensorView out, TensorView lse, TensorView d_out,
                                   TensorView dq, TensorView dk, TensorView dv) = 0;
