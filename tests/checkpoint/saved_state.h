@@ -61,7 +61,8 @@ inline float saved_value(const std::string& name, StateKind kind, std::int64_t s
 inline RankState rank_state(Cut cut, int rank, int ranks, std::int64_t step) {
   RankState state;
   for (std::size_t i = 0; i < saved_shapes().size(); ++i) {
-    const auto& [name, shape] = saved_shapes()[i];
+    const std::string& name = saved_shapes()[i].first;
+    const Shape& shape = saved_shapes()[i].second;
     for (const Slice& slice : slices_of(cut, i, shape, rank, ranks)) {
       for (const StateKind kind : kKinds) {
         std::vector<float>& memory = state.memory.emplace_back(static_cast<std::size_t>(slice.count));
