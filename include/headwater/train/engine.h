@@ -8,7 +8,7 @@
 #include "headwater/comm/world.h"
 #include "headwater/data/batch.h"
 #include "headwater/nn/stage.h"
-#include "headwater/train/rank_layout.h"
+#include "headwater/plan/rank_layout.h"
 
 #include <functional>
 #include <memory>

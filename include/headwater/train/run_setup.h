@@ -3,7 +3,7 @@
 // the rank count. All refusals are UserErrors, thrown alike on every rank before anything is allocated.
 
 #include "headwater/config/load_config.h"
-#include "headwater/train/rank_layout.h"
+#include "headwater/plan/rank_layout.h"
 
 #include <memory>
 #include <string>

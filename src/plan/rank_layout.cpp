@@ -1,4 +1,4 @@
-#include "headwater/train/rank_layout.h"
+#include "headwater/plan/rank_layout.h"
 
 #include "headwater/base/error.h"
 #include "headwater/model/op_workspace.h"
