@@ -1,8 +1,8 @@
 #include "headwater/schedule/checker.h"
 
+#include "fault.h"
+#include "ledger.h"
 #include "message.h"
-
-#include <fmt/format.h>
 
 #include <algorithm>
 #include <array>
@@ -10,16 +10,6 @@
 
 namespace headwater {
 namespace {
-
-// Found where a program goes wrong; check() turns it into the report's fault.
-struct Fault {
-  std::string text;
-};
-
-template <class... Args>
-[[noreturn]] void fail(fmt::format_string<Args...> format, Args&&... args) {
-  throw Fault{fmt::format(format, std::forward<Args>(args)...)};
-}
 
 std::size_t as_index(int i) { return static_cast<std::size_t>(i); }
 
@@ -32,16 +22,9 @@ struct Buffer {
   StageMessage message;  // unless empty
 };
 
-struct Progress {
-  enum class Stage : std::uint8_t { nothing, forward, input_gradient, all };
-  Stage done = Stage::nothing;
-  int slot = -1;
-};
-
-struct Chunk {
-  std::vector<int> slots;  // micro-batch, −1: free
-  int in_use = 0, delayed = 0;
-  std::array<std::vector<Buffer>, 2> sends, receives;  // by payload
+// By payload.
+struct Buffers {
+  std::array<std::vector<Buffer>, 2> sends, receives;
 };
 
 struct Link {
@@ -56,22 +39,17 @@ class Execution {
   Execution(const LoweredSchedule& lowered, ScheduleReport& report)
       : lowered_(lowered),
         placement_(lowered.schedule.placement),
-        report_(report),
         next_(as_index(placement_.ranks()), 0),
         links_(as_index(placement_.ranks() * placement_.ranks())),
-        progress_(as_index(lowered.schedule.micro_batches * placement_.stages())) {
+        ledger_(lowered, report) {
     const auto ranks = as_index(placement_.ranks()), chunks = as_index(placement_.chunks());
-    report.in_flight.assign(ranks, std::vector<int>(chunks, 0));
-    report.delayed_weights = report.in_flight;
     if (lowered.ranks.size() != ranks) fail("{} programs for {} ranks", lowered.ranks.size(), ranks);
     for (const RankProgram& program : lowered.ranks) {
-      if (program.slots.size() != chunks || program.buffers.size() != chunks)
-        fail("a program names slots of {} and buffers of {} chunks where there are {}", program.slots.size(),
-             program.buffers.size(), chunks);
-      auto& of_rank = chunks_.emplace_back(chunks);
+      if (program.buffers.size() != chunks)
+        fail("a program names buffers of {} chunks where there are {}", program.buffers.size(), chunks);
+      auto& of_rank = buffers_.emplace_back(chunks);
       for (std::size_t c = 0; c < chunks; ++c) {
         const RankProgram::Buffers& counts = program.buffers[c];
-        of_rank[c].slots.assign(as_index(program.slots[c]), -1);
         of_rank[c].sends[0].resize(as_index(counts.send_activation));
         of_rank[c].sends[1].resize(as_index(counts.send_gradient));
         of_rank[c].receives[0].resize(as_index(counts.receive_activation));
@@ -87,7 +65,8 @@ class Execution {
         for (; !finished(rank) && step(rank); ++next_[as_index(rank)]) moved = true;
     }
     check_deadlock();
-    check_complete();
+    ledger_.close();
+    check_empty();
   }
 
  private:
@@ -108,7 +87,7 @@ class Execution {
         case Instruction::Kind::wait_send: return wait(rank, instruction, true);
         case Instruction::Kind::wait_receive: return wait(rank, instruction, false);
       }
-    } catch (const Fault& fault) {
+    } catch (const ScheduleFault& fault) {
       fail("rank {}, instruction {}, {}: {}", rank, next_[as_index(rank)], describe(instruction), fault.text);
     }
     return true;
@@ -126,9 +105,11 @@ class Execution {
     return {};
   }
 
-  Chunk& chunk(int rank, int stage) { return chunks_[as_index(rank)][as_index(placement_.chunk_of(stage))]; }
+  Buffers& buffers_of(int rank, int stage) {
+    return buffers_[as_index(rank)][as_index(placement_.chunk_of(stage))];
+  }
 
-  Buffer& buffer(Chunk& chunk, bool send, Payload payload, int number) {
+  Buffer& buffer(Buffers& chunk, bool send, Payload payload, int number) {
     auto& all = (send ? chunk.sends : chunk.receives)[payload == Payload::activation ? 0 : 1];
     if (number < 0 || number >= static_cast<int>(all.size()))
       fail("{} buffer {} of {}", send ? "send" : "receive", number, all.size());
@@ -152,13 +133,8 @@ class Execution {
   void compute(int rank, const Instruction& instruction) {
     const Action& action = instruction.action;
     const int stages = placement_.stages();
-    if (action.stage < 0 || action.stage >= stages || placement_.rank_of(action.stage) != rank)
-      fail("the stage does not lie on this rank");
-    if (action.micro_batch < 0 || action.micro_batch >= lowered_.schedule.micro_batches)
-      fail("there are {} micro-batches", lowered_.schedule.micro_batches);
-    Chunk& own = chunk(rank, action.stage);
-
-    advance(rank, action, instruction.slot);
+    ledger_.enter(rank, instruction);
+    Buffers& own = buffers_of(rank, action.stage);
     if (const auto in = input_of(action, stages)) {
       Buffer& read = buffer(own, false, in->payload, instruction.input);
       expect(read, Buffer::State::full, *in);
@@ -168,55 +144,11 @@ class Execution {
     }
     if (const auto out = output_of(action, stages)) {
       const bool sends = placement_.rank_of(out->to_stage) != rank;
-      fill(buffer(sends ? own : chunk(rank, out->to_stage), sends, out->payload, instruction.output), *out);
+      fill(buffer(sends ? own : buffers_of(rank, out->to_stage), sends, out->payload, instruction.output),
+           *out);
     } else if (instruction.output != -1) {
       fail("it names output buffer {} but fills none", instruction.output);
     }
-  }
-
-  // The order of one micro-batch on one stage, and its slot.
-  void advance(int rank, const Action& action, int slot) {
-    using Stage = Progress::Stage;
-    Chunk& own = chunk(rank, action.stage);
-    Progress& progress = progress_[as_index(action.micro_batch * placement_.stages() + action.stage)];
-    const Stage needed = action.kind == ActionKind::forward           ? Stage::nothing
-                         : action.kind == ActionKind::weight_gradient ? Stage::input_gradient
-                                                                      : Stage::forward;
-    if (progress.done > needed) fail("it has been computed before");
-    if (progress.done < needed) fail("it comes too early");
-    if (action.kind == ActionKind::forward) {
-      take_slot(own, action.micro_batch, slot);
-      progress.slot = slot;
-    } else if (!lowered_.schedule.backward) {
-      fail("the schedule is forward only");
-    } else if (progress.slot != slot) {
-      fail("it uses slot {}, its forward used slot {}", slot, progress.slot);
-    }
-
-    const auto at = as_index(placement_.chunk_of(action.stage));
-    report_.in_flight[as_index(rank)][at] = std::max(report_.in_flight[as_index(rank)][at], own.in_use);
-    if (action.kind == ActionKind::input_gradient) {
-      progress.done = Stage::input_gradient;
-      ++own.delayed;
-      report_.delayed_weights[as_index(rank)][at] =
-          std::max(report_.delayed_weights[as_index(rank)][at], own.delayed);
-      return;
-    }
-    if (action.kind == ActionKind::weight_gradient) --own.delayed;
-    progress.done = action.kind == ActionKind::forward ? Stage::forward : Stage::all;
-    if (progress.done == Stage::all || !lowered_.schedule.backward) {
-      own.slots[as_index(slot)] = -1;
-      --own.in_use;
-    }
-  }
-
-  void take_slot(Chunk& chunk, int micro_batch, int slot) {
-    if (slot < 0 || slot >= static_cast<int>(chunk.slots.size()))
-      fail("slot {} of {}", slot, chunk.slots.size());
-    int& holder = chunk.slots[as_index(slot)];
-    if (holder != -1) fail("slot {} still belongs to micro-batch {}", slot, holder);
-    holder = micro_batch;
-    ++chunk.in_use;
   }
 
   // The buffer of a transfer at this end, after a look at what the transfer says of itself.
@@ -231,7 +163,7 @@ class Execution {
     if (placement_.rank_of(here) != rank) fail("stage {} does not lie on this rank", here);
     if (placement_.rank_of(there) != transfer.peer || transfer.peer == rank)
       fail("its peer is rank {}, stage {} lies on rank {}", transfer.peer, there, placement_.rank_of(there));
-    return buffer(chunk(rank, here), send, transfer.payload, transfer.buffer);
+    return buffer(buffers_of(rank, here), send, transfer.payload, transfer.buffer);
   }
 
   void start(int rank, const Instruction& instruction, bool send) {
@@ -275,23 +207,11 @@ class Execution {
     if (!waits.empty()) fail("deadlock: {}", waits);
   }
 
-  void check_complete() const {
-    using Stage = Progress::Stage;
-    for (int m = 0; m < lowered_.schedule.micro_batches; ++m) {
-      for (int stage = 0; stage < placement_.stages(); ++stage) {
-        const Stage done = progress_[as_index(m * placement_.stages() + stage)].done;
-        if (done == (lowered_.schedule.backward ? Stage::all : Stage::forward)) continue;
-        const ActionKind missing = done == Stage::nothing   ? ActionKind::forward
-                                   : done == Stage::forward ? ActionKind::backward
-                                                            : ActionKind::weight_gradient;
-        fail("rank {} never computes the {}", placement_.rank_of(stage),
-             headwater::describe(Action{missing, m, stage}));
-      }
-    }
+  void check_empty() const {
     // Every message that was filled has been read, and no message is left between two ranks: what was started
     // has been waited for, or its buffer is not empty.
     for (int rank = 0; rank < placement_.ranks(); ++rank)
-      for (const Chunk& chunk : chunks_[as_index(rank)])
+      for (const Buffers& chunk : buffers_[as_index(rank)])
         for (const auto* buffers : {&chunk.sends[0], &chunk.sends[1], &chunk.receives[0], &chunk.receives[1]})
           for (const Buffer& buffer : *buffers)
             if (buffer.state != Buffer::State::empty)
@@ -301,11 +221,10 @@ class Execution {
 
   const LoweredSchedule& lowered_;
   const Placement& placement_;
-  ScheduleReport& report_;
-  std::vector<std::size_t> next_;           // per rank: the instruction to run next
-  std::vector<std::vector<Chunk>> chunks_;  // [rank][chunk]
-  std::vector<Link> links_;                 // [from · ranks + to]
-  std::vector<Progress> progress_;          // [micro-batch · stages + stage]
+  std::vector<std::size_t> next_;              // per rank: the instruction to run next
+  std::vector<std::vector<Buffers>> buffers_;  // [rank][chunk]
+  std::vector<Link> links_;                    // [from · ranks + to]
+  Ledger ledger_;
 };
 
 }  // namespace
@@ -314,7 +233,7 @@ ScheduleReport check(const LoweredSchedule& lowered) {
   ScheduleReport report;
   try {
     Execution(lowered, report).run();
-  } catch (const Fault& fault) {
+  } catch (const ScheduleFault& fault) {
     report.fault = fault.text;
   }
   return report;

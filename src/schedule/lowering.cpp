@@ -4,10 +4,12 @@
 #include "ideal_play.h"
 #include "message.h"
 #include "receive_order.h"
+#include "slot_lifetime.h"
 
 #include <algorithm>
 #include <array>
 #include <deque>
+#include <utility>
 
 namespace headwater {
 namespace {
@@ -44,7 +46,7 @@ class RankLowering {
         receives_(receives),
         rank_(rank),
         input_(play.numbers(), -1),
-        slot_(as_index(schedule.micro_batches * schedule.placement.chunks()), -1),
+        held_(as_index(schedule.micro_batches * schedule.placement.chunks()), {-1, -1, -1}),
         chunks_(as_index(schedule.placement.chunks())) {}
 
   RankProgram lower() {
@@ -55,7 +57,8 @@ class RankLowering {
     }
     for (const Transfer& transfer : unwaited_) emit(Instruction::Kind::wait_send, transfer);
     for (const Chunk& chunk : chunks_) {
-      program_.slots.push_back(chunk.slots.count());
+      for (std::size_t life = 0; life < kSlotLifetimes.size(); ++life)
+        (program_.*kSlotLifetimes[life].count).push_back(chunk.slots[life].count());
       program_.buffers.push_back({static_cast<int>(chunk.sends[0].size()),
                                   static_cast<int>(chunk.sends[1].size()), chunk.receives[0].count(),
                                   chunk.receives[1].count()});
@@ -64,9 +67,9 @@ class RankLowering {
   }
 
  private:
-  // Indexed by payload.
   struct Chunk {
-    Numbers slots;
+    std::array<Numbers, kSlotLifetimes.size()> slots;
+    // Indexed by payload.
     std::array<Numbers, 2> receives;
     std::array<std::deque<Transfer>, 2> sends;  // the last message in each send buffer, oldest first
   };
@@ -117,17 +120,19 @@ class RankLowering {
     return play_.end(play_.route(message).producer) <= time && receives_.start(message) <= time;
   }
 
-  int slot_of(const Action& action) {
-    const int chunk = schedule_.placement.chunk_of(action.stage);
-    Numbers& slots = chunks_[as_index(chunk)].slots;
-    int& slot = slot_[as_index(action.micro_batch * schedule_.placement.chunks() + chunk)];
-    if (action.kind == ActionKind::forward) slot = slots.take();
-    HW_CHECK(slot >= 0, "the {} comes before its forward", describe(action));
-    const bool ends_it =
-        schedule_.backward ? action.kind == ActionKind::backward || action.kind == ActionKind::weight_gradient
-                           : action.kind == ActionKind::forward;
-    if (ends_it) slots.give_back(slot);
-    return slot;
+  // Names the slots of an action, taking those that it begins to hold and giving back those that it ends.
+  void take_slots(const Action& action, Instruction& compute) {
+    const int number = schedule_.placement.chunk_of(action.stage);
+    auto& held = held_[as_index(action.micro_batch * schedule_.placement.chunks() + number)];
+    for (std::size_t life = 0; life < kSlotLifetimes.size(); ++life) {
+      const SlotLifetime& lifetime = kSlotLifetimes[life];
+      Numbers& slots = chunks_[as_index(number)].slots[life];
+      if (action.kind == lifetime.first) held[life] = slots.take();
+      compute.*lifetime.slot = held[life];
+      if (!lifetime.ends_with(action.kind, schedule_.backward)) continue;
+      HW_CHECK(held[life] >= 0, "the {} comes too early", describe(action));
+      slots.give_back(std::exchange(held[life], -1));
+    }
   }
 
   void lower_action(ActionPlace place, const Action& action) {
@@ -144,7 +149,7 @@ class RankLowering {
       const int peer = placement.rank_of(input->from_stage);
       if (peer != rank_) emit(Instruction::Kind::wait_receive, transfer_of(*input, peer, compute.input));
     }
-    compute.slot = slot_of(action);
+    take_slots(action, compute);
     program_.instructions.push_back(compute);
     if (input)
       chunk_of(action.stage).receives[as_index(static_cast<int>(input->payload))].give_back(compute.input);
@@ -157,7 +162,7 @@ class RankLowering {
   const int rank_;
   RankProgram program_;
   std::vector<int> input_;  // by number(message): the receive buffer that holds it
-  std::vector<int> slot_;   // by micro-batch and chunk
+  std::vector<std::array<int, kSlotLifetimes.size()>> held_;  // slots, by micro-batch and chunk; −1: none
   std::vector<Chunk> chunks_;
   std::deque<Transfer> unwaited_;  // sends in the order of their start
 };

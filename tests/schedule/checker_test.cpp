@@ -66,10 +66,12 @@ TEST(Checker, FindsEveryRepeatedInstruction) {
 }
 
 TEST(Checker, FindsEveryChangedSlot) {
-  expect_all_found([](Program& program, std::size_t i) {
-    ++program[i].slot;
-    return computes(program[i]);
-  });
+  for (int Instruction::*slot : {&Instruction::slot, &Instruction::weight_slot, &Instruction::delayed_slot}) {
+    expect_all_found([slot](Program& program, std::size_t i) {
+      ++(program[i].*slot);
+      return computes(program[i]);
+    });
+  }
 }
 
 TEST(Checker, FindsEveryChangedBuffer) {
@@ -213,17 +215,20 @@ TEST(Checker, FindsAMissingWeightGradient) {
 }
 
 TEST(Checker, FindsAWeightGradientTakenTooEarly) {
-  Schedule schedule = split_backward();
-  auto& actions = schedule.actions[0];
-  std::swap(actions[3], actions[4]);  // I0 W0
-  EXPECT_EQ(check(lower(schedule)).fault,
-            "rank 0, instruction 8, weight gradient of micro-batch 0 on stage 0: it comes too early");
+  LoweredSchedule lowered = lower(split_backward());
+  Program& program = lowered.ranks[0].instructions;
+  const auto weights = std::find_if(program.begin(), program.end(), [](const Instruction& i) {
+    return i.kind == Kind::compute && i.action.kind == ActionKind::weight_gradient;
+  });
+  std::rotate(program.begin(), weights, weights + 1);
+  EXPECT_EQ(check(lowered).fault,
+            "rank 0, instruction 0, weight gradient of micro-batch 0 on stage 0: it comes too early");
 }
 
 TEST(Checker, FindsABackwardInAForwardOnlySchedule) {
-  Schedule schedule = one_forward_one_backward(1, 2);
-  schedule.backward = false;
-  EXPECT_EQ(check(lower(schedule)).fault,
+  LoweredSchedule lowered = lower(one_forward_one_backward(1, 2));
+  lowered.schedule.backward = false;
+  EXPECT_EQ(check(lowered).fault,
             "rank 0, instruction 1, backward of micro-batch 0 on stage 0: the schedule is forward only");
 }
 

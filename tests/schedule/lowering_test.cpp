@@ -47,7 +47,10 @@ void expect_proved(const Schedule& schedule) {
   EXPECT_EQ(report.fault, std::nullopt);
   for (std::size_t rank = 0; rank < lowered.ranks.size(); ++rank) {
     EXPECT_EQ(computes(lowered.ranks[rank]), schedule.actions[rank]);
-    EXPECT_EQ(lowered.ranks[rank].slots, report.in_flight[rank]);  // no slot without a use
+    // No slot without a use.
+    EXPECT_EQ(lowered.ranks[rank].slots, report.in_flight[rank]);
+    EXPECT_EQ(lowered.ranks[rank].weight_slots, report.kept_for_weights[rank]);
+    EXPECT_EQ(lowered.ranks[rank].delayed_slots, report.delayed_weights[rank]);
   }
 }
 
@@ -100,15 +103,17 @@ TEST(Lowering, ProvesWrittenSchedules) {
     for (int micro_batches : {1, 2, 7}) expect_proved(all_forwards_first(ranks, micro_batches));
 }
 
-TEST(Lowering, SplitBackwardHoldsItsSlotToTheWeightGradient) {
+TEST(Lowering, SplitBackwardHoldsEachSlotForItsLifetime) {
   const ScheduleReport report = check(lower(split_backward()));
-  EXPECT_EQ(report.in_flight, (std::vector<std::vector<int>>{{3}, {3}, {3}}));
+  EXPECT_EQ(report.in_flight, (std::vector<std::vector<int>>{{3}, {2}, {1}}));
+  EXPECT_EQ(report.kept_for_weights, (std::vector<std::vector<int>>{{3}, {3}, {3}}));
   EXPECT_EQ(report.delayed_weights, (std::vector<std::vector<int>>{{1}, {2}, {3}}));
 }
 
 TEST(Lowering, CountsEachChunkByItself) {
   const ScheduleReport report = check(lower(interleaved()));
   EXPECT_EQ(report.in_flight, (std::vector<std::vector<int>>{{4, 2}, {3, 1}}));
+  EXPECT_EQ(report.kept_for_weights, report.in_flight);
   EXPECT_EQ(report.delayed_weights, (std::vector<std::vector<int>>{{0, 0}, {0, 0}}));
 }
 
@@ -180,6 +185,10 @@ TEST(Lowering, RefusesAnImpossibleSchedule) {
   Schedule twice = one_forward_one_backward(2, 2);
   twice.actions[0].push_back(twice.actions[0].back());
   EXPECT_THROW(lower(twice), InternalError);
+
+  Schedule early = split_backward();
+  std::swap(early.actions[0][3], early.actions[0][4]);  // W0 before I0
+  EXPECT_THROW(lower(early), InternalError);
 
   Schedule missing = one_forward_one_backward(2, 2);
   missing.actions[1].pop_back();

@@ -2,7 +2,7 @@
 // Proves a lowered schedule: every (micro-batch, stage) computed once in each direction and in a possible
 // order; no deadlock even when a send completes only at its matching receive; both ends of each link use it
 // in the same order; no buffer or slot is written while in use; nothing is left unsent, unreceived or
-// unwaited. Reports the peak of micro-batches in flight (and of delayed weight gradients) per rank and chunk.
+// unwaited. Reports, per rank and chunk, how many slots of each lifetime (lowering.h) are in use at most.
 
 #include "headwater/schedule/lowering.h"
 
@@ -13,9 +13,10 @@
 namespace headwater {
 
 struct ScheduleReport {
-  std::vector<std::vector<int>> in_flight;  // [rank][chunk]: peak of slots in use
-  std::vector<std::vector<int>>
-      delayed_weights;               // [rank][chunk]: peak of input gradients whose weight gradient is due
+  using PerChunk = std::vector<std::vector<int>>;  // [rank][chunk]
+  PerChunk in_flight;                              // forwards whose input gradient is due
+  PerChunk kept_for_weights;                       // forwards whose weight gradient is due
+  PerChunk delayed_weights;                        // input gradients whose weight gradient is due
   std::optional<std::string> fault;  // what is wrong, naming rank, action and peer; nothing: proved
 };
 

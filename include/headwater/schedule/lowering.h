@@ -1,12 +1,19 @@
 #pragma once
 // From a Schedule to what a rank executes: its actions, with each transfer's start and its wait apart, the
-// buffer that each transfer uses, and the activation slot of each micro-batch.
+// buffer that each transfer uses, and the slots that hold what each micro-batch keeps.
 //
 // What crosses a boundary: the activation of (micro-batch m, stage s) goes from stage s to s + 1, its
 // gradient from s + 1 to s. Where both stages lie on one rank nothing is sent: the producing compute fills
 // the receive buffer of the reading chunk itself. Receives start before the compute that precedes their use,
 // and sends are waited for only when their buffer is needed again, so that transfers overlap compute. Starts
 // never block; messages from one rank to another are matched in the order in which they start.
+//
+// What a micro-batch keeps on a virtual stage lives for three different times, and lies in three slots, each
+// numbered per chunk from 0. A whole backward is both gradients at once: it frees the first two together and
+// takes no third. In a schedule without backward a forward holds the first two while it runs.
+//   slot          from the forward to the input gradient: what the input gradient alone needs of the forward
+//   weight_slot   from the forward to the weight gradient: what the weight gradient needs of the forward
+//   delayed_slot  from the input gradient to the weight gradient: what the one makes for the other
 
 #include "headwater/schedule/schedule.h"
 
@@ -33,9 +40,10 @@ struct Instruction {
   Kind kind = Kind::compute;
   // Of compute.
   Action action;
-  // The activation slot of (micro-batch, stage), per chunk: held from the forward to the end of the backward,
-  // or of the weight gradient.
-  int slot = 0;
+  // The slots of (micro-batch, stage) that it may touch; −1: none. A forward writes slot and weight_slot, a
+  // backward reads both, an input gradient reads both and writes delayed_slot, a weight gradient reads the
+  // last two.
+  int slot = -1, weight_slot = -1, delayed_slot = -1;
   // The receive buffer of its chunk that it reads (activation for a forward, gradient for a backward) and
   // that is free after it. −1: none (ends of the model, weight gradients).
   int input = -1;
@@ -49,7 +57,7 @@ struct Instruction {
 
 struct RankProgram {
   std::vector<Instruction> instructions;
-  std::vector<int> slots;  // per chunk: how many micro-batches are in flight at most
+  std::vector<int> slots, weight_slots, delayed_slots;  // per chunk: how many of each are in use at most
   struct Buffers {
     int send_activation = 0, send_gradient = 0, receive_activation = 0, receive_gradient = 0;
   };

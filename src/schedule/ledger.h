@@ -1,0 +1,45 @@
+#pragma once
+// The checker's book of what has been computed: every (micro-batch, stage) once in each direction and in a
+// possible order, each in its own slots, none of them written while in use. It counts the slots in use.
+
+#include "headwater/schedule/checker.h"
+#include "slot_lifetime.h"
+
+#include <vector>
+
+namespace headwater {
+
+class Ledger {
+ public:
+  // Writes the peaks into `report`. The programs must name the slots of every chunk.
+  Ledger(const LoweredSchedule& lowered, ScheduleReport& report);
+
+  // The next compute of its rank. Throws ScheduleFault.
+  void enter(int rank, const Instruction& compute);
+  // Throws ScheduleFault where anything was never computed.
+  void close() const;
+
+ private:
+  static constexpr std::size_t kLifetimes = kSlotLifetimes.size();
+  enum class Done : std::uint8_t { nothing, forward, input_gradient, all };
+  struct Entry {  // of one micro-batch on one stage
+    Done done = Done::nothing;
+    std::array<int, kLifetimes> held = {-1, -1, -1};
+  };
+  struct Slots {               // of one chunk and lifetime
+    std::vector<int> holders;  // micro-batch, −1: free
+    int in_use = 0;
+    int* peak = nullptr;  // in the report
+  };
+  using Chunk = std::array<Slots, kLifetimes>;
+
+  static std::size_t as_index(int i) { return static_cast<std::size_t>(i); }
+  Entry& entry(const Action& action);
+  void advance(Entry& entry, ActionKind kind) const;
+
+  const Schedule& schedule_;
+  std::vector<std::vector<Chunk>> chunks_;  // [rank][chunk]
+  std::vector<Entry> entries_;              // [micro-batch · stages + stage]
+};
+
+}  // namespace headwater
