@@ -15,12 +15,26 @@ constexpr std::int64_t kBucketElements = 25'000'000;
 // Parameters start at multiples of this many elements, joined ones excepted, so that every view is aligned.
 constexpr std::int64_t kElementAlignment = 64;
 
-Shape local_shape(const ParameterSpec& spec, const Sharding& sharding) {
-  const std::int64_t ranks = sharding.tensor;
-  if (spec.split.dimension < 0) return spec.shape;
-  const std::int64_t multiple = spec.split.pad_multiple * ranks;
-  HW_CHECK(spec.split.dimension == 0 || ranks == 1, "{} is cut along dimension {}", spec.name, spec.split.dimension);
-  return spec.shape.with_first((spec.shape[0] + multiple - 1) / multiple * multiple / ranks);
+// A rank's part of a parameter, and the shape that it has in memory.
+struct Shard {
+  Box box;
+  Shape local;
+};
+
+Shard shard_of(const ParameterSpec& spec, const Sharding& sharding, int tensor_rank) {
+  const int dim = spec.split.dimension;
+  if (dim < 0) return {whole(spec.shape).box, spec.shape};
+  const std::int64_t size = spec.shape[dim], multiple = spec.split.pad_multiple * sharding.tensor;
+  if (spec.split.pad_multiple > 1) {  // rows, padded behind the last
+    const std::int64_t rows = (size + multiple - 1) / multiple * multiple / sharding.tensor;
+    const std::int64_t begin = std::min(size, tensor_rank * rows);
+    return {part(spec.shape, dim, begin, std::min(rows, size - begin)).box, spec.shape.with_first(rows)};
+  }
+  const std::int64_t parts = std::min(sharding.tensor, size / spec.split.unit);
+  HW_CHECK(size % (parts * spec.split.unit) == 0 && sharding.tensor % parts == 0, "{} {} cannot be cut for {} tensor ranks",
+           spec.name, to_string(spec.shape), sharding.tensor);
+  const Box box = part(spec.shape, dim, tensor_rank * parts / sharding.tensor * (size / parts), size / parts).box;
+  return {box, box.size};
 }
 
 std::int64_t bytes_of(const ActivationSpec& spec) {
@@ -39,15 +53,19 @@ std::int64_t sum_of(const std::vector<ActivationSpec>& list, Choose choose) {
 }  // namespace
 
 ParameterLayout::ParameterLayout(const ModelSpec& model, const std::vector<StageUnits>& chunks,
-                                 const Sharding& sharding) {
+                                 const Sharding& sharding, int tensor_rank) {
   bool holds_embedding = false;
   for (const StageUnits& units : chunks) holds_embedding = holds_embedding || units.has_embedding;
-  for (const StageUnits& units : chunks)
-    for (const ParameterSpec& spec : parameters_of(model, units.first, units.last)) {
-      const bool copy = spec.tied_to_head && !(units.first <= spec.unit && spec.unit < units.last);
-      if (copy && holds_embedding) continue;  // both ends on this rank: one tensor
-      place(spec, local_shape(spec, sharding), copy);
-    }
+  for (const StageUnits& units : chunks) {
+    const std::vector<ParameterSpec> specs = parameters_of(model, units.first, units.last, sharding);
+    for (const bool over_tensor : {false, true})
+      for (const ParameterSpec& spec : specs) {
+        if (spec.reduced_over.contains(Axis::tensor) != over_tensor) continue;
+        const bool copy = spec.tied_to_head && !(units.first <= spec.unit && spec.unit < units.last);
+        if (copy && holds_embedding) continue;  // both ends on this rank: one tensor
+        place(spec, sharding, tensor_rank, copy);
+      }
+  }
   elements_ = (elements_ + kElementAlignment - 1) / kElementAlignment * kElementAlignment;
 
   bool holds_head = false;
@@ -67,10 +85,11 @@ ParameterLayout::ParameterLayout(const ModelSpec& model, const std::vector<Stage
   }
 }
 
-void ParameterLayout::place(const ParameterSpec& spec, Shape local, bool second_copy) {
+void ParameterLayout::place(const ParameterSpec& spec, const Sharding& sharding, int tensor_rank, bool second_copy) {
+  const Shard shard = shard_of(spec, sharding, tensor_rank);
   if (!spec.joined) elements_ = (elements_ + kElementAlignment - 1) / kElementAlignment * kElementAlignment;
-  places_.push_back({spec, local, elements_, second_copy});
-  elements_ += local.elements();
+  places_.push_back({spec, shard.box, shard.local, elements_, second_copy});
+  elements_ += shard.local.elements();
 }
 
 std::vector<ActivationSpec> micro_batch_tensors(BatchShape batch) {

@@ -15,9 +15,9 @@ std::string counts_that_would_do(int ranks, int product) {
 
 }  // namespace
 
-ProcessGrid ProcessGrid::make(int ranks, int tensor, int context, int pipeline) {
-  HW_CHECK(ranks >= 1 && tensor >= 1 && context >= 1 && pipeline >= 1, "a grid of {} ranks: {} x {} x {}",
-           ranks, tensor, context, pipeline);
+ProcessGrid ProcessGrid::make(int ranks, int tensor, int context, int pipeline, int repeat) {
+  HW_CHECK(ranks >= 1 && tensor >= 1 && context >= 1 && pipeline >= 1 && repeat >= 1 && tensor % repeat == 0,
+           "a grid of {} ranks: {} (in {}s) x {} x {}", ranks, tensor, repeat, context, pipeline);
   const int product = tensor * context * pipeline;
   if (ranks % product != 0) {
     std::string factors;  // only those that the person chose
@@ -31,7 +31,7 @@ ProcessGrid ProcessGrid::make(int ranks, int tensor, int context, int pipeline) 
         counts_that_would_do(ranks, product));
   }
   ProcessGrid grid;
-  grid.sizes_ = {tensor, context, ranks / product, pipeline};
+  grid.sizes_ = {repeat, tensor / repeat, context, ranks / product, pipeline};
   return grid;
 }
 
@@ -48,14 +48,20 @@ int ProcessGrid::coordinate(int rank, Axis axis) const {
   return rank % sizes_[index];
 }
 
-int ProcessGrid::rank_at(const std::array<int, kAxes>& coordinates) const {
-  int rank = 0;
-  for (std::size_t axis = kAxes; axis-- > 0;) {
-    HW_CHECK(coordinates[axis] >= 0 && coordinates[axis] < sizes_[axis], "{} coordinate {} of {}",
-             name_of(static_cast<Axis>(axis)), coordinates[axis], sizes_[axis]);
-    rank = rank * sizes_[axis] + coordinates[axis];
+int ProcessGrid::size(AxisSet axes) const {
+  int product = 1;
+  for (int i = 0; i < kAxes; ++i)
+    if (axes.contains(static_cast<Axis>(i))) product *= sizes_[static_cast<std::size_t>(i)];
+  return product;
+}
+
+int ProcessGrid::coordinate(int rank, AxisSet axes) const {
+  int place = 0;
+  for (int i = kAxes; i-- > 0;) {
+    const auto axis = static_cast<Axis>(i);
+    if (axes.contains(axis)) place = place * size(axis) + coordinate(rank, axis);
   }
-  return rank;
+  return place;
 }
 
 std::vector<int> ProcessGrid::group(int rank, AxisSet axes) const {
@@ -73,11 +79,11 @@ std::vector<int> ProcessGrid::group(int rank, AxisSet axes) const {
 
 std::string ProcessGrid::describe(int rank) const {
   std::string places;
-  for (int i = 0; i < kAxes; ++i) {
-    const auto axis = static_cast<Axis>(i);
-    if (size(axis) == 1) continue;
-    places += fmt::format("{}{} {}", places.empty() ? "" : ", ", name_of(axis), coordinate(rank, axis));
-  }
+  for (const auto& [name, axes] : {std::pair{"tensor", kTensorAxes},
+                                   {"context", AxisSet{Axis::context}},
+                                   {"data", AxisSet{Axis::data}},
+                                   {"pipeline", AxisSet{Axis::pipeline}}})
+    if (size(axes) > 1) places += fmt::format("{}{} {}", places.empty() ? "" : ", ", name, coordinate(rank, axes));
   return places.empty() ? fmt::format("rank {}", rank) : fmt::format("rank {} ({})", rank, places);
 }
 

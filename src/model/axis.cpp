@@ -4,6 +4,7 @@ namespace headwater {
 
 std::string_view name_of(Axis axis) {
   switch (axis) {
+    case Axis::repeat: return "repeat";
     case Axis::tensor: return "tensor";
     case Axis::context: return "context";
     case Axis::data: return "data";

@@ -37,8 +37,7 @@ std::int64_t cpu_total_sum_bytes(int threads) { return threads * whole_lines(kF6
 // A widened tile of each of the two operands and of their product; or a larger one of the product alone.
 std::int64_t cpu_product_bytes() { return 3 * kWidenedTile * kWidenedTile * kF32; }
 
-std::int64_t cpu_workspace_bytes(const ModelSpec& model, std::int64_t /*tensor_ranks*/, BatchShape batch,
-                                 Precision precision, int threads) {
+std::int64_t cpu_workspace_bytes(const ModelSpec& model, BatchShape batch, Precision precision, int threads) {
   std::int64_t bytes = std::max(cpu_total_sum_bytes(threads), cpu_column_sums_bytes(model.hidden, threads));
   for (const LayerSpec& layer : model.layers)
     bytes = std::max({bytes, cpu_attention_bytes(layer.head_dim, threads),

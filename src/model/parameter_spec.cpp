@@ -11,7 +11,7 @@ namespace {
 // input channels times two taps, biases included.
 class Builder {
  public:
-  explicit Builder(const ModelSpec& model) : model_(model) {}
+  Builder(const ModelSpec& model, const Sharding& sharding) : model_(model), sharding_(sharding) {}
 
   std::vector<ParameterSpec> build() {
     matrix("embedding.weight", model_.embedding_unit(), {model_.vocabulary, model_.hidden}, model_.init_std);
@@ -35,7 +35,7 @@ class Builder {
     spec.shape = shape;
     spec.unit = unit;
     spec.reduced_over = {Axis::context, Axis::data};
-    spec.replicated_on = {Axis::tensor, Axis::context, Axis::data};
+    spec.replicated_on = kTensorAxes | AxisSet{Axis::context, Axis::data};
     spec.init = init;
     spec.decays = shape.rank() >= 2;
     specs_.push_back(std::move(spec));
@@ -43,11 +43,25 @@ class Builder {
   void matrix(std::string name, int unit, Shape shape, double std) {
     add(std::move(name), unit, shape, {Init::Kind::normal, std});
   }
-  void gain(std::string name, int unit, std::int64_t size) { add(std::move(name), unit, {size}, {Init::Kind::ones, 0}); }
-  // The last one added is cut over the tensor axis.
+  // Norms see a token shard where tokens are cut.
+  void gain(std::string name, int unit, std::int64_t size) {
+    add(std::move(name), unit, {size}, {Init::Kind::ones, 0});
+    if (sharding_.sequence_parallel) sum_over_tensor_ranks();
+  }
+  // The last one added is whole on every rank, and each sees a part of the tokens.
+  void sum_over_tensor_ranks() {
+    if (sharding_.tensor > 1) last().reduced_over = last().reduced_over | kTensorAxes;
+  }
+  // The last one added is cut over the ranks that share the layer.
   void split(int dimension, std::int64_t split_unit) {
     last().split = {dimension, split_unit};
     last().replicated_on = {Axis::context, Axis::data};
+  }
+  void split_kv_heads(std::int64_t head_dim) {
+    split(0, head_dim);
+    if (kv_repeat(model_, sharding_) == 1) return;
+    last().reduced_over = last().reduced_over | AxisSet{Axis::repeat};
+    last().replicated_on = last().replicated_on | AxisSet{Axis::repeat};
   }
   void split_vocabulary() {
     split(0, 1);
@@ -70,10 +84,10 @@ class Builder {
     matrix(prefix + "attention.q.weight", unit, {spec.query_width(), hidden}, std);
     split(0, spec.head_dim);
     matrix(prefix + "attention.k.weight", unit, {spec.key_width(), hidden}, std);
-    split(0, spec.head_dim);
+    split_kv_heads(spec.head_dim);
     last().joined = true;
     matrix(prefix + "attention.v.weight", unit, {spec.key_width(), hidden}, std);
-    split(0, spec.head_dim);
+    split_kv_heads(spec.head_dim);
     last().joined = true;
     matrix(prefix + "attention.o.weight", unit, {hidden, spec.query_width()}, residual_std);
     split(1, spec.head_dim);
@@ -88,27 +102,39 @@ class Builder {
     split(1, 1);
   }
 
-  // [tap, out, in] and a bias. Under tensor parallelism the first is cut by its outputs, the second by its inputs.
+  // [tap, out, in] and a bias. Among tensor ranks the first is cut by its outputs, the second by its inputs; or neither
+  // is, where the filter is cut by tokens.
   void convolution(const std::string& name, int unit, std::int64_t out, std::int64_t in, bool by_outputs) {
     const Init init{Init::Kind::uniform, 1.0 / std::sqrt(2.0 * static_cast<double>(in))};
+    const bool by_tokens = sharding_.sequence_parallel && sharding_.lfa == LfaSharding::tokens;
     add(name + ".weight", unit, {2, out, in}, init);
-    split(by_outputs ? 1 : 2, 1);
+    if (by_tokens)
+      sum_over_tensor_ranks();
+    else
+      split(by_outputs ? 1 : 2, 1);
     add(name + ".bias", unit, {out}, init);
-    if (by_outputs) split(0, 1);
+    if (by_tokens)
+      sum_over_tensor_ranks();
+    else if (by_outputs)
+      split(0, 1);
   }
 
   const ModelSpec& model_;
+  const Sharding& sharding_;
   std::vector<ParameterSpec> specs_;
 };
 
 }  // namespace
 
-std::vector<ParameterSpec> parameters(const ModelSpec& model) { return Builder(model).build(); }
+std::vector<ParameterSpec> parameters(const ModelSpec& model, const Sharding& sharding) {
+  return Builder(model, sharding).build();
+}
 
-std::vector<ParameterSpec> parameters_of(const ModelSpec& model, int first_unit, int last_unit) {
+std::vector<ParameterSpec> parameters_of(const ModelSpec& model, int first_unit, int last_unit,
+                                         const Sharding& sharding) {
   const bool has_head = first_unit <= model.head_unit() && model.head_unit() < last_unit;
   std::vector<ParameterSpec> held;
-  for (ParameterSpec& spec : parameters(model))
+  for (ParameterSpec& spec : parameters(model, sharding))
     if ((first_unit <= spec.unit && spec.unit < last_unit) || (spec.tied_to_head && has_head))
       held.push_back(std::move(spec));
   return held;
@@ -118,6 +144,11 @@ std::int64_t parameter_count(const ModelSpec& model) {
   std::int64_t count = 0;
   for (const ParameterSpec& spec : parameters(model)) count += spec.elements();
   return count;
+}
+
+std::int64_t kv_repeat(const ModelSpec& model, const Sharding& sharding) {
+  const std::int64_t kv_heads = model.layers.front().kv_heads;
+  return sharding.tensor > kv_heads ? sharding.tensor / kv_heads : 1;
 }
 
 }  // namespace headwater

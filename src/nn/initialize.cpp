@@ -33,16 +33,17 @@ void in_parallel(std::int64_t count, int threads, const Body& body) {
 
 void initialize(ParameterStore& store, Backend& backend, std::uint64_t seed, int threads) {
   for (const ParameterPlace& place : store.layout().places()) {
-    // A whole parameter, or the first rows of a padded one; the padding stays zero.
-    HW_CHECK(place.elements() >= place.spec.elements(), "{} is cut and has no initialisation yet", place.spec.name);
     const RandomKey key = derive(derive(RandomKey{seed}, "initial weights"), place.spec.name);
-    std::vector<float> values(static_cast<std::size_t>(place.spec.elements()));
-    in_parallel(place.spec.elements(), threads, [&](std::int64_t begin, std::int64_t end) {
-      for (std::int64_t i = begin; i < end; ++i)
-        values[static_cast<std::size_t>(i)] =
-            static_cast<float>(element(place.spec.init, key, static_cast<std::uint64_t>(i)));
+    const Slice all = whole(place.spec.shape), here = place.slice();
+    std::vector<float> values(static_cast<std::size_t>(here.count));
+    in_parallel(here.count, threads, [&](std::int64_t begin, std::int64_t end) {
+      for_shared_runs(all, {here.box, begin, end - begin}, [&](std::int64_t from, std::int64_t to, std::int64_t count) {
+        for (std::int64_t i = 0; i < count; ++i)
+          values[static_cast<std::size_t>(begin + to + i)] =
+              static_cast<float>(element(place.spec.init, key, static_cast<std::uint64_t>(from + i)));
+      });
     });
-    store.to_device(backend, store.masters(), place, TensorView(values.data(), DType::f32, {place.spec.elements()}));
+    store.to_device(backend, store.masters(), place, TensorView(values.data(), DType::f32, {here.count}));
   }
   store.weights_from_masters(backend);
 }

@@ -47,8 +47,7 @@ MemoryRequest memory_of(const RankLayoutRequest& request, const std::vector<Stag
   memory.batch = request.batch;
   memory.precision = request.precision;
   memory.training = request.training;
-  memory.op_workspace = cpu_workspace_bytes(request.model, sharding.tensor, request.batch, request.precision,
-                                            request.threads);
+  memory.op_workspace = cpu_workspace_bytes(request.model, request.batch, request.precision, request.threads);
   return memory;
 }
 
@@ -59,17 +58,20 @@ int axis_size(std::int64_t size) { return static_cast<int>(size); }
 RankLayout::RankLayout(const RankLayoutRequest& r, int this_rank, int ranks)
     : request(r),
       grid(ProcessGrid::make(ranks, axis_size(r.parallel.tensor_model_parallel_size), 1,
-                             axis_size(r.parallel.pipeline_model_parallel_size))),
+                             axis_size(r.parallel.pipeline_model_parallel_size),
+                             axis_size(kv_repeat(r.model, sharding_of(r.model, r.parallel, r.batch))))),
       placement(axis_size(r.parallel.pipeline_model_parallel_size), axis_size(r.parallel.num_chunks)),
       stages(r.model, r.parallel),
+      sharding(sharding_of(r.model, r.parallel, r.batch)),
       rank(this_rank),
       pipeline_rank(grid.coordinate(this_rank, Axis::pipeline)),
+      tensor_rank(grid.coordinate(this_rank, kTensorAxes)),
       chunks(chunks_of(stages, placement, pipeline_rank)),
       schedule(schedule_of(r, placement)),
       evaluation(lower(forward_only(placement.ranks(), r.micro_batches))),
       buffers(most(program(schedule).buffers, program(evaluation).buffers)),
-      parameters(r.model, chunks, Sharding{r.parallel.tensor_model_parallel_size}),
-      memory(memory_of(r, chunks, program(schedule), buffers, Sharding{r.parallel.tensor_model_parallel_size})),
+      parameters(r.model, chunks, sharding, tensor_rank),
+      memory(memory_of(r, chunks, program(schedule), buffers, sharding)),
       segments(arena_layout(r.model, parameters, memory)) {
   for (const LoweredSchedule* lowered : {&schedule, &evaluation}) {
     const std::optional<std::string> fault = check(*lowered).fault;

@@ -24,8 +24,8 @@ std::string find(Engine& engine, const char* what, TensorView flat, bool from_th
   std::string found;
   std::vector<float> host;
   for (const ParameterPlace& place : store.layout().places()) {
-    host.resize(static_cast<std::size_t>(place.spec.elements()));
-    store.to_host(engine.backend(), flat, place, TensorView(host.data(), DType::f32, {place.spec.elements()}));
+    host.resize(static_cast<std::size_t>(place.slice().count));
+    store.to_host(engine.backend(), flat, place, TensorView(host.data(), DType::f32, {place.slice().count}));
     if (finite(host)) continue;
     found = fmt::format("{} of {} ({}, {})", what, place.spec.name, where(layout.request.model, place.spec.unit),
                         layout.grid.describe(layout.rank));

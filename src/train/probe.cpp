@@ -57,6 +57,19 @@ void sum_over_ranks(Engine& engine, std::vector<float>& values) {
   engine.world_group().all_reduce(TensorView(values.data(), DType::f32, {count}), ReduceOp::sum).wait();
 }
 
+// Writes this rank's shard of a parameter's gradient to its place in the whole, unless it is a copy of another rank's.
+void add_part(Engine& engine, const ParameterPlace& place, std::vector<float>& whole_gradient) {
+  const RankLayout& layout = engine.layout();
+  if (place.second_copy || layout.grid.coordinate(layout.rank, place.spec.replicated_on) != 0) return;
+  const Slice slice = place.slice();
+  std::vector<float> values(static_cast<std::size_t>(slice.count));
+  engine.store().to_host(engine.backend(), engine.store().gradients(), place,
+                         TensorView(values.data(), DType::f32, {slice.count}));
+  for_shared_runs(slice, whole(place.spec.shape), [&](std::int64_t from, std::int64_t to, std::int64_t count) {
+    std::copy_n(values.begin() + from, count, whole_gradient.begin() + to);
+  });
+}
+
 }  // namespace
 
 ProbeBatch read_probe_batch(const std::string& path, bool with_labels, std::int64_t vocabulary) {
@@ -116,12 +129,9 @@ ProbeGradients probe_gradients(World& world, const RunConfig& run, const WeightS
   ProbeGradients result;
   StepScalars scalars = optimizer.read();
   result.loss = at(scalars, StepScalar::loss_sum) / static_cast<double>(targets);
-  const bool first_replica = engine->layout().grid.coordinate(world.rank(), Axis::data) == 0;
   for (const ParameterSpec& spec : parameters(engine->layout().request.model)) {
     std::vector<float> gradient(static_cast<std::size_t>(spec.elements()));
-    if (first_replica && engine->store().has(spec.name) && !engine->store().place(spec.name).second_copy)
-      engine->store().to_host(engine->backend(), engine->store().gradients(), engine->store().place(spec.name),
-                              TensorView(gradient.data(), DType::f32, {spec.elements()}));
+    if (engine->store().has(spec.name)) add_part(*engine, engine->store().place(spec.name), gradient);
     sum_over_ranks(*engine, gradient);
     result.gradients.emplace(spec.name, std::move(gradient));
   }

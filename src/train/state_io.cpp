@@ -7,12 +7,13 @@ namespace {
 
 // Fills `flat` parameter by parameter with what `read` writes into a dense f32 host tensor.
 void load(ParameterStore& store, Backend& backend, TensorView flat,
-          const std::function<void(const ParameterSpec& spec, TensorView host)>& read) {
+          const std::function<void(const ParameterPlace& place, TensorView host)>& read) {
   std::vector<float> host;
   for (const ParameterPlace& place : store.layout().places()) {
-    host.resize(static_cast<std::size_t>(place.spec.elements()));
-    const TensorView view(host.data(), DType::f32, {place.spec.elements()});
-    read(place.spec, view);
+    const std::int64_t count = place.slice().count;
+    host.resize(static_cast<std::size_t>(count));
+    const TensorView view(host.data(), DType::f32, {count});
+    read(place, view);
     store.to_device(backend, flat, place, view);
   }
 }
@@ -20,36 +21,35 @@ void load(ParameterStore& store, Backend& backend, TensorView flat,
 }  // namespace
 
 void load_weights(ParameterStore& store, Backend& backend, const WeightSource& source) {
-  load(store, backend, store.masters(), [&](const ParameterSpec& spec, TensorView host) {
-    source.read(spec.name, whole(spec.shape), host);
+  load(store, backend, store.masters(), [&](const ParameterPlace& place, TensorView host) {
+    source.read(place.spec.name, place.slice(), host);
   });
   store.weights_from_masters(backend);
 }
 
 void load_moments(ParameterStore& store, Backend& backend, const Checkpoint& checkpoint) {
-  load(store, backend, store.first_moments(), [&](const ParameterSpec& spec, TensorView host) {
-    checkpoint.read(spec.name, StateKind::exp_avg, whole(spec.shape), host);
+  load(store, backend, store.first_moments(), [&](const ParameterPlace& place, TensorView host) {
+    checkpoint.read(place.spec.name, StateKind::exp_avg, place.slice(), host);
   });
-  load(store, backend, store.second_moments(), [&](const ParameterSpec& spec, TensorView host) {
-    checkpoint.read(spec.name, StateKind::exp_avg_sq, whole(spec.shape), host);
+  load(store, backend, store.second_moments(), [&](const ParameterPlace& place, TensorView host) {
+    checkpoint.read(place.spec.name, StateKind::exp_avg_sq, place.slice(), host);
   });
 }
 
-StateToSave::StateToSave(const ParameterStore& store, Backend& backend, bool first_replica) {
-  if (!first_replica) return;
+StateToSave::StateToSave(const ParameterStore& store, Backend& backend, const ProcessGrid& grid, int rank) {
   const std::pair<StateKind, TensorView> kinds[] = {{StateKind::weight, store.masters()},
                                                     {StateKind::exp_avg, store.first_moments()},
                                                     {StateKind::exp_avg_sq, store.second_moments()}};
   for (const ParameterPlace& place : store.layout().places()) {
-    if (place.second_copy) continue;
+    if (place.second_copy || grid.coordinate(rank, place.spec.replicated_on) != 0) continue;
     for (const auto& [kind, flat] : kinds) {
-      TensorView data = range_of(flat, place.offset, place.spec.elements());
+      TensorView data = range_of(flat, place.offset, place.slice().count);
       if (data.device.kind != Device::Kind::cpu) {
         copies_.emplace_back(data.bytes());
         data = TensorView(copies_.back().data(), DType::f32, data.shape);
         store.to_host(backend, flat, place, data);
       }
-      tensors_.push_back({place.spec.name, kind, place.spec.shape, whole(place.spec.shape), data});
+      tensors_.push_back({place.spec.name, kind, place.spec.shape, place.slice(), data});
     }
   }
 }

@@ -229,9 +229,7 @@ void Trainer::save() {
   header.dtype = start_.choices.dtype;
   header.threads = start_.choices.threads;
   header.counters = counters_;
-  saver_->stage(StateToSave(engine_->store(), engine_->backend(),
-                            engine_->layout().grid.coordinate(world_.rank(), Axis::data) == 0)
-                    .tensors());
+  saver_->stage(StateToSave(engine_->store(), engine_->backend(), engine_->layout().grid, world_.rank()).tensors());
   saver_->commit(header);
   if (out_ != nullptr)
     *out_ << fmt::format(" saved {}", save_folder_->checkpoint(counters_.step).string()) << std::endl;

@@ -82,7 +82,7 @@ TEST(CpuWorkspace, TheStatedNumberOfBytesIsEnoughForEveryOp) {
       model.hidden = layer.hidden;
       model.layers = {layer};
       const BatchShape batch{2, 150};
-      const std::int64_t bytes = cpu_workspace_bytes(model, 1, batch, {DType::bf16, DType::f32}, threads);
+      const std::int64_t bytes = cpu_workspace_bytes(model, batch, {DType::bf16, DType::f32}, threads);
       const CpuWithWorkspace cpu({threads, true}, bytes);
       run_ops_with_scratch(*cpu.ops, layer, batch);
     }

@@ -14,14 +14,22 @@ TEST(ProcessGrid, OrdersTensorFirstAndPipelineLast) {
   const ProcessGrid grid = ProcessGrid::make(48, 2, 3, 2);
   EXPECT_EQ(grid.ranks(), 48);
   EXPECT_EQ(grid.size(Axis::data), 4);
-  EXPECT_EQ(grid.rank_at({1, 0, 0, 0}), 1);
-  EXPECT_EQ(grid.rank_at({0, 1, 0, 0}), 2);
-  EXPECT_EQ(grid.rank_at({0, 0, 1, 0}), 6);
-  EXPECT_EQ(grid.rank_at({0, 0, 0, 1}), 24);
   for (int rank = 0; rank < grid.ranks(); ++rank)
-    EXPECT_EQ(grid.rank_at({grid.coordinate(rank, Axis::tensor), grid.coordinate(rank, Axis::context),
-                            grid.coordinate(rank, Axis::data), grid.coordinate(rank, Axis::pipeline)}),
+    EXPECT_EQ(grid.coordinate(rank, Axis::tensor) + 2 * grid.coordinate(rank, Axis::context) +
+                  6 * grid.coordinate(rank, Axis::data) + 24 * grid.coordinate(rank, Axis::pipeline),
               rank);
+}
+
+// Two KV heads on four tensor ranks: neighbours hold the same one.
+TEST(ProcessGrid, FactorsTheTensorRanksWhereKvHeadsAreRepeated) {
+  const ProcessGrid grid = ProcessGrid::make(8, 4, 1, 1, 2);
+  EXPECT_EQ(grid.size(kTensorAxes), 4);
+  EXPECT_EQ(grid.size(Axis::data), 2);
+  EXPECT_EQ(grid.group(6, kTensorAxes), (std::vector<int>{4, 5, 6, 7}));
+  EXPECT_EQ(grid.coordinate(6, kTensorAxes), 2);
+  EXPECT_EQ(grid.group(6, {Axis::repeat}), (std::vector<int>{6, 7}));
+  EXPECT_EQ(grid.coordinate(6, Axis::tensor), 1);
+  EXPECT_EQ(grid.describe(6), "rank 6 (tensor 2, data 1)");
 }
 
 TEST(ProcessGrid, NamesGroups) {

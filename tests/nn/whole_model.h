@@ -26,7 +26,7 @@ class WholeModel {
     request.chunks = {{units, 1, 0}};
     request.batch = shape;
     request.precision = precision;
-    request.op_workspace = cpu_workspace_bytes(model, 1, shape, precision, 1);
+    request.op_workspace = cpu_workspace_bytes(model, shape, precision, 1);
     for (const SegmentSize& segment : arena_layout(model, parameters, request))
       arena_.reserve(segment.name, segment.bytes);
 

@@ -3,7 +3,7 @@
 // written here.
 
 #include "headwater/base/file.h"
-#include "headwater/checkpoint/slice.h"
+#include "headwater/tensor/slice.h"
 #include "headwater/config/run_config.h"
 #include "headwater/tensor/dtype.h"
 

@@ -6,7 +6,7 @@
 
 #include "headwater/base/file.h"
 #include "headwater/base/hash.h"
-#include "headwater/checkpoint/slice.h"
+#include "headwater/tensor/slice.h"
 #include "headwater/tensor/tensor_view.h"
 
 #include <map>

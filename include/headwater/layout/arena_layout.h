@@ -9,6 +9,7 @@
 #include "headwater/layout/stage_layout.h"
 #include "headwater/model/activation_spec.h"
 #include "headwater/model/parameter_spec.h"
+#include "headwater/tensor/slice.h"
 
 #include <string>
 #include <vector>
@@ -17,10 +18,12 @@ namespace headwater {
 
 struct ParameterPlace {
   ParameterSpec spec;
-  Shape local;                // the shard's shape in memory, padding included
+  Box box;                    // the shard: which part of the global tensor lies here
+  Shape local;                // its shape in memory, padding (rows behind it) included
   std::int64_t offset = 0;    // elements
   bool second_copy = false;   // the head's copy of a tied embedding whose first copy lies on another rank
   std::int64_t elements() const { return local.elements(); }
+  Slice slice() const { return {box, 0, box.size.elements()}; }
 };
 
 struct Bucket {
@@ -29,17 +32,20 @@ struct Bucket {
   std::int64_t begin = 0, end = 0;  // elements
 };
 
-// The parameters of one rank; its chunks' units in order.
+// The parameters of one rank; its chunks' units in order. Those whose gradients are summed over tensor ranks too (small
+// ones: gains and biases of token shards) stand behind the others of their chunk, so that buckets stay large.
 class ParameterLayout {
  public:
-  ParameterLayout(const ModelSpec& model, const std::vector<StageUnits>& chunks, const Sharding& sharding);
+  // Of the rank with place `tensor_rank` among those that share its layers.
+  ParameterLayout(const ModelSpec& model, const std::vector<StageUnits>& chunks, const Sharding& sharding,
+                  int tensor_rank = 0);
 
   const std::vector<ParameterPlace>& places() const { return places_; }
   const std::vector<Bucket>& buckets() const { return buckets_; }
   std::int64_t elements() const { return elements_; }
 
  private:
-  void place(const ParameterSpec& spec, Shape local, bool second_copy);
+  void place(const ParameterSpec& spec, const Sharding& sharding, int tensor_rank, bool second_copy);
   std::vector<ParameterPlace> places_;
   std::vector<Bucket> buckets_;
   std::int64_t elements_ = 0;

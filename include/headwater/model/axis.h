@@ -8,9 +8,11 @@
 
 namespace headwater {
 
-// From the fastest to the slowest in rank order.
-enum class Axis : std::uint8_t { tensor, context, data, pipeline };
-inline constexpr int kAxes = 4;
+// From the fastest to the slowest in rank order. Where a layer is shared by more ranks than it has KV heads, neighbours
+// hold the same one: they stand along `repeat`, which is 1 elsewhere. The ranks that share a layer are those along
+// `repeat` and `tensor` together (kTensorAxes).
+enum class Axis : std::uint8_t { repeat, tensor, context, data, pipeline };
+inline constexpr int kAxes = 5;
 
 std::string_view name_of(Axis axis);
 
@@ -22,10 +24,16 @@ class AxisSet {
   }
   constexpr bool contains(Axis axis) const { return (bits_ >> static_cast<unsigned>(axis)) & 1U; }
   constexpr bool empty() const { return bits_ == 0; }
+  constexpr AxisSet operator|(AxisSet other) const {
+    other.bits_ = static_cast<std::uint8_t>(other.bits_ | bits_);
+    return other;
+  }
   auto operator<=>(const AxisSet&) const = default;
 
  private:
   std::uint8_t bits_ = 0;
 };
+
+inline constexpr AxisSet kTensorAxes{Axis::repeat, Axis::tensor};
 
 }  // namespace headwater

@@ -8,8 +8,7 @@
 namespace headwater {
 
 // The largest need of any op of the CPU catalogue on this model's layers, for `threads` threads.
-std::int64_t cpu_workspace_bytes(const ModelSpec& model, std::int64_t tensor_ranks, BatchShape batch,
-                                 Precision precision, int threads);
+std::int64_t cpu_workspace_bytes(const ModelSpec& model, BatchShape batch, Precision precision, int threads);
 
 // ---- op by op: what the CPU backend checks its workspace against
 // -----------------------------------------------------

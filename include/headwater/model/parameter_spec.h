@@ -16,9 +16,10 @@
 namespace headwater {
 
 // A shard is one contiguous range of one dimension, in whole units (a head's D rows, say). In memory that dimension is
-// padded to a multiple of `pad_multiple` × ranks (the vocabulary; elsewhere 1, and it must divide).
+// padded to a multiple of `pad_multiple` × ranks (the vocabulary; elsewhere 1, and it must divide). Where there are fewer
+// units than ranks (KV heads), neighbouring ranks hold the same one.
 struct Split {
-  int dimension = -1;  // −1: every rank of the tensor axis holds the whole
+  int dimension = -1;  // −1: every rank that shares the layer holds the whole
   std::int64_t unit = 1;
   std::int64_t pad_multiple = 1;
 };
@@ -34,7 +35,7 @@ struct ParameterSpec {
   Shape shape;                  // global
   int unit = 0;                 // the unit it belongs to (model_spec.h)
   bool tied_to_head = false;    // also used, and held, where the head is
-  Split split;                  // over Axis::tensor
+  Split split;                  // over kTensorAxes
   bool joined = false;
   AxisSet reduced_over;         // its gradient is summed over these axes (data; tensor too for gains under sequence parallelism)
   AxisSet replicated_on;        // these axes hold equal copies: its norm counts once over them
@@ -45,11 +46,15 @@ struct ParameterSpec {
   std::int64_t elements() const { return shape.elements(); }
 };
 
-// In the order in which they lie in memory: by unit, joined ones adjacent.
-std::vector<ParameterSpec> parameters(const ModelSpec& model);
+// By unit, joined ones adjacent.
+std::vector<ParameterSpec> parameters(const ModelSpec& model, const Sharding& sharding = {});
 // Those that a rank holds which has units [first, last): its own, and the tied embedding where it has the head.
-std::vector<ParameterSpec> parameters_of(const ModelSpec& model, int first_unit, int last_unit);
+std::vector<ParameterSpec> parameters_of(const ModelSpec& model, int first_unit, int last_unit,
+                                         const Sharding& sharding = {});
 
 std::int64_t parameter_count(const ModelSpec& model);
+
+// How many tensor ranks hold the same KV heads: 1 where there are enough for all.
+std::int64_t kv_repeat(const ModelSpec& model, const Sharding& sharding);
 
 }  // namespace headwater

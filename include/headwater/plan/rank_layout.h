@@ -28,7 +28,8 @@ struct RankLayout {
   ProcessGrid grid;
   Placement placement;
   StageLayout stages;
-  int rank, pipeline_rank;
+  Sharding sharding;
+  int rank, pipeline_rank, tensor_rank;
   std::vector<StageUnits> chunks;     // of this rank
   LoweredSchedule schedule;           // of a step; forward only without training
   LoweredSchedule evaluation;         // the same micro-batches, forward only
@@ -41,6 +42,9 @@ struct RankLayout {
   std::int64_t bytes() const;
   std::int64_t bytes_per_parameter() const;  // weight, master, gradient and moments
 };
+
+// How tensor ranks share a layer of this model; UserError where they cannot share it equally.
+Sharding sharding_of(const ModelSpec& model, const ParallelConfig& parallel, BatchShape batch);
 
 // For people: segments and their sizes, of every pipeline rank.
 std::string memory_table(const RankLayoutRequest& request, int ranks);

@@ -4,6 +4,7 @@
 
 #include "headwater/checkpoint/checkpoint.h"
 #include "headwater/checkpoint/saver.h"
+#include "headwater/layout/process_grid.h"
 #include "headwater/nn/parameter_store.h"
 
 #include <vector>
@@ -14,11 +15,11 @@ namespace headwater {
 void load_weights(ParameterStore& store, Backend& backend, const WeightSource& source);
 void load_moments(ParameterStore& store, Backend& backend, const Checkpoint& checkpoint);
 
-// The part of the state that this rank writes: nothing on replicas and second copies. Host tensors that stay valid as long
+// The part of the state that this rank, and no other, writes: nothing of what it holds as a copy. Host tensors that stay valid as long
 // as the result (where the device is the CPU, views of the store itself).
 class StateToSave {
  public:
-  StateToSave(const ParameterStore& store, Backend& backend, bool first_replica);
+  StateToSave(const ParameterStore& store, Backend& backend, const ProcessGrid& grid, int rank);
   const std::vector<SaveTensor>& tensors() const { return tensors_; }
 
  private:

@@ -1,4 +1,4 @@
-#include "headwater/checkpoint/slice.h"
+#include "headwater/tensor/slice.h"
 
 #include "headwater/base/random.h"
 

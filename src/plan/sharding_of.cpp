@@ -1,0 +1,53 @@
+#include "headwater/base/error.h"
+#include "headwater/plan/rank_layout.h"
+
+namespace headwater {
+namespace {
+
+// "1, 2 or 4": the sizes up to `most` with which `fits` is content.
+template <class Fits>
+std::string sizes_that_fit(std::int64_t most, const Fits& fits) {
+  std::vector<std::string> sizes;
+  for (std::int64_t size = 1; size <= most; ++size)
+    if (fits(size)) sizes.push_back(std::to_string(size));
+  std::string text;
+  for (std::size_t i = 0; i < sizes.size(); ++i) text += (i == 0 ? "" : i + 1 == sizes.size() ? " or " : ", ") + sizes[i];
+  return text;
+}
+
+// Why `tensor` ranks cannot share this layer; empty where they can.
+std::string obstacle(const LayerSpec& layer, std::int64_t tensor) {
+  if (layer.heads % tensor != 0) return fmt::format("model.num_attention_heads {}", layer.heads);
+  if (layer.kv_heads % tensor != 0 && tensor % layer.kv_heads != 0)
+    return fmt::format("model.num_query_groups {}", layer.kv_heads);
+  if (layer.ffn % tensor != 0) return fmt::format("model.ffn_hidden_size {}", layer.ffn);
+  if (layer.filter == FilterKind::lfa && layer.filter_channels() % tensor != 0)
+    return fmt::format("the filter's channels (model.hidden_size / 2) {}", layer.filter_channels());
+  return {};
+}
+
+}  // namespace
+
+Sharding sharding_of(const ModelSpec& model, const ParallelConfig& parallel, BatchShape batch) {
+  Sharding sharding;
+  sharding.tensor = parallel.tensor_model_parallel_size;
+  const LayerSpec& layer = model.layers.front();
+  if (const std::string what = obstacle(layer, sharding.tensor); !what.empty())
+    throw UserError("parallel.tensor_model_parallel_size is {}, which cannot share out {}; {} would do", sharding.tensor, what,
+                    sizes_that_fit(layer.heads, [&](std::int64_t size) { return obstacle(layer, size).empty(); }));
+  if (sharding.tensor == 1) return sharding;  // nothing to cut
+
+  sharding.sequence_parallel = parallel.sequence_parallel;
+  const std::int64_t tokens = batch.tokens();
+  if (parallel.sequence_parallel && (tokens % sharding.tensor != 0 || tokens / sharding.tensor < 2))
+    throw UserError(
+        "parallel.sequence_parallel: {} tensor ranks cannot take equal parts of two tokens or more of the {} of a micro-batch "
+        "(training.micro_batch_size {} x training.seq_length {})",
+        sharding.tensor, tokens, batch.samples, batch.sequence);
+  if (parallel.lfa_sharding == "tokens" && !parallel.sequence_parallel)
+    throw UserError("parallel.lfa_sharding is \"tokens\", which needs parallel.sequence_parallel true; \"channels\" does not");
+  if (parallel.lfa_sharding == "tokens") sharding.lfa = LfaSharding::tokens;
+  return sharding;
+}
+
+}  // namespace headwater
