@@ -1,0 +1,15 @@
+#pragma once
+// What backward computes again, layer by layer, instead of finding it in the slot of its micro-batch (ActivationSpec's
+// `Dropped` says which tensors that spares).
+
+#include <cstdint>
+
+namespace headwater {
+
+enum class Recompute : std::uint8_t {
+  none,
+  selective,  // norms, the activation, attention's internals
+  full        // everything from the unit's input
+};
+
+}  // namespace headwater

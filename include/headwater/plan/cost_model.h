@@ -1,0 +1,83 @@
+#pragma once
+// How long each unit of a model takes on a device, from the descriptions that the engine runs: FLOPs (model/flops.h), bytes
+// (model/activation_spec.h, model/parameter_spec.h). Pure arithmetic; nothing here is measured.
+//
+// Matrix products take FLOPs / (peak × efficiency), or as long as their weights take to be read (in a weight gradient: its
+// sum to be read and written). Attention's backward takes five products where its forward takes two, as the scores are
+// computed again. What is not a product takes as long as memory needs to move it: each tensor that a pass makes moves once
+// beside the products, and a backward moves once more what the forward kept for it.
+//
+// Tensor ranks: a layer ends its two branches with a sum over them, in forward and in backward, a filter a third; with
+// sequence parallelism each sum is a reduce-scatter with its all-gather. A filter cut by tokens needs no sum of its own, but
+// the vectors before each shard, and an all-gather of what it gives.
+
+#include "headwater/layout/stage_layout.h"
+#include "headwater/model/activation_spec.h"
+#include "headwater/model/recompute.h"
+#include "headwater/plan/group_network.h"
+
+#include <vector>
+
+namespace headwater {
+
+// Of one micro-batch, on one device.
+struct ActionSeconds {
+  double compute = 0.0, recompute = 0.0, tensor_communication = 0.0;
+  double total() const { return compute + recompute + tensor_communication; }
+  ActionSeconds& operator+=(const ActionSeconds& other);
+};
+
+// Of a unit or of a whole stage. A whole backward is both gradients; recomputation belongs to the first.
+struct PassSeconds {
+  ActionSeconds forward, input_gradient, weight_gradient;
+  double total() const { return forward.total() + input_gradient.total() + weight_gradient.total(); }
+  PassSeconds& operator+=(const PassSeconds& other);
+};
+
+// The work of one rank: how a layer is cut, and one micro-batch.
+struct RankWork {
+  ModelSpec model;
+  Sharding sharding;
+  BatchShape batch;
+  Precision precision;
+};
+
+class CostModel {
+ public:
+  // `product_flops`: peak × efficiency, FLOP/s. `tensor` joins the ranks that share a layer.
+  CostModel(const RankWork& work, double product_flops, double memory_bandwidth, const GroupNetwork& tensor);
+
+  const PassSeconds& unit(int unit, Recompute recompute) const;
+  // `recompute`: one entry per unit of the model; empty: none.
+  PassSeconds stage(const StageUnits& units, const std::vector<Recompute>& recompute = {}) const;
+
+  // Of what passes between two stages, from one device to its counterpart.
+  double message_bytes() const;
+  // Sent by a device to the ranks that share its layers, for one micro-batch.
+  double tensor_bytes(int unit, Recompute recompute) const;
+  double recompute_flops_per_token(int unit, Recompute recompute) const;  // of all devices that share the unit
+
+  // AdamW on so many parameters of this device, gradients zeroed and their norm taken.
+  double optimizer_seconds(double elements) const;
+
+ private:
+  PassSeconds layer(const LayerSpec& layer, double weights, Recompute recompute) const;
+  PassSeconds embedding() const;
+  PassSeconds head(double weights) const;
+  // How many sums over the tensor ranks, each of one micro-batch's [T, H], a layer's forward takes, and its backward; half
+  // of one: an all-gather or a reduce-scatter.
+  double sums(const LayerSpec& layer) const;
+  double sum_seconds(const LayerSpec& layer) const;
+  double halo_bytes(const LayerSpec& layer) const;
+  double product_seconds(double flops, double bytes) const;
+  double moved_seconds(double bytes) const { return bytes / memory_bandwidth_; }
+  double stream_bytes() const;  // of [T, H]
+
+  RankWork work_;
+  double product_flops_, memory_bandwidth_;
+  GroupNetwork tensor_;
+  std::vector<std::size_t> kind_;  // by unit: which entry of `kinds_`
+  std::vector<std::vector<PassSeconds>> kinds_;  // [kind][recompute]: units with equal specs cost the same
+};
+
+}  // namespace headwater

@@ -1,0 +1,215 @@
+#include "headwater/plan/cost_model.h"
+
+#include "headwater/base/error.h"
+#include "headwater/layout/arena_layout.h"
+#include "headwater/model/flops.h"
+
+#include <algorithm>
+
+namespace headwater {
+namespace {
+
+// Products of attention's backward for each of its forward's.
+constexpr double kAttentionBackward = 2.5;
+
+double size_of_type(DType dtype) { return static_cast<double>(size_of(dtype)); }
+
+template <class Choose>
+double bytes_of(const std::vector<ActivationSpec>& list, Choose choose) {
+  double bytes = 0.0;
+  for (const ActivationSpec& spec : list)
+    if (choose(spec)) bytes += static_cast<double>(spec.shape.elements()) * size_of_type(spec.dtype);
+  return bytes;
+}
+
+bool made_in_forward(const ActivationSpec& spec) { return spec.made == Pass::forward; }
+
+// What the input gradient moves: what it makes, and what the forward kept for it.
+bool of_input_gradient(const ActivationSpec& spec) {
+  return spec.made == Pass::backward || spec.kept == Kept::until_input_gradient;
+}
+
+bool dropped_by_selective(const ActivationSpec& spec) { return made_in_forward(spec) && spec.dropped == Dropped::by_selective; }
+
+// Weights of each unit that one of `sharding.tensor` ranks holds.
+std::vector<double> weights_by_unit(const RankWork& work) {
+  std::vector<double> weights(static_cast<std::size_t>(work.model.units()));
+  for (const ParameterSpec& spec : parameters(work.model)) {
+    const double share = spec.split.dimension < 0 ? 1.0 : 1.0 / static_cast<double>(work.sharding.tensor);
+    weights[static_cast<std::size_t>(spec.unit)] += static_cast<double>(spec.elements()) * share;
+    if (spec.tied_to_head) weights.back() += static_cast<double>(spec.elements()) * share;
+  }
+  return weights;
+}
+
+}  // namespace
+
+ActionSeconds& ActionSeconds::operator+=(const ActionSeconds& other) {
+  compute += other.compute;
+  recompute += other.recompute;
+  tensor_communication += other.tensor_communication;
+  return *this;
+}
+
+PassSeconds& PassSeconds::operator+=(const PassSeconds& other) {
+  forward += other.forward;
+  input_gradient += other.input_gradient;
+  weight_gradient += other.weight_gradient;
+  return *this;
+}
+
+CostModel::CostModel(const RankWork& work, double product_flops, double memory_bandwidth, const GroupNetwork& tensor)
+    : work_(work), product_flops_(product_flops), memory_bandwidth_(memory_bandwidth), tensor_(tensor) {
+  const ModelSpec& model = work_.model;
+  const std::vector<double> weights = weights_by_unit(work_);
+  kind_.resize(weights.size());
+  kinds_ = {{embedding()}, {head(weights.back())}};
+  kind_.front() = 0;
+  kind_.back() = 1;
+  for (std::size_t i = 0; i < model.layers.size(); ++i) {
+    if (i > 0 && model.layers[i] == model.layers[i - 1]) {
+      kind_[i + 1] = kind_[i];
+      continue;
+    }
+    kind_[i + 1] = kinds_.size();
+    auto& costs = kinds_.emplace_back();
+    for (const Recompute recompute : {Recompute::none, Recompute::selective, Recompute::full})
+      costs.push_back(layer(model.layers[i], weights[i + 1], recompute));
+  }
+}
+
+double CostModel::product_seconds(double flops, double bytes) const {
+  return std::max(flops / product_flops_, bytes / memory_bandwidth_);
+}
+
+double CostModel::stream_bytes() const {
+  return static_cast<double>(work_.batch.tokens() * work_.model.hidden) * size_of_type(work_.precision.compute);
+}
+
+double CostModel::message_bytes() const {
+  return static_cast<double>(work_.sharding.local_tokens(work_.batch.tokens()) * work_.model.hidden) *
+         size_of_type(work_.precision.compute);
+}
+
+double CostModel::sums(const LayerSpec& layer) const {
+  if (work_.sharding.tensor == 1) return 0.0;
+  if (layer.filter == FilterKind::none) return 2.0;
+  const bool by_tokens = work_.sharding.sequence_parallel && work_.sharding.lfa == LfaSharding::tokens;
+  // By tokens: what the filter gives is gathered, as is what it was given (values pass it by); nothing is scattered.
+  return by_tokens ? 2.5 : 3.0;
+}
+
+double CostModel::halo_bytes(const LayerSpec& layer) const {
+  if (!work_.sharding.sequence_parallel || work_.sharding.tensor == 1 || layer.filter == FilterKind::none ||
+      work_.sharding.lfa != LfaSharding::tokens)
+    return 0.0;
+  return static_cast<double>(work_.batch.samples * (layer.hidden + layer.filter_channels())) *
+         size_of_type(work_.precision.compute);
+}
+
+double CostModel::sum_seconds(const LayerSpec& layer) const {
+  const double halo = halo_bytes(layer);
+  return sums(layer) * tensor_.all_reduce_seconds(stream_bytes()) + (halo > 0.0 ? tensor_.exchange_seconds(halo) : 0.0);
+}
+
+PassSeconds CostModel::layer(const LayerSpec& spec, double weights, Recompute recompute) const {
+  const std::vector<ActivationSpec> list = activations(spec, work_.sharding, work_.batch, work_.precision);
+  const UnitFlops per_token = forward_flops_per_token(spec, work_.batch.sequence);
+  const double share = static_cast<double>(work_.batch.tokens()) / static_cast<double>(work_.sharding.tensor);
+  const double linear = per_token.linear * share, attention = per_token.attention * share / product_flops_;
+  const double weight_bytes = weights * size_of_type(work_.precision.compute);
+  const double sum_bytes = 2.0 * weights * size_of_type(work_.precision.accumulate);
+
+  PassSeconds cost;
+  cost.forward.compute = product_seconds(linear, weight_bytes) + attention + moved_seconds(bytes_of(list, made_in_forward));
+  cost.forward.tensor_communication = sum_seconds(spec);
+  cost.input_gradient.compute = product_seconds(linear, weight_bytes) + kAttentionBackward * attention +
+                                moved_seconds(bytes_of(list, of_input_gradient));
+  cost.input_gradient.tensor_communication = sum_seconds(spec);
+  cost.weight_gradient.compute = product_seconds(linear, sum_bytes);
+  if (recompute == Recompute::full) {
+    cost.input_gradient.recompute = cost.forward.compute;
+    cost.input_gradient.tensor_communication += cost.forward.tensor_communication;
+  }
+  if (recompute == Recompute::selective)
+    cost.input_gradient.recompute = attention + moved_seconds(bytes_of(list, dropped_by_selective));
+  return cost;
+}
+
+// A look-up: its rows read and written; backward adds them to the gradient.
+PassSeconds CostModel::embedding() const {
+  const double compute = size_of_type(work_.precision.compute), accumulate = size_of_type(work_.precision.accumulate);
+  const double elements = stream_bytes() / compute / static_cast<double>(work_.sharding.tensor);
+  PassSeconds cost;
+  cost.forward.compute = moved_seconds(2.0 * elements * compute);
+  cost.weight_gradient.compute = moved_seconds(elements * (compute + 2.0 * accumulate));
+  if (work_.sharding.tensor > 1) {
+    // With sequence parallelism backward gathers what forward scattered; without, backward has it whole.
+    const double scatter = tensor_.scatter_seconds(stream_bytes());
+    cost.forward.tensor_communication = work_.sharding.sequence_parallel ? scatter : 2.0 * scatter;
+    cost.input_gradient.tensor_communication = work_.sharding.sequence_parallel ? scatter : 0.0;
+  }
+  return cost;
+}
+
+// Its three products are taken in forward, with the loss, and the logits move three times beside them: statistics, and
+// the gradient that takes their place. Backward is that of the norm.
+PassSeconds CostModel::head(double weights) const {
+  const std::vector<ActivationSpec> list = head_activations(work_.model, work_.sharding, work_.batch, work_.precision);
+  const double compute = size_of_type(work_.precision.compute), accumulate = size_of_type(work_.precision.accumulate);
+  const double tokens = static_cast<double>(work_.batch.tokens());
+  const double shard = static_cast<double>(work_.model.padded_vocabulary(work_.sharding) / work_.sharding.tensor);
+  const double flops = 2.0 * tokens * shard * static_cast<double>(work_.model.hidden);
+  const auto of_tokens = [](const ActivationSpec& spec) { return spec.name != "logits" && spec.name != "statistics"; };
+
+  PassSeconds cost;
+  cost.forward.compute = 2.0 * product_seconds(flops, weights * compute) + product_seconds(flops, 2.0 * weights * accumulate) +
+                         moved_seconds(3.0 * tokens * shard * compute + bytes_of(list, of_tokens));
+  cost.input_gradient.compute = moved_seconds(bytes_of(list, of_input_gradient));
+  if (work_.sharding.tensor > 1)
+    cost.forward.tensor_communication =
+        tensor_.all_reduce_seconds(stream_bytes()) + tensor_.all_reduce_seconds(3.0 * tokens * accumulate);
+  return cost;
+}
+
+const PassSeconds& CostModel::unit(int unit, Recompute recompute) const {
+  const std::vector<PassSeconds>& costs = kinds_[kind_.at(static_cast<std::size_t>(unit))];
+  return costs.size() == 1 ? costs.front() : costs.at(static_cast<std::size_t>(recompute));
+}
+
+PassSeconds CostModel::stage(const StageUnits& units, const std::vector<Recompute>& recompute) const {
+  PassSeconds sum;
+  for (int u = units.first; u < units.last; ++u)
+    sum += unit(u, recompute.empty() ? Recompute::none : recompute.at(static_cast<std::size_t>(u)));
+  return sum;
+}
+
+double CostModel::tensor_bytes(int unit, Recompute recompute) const {
+  if (work_.sharding.tensor == 1) return 0.0;
+  const double scatter = tensor_.scatter_bytes(stream_bytes());
+  if (unit == work_.model.embedding_unit()) return 2.0 * scatter;
+  if (unit == work_.model.head_unit()) {
+    const double statistics = 3.0 * static_cast<double>(work_.batch.tokens()) * size_of_type(work_.precision.accumulate);
+    return 2.0 * scatter + 2.0 * tensor_.scatter_bytes(statistics);
+  }
+  const LayerSpec& spec = work_.model.layers[static_cast<std::size_t>(unit) - 1];
+  return (recompute == Recompute::full ? 3.0 : 2.0) * (sums(spec) * 2.0 * scatter + halo_bytes(spec));
+}
+
+double CostModel::recompute_flops_per_token(int unit, Recompute recompute) const {
+  if (unit == work_.model.embedding_unit() || unit == work_.model.head_unit()) return 0.0;
+  const UnitFlops flops =
+      forward_flops_per_token(work_.model.layers[static_cast<std::size_t>(unit) - 1], work_.batch.sequence);
+  if (recompute == Recompute::full) return flops.total();
+  return recompute == Recompute::selective ? flops.attention : 0.0;
+}
+
+double CostModel::optimizer_seconds(double elements) const {
+  const double compute = size_of_type(work_.precision.compute), accumulate = size_of_type(work_.precision.accumulate);
+  // Gradient: zeroed, read for the norm, read for the update. Master and both moments: read and written. Weight: written,
+  // unless it is the master itself.
+  const double bytes = 9.0 * accumulate + (compute == accumulate ? 0.0 : compute);
+  return moved_seconds(elements * bytes);
+}
+
+}  // namespace headwater

@@ -1,0 +1,88 @@
+#include "headwater/plan/cost_model.h"
+
+#include "headwater/model/flops.h"
+
+#include "tests/support/models.h"
+
+#include <gtest/gtest.h>
+
+#include <limits>
+
+namespace headwater {
+namespace {
+
+constexpr double kFree = std::numeric_limits<double>::infinity();
+
+RankWork a_rank(bool lfa = true, std::int64_t tensor = 1) {
+  RankWork work;
+  work.model = expand(test::small_model({.lfa = lfa, .layers = 3}, 16));
+  work.sharding.tensor = tensor;
+  work.batch = {2, 16};
+  work.precision = {DType::bf16, DType::f32};
+  return work;
+}
+
+double forward_flops(const RankWork& work, int layer) {
+  return forward_flops_per_token(work.model.layers[static_cast<std::size_t>(layer)], 16).total() * 32.0;
+}
+
+// Where memory is free only products take time: forward once, backward twice, attention's backward two and a half times.
+TEST(CostModel, CountsTheFlopsOfTheDescriptions) {
+  const RankWork work = a_rank();
+  const CostModel model(work, 1e6, kFree, {});
+  const PassSeconds& layer = model.unit(1, Recompute::none);
+  const UnitFlops flops = forward_flops_per_token(work.model.layers[0], 16);
+  EXPECT_DOUBLE_EQ(layer.forward.compute, forward_flops(work, 0) / 1e6);
+  EXPECT_DOUBLE_EQ(layer.input_gradient.compute, 32.0 * (flops.linear + 2.5 * flops.attention) / 1e6);
+  EXPECT_DOUBLE_EQ(layer.weight_gradient.compute, 32.0 * flops.linear / 1e6);
+  EXPECT_EQ(layer.forward.recompute + layer.input_gradient.recompute, 0.0);
+  // The head's gradients are taken in forward, of the padded vocabulary (24 for 19).
+  EXPECT_DOUBLE_EQ(model.unit(4, Recompute::none).forward.compute, 3.0 * 2.0 * 32.0 * 24.0 * 12.0 / 1e6);
+  EXPECT_EQ(model.unit(0, Recompute::none).total(), 0.0);
+}
+
+TEST(CostModel, FullRecomputationRepeatsTheForward) {
+  const RankWork work = a_rank();
+  const CostModel model(work, 1e6, 1e6, {});
+  const PassSeconds none = model.unit(2, Recompute::none), selective = model.unit(2, Recompute::selective),
+                    full = model.unit(2, Recompute::full);
+  EXPECT_DOUBLE_EQ(full.input_gradient.recompute, none.forward.compute);
+  EXPECT_DOUBLE_EQ(full.input_gradient.compute, none.input_gradient.compute);
+  EXPECT_GT(selective.input_gradient.recompute, 0.0);
+  EXPECT_LT(selective.input_gradient.recompute, full.input_gradient.recompute / 2.0);
+  EXPECT_DOUBLE_EQ(model.recompute_flops_per_token(2, Recompute::full) * 32.0, forward_flops(work, 1));
+  EXPECT_EQ(model.recompute_flops_per_token(2, Recompute::none), 0.0);
+  EXPECT_EQ(model.recompute_flops_per_token(0, Recompute::full), 0.0);
+}
+
+TEST(CostModel, WhatIsNoProductGoesByMemory) {
+  const RankWork work = a_rank();
+  const CostModel slow(work, kFree, 1e6, {}), fast(work, kFree, 4e6, {});
+  for (int unit = 0; unit < work.model.units(); ++unit) {
+    EXPECT_GT(slow.unit(unit, Recompute::none).forward.total(), 0.0) << unit;
+    EXPECT_NEAR(slow.unit(unit, Recompute::none).total(), 4.0 * fast.unit(unit, Recompute::none).total(), 1e-12) << unit;
+  }
+  EXPECT_GT(slow.optimizer_seconds(1e6), 0.0);
+  EXPECT_DOUBLE_EQ(slow.optimizer_seconds(1e6), (9 * 4 + 2) * 1.0);
+}
+
+TEST(CostModel, AStageIsTheSumOfItsUnits) {
+  const RankWork work = a_rank();
+  const CostModel model(work, 1e6, 1e6, {});
+  StageUnits all;
+  all.last = work.model.units();
+  std::vector<Recompute> recompute(static_cast<std::size_t>(work.model.units()), Recompute::none);
+  recompute[2] = Recompute::full;
+  double sum = 0.0;
+  for (int u = 0; u < work.model.units(); ++u) sum += model.unit(u, recompute[static_cast<std::size_t>(u)]).total();
+  EXPECT_NEAR(model.stage(all, recompute).total(), sum, 1e-12 * sum);
+  EXPECT_NEAR(model.stage(all).total(), sum - model.unit(2, Recompute::full).input_gradient.recompute, 1e-12 * sum);
+}
+
+TEST(CostModel, AMessageIsOneResidualStream) {
+  EXPECT_EQ(CostModel(a_rank(), 1.0, 1.0, {}).message_bytes(), 32 * 12 * 2);
+  EXPECT_EQ(CostModel(a_rank(), 1.0, 1.0, {}).tensor_bytes(1, Recompute::full), 0.0);
+}
+
+}  // namespace
+}  // namespace headwater
