@@ -41,13 +41,39 @@ std::int64_t bytes_of(const ActivationSpec& spec) {
   return aligned(spec.shape.elements() * static_cast<std::int64_t>(size_of(spec.dtype)));
 }
 
-// Bytes that the chosen tensors take together.
-template <class Choose>
-std::int64_t sum_of(const std::vector<ActivationSpec>& list, Choose choose) {
+std::int64_t sum_of(const std::vector<ActivationSpec>& list) {
+  std::int64_t bytes = 0;
+  for (const ActivationSpec& spec : list) bytes += bytes_of(spec);
+  return bytes;
+}
+
+// Bytes of a unit's tensors whose home is `home` in `pass`.
+std::int64_t sum_of(const std::vector<ActivationSpec>& list, Recompute recompute, UnitPass pass, Home home) {
   std::int64_t bytes = 0;
   for (const ActivationSpec& spec : list)
-    if (choose(spec)) bytes += bytes_of(spec);
+    if (home_of(spec, recompute, pass) == home) bytes += bytes_of(spec);
   return bytes;
+}
+
+std::int64_t slot_bytes(const ModelSpec& model, const ChunkNeeds& chunk, const MemoryRequest& request) {
+  const SlotCounts& counts = chunk.slots;
+  std::int64_t bytes = counts.slots * sum_of(micro_batch_tensors(request.batch));
+  for (int u = chunk.units.first; u < chunk.units.last; ++u) {
+    const std::vector<ActivationSpec> list = unit_tensors(model, u, request.sharding, request.batch, request.precision);
+    const Recompute recompute = chunk.units.recompute_of(u);
+    bytes += counts.slots * sum_of(list, recompute, UnitPass::forward, Home::slot) +
+             counts.weight_slots * sum_of(list, recompute, UnitPass::forward, Home::weight_slot) +
+             counts.delayed_slots * sum_of(list, recompute, UnitPass::input_gradient, Home::delayed_slot);
+  }
+  return bytes;
+}
+
+// The passes that a chunk's units go through.
+std::vector<UnitPass> passes(const SlotCounts& counts, bool training) {
+  std::vector<UnitPass> passes = {UnitPass::forward};
+  if (training && counts.whole_backward) passes.push_back(UnitPass::backward);
+  if (training && counts.delayed_slots > 0) passes.push_back(UnitPass::input_gradient);
+  return passes;
 }
 
 }  // namespace
@@ -101,8 +127,6 @@ std::vector<ActivationSpec> micro_batch_tensors(BatchShape batch) {
   return list;
 }
 
-bool is_kept(const ActivationSpec& spec) { return spec.kept != Kept::scratch && spec.made == Pass::forward; }
-
 std::vector<ActivationSpec> unit_tensors(const ModelSpec& model, int unit, const Sharding& sharding, BatchShape batch,
                                          Precision precision) {
   if (unit == model.embedding_unit()) return {};
@@ -110,16 +134,17 @@ std::vector<ActivationSpec> unit_tensors(const ModelSpec& model, int unit, const
   return activations(model.layers[static_cast<std::size_t>(unit) - 1], sharding, batch, precision);
 }
 
-std::int64_t scratch_bytes(const ModelSpec& model, const StageUnits& units, const Sharding& sharding, BatchShape batch,
-                           Precision precision, bool training) {
+std::int64_t scratch_bytes(const ModelSpec& model, const MemoryRequest& request) {
   std::int64_t most = 0;
-  for (int u = units.first; u < units.last; ++u) {
-    const std::vector<ActivationSpec> list = unit_tensors(model, u, sharding, batch, precision);
-    for (const Pass pass : {Pass::forward, Pass::backward}) {
-      if (pass == Pass::backward && !training) continue;
-      most = std::max(most, sum_of(list, [&](const ActivationSpec& spec) { return spec.made == pass && !is_kept(spec); }));
+  for (const ChunkNeeds& chunk : request.chunks)
+    for (int u = chunk.units.first; u < chunk.units.last; ++u) {
+      const std::vector<ActivationSpec> list = unit_tensors(model, u, request.sharding, request.batch, request.precision);
+      const Recompute recompute = chunk.units.recompute_of(u);
+      for (const UnitPass pass : passes(chunk.slots, request.training))
+        most = std::max(most, sum_of(list, recompute, pass, Home::pass_scratch) +
+                                  std::max(sum_of(list, recompute, pass, Home::forward_scratch),
+                                           sum_of(list, recompute, pass, Home::backward_scratch)));
     }
-  }
   return most;
 }
 
@@ -135,14 +160,9 @@ std::vector<SegmentSize> arena_layout(const ModelSpec& model, const ParameterLay
   const std::int64_t elements = parameters.elements();
   const std::int64_t stream = aligned(request.batch.tokens() * model.hidden * compute);  // one [T, H]
 
-  std::int64_t slots = 0, scratch = 0, communication = 0;
+  std::int64_t slots = 0, communication = 0;
   for (const ChunkNeeds& chunk : request.chunks) {
-    std::int64_t slot = sum_of(micro_batch_tensors(request.batch), is_kept);
-    for (int u = chunk.units.first; u < chunk.units.last; ++u)
-      slot += sum_of(unit_tensors(model, u, request.sharding, request.batch, precision), is_kept);
-    scratch = std::max(scratch, scratch_bytes(model, chunk.units, request.sharding, request.batch, precision,
-                                              request.training));
-    slots += slot * chunk.slots;
+    slots += slot_bytes(model, chunk, request);
     communication += stream * chunk.buffers;
   }
   for (const Bucket& bucket : parameters.buckets())
@@ -156,7 +176,7 @@ std::vector<SegmentSize> arena_layout(const ModelSpec& model, const ParameterLay
       {"optimizer", request.training ? 2 * aligned(elements * accumulate) : 0},
       {"activations", slots},
       // Beside scratch: the residual stream's gradient, in two tensors that take turns.
-      {"workspace", scratch + (request.training ? 2 * stream : 0) + aligned(request.op_workspace)},
+      {"workspace", scratch_bytes(model, request) + (request.training ? 2 * stream : 0) + aligned(request.op_workspace)},
       {"communication", communication},
       {"constants", aligned(rotary_positions(model, request.batch) * layer.head_dim * accumulate) +
                         aligned(kStepScalars * static_cast<std::int64_t>(sizeof(double)))},

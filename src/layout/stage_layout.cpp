@@ -91,6 +91,11 @@ StageLayout::StageLayout(const ModelSpec& model, const ParallelConfig& parallel)
   }
 }
 
+Recompute StageUnits::recompute_of(int unit) const {
+  const bool is_layer = unit >= first_layer() && unit < first_layer() + layers();
+  return is_layer && unit < first_layer() + recomputed ? recompute : Recompute::none;
+}
+
 int StageLayout::stage_of_unit(int unit) const {
   HW_CHECK(unit >= 0 && unit < units_.back().last, "unit {} of {}", unit, units_.back().last);
   int stage = 0;

@@ -44,7 +44,7 @@ std::vector<ActivationSpec> activations(const LayerSpec& layer, const Sharding& 
     add("attention.qkv", {tokens, queries + 2 * keys}, compute, forward, until_input_gradient);
   }
   add("attention.lse", {tokens, layer.heads}, statistics, forward, until_input_gradient, by_selective);
-  add("attention.out", {tokens, queries}, compute, forward, until_weight_gradient);
+  add("attention.out", {tokens, queries}, compute, forward, until_weight_gradient, by_selective);
   add("branch", {tokens, hidden}, compute, forward, scratch);
   add("middle", {tokens, hidden}, compute, forward, until_input_gradient);
   add("mlp_norm.rstd", {tokens}, statistics, forward, until_input_gradient, by_selective);
@@ -52,12 +52,16 @@ std::vector<ActivationSpec> activations(const LayerSpec& layer, const Sharding& 
   add("mlp.gate_up", {tokens, 2 * ffn}, compute, forward, until_input_gradient);
   add("mlp.activation", {tokens, ffn}, compute, forward, until_weight_gradient, by_selective);
 
-  // Backward, likewise. The gradient of the residual stream arrives in, and leaves by, the caller's tensors.
-  if (dropout) add("mlp.d_branch", {tokens, hidden}, compute, backward, until_weight_gradient);
+  // Backward, likewise. The gradient of the residual stream arrives in, and leaves by, the caller's tensors. Without
+  // dropout it is also the gradient of the branches, which their last products' weight gradients need.
+  if (dropout)
+    add("mlp.d_branch", {tokens, hidden}, compute, backward, until_weight_gradient);
+  else
+    add("d_out", {tokens, hidden}, compute, backward, between_gradients);
   add("mlp.d_activation", {tokens, ffn}, compute, backward, scratch);
   add("mlp.d_gate_up", {tokens, 2 * ffn}, compute, backward, until_weight_gradient);
   add("mlp.d_norm", {tokens, hidden}, compute, backward, scratch);
-  add("d_middle", {tokens, hidden}, compute, backward, until_weight_gradient);
+  add("d_middle", {tokens, hidden}, compute, backward, dropout ? scratch : until_weight_gradient);
   if (dropout) add("attention.d_branch", {tokens, hidden}, compute, backward, until_weight_gradient);
   add("attention.d_out", {tokens, queries}, compute, backward, scratch);
   if (lfa) {

@@ -22,18 +22,4 @@ TensorView Carver::take(DType dtype, Shape shape) {
   return view;
 }
 
-NamedTensors place_tensors(const std::vector<ActivationSpec>& list, Arena& arena, std::string_view segment,
-                           TensorView scratch, bool training) {
-  NamedTensors tensors;
-  Carver forward(scratch), backward(scratch);
-  for (const ActivationSpec& spec : list) {
-    if (spec.made == Pass::backward && !training) continue;
-    if (is_kept(spec))
-      tensors.add(spec.name, arena.take(segment, spec.dtype, spec.shape));
-    else
-      tensors.add(spec.name, (spec.made == Pass::forward ? forward : backward).take(spec.dtype, spec.shape));
-  }
-  return tensors;
-}
-
 }  // namespace headwater

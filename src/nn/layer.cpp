@@ -14,6 +14,7 @@ Layer::Tensors::Tensors(const NamedTensors& named)
       middle(named.at("middle")),
       rstd2(named.at("mlp_norm.rstd")),
       normed2(named.at("mlp_norm.out")),
+      d_out(named.find("d_out")),
       d_middle(named.find("d_middle")),
       attention_d_branch(named.find("attention.d_branch")),
       mlp_d_branch(named.find("mlp.d_branch")),

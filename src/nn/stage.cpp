@@ -6,82 +6,91 @@ namespace headwater {
 
 Stage::Stage(const ModelSpec& model, const StageUnits& units, const StageOptions& options, ParameterStore& store,
              Arena& arena, Backend& backend, const StageMemory& memory)
-    : units_(units), backend_(backend), memory_(memory) {
+    : units_(units),
+      backend_(backend),
+      memory_(memory),
+      slots_(model, units, options, arena, memory.scratch),
+      delayed_(static_cast<std::size_t>(options.slots.delayed_slots)) {
   if (units.has_embedding) {
     embedding_ = store.weight("embedding.weight");
     d_embedding_ = store.gradient("embedding.weight");
   }
-  const auto tensors_of = [&](int unit) {
-    return place_tensors(unit_tensors(model, unit, options.sharding, options.batch, options.precision), arena,
-                         "activations", memory.scratch, options.training);
-  };
-  const auto is_layer = [&](int unit) { return unit != model.embedding_unit() && unit != model.head_unit(); };
-  for (int unit = units.first; unit < units.last; ++unit)
-    if (is_layer(unit))
-      layers_.emplace_back(model.layers[static_cast<std::size_t>(unit) - 1], unit, store, memory.rotary_table);
-  if (units.has_head) head_.emplace(model, store);
-
-  for (int s = 0; s < options.slots; ++s) {
-    Slot& slot = slots_.emplace_back();
-    NamedTensors stream;
-    for (const ActivationSpec& spec : micro_batch_tensors(options.batch))
-      stream.add(spec.name, arena.take("activations", spec.dtype, spec.shape));
-    slot.batch = {options.batch,          stream.at("tokens"),    stream.at("labels"),      stream.at("position"),
-                  stream.at("attention_start"), stream.at("lfa_start"), stream.at("dropout_keys"), 0};
-    for (int unit = units.first; unit < units.last; ++unit)
-      if (is_layer(unit)) slot.layers.emplace_back(tensors_of(unit));
-    if (units.has_head) slot.head.emplace(tensors_of(model.head_unit()));
+  for (int i = 0; i < units.layers(); ++i) {
+    const int unit = units.first_layer() + i;
+    layers_.emplace_back(model.layers[static_cast<std::size_t>(unit) - 1], unit, store, memory.rotary_table);
   }
+  if (units.has_head) head_.emplace(model, store);
 }
 
-void Stage::forward(int slot_number, TensorView input, TensorView out, HeadMode mode, std::vector<LayerCache>* caches) {
-  Slot& slot = slots_[static_cast<std::size_t>(slot_number)];
-  BlockContext context = this->context(slot, mode == HeadMode::train);
+const Stage::Tensors& Stage::tensors(UnitPass pass, const SlotNumbers& numbers) {
+  const auto [found, is_new] = tensors_.try_emplace({pass, numbers});
+  Tensors& tensors = found->second;
+  if (!is_new) return tensors;
+  for (int i = 0; i < units_.layers(); ++i)
+    tensors.layers.emplace_back(slots_.tensors(units_.first_layer() + i, pass, numbers));
+  if (units_.has_head) tensors.head.emplace(slots_.tensors(units_.last - 1, pass, numbers));
+  return tensors;
+}
+
+void Stage::forward(const SlotNumbers& numbers, TensorView input, TensorView out, HeadMode mode,
+                    std::vector<LayerCache>* caches) {
+  const Tensors& t = tensors(UnitPass::forward, numbers);
+  BlockContext context = this->context(numbers.slot, mode == HeadMode::train);
   // Where the residual stream goes before layer i: that layer's input, at the end the head's or the caller's.
   const auto stream = [&](std::size_t i) {
-    if (i < layers_.size()) return slot.layers[i].input;
-    return head_ ? slot.head->input : out;
+    if (i < layers_.size()) return t.layers[i].input;
+    return head_ ? t.head->input : out;
   };
   if (units_.has_embedding)
-    backend_.embedding(slot.batch.tokens, embedding_, 0, stream(0));
+    backend_.embedding(context.batch.tokens, embedding_, 0, stream(0));
   else
     backend_.copy(input, stream(0));
   for (std::size_t i = 0; i < layers_.size(); ++i) {
     if (caches != nullptr) context.cache = &(*caches)[i];
-    layers_[i].forward(context, slot.layers[i], stream(i + 1));
+    layers_[i].forward(context, t.layers[i], stream(i + 1));
   }
   if (!head_) return;
-  if (mode == HeadMode::train) head_->forward(context, *slot.head, memory_.scalars);
-  if (mode == HeadMode::evaluate) head_->evaluate(context, *slot.head, memory_.scalars);
+  if (mode == HeadMode::train) head_->forward(context, *t.head, memory_.scalars);
+  if (mode == HeadMode::evaluate) head_->evaluate(context, *t.head, memory_.scalars);
 }
 
-void Stage::backward(int slot_number, TensorView d_out, TensorView d_input) {
-  Slot& slot = slots_[static_cast<std::size_t>(slot_number)];
-  const BlockContext context = this->context(slot, true);
+void Stage::backward(const SlotNumbers& numbers, TensorView d_out, TensorView d_input) {
+  const bool apart = numbers.delayed_slot >= 0;
+  DeferredProducts& products = apart ? delayed_[static_cast<std::size_t>(numbers.delayed_slot)] : products_;
+  const Tensors& t = tensors(apart ? UnitPass::input_gradient : UnitPass::backward, numbers);
+  const BlockContext context = this->context(numbers.slot, true, &products);
+  // Where the gradient of the residual stream after layer i goes: a layer that needs it later has a tensor for it.
+  const auto stream = [&](std::size_t i) {
+    return i < t.layers.size() && t.layers[i].d_out ? t.layers[i].d_out : memory_.stream_gradient[i % 2];
+  };
+
+  const std::size_t top = layers_.size() - 1;  // of no layers: that of the stage's input
   TensorView gradient = d_out;
-  int turn = 0;
   if (head_) {
-    gradient = memory_.stream_gradient[turn];
-    head_->backward(context, *slot.head, gradient);
+    gradient = stream(top);
+    head_->backward(context, *t.head, gradient);
+  } else if (top < layers_.size() && t.layers[top].d_out) {
+    gradient = stream(top);
+    backend_.copy(d_out, gradient);
   }
   for (std::size_t i = layers_.size(); i-- > 0;) {
-    turn = 1 - turn;
-    const TensorView below = i == 0 && d_input ? d_input : memory_.stream_gradient[turn];
-    layers_[i].backward(context, slot.layers[i], gradient, below);
-    deferred_.drain(backend_);
+    const TensorView below = i == 0 && d_input ? d_input : stream(i - 1);
+    layers_[i].backward(context, t.layers[i], gradient, below);
+    if (!apart) products.drain(backend_);
     gradient = below;
   }
   if (units_.has_embedding)
-    backend_.embedding_backward(slot.batch.tokens, gradient, 0, d_embedding_);
+    backend_.embedding_backward(context.batch.tokens, gradient, 0, d_embedding_);
   else if (gradient.data != d_input.data)
     backend_.copy(gradient, d_input);  // a stage without layers
 }
 
-void Stage::logits(int slot_number, std::int64_t first,
+void Stage::weight_gradient(int delayed_slot) { delayed_[static_cast<std::size_t>(delayed_slot)].drain(backend_); }
+
+void Stage::logits(const SlotNumbers& numbers, std::int64_t first,
                    const std::function<void(std::int64_t row, TensorView block)>& sink) {
-  const Slot& slot = slots_[static_cast<std::size_t>(slot_number)];
   HW_CHECK(head_, "logits of a stage without a head");
-  head_->logits(context(slot, false), *slot.head, first, sink);
+  head_->logits(context(numbers.slot, false), *tensors(UnitPass::forward, numbers).head, first, sink);
 }
 
 void fill_rotary_table(TensorView host, double base) {

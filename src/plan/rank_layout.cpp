@@ -35,12 +35,21 @@ std::vector<RankProgram::Buffers> most(const std::vector<RankProgram::Buffers>& 
   return buffers;
 }
 
+SlotCounts slots_of(const RankProgram& program, const Placement& placement, std::size_t chunk) {
+  SlotCounts counts{program.slots[chunk], program.weight_slots[chunk], program.delayed_slots[chunk], false};
+  for (const Instruction& i : program.instructions)
+    if (i.kind == Instruction::Kind::compute && i.action.kind == ActionKind::backward &&
+        placement.chunk_of(i.action.stage) == static_cast<int>(chunk))
+      counts.whole_backward = true;
+  return counts;
+}
+
 MemoryRequest memory_of(const RankLayoutRequest& request, const std::vector<StageUnits>& chunks, const RankProgram& program,
-                        const std::vector<RankProgram::Buffers>& buffers, const Sharding& sharding) {
+                        const Placement& placement, const std::vector<RankProgram::Buffers>& buffers, const Sharding& sharding) {
   MemoryRequest memory;
   for (std::size_t chunk = 0; chunk < chunks.size(); ++chunk) {
     const RankProgram::Buffers& b = buffers[chunk];
-    memory.chunks.push_back({chunks[chunk], program.slots[chunk],
+    memory.chunks.push_back({chunks[chunk], slots_of(program, placement, chunk),
                              b.send_activation + b.send_gradient + b.receive_activation + b.receive_gradient});
   }
   memory.sharding = sharding;
@@ -71,7 +80,7 @@ RankLayout::RankLayout(const RankLayoutRequest& r, int this_rank, int ranks)
       evaluation(lower(forward_only(placement.ranks(), r.micro_batches))),
       buffers(most(program(schedule).buffers, program(evaluation).buffers)),
       parameters(r.model, chunks, sharding, tensor_rank),
-      memory(memory_of(r, chunks, program(schedule), buffers, sharding)),
+      memory(memory_of(r, chunks, program(schedule), placement, buffers, sharding)),
       segments(arena_layout(r.model, parameters, memory)) {
   for (const LoweredSchedule* lowered : {&schedule, &evaluation}) {
     const std::optional<std::string> fault = check(*lowered).fault;

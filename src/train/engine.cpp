@@ -48,15 +48,12 @@ Engine::Engine(World& world, const RankLayout& layout, std::unique_ptr<Backend> 
   if (request.training)
     for (TensorView& gradient : memory_.stream_gradient) gradient = arena_.take("workspace", precision.compute, stream);
   backend_->use_workspace(arena_.take("workspace", DType::i32, bytes(aligned(layout_.memory.op_workspace))));
-  std::int64_t scratch = 0;
-  for (const StageUnits& units : layout_.chunks)
-    scratch = std::max(scratch, scratch_bytes(model, units, layout_.memory.sharding, request.batch, precision, request.training));
-  memory_.scratch = arena_.take("workspace", DType::i32, bytes(scratch));
+  memory_.scratch = arena_.take("workspace", DType::i32, bytes(scratch_bytes(model, layout_.memory)));
 
   store_ = std::make_unique<ParameterStore>(layout_.parameters, arena_, precision, request.training);
   for (std::size_t chunk = 0; chunk < layout_.chunks.size(); ++chunk) {
-    StageOptions options{layout_.memory.sharding, request.batch, precision,
-                         layout_.program(layout_.schedule).slots[chunk], request.training};
+    const StageOptions options{layout_.memory.sharding, request.batch, precision, layout_.memory.chunks[chunk].slots,
+                               request.training};
     stages_.emplace_back(model, layout_.chunks[chunk], options, *store_, arena_, *backend_, memory_);
     const RankProgram::Buffers& counts = layout_.buffers[chunk];
     const auto take = [&](int count) {
@@ -76,8 +73,10 @@ Engine::Engine(World& world, const RankLayout& layout, std::unique_ptr<Backend> 
   data_ = world.group("data", grid.group(layout_.rank, {Axis::context, Axis::data}));
   const std::vector<int> stages = grid.group(layout_.rank, {Axis::pipeline});
   pipeline_ = world.group("pipeline", stages);
-  if (stages.size() > 1 && model.tied && (layout_.rank == stages.front() || layout_.rank == stages.back()))
-    tied_ = world.group("tied embedding", {stages.front(), stages.back()});
+  // A folded placement has embedding and head on one rank.
+  const int first = layout_.placement.rank_of(0), last = layout_.placement.rank_of(layout_.placement.stages() - 1);
+  if (model.tied && first != last && (layout_.pipeline_rank == first || layout_.pipeline_rank == last))
+    tied_ = world.group("tied embedding", {stages[static_cast<std::size_t>(first)], stages[static_cast<std::size_t>(last)]});
 }
 
 Engine::~Engine() {
@@ -122,6 +121,7 @@ void Engine::compute(Play& play, const Instruction& i) {
   const Placement& placement = play.schedule.schedule.placement;
   const int chunk = placement.chunk_of(i.action.stage);
   Stage& stage = stages_[static_cast<std::size_t>(chunk)];
+  if (i.action.kind == ActionKind::weight_gradient) return stage.weight_gradient(i.delayed_slot);
   const bool forward = i.action.kind == ActionKind::forward;
   const Payload payload = forward ? Payload::activation : Payload::gradient;
 
@@ -134,10 +134,9 @@ void Engine::compute(Play& play, const Instruction& i) {
   }
   if (forward) {
     fill(stage.micro_batch(i.slot), play.batches(i.action.micro_batch), play.dropout_seed);
-    stage.forward(i.slot, input, output, play.mode);
+    stage.forward({i.slot, i.weight_slot}, input, output, play.mode);
   } else {
-    HW_CHECK(i.action.kind == ActionKind::backward, "this engine takes backward whole");
-    stage.backward(i.slot, input, output);
+    stage.backward({i.slot, i.weight_slot, i.delayed_slot}, input, output);
   }
 }
 
@@ -176,7 +175,7 @@ PlayTimes Engine::play(const LoweredSchedule& schedule, HeadMode mode, const Bat
 
 void Engine::logits(std::int64_t first_row, const std::function<void(std::int64_t row, TensorView block)>& sink) {
   for (Stage& stage : stages_)
-    if (stage.units().has_head) stage.logits(0, first_row, sink);
+    if (stage.units().has_head) stage.logits({}, first_row, sink);
 }
 
 }  // namespace headwater

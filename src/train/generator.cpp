@@ -61,7 +61,7 @@ Generator::Width::Width(Generator& owner, std::int64_t tokens) : arena(owner.bac
   const BatchShape batch{1, tokens};
   const StageUnits units = all_units(model);
   MemoryRequest request;
-  request.chunks = {{units, 1, 0}};
+  request.chunks = {{units, {}, 0}};
   request.batch = batch;
   request.precision = owner.precision_;
   request.training = false;
@@ -73,8 +73,8 @@ Generator::Width::Width(Generator& owner, std::int64_t tokens) : arena(owner.bac
   workspace = arena.take("workspace", DType::i32, words(request.op_workspace));
   StageMemory memory;
   memory.rotary_table = owner.rotary_table_;
-  memory.scratch = arena.take("workspace", DType::i32, words(scratch_bytes(model, units, {}, batch, owner.precision_, false)));
-  stage = std::make_unique<Stage>(model, units, StageOptions{{}, batch, owner.precision_, 1, false}, *owner.store_, arena,
+  memory.scratch = arena.take("workspace", DType::i32, words(scratch_bytes(model, request)));
+  stage = std::make_unique<Stage>(model, units, StageOptions{{}, batch, owner.precision_, {}, false}, *owner.store_, arena,
                                   *owner.backend_, memory);
 }
 
@@ -109,10 +109,10 @@ std::vector<float> Generator::feed(std::span<const std::int32_t> tokens) {
   Width& width = several ? *several : *single_;
   backend_->use_workspace(width.workspace);
   place_tokens(width.stage->micro_batch(0), count);
-  width.stage->forward(0, {}, {}, HeadMode::none, &caches_);
+  width.stage->forward({}, {}, {}, HeadMode::none, &caches_);
 
   std::vector<float> logits(static_cast<std::size_t>(model_.vocabulary));
-  width.stage->logits(0, count - 1, [&](std::int64_t, TensorView block) {
+  width.stage->logits({}, count - 1, [&](std::int64_t, TensorView block) {
     std::vector<std::byte> host(block.bytes());
     const TensorView same(host.data(), block.dtype, block.shape);
     backend_->to_host(block, same);

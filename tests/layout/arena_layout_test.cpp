@@ -166,7 +166,7 @@ TEST(ArenaLayout, SegmentsOfParametersByPrecision) {
   const ModelSpec model = expand(test::small_model(kOptions, 8));
   const ParameterLayout layout = cut(model, {})[0];
   MemoryRequest request;
-  request.chunks = {{units_of(model, 0, model.units()), 2, 0}};
+  request.chunks = {{units_of(model, 0, model.units()), {2, 2}, 0}};
   request.batch = {1, 8};
   const std::int64_t n = layout.elements();
 
@@ -189,7 +189,7 @@ TEST(ArenaLayout, SegmentsOfParametersByPrecision) {
     EXPECT_EQ(bytes_of(segments, name), 0) << name;
 
   request.training = true;
-  request.chunks[0].slots = 6;
+  request.chunks[0].slots = {6, 6};
   EXPECT_EQ(bytes_of(arena_layout(model, layout, request), "activations"), 3 * activations);
 }
 
@@ -197,7 +197,7 @@ TEST(ArenaLayout, TransferBuffersAndTheTiedExchange) {
   const ModelSpec model = expand(test::small_model(kOptions, 8));
   const ParameterLayout last = cut(model, {3})[1];
   MemoryRequest request;
-  request.chunks = {{units_of(model, 3, model.units()), 1, 4}};
+  request.chunks = {{units_of(model, 3, model.units()), {}, 4}};
   request.batch = {2, 8};
   request.precision = {DType::bf16, DType::f32};
   const std::int64_t embedding = 24 * 12, padded = (embedding + 63) / 64 * 64;

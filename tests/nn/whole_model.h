@@ -18,12 +18,14 @@ namespace headwater::test {
 
 class WholeModel {
  public:
-  WholeModel(const ModelSpec& model, BatchShape shape, Precision precision, std::unique_ptr<Backend> backend)
+  // The first `recomputed` layers are recomputed as said.
+  WholeModel(const ModelSpec& model, BatchShape shape, Precision precision, std::unique_ptr<Backend> backend,
+             const SlotCounts& slots = {}, Recompute recompute = Recompute::none, int recomputed = 0)
       : precision_(precision), backend_(std::move(backend)), arena_(backend_->device()) {
-    const StageUnits units{0, model.units(), true, true};
+    const StageUnits units{0, model.units(), true, true, recompute, recomputed};
     const ParameterLayout parameters(model, {units}, {});
     MemoryRequest request;
-    request.chunks = {{units, 1, 0}};
+    request.chunks = {{units, slots, 0}};
     request.batch = shape;
     request.precision = precision;
     request.op_workspace = cpu_workspace_bytes(model, shape, precision, 1);
@@ -38,18 +40,19 @@ class WholeModel {
     for (TensorView& gradient : memory_.stream_gradient)
       gradient = arena_.take("workspace", precision.compute, {shape.tokens(), model.hidden});
     backend_->use_workspace(arena_.take("workspace", DType::i32, {aligned(request.op_workspace) / 4}));
-    memory_.scratch =
-        arena_.take("workspace", DType::i32, {scratch_bytes(model, units, {}, shape, precision, true) / 4});
+    memory_.scratch = arena_.take("workspace", DType::i32, {scratch_bytes(model, request) / 4});
     store_ = std::make_unique<ParameterStore>(parameters, arena_, precision, true);
-    stage_ = std::make_unique<Stage>(model, units, StageOptions{{}, shape, precision, 1, true}, *store_,
+    stage_ = std::make_unique<Stage>(model, units, StageOptions{{}, shape, precision, slots, true}, *store_,
                                      arena_, *backend_, memory_);
     fill_weights();
   }
 
   ParameterStore& store() { return *store_; }
+  Stage& stage() { return *stage_; }
+  const Arena& arena() const { return arena_; }
 
-  void set_batch(const Batch& batch, std::uint64_t dropout_seed) {
-    MicroBatch& to = stage_->micro_batch(0);
+  void set_batch(const Batch& batch, std::uint64_t dropout_seed, int slot = 0) {
+    MicroBatch& to = stage_->micro_batch(slot);
     const auto copy = [&](const std::vector<std::int32_t>& host, TensorView view) {
       std::copy(host.begin(), host.end(), view.as<std::int32_t>());
     };
@@ -65,12 +68,12 @@ class WholeModel {
   }
 
   // The mean loss; leaves gradients behind that backward() completes.
-  double forward() {
+  double forward(const SlotNumbers& numbers = {}) {
     double* scalars = memory_.scalars.as<double>();
     scalars[static_cast<int>(StepScalar::loss_sum)] = 0.0;
     scalars[static_cast<int>(StepScalar::targets)] = targets_;
     store_->refresh(*backend_);
-    stage_->forward(0, {}, {}, HeadMode::train);
+    stage_->forward(numbers, {}, {}, HeadMode::train);
     return scalars[static_cast<int>(StepScalar::loss_sum)] / targets_;
   }
 
@@ -78,7 +81,12 @@ class WholeModel {
   std::map<std::string, std::vector<double>> gradients() {
     backend_->zero(store_->gradients());
     forward();
-    stage_->backward(0, {}, {});
+    stage_->backward({}, {}, {});
+    return read_gradients();
+  }
+
+  // As they have been summed up to now.
+  std::map<std::string, std::vector<double>> read_gradients() {
     std::map<std::string, std::vector<double>> all;
     for (const ParameterPlace& place : store_->layout().places()) {
       std::vector<double> values(static_cast<std::size_t>(place.spec.elements()));

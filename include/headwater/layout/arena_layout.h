@@ -7,6 +7,7 @@
 // over the same axes.
 
 #include "headwater/layout/stage_layout.h"
+#include "headwater/layout/tensor_home.h"
 #include "headwater/model/activation_spec.h"
 #include "headwater/model/parameter_spec.h"
 #include "headwater/tensor/slice.h"
@@ -51,21 +52,22 @@ class ParameterLayout {
   std::int64_t elements_ = 0;
 };
 
+// Slots of each lifetime (tensor_home.h) that a chunk needs, and whether any of its backwards is taken whole.
+struct SlotCounts {
+  int slots = 1, weight_slots = 1, delayed_slots = 0;
+  bool whole_backward = true;
+};
+
 // What one chunk of this rank needs beside its parameters; the numbers come from the lowered schedule.
 struct ChunkNeeds {
   StageUnits units;
-  int slots = 1;
+  SlotCounts slots;
   int buffers = 0;  // transfer buffers of all kinds, each [T, H]
 };
 
 // Tensors of one micro-batch that every stage takes from the stream itself (nn/micro_batch.h).
 std::vector<ActivationSpec> micro_batch_tensors(BatchShape batch);
 
-// Whether a tensor needs a place in its micro-batch's slot. Schedules that take a backward whole leave nothing of it.
-bool is_kept(const ActivationSpec& spec);
-// Bytes of the scratch that the units of a chunk share: the largest need of one unit's pass.
-std::int64_t scratch_bytes(const ModelSpec& model, const StageUnits& units, const Sharding& sharding, BatchShape batch,
-                           Precision precision, bool training);
 // What unit `u` of the model lists (model/activation_spec.h); the embedding lists nothing.
 std::vector<ActivationSpec> unit_tensors(const ModelSpec& model, int unit, const Sharding& sharding, BatchShape batch,
                                          Precision precision);
@@ -83,6 +85,9 @@ struct MemoryRequest {
   bool training = true;          // gradients, moments and backward's tensors too
   std::int64_t op_workspace = 0; // bytes (model/op_workspace.h)
 };
+
+// Bytes of the scratch that all units of a rank share: the largest need of one unit's pass.
+std::int64_t scratch_bytes(const ModelSpec& model, const MemoryRequest& request);
 
 // Segments in the order in which they are reserved: weights, master, gradients, optimizer, activations, workspace,
 // communication, constants. Sizes of 0 are left out.

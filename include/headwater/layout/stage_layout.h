@@ -1,9 +1,11 @@
 #pragma once
 // Which units of the model lie on which virtual stage: [embedding, layers…, head] cut into contiguous ranges, the first
-// with the embedding, the last with the head. Checked before anything is allocated.
+// with the embedding, the last with the head; and which of its layers each recomputes. Checked before anything is
+// allocated.
 
 #include "headwater/config/run_config.h"
 #include "headwater/layout/placement.h"
+#include "headwater/model/recompute.h"
 #include "headwater/model/model_spec.h"
 
 #include <string>
@@ -14,7 +16,12 @@ namespace headwater {
 struct StageUnits {
   int first = 0, last = 0;  // units [first, last)
   bool has_embedding = false, has_head = false;
-  int layers() const { return last - first - (has_embedding ? 1 : 0) - (has_head ? 1 : 0); }
+  Recompute recompute = Recompute::none;  // of the first `recomputed` layers
+  int recomputed = 0;
+  int first_layer() const { return first + (has_embedding ? 1 : 0); }  // the unit
+  int layers() const { return last - first_layer() - (has_head ? 1 : 0); }
+  // What the backward of unit `unit` computes again; nothing for embedding and head.
+  Recompute recompute_of(int unit) const;
 };
 
 class StageLayout {

@@ -4,6 +4,7 @@
 // memory a layer takes.
 
 #include "headwater/model/model_spec.h"
+#include "headwater/model/recompute.h"
 #include "headwater/tensor/dtype.h"
 #include "headwater/tensor/shape.h"
 
@@ -30,14 +31,19 @@ struct BatchShape {
 
 enum class Pass : std::uint8_t { forward, backward };
 
-// `scratch` is dead when the unit's pass ends, so all units share its memory. The others live in the slot of their
-// micro-batch until the unit's input gradient, or its weight gradient, has been taken. A tensor made in backward and kept
-// for the weight gradient needs a slot only where the schedule takes the two gradients apart; elsewhere it is scratch.
-enum class Kept : std::uint8_t { scratch, until_input_gradient, until_weight_gradient };
+// `scratch` is dead when the unit's pass ends, so all units share its memory. The others live until the unit's input
+// gradient, or its weight gradient, has been taken; which memory that needs, and when, layout/tensor_home.h says.
+// `between_gradients` is the caller's tensor where backward is taken whole, and needs memory of its own only from the input
+// gradient to a weight gradient that is taken apart.
+enum class Kept : std::uint8_t { scratch, until_input_gradient, until_weight_gradient, between_gradients };
 
-// Whether a recomputing run keeps it all the same. `selective` drops norms, activations and attention internals; `full`
-// keeps the unit's input only.
-enum class Dropped : std::uint8_t { never, by_full, by_selective };
+// Which kinds of recomputation drop it after forward; backward computes it again before it begins.
+enum class Dropped : std::uint8_t { never, by_full, by_selective };  // by_selective: by full too
+
+constexpr bool drops(Recompute recompute, Dropped dropped) {
+  return recompute == Recompute::full ? dropped != Dropped::never
+                                      : recompute == Recompute::selective && dropped == Dropped::by_selective;
+}
 
 struct ActivationSpec {
   std::string name;  // "attention.lse", unique within the unit

@@ -18,8 +18,9 @@ struct MicroBatch {
   std::int64_t first = 0;  // index of row 0 on the axis that the starts count on: tokens cached so far, 0 in training
 };
 
-// Weight-gradient products that backward has put off. Drained at once after a unit's backward; a schedule that takes the
-// two gradients apart drains them in an action of their own.
+// Weight-gradient products that backward has put off. Drained at once after a unit's backward; where a schedule takes the
+// two gradients apart each micro-batch has a list of its own, which its weight gradient drains. What a product names must
+// live until then (model/activation_spec.h, until_weight_gradient).
 class DeferredProducts {
  public:
   void add(TensorView dy, TensorView x, TensorView dw) { products_.push_back({dy, x, dw}); }

@@ -1,8 +1,7 @@
 #pragma once
-// Named tensors cut from one block of memory, or taken from an arena's segment, by a list of ActivationSpecs. The list is
-// the only place that knows sizes; a block finds its tensors here by name once, at start-up.
+// Tensors by name, as a list of ActivationSpecs has them, and the cutting of such tensors from one block of memory. The
+// list is the only place that knows sizes; a block finds its tensors here by name, once for each set of slots.
 
-#include "headwater/layout/arena_layout.h"
 #include "headwater/tensor/arena.h"
 
 #include <string>
@@ -32,10 +31,5 @@ class Carver {
   TensorView block_;
   std::int64_t used_ = 0;
 };
-
-// Kept tensors are taken from `segment`; the scratch of each pass is cut from the front of `scratch`, so that forward's
-// and backward's share it. With `training` false backward's tensors are left out.
-NamedTensors place_tensors(const std::vector<ActivationSpec>& list, Arena& arena, std::string_view segment,
-                           TensorView scratch, bool training);
 
 }  // namespace headwater

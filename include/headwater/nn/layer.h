@@ -11,6 +11,7 @@ class Layer {
   struct Tensors {
     explicit Tensors(const NamedTensors& named);
     TensorView input, rstd1, normed1, middle, rstd2, normed2;
+    TensorView d_out;  // only where the weight gradient comes later and needs it
     TensorView d_middle, attention_d_branch, mlp_d_branch;
     Attention::Tensors attention;
     Mlp::Tensors mlp;

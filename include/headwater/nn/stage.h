@@ -1,6 +1,6 @@
 #pragma once
 // The blocks of one pipeline chunk: [embedding] layers… [head], on as many slots (micro-batches in flight) as the schedule
-// needs. Input and output are the residual stream [T, H]; where the embedding is here, input comes from the tokens; where
+// needs (slot_memory.h). Input and output are the residual stream [T, H]; where the embedding is here, input comes from the tokens; where
 // the head is, the result is the loss.
 //
 // Takes its tensors from the arena (segments activations, workspace) as layout/arena_layout.h counts them. Belongs to the
@@ -8,8 +8,11 @@
 
 #include "headwater/nn/head.h"
 #include "headwater/nn/layer.h"
+#include "headwater/nn/slot_memory.h"
 
+#include <map>
 #include <optional>
+#include <utility>
 #include <vector>
 
 namespace headwater {
@@ -18,16 +21,8 @@ namespace headwater {
 struct StageMemory {
   TensorView rotary_table;     // a [positions, D/2, 2]
   TensorView scalars;          // f64 [kStepScalars]
-  TensorView stream_gradient[2];  // c [T, H]: the residual stream's gradient, taking turns (training)
+  TensorView stream_gradient[2];  // c [T, H]: the residual stream's gradient of odd and even layers (training)
   TensorView scratch;          // i32 view of bytes
-};
-
-struct StageOptions {
-  Sharding sharding;
-  BatchShape batch;
-  Precision precision;
-  int slots = 1;
-  bool training = true;
 };
 
 enum class HeadMode : std::uint8_t { train, evaluate, none };  // none: stop before the head (Stage::logits follows)
@@ -38,24 +33,29 @@ class Stage {
         Backend& backend, const StageMemory& memory);
 
   const StageUnits& units() const { return units_; }
-  MicroBatch& micro_batch(int slot) { return slots_[static_cast<std::size_t>(slot)].batch; }
+  MicroBatch& micro_batch(int slot) { return slots_.micro_batch(slot); }
 
   // `input` is empty where the stage has the embedding, `out` where it has the head. `caches`: one per layer of the stage,
   // in generation.
-  void forward(int slot, TensorView input, TensorView out, HeadMode mode, std::vector<LayerCache>* caches = nullptr);
-  // `d_out` is empty where the stage has the head, `d_input` where it has the embedding.
-  void backward(int slot, TensorView d_out, TensorView d_input);
+  void forward(const SlotNumbers& numbers, TensorView input, TensorView out, HeadMode mode,
+               std::vector<LayerCache>* caches = nullptr);
+  // `d_out` is empty where the stage has the head, `d_input` where it has the embedding. With a delayed slot the products
+  // of the weights' gradients wait for weight_gradient(); those of embedding, norms, biases and head do not.
+  void backward(const SlotNumbers& numbers, TensorView d_out, TensorView d_input);
+  void weight_gradient(int delayed_slot);
   // After forward(…, HeadMode::none): the logits of rows from `first` on (head.h).
-  void logits(int slot, std::int64_t first, const std::function<void(std::int64_t row, TensorView block)>& sink);
+  void logits(const SlotNumbers& numbers, std::int64_t first,
+              const std::function<void(std::int64_t row, TensorView block)>& sink);
 
  private:
-  struct Slot {
-    MicroBatch batch;
+  struct Tensors {
     std::vector<Layer::Tensors> layers;
     std::optional<Head::Tensors> head;
   };
-  BlockContext context(const Slot& slot, bool dropout) {
-    return {backend_, slot.batch, dropout, nullptr, &deferred_};
+  // Found by name when a set of slots is used for the first time.
+  const Tensors& tensors(UnitPass pass, const SlotNumbers& numbers);
+  BlockContext context(int slot, bool dropout, DeferredProducts* products = nullptr) {
+    return {backend_, slots_.micro_batch(slot), dropout, nullptr, products};
   }
 
   StageUnits units_;
@@ -64,8 +64,10 @@ class Stage {
   TensorView embedding_, d_embedding_;
   std::vector<Layer> layers_;
   std::optional<Head> head_;
-  std::vector<Slot> slots_;
-  DeferredProducts deferred_;
+  SlotMemory slots_;
+  std::map<std::pair<UnitPass, SlotNumbers>, Tensors> tensors_;
+  DeferredProducts products_;              // of a backward taken whole
+  std::vector<DeferredProducts> delayed_;  // per delayed slot
 };
 
 // Angles of RoPE with base `base`: row p holds (cos, sin) of p · base^(−2i/D) for i < D/2. Host memory, f32 or f64.
