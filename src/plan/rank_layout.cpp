@@ -19,10 +19,32 @@ std::vector<StageUnits> chunks_of(const StageLayout& stages, const Placement& pl
   return chunks;
 }
 
-LoweredSchedule schedule_of(const RankLayoutRequest& request, const Placement& placement) {
-  if (!request.training) return lower(forward_only(placement.ranks(), request.micro_batches));
-  return lower(make_schedule(request.parallel.pipeline_schedule, placement.ranks(), placement.chunks(),
-                             request.micro_batches));
+int axis_size(std::int64_t size) { return static_cast<int>(size); }
+
+ProcessGrid grid_of(const RankLayoutRequest& r, int ranks) {
+  return ProcessGrid::make(ranks, axis_size(r.parallel.tensor_model_parallel_size), 1,
+                           axis_size(r.parallel.pipeline_model_parallel_size),
+                           axis_size(kv_repeat(r.model, sharding_of(r.model, r.parallel, r.batch))));
+}
+
+LoweredSchedule proved(const Schedule& schedule) {
+  LoweredSchedule lowered = lower(schedule);
+  const std::optional<std::string> fault = check(lowered).fault;
+  HW_CHECK(!fault, "schedule {}: {}", schedule.name, *fault);
+  return lowered;
+}
+
+LoweredSchedule evaluation_of(const RankLayoutRequest& request) {
+  return proved(forward_only(axis_size(request.parallel.pipeline_model_parallel_size), request.micro_batches));
+}
+
+// After everything else that can be refused, as it takes a while where ranks are many.
+LoweredSchedule step_of(const RankLayoutRequest& request, int ranks) {
+  static_cast<void>(grid_of(request, ranks));
+  static_cast<void>(StageLayout(request.model, request.parallel));
+  if (!request.training) return evaluation_of(request);
+  return proved(make_schedule(request.parallel.pipeline_schedule, axis_size(request.parallel.pipeline_model_parallel_size),
+                              axis_size(request.parallel.num_chunks), request.micro_batches));
 }
 
 std::vector<RankProgram::Buffers> most(const std::vector<RankProgram::Buffers>& a,
@@ -60,33 +82,31 @@ MemoryRequest memory_of(const RankLayoutRequest& request, const std::vector<Stag
   return memory;
 }
 
-int axis_size(std::int64_t size) { return static_cast<int>(size); }
-
 }  // namespace
 
+RunSchedules::RunSchedules(const RankLayoutRequest& request, int ranks)
+    : step(step_of(request, ranks)), evaluation(request.training ? evaluation_of(request) : step) {}
+
 RankLayout::RankLayout(const RankLayoutRequest& r, int this_rank, int ranks)
+    : RankLayout(r, this_rank, ranks, std::make_shared<const RunSchedules>(r, ranks)) {}
+
+RankLayout::RankLayout(const RankLayoutRequest& r, int this_rank, int ranks, std::shared_ptr<const RunSchedules> run_schedules)
     : request(r),
-      grid(ProcessGrid::make(ranks, axis_size(r.parallel.tensor_model_parallel_size), 1,
-                             axis_size(r.parallel.pipeline_model_parallel_size),
-                             axis_size(kv_repeat(r.model, sharding_of(r.model, r.parallel, r.batch))))),
-      placement(axis_size(r.parallel.pipeline_model_parallel_size), axis_size(r.parallel.num_chunks)),
+      grid(grid_of(r, ranks)),
+      placement(run_schedules->step.schedule.placement),
       stages(r.model, r.parallel),
       sharding(sharding_of(r.model, r.parallel, r.batch)),
       rank(this_rank),
       pipeline_rank(grid.coordinate(this_rank, Axis::pipeline)),
       tensor_rank(grid.coordinate(this_rank, kTensorAxes)),
       chunks(chunks_of(stages, placement, pipeline_rank)),
-      schedule(schedule_of(r, placement)),
-      evaluation(lower(forward_only(placement.ranks(), r.micro_batches))),
+      schedules(std::move(run_schedules)),
+      schedule(schedules->step),
+      evaluation(schedules->evaluation),
       buffers(most(program(schedule).buffers, program(evaluation).buffers)),
       parameters(r.model, chunks, sharding, tensor_rank),
       memory(memory_of(r, chunks, program(schedule), placement, buffers, sharding)),
-      segments(arena_layout(r.model, parameters, memory)) {
-  for (const LoweredSchedule* lowered : {&schedule, &evaluation}) {
-    const std::optional<std::string> fault = check(*lowered).fault;
-    HW_CHECK(!fault, "schedule {}: {}", lowered->schedule.name, *fault);
-  }
-}
+      segments(arena_layout(r.model, parameters, memory)) {}
 
 std::int64_t RankLayout::bytes() const {
   std::int64_t sum = 0;
@@ -101,17 +121,22 @@ std::int64_t RankLayout::bytes_per_parameter() const {
   return compute + 3 * accumulate + (compute == accumulate ? 0 : accumulate);
 }
 
-std::string memory_table(const RankLayoutRequest& request, int ranks) {
-  std::vector<std::string> names;
+std::vector<RankLayout> pipeline_layouts(const RankLayoutRequest& request, int ranks,
+                                         std::shared_ptr<const RunSchedules> schedules) {
   std::vector<RankLayout> layouts;
   const int pipeline = axis_size(request.parallel.pipeline_model_parallel_size);
-  for (int p = 0; p < pipeline; ++p) layouts.emplace_back(request, p * (ranks / pipeline), ranks);
+  for (int p = 0; p < pipeline; ++p) layouts.emplace_back(request, p * (ranks / pipeline), ranks, schedules);
+  return layouts;
+}
+
+std::string memory_table(const std::vector<RankLayout>& layouts) {
+  std::vector<std::string> names;
   for (const RankLayout& layout : layouts)
     for (const SegmentSize& segment : layout.segments)
       if (std::find(names.begin(), names.end(), segment.name) == names.end()) names.push_back(segment.name);
 
   std::string text = "memory, MiB    ";
-  for (int p = 0; p < pipeline; ++p) text += fmt::format("{:>12}", fmt::format("stage {}", p));
+  for (const RankLayout& layout : layouts) text += fmt::format("{:>12}", fmt::format("stage {}", layout.pipeline_rank));
   const auto row = [&](const std::string& name, auto bytes_of) {
     text += fmt::format("\n  {:<13}", name);
     for (const RankLayout& layout : layouts) text += fmt::format("{:>12.1f}", static_cast<double>(bytes_of(layout)) / 1048576.0);

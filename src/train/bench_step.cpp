@@ -3,6 +3,7 @@
 #include "headwater/backend/cpu_backend.h"
 #include "headwater/backend/timed_backend.h"
 #include "headwater/base/clock.h"
+#include "headwater/config/load_config.h"
 #include "headwater/model/flops.h"
 #include "headwater/nn/initialize.h"
 #include "headwater/train/training_step.h"

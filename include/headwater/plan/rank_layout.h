@@ -7,6 +7,7 @@
 #include "headwater/layout/process_grid.h"
 #include "headwater/schedule/lowering.h"
 
+#include <memory>
 #include <string>
 
 namespace headwater {
@@ -21,8 +22,18 @@ struct RankLayoutRequest {
   int threads = 1;
 };
 
+// What all ranks of a run do, lowered and proved. Made once where many layouts of one run are made.
+struct RunSchedules {
+  // UserError where the ranks, or the layers, cannot be shared out so.
+  RunSchedules(const RankLayoutRequest& request, int ranks);
+
+  LoweredSchedule step;        // forward only without training
+  LoweredSchedule evaluation;  // the same micro-batches, forward only
+};
+
 struct RankLayout {
   RankLayout(const RankLayoutRequest& request, int rank, int ranks);
+  RankLayout(const RankLayoutRequest& request, int rank, int ranks, std::shared_ptr<const RunSchedules> schedules);
 
   RankLayoutRequest request;
   ProcessGrid grid;
@@ -31,8 +42,9 @@ struct RankLayout {
   Sharding sharding;
   int rank, pipeline_rank, tensor_rank;
   std::vector<StageUnits> chunks;     // of this rank
-  LoweredSchedule schedule;           // of a step; forward only without training
-  LoweredSchedule evaluation;         // the same micro-batches, forward only
+  std::shared_ptr<const RunSchedules> schedules;
+  const LoweredSchedule& schedule;    // of a step
+  const LoweredSchedule& evaluation;
   std::vector<RankProgram::Buffers> buffers;  // per chunk, enough for both
   ParameterLayout parameters;
   MemoryRequest memory;
@@ -46,7 +58,11 @@ struct RankLayout {
 // How tensor ranks share a layer of this model; UserError where they cannot share it equally.
 Sharding sharding_of(const ModelSpec& model, const ParallelConfig& parallel, BatchShape batch);
 
+// The layout of the first rank of each pipeline rank.
+std::vector<RankLayout> pipeline_layouts(const RankLayoutRequest& request, int ranks,
+                                         std::shared_ptr<const RunSchedules> schedules);
+
 // For people: segments and their sizes, of every pipeline rank.
-std::string memory_table(const RankLayoutRequest& request, int ranks);
+std::string memory_table(const std::vector<RankLayout>& layouts);
 
 }  // namespace headwater

@@ -1,34 +1,13 @@
 #pragma once
-// From a config and a number of ranks to a RankLayout: the choices that `auto` and zero stand for, and the rules that need
-// the rank count. All refusals are UserErrors, thrown alike on every rank before anything is allocated.
+// What `auto` stands for on the machines of this run.
 
-#include "headwater/config/load_config.h"
-#include "headwater/plan/rank_layout.h"
-
-#include <memory>
-#include <string>
+#include "headwater/plan/layout_request.h"
 
 namespace headwater {
 
 class World;
 
-// What `auto` chose; recorded with a checkpoint, and used again by a resume.
-struct Choices {
-  std::string dtype;  // "fp32", "bf16"
-  int threads = 1;    // per rank
-};
-
 // Collective, and the same on all ranks: bf16 where every chip has it, the fewest threads that any rank can have.
 Choices choose(const TrainingConfig& training, World& world);
-Precision precision_of(const std::string& dtype);
-
-// The model section is resolved. Global batch: 0 means one micro-batch per replica.
-RankLayoutRequest training_request(const RunConfig& run, const Choices& choices, int ranks);
-// One forward of `batch` samples of `sequence` tokens per replica, without gradients unless `training`.
-RankLayoutRequest forward_request(const RunConfig& run, const Choices& choices, BatchShape batch, int micro_batches,
-                                  bool training = false);
-
-std::int64_t data_parallel_size(const ParallelConfig& parallel, int ranks);
-std::int64_t global_batch_size(const RunConfig& run, int ranks);
 
 }  // namespace headwater
