@@ -247,9 +247,13 @@ void Engine::look_at_the_clock() {
     const double limit = early ? std::min<double>(kPatienceAtSignal, timeout_) : timeout_.load();
     if (const auto operation = overdue(now, limit)) diagnose(operation->call(), limit);
   }
-  if (last_words_ && last_words_->is_due(now)) {
-    tell_all({.subject = Control::Subject::speaking, .text = {}});
-    last_words_->speak();
+  if (!last_words_) return;
+  switch (last_words_->turn(now)) {
+    case LastWords::Turn::wait: return;
+    case LastWords::Turn::leave: return last_words_->leave();
+    case LastWords::Turn::speak:
+      tell_all({.subject = Control::Subject::speaking, .text = {}});
+      return last_words_->speak();
   }
 }
 

@@ -12,7 +12,7 @@ constexpr double kCollect = 0.15;  // several ranks often fail at once
 constexpr double kRankZeroSilent = 2.0;
 constexpr double kPerRank = 0.05;
 constexpr double kLongest = 3.0;
-constexpr double kSpeakerSilent = 5.0;  // somebody has said that it speaks, yet this process still lives
+constexpr double kOtherSpeaks = 1.0;  // its line and its exit code have reached the launcher by then
 
 }  // namespace
 
@@ -42,12 +42,13 @@ void LastWords::other_rank_failed(int rank, const Failure& failure, double now) 
 
 void LastWords::other_rank_speaks(double now) { heard_speaker_ = now; }
 
-bool LastWords::is_due(double now) const {
-  if (reasons_.empty() || (rank_ != 0 && own_ == 0.0)) return false;
+LastWords::Turn LastWords::turn(double now) const {
+  if (reasons_.empty() || (rank_ != 0 && own_ == 0.0)) return Turn::wait;
   // Rank 0 too: a launcher that ends the job wakes who was stopped.
-  if (heard_speaker_ > 0.0) return now >= heard_speaker_ + kSpeakerSilent;
-  if (rank_ == 0) return now >= first_ + kCollect;
-  return now >= own_ + std::min(kRankZeroSilent + kPerRank * rank_, kLongest);
+  if (heard_speaker_ > 0.0) return now >= heard_speaker_ + kOtherSpeaks ? Turn::leave : Turn::wait;
+  const double due =
+      rank_ == 0 ? first_ + kCollect : own_ + std::min(kRankZeroSilent + kPerRank * rank_, kLongest);
+  return now >= due ? Turn::speak : Turn::wait;
 }
 
 // The first, but a lost peer (4) is often only what others see of another failure; of the same reason on
@@ -66,5 +67,7 @@ void LastWords::speak() {
   const std::string prefix = reason.rank == 0 ? "" : fmt::format("rank {}: ", reason.rank);
   end_job_(prefix + reason.failure.message, reason.failure.exit_code);
 }
+
+void LastWords::leave() { end_job_("", best().failure.exit_code); }
 
 }  // namespace headwater::comm

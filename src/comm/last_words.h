@@ -3,10 +3,12 @@
 //
 // A rank that fails tells all. Rank 0 collects reasons for a moment, prints the best and ends the job. Where
 // rank 0 stays silent, the lowest failed rank still alive does so: rank r waits r · 50 ms more than two
-// seconds, three at most.
+// seconds, three at most. Whoever has heard that another speaks leaves without a word, a second later: its
+// launcher may be out of reach, or give it long to end.
 
 #include "headwater/base/failure.h"
 
+#include <cstdint>
 #include <functional>
 #include <string_view>
 #include <vector>
@@ -18,16 +20,19 @@ void print_error_line(std::string_view message);
 
 class LastWords {
  public:
+  // With an empty reason it ends this process alone.
   using EndJob = std::function<void(const std::string& reason, int exit_code)>;
+  enum class Turn : std::uint8_t { wait, speak, leave };
 
   LastWords(int rank, EndJob end_job);
 
   void this_rank_failed(const Failure& failure, double now);
   void other_rank_failed(int rank, const Failure& failure, double now);
   void other_rank_speaks(double now);
-  // Whether it is this rank's turn to speak; then tell the others and call speak().
-  bool is_due(double now) const;
+  // Before speak() tell the others.
+  Turn turn(double now) const;
   void speak();
+  void leave();
 
  private:
   struct Reason {

@@ -22,6 +22,7 @@ constexpr milliseconds kLinePassesOn{100};
 constexpr milliseconds kEngineHangs{10000};
 
 void end_job(const std::string& reason, int exit_code) {
+  if (reason.empty()) ::_exit(exit_code);
   print_error_line(reason);
   std::this_thread::sleep_for(kLinePassesOn);
   abort_mpi(exit_code);

@@ -5,6 +5,8 @@
 namespace headwater::comm {
 namespace {
 
+using Turn = LastWords::Turn;
+
 struct Spoken {
   std::string reason;
   int exit_code = 0;
@@ -20,12 +22,12 @@ struct Spoken {
 TEST(LastWords, RankZeroCollectsAndPrefersACause) {
   Spoken spoken;
   LastWords words = spoken.of(0);
-  EXPECT_FALSE(words.is_due(100.0));
+  EXPECT_EQ(words.turn(100.0), Turn::wait);
   words.other_rank_failed(2, {4, "rank 3 did not come"}, 10.0);
   words.other_rank_failed(3, {3, "the disk is full"}, 10.1);
   words.other_rank_failed(1, {2, "later"}, 10.1);
-  EXPECT_FALSE(words.is_due(10.1));
-  EXPECT_TRUE(words.is_due(10.2));
+  EXPECT_EQ(words.turn(10.1), Turn::wait);
+  EXPECT_EQ(words.turn(10.2), Turn::speak);
   words.speak();
   EXPECT_EQ(spoken.reason, "rank 3: the disk is full");
   EXPECT_EQ(spoken.exit_code, 3);
@@ -47,14 +49,17 @@ TEST(LastWords, OtherRanksSpeakInTurnWhereRankZeroIsSilent) {
   first.this_rank_failed({4, "lost"}, 10.0);
   last.this_rank_failed({4, "lost"}, 10.0);
   healthy.other_rank_failed(1, {4, "lost"}, 10.0);
-  EXPECT_FALSE(first.is_due(12.0));
-  EXPECT_TRUE(first.is_due(12.06));
-  EXPECT_FALSE(last.is_due(12.9));
-  EXPECT_TRUE(last.is_due(13.0));
-  EXPECT_FALSE(healthy.is_due(1000.0));
+  EXPECT_EQ(first.turn(12.0), Turn::wait);
+  EXPECT_EQ(first.turn(12.06), Turn::speak);
+  EXPECT_EQ(last.turn(12.9), Turn::wait);
+  EXPECT_EQ(last.turn(13.0), Turn::speak);
+  EXPECT_EQ(healthy.turn(1000.0), Turn::wait);
   last.other_rank_speaks(12.5);
-  EXPECT_FALSE(last.is_due(17.0));
-  EXPECT_TRUE(last.is_due(17.6));  // the speaker died of it
+  EXPECT_EQ(last.turn(13.4), Turn::wait);
+  EXPECT_EQ(last.turn(13.6), Turn::leave);
+  last.leave();
+  EXPECT_EQ(spoken.reason, "");
+  EXPECT_EQ(spoken.exit_code, 4);
 }
 
 TEST(LastWords, RankZeroThatWakesUpDoesNotSayItAgain) {
@@ -62,8 +67,8 @@ TEST(LastWords, RankZeroThatWakesUpDoesNotSayItAgain) {
   LastWords words = spoken.of(0);
   words.other_rank_failed(1, {4, "rank 0 did not come"}, 10.0);
   words.other_rank_speaks(10.0);
-  EXPECT_FALSE(words.is_due(14.0));
-  EXPECT_TRUE(words.is_due(15.1));
+  EXPECT_EQ(words.turn(10.9), Turn::wait);
+  EXPECT_EQ(words.turn(11.1), Turn::leave);
 }
 
 }  // namespace

@@ -15,18 +15,18 @@ SLACK = 7.0  # for asking the others, and for the launcher
 
 
 class Stop(RunTest):
-    def check(self, layout_name, stopped):
+    def check(self, layout_name, stopped, slack=SLACK, **options):
         ranks, layout = LAYOUTS[layout_name]
         save = self.folder / f"save-{stopped}"
         job = self.start_training(f"--training.save={save}", "--training.train_iters=1000000",
-                                  f"--training.comm_timeout_s={DEADLINE}", *layout, ranks=ranks)
+                                  f"--training.comm_timeout_s={DEADLINE}", *layout, ranks=ranks, **options)
         until(lambda: len(metrics(save)) >= 3, job)
         os.kill(job.processes()[stopped], signal.SIGSTOP)
         start = time.monotonic()
         self.assertEqual(job.wait(60), 4, job.stderr)
         seconds = time.monotonic() - start
         self.assertGreater(seconds, DEADLINE - 0.5)
-        self.assertLess(seconds, DEADLINE + SLACK, job.stderr)
+        self.assertLess(seconds, DEADLINE + slack, job.stderr)
         self.check_error(job, rf"^(rank \d: )?(receive|send|all_reduce|all_gather|broadcast|reduce_scatter)[^:]* #\d+ of group "
                               rf"(world|control|data|pipeline|tied embedding) waited 3\.0 s: rank {stopped} \(.+\) did not "
                               r"come and does not answer$")
@@ -37,6 +37,10 @@ class Stop(RunTest):
         for stopped in (0, 1):
             with self.subTest(stopped=stopped):
                 self.check("pipeline 2, uneven", stopped)
+
+    def test_a_patient_launcher(self):
+        """It gives the ranks time twice, in which those that do not speak leave, and the one that woke up too."""
+        self.check("pipeline 2 x data 2", 1, SLACK + 2 * 4, environment={"OMPI_MCA_odls_base_sigkill_timeout": "4"})
 
     def test_data(self):
         self.check("data 2", 1)
