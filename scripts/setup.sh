@@ -2,7 +2,7 @@
 # Installs every package that building, running and testing Headwater need, on Debian 12, as root or with sudo.
 # Elsewhere it prints what is missing and exits with 2. Says nothing where all is there.
 #
-# usage: scripts/setup.sh [ci]     ci: with the second compiler that .ci/run checks with
+# usage: scripts/setup.sh [ci]     ci: with the second compiler, and with tc for the tests of several hosts
 set -euo pipefail
 
 # package  what it is found by: a command of that name, or a header
@@ -26,7 +26,9 @@ libgtest-dev           header  gtest/gtest.h
 
 case "${1-}" in
   '') ;;
-  ci) needed+='clang-16 command clang++-16' ;;
+  ci) needed+='clang-16 command clang++-16
+iproute2 command tc
+' ;;
   *) echo "usage: scripts/setup.sh [ci]" >&2; exit 2 ;;
 esac
 

@@ -46,12 +46,12 @@ def error_lines(stderr):
 
 
 class Job:
-    """A run that was started: under mpirun where it has several ranks."""
+    """A run that was started: by `launcher` where one is given, else under mpirun where it has several ranks."""
 
-    def __init__(self, *arguments, ranks=1, environment=None, wrapper=()):
+    def __init__(self, *arguments, ranks=1, environment=None, wrapper=(), launcher=()):
         self.mark = uuid.uuid4().hex
-        command = [*wrapper, HEADWATER, *map(str, arguments)]
-        if ranks > 1:
+        command = [*launcher, *wrapper, HEADWATER, *map(str, arguments)]
+        if ranks > 1 and not launcher:
             if shutil.which("mpirun") is None:
                 raise RuntimeError("mpirun is missing; scripts/setup.sh installs it")
             command = ["mpirun", "--oversubscribe", "--bind-to", "none", "-np", str(ranks), *command]
