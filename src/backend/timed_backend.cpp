@@ -178,6 +178,10 @@ void TimedBackend::softmax_statistics(TensorView logits, TensorView labels, std:
         [&] { inner_->softmax_statistics(logits, labels, first, valid, statistics); });
 }
 
+void TimedBackend::combine_statistics(TensorView shards, TensorView statistics) {
+  timed("combine_statistics", {bytes(shards, statistics)}, [&] { inner_->combine_statistics(shards, statistics); });
+}
+
 void TimedBackend::cross_entropy_backward(TensorView logits, TensorView labels, std::int64_t first, std::int64_t valid,
                                           TensorView statistics, TensorView scalars) {
   timed("cross_entropy_backward", {bytes(logits, logits, labels, statistics)},

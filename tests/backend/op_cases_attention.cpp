@@ -18,6 +18,7 @@ struct AttentionCase {
   double dropout = 0.0;
   std::int64_t border_offset = 0;
   std::int64_t gap = 0;
+  std::int64_t first_head = 0;
 };
 
 // Tiles have 64 queries and 64 keys.
@@ -41,13 +42,14 @@ const AttentionCase kCases[] = {
     {2, 37, 37, 4, 2, 32, 0, Documents::random, 0.5, 0, 9},
     {1, 131, 131, 3, 3, 64, 0, Documents::around_tiles, 0.1},
     {1, 2, 77, 2, 1, 16, 75, Documents::none, 0.3},
+    {2, 35, 35, 2, 2, 16, 0, Documents::random, 0.4, 0, 0, 3},  // a tensor rank's heads
 };
 
 std::string describe(const AttentionCase& a) {
   constexpr const char* kDocuments[] = {"", ", documents", ", documents around tiles"};
-  return fmt::format("B {} Sq {} Sk {} A {} G {} D {} offsets {} {}{}, dropout {}, gap {}", a.samples,
+  return fmt::format("B {} Sq {} Sk {} A {} G {} D {} offsets {} {}{}, dropout {}, gap {}, first head {}", a.samples,
                      a.queries, a.keys, a.heads, a.kv_heads, a.head_dim, a.query_offset, a.border_offset,
-                     kDocuments[static_cast<std::size_t>(a.documents)], a.dropout, a.gap);
+                     kDocuments[static_cast<std::size_t>(a.documents)], a.dropout, a.gap, a.first_head);
 }
 
 // The first key of each query: documents cut the keys; a query stands at the key of its own index.
@@ -84,6 +86,7 @@ struct AttentionOperands {
     all.query_offset = a.query_offset;
     all.scale = 1.0 / std::sqrt(static_cast<double>(a.head_dim));
     all.dropout = {a.dropout, 99, views[keys]};
+    all.first_head = a.first_head;
     return all;
   }
 };

@@ -110,6 +110,15 @@ std::vector<OpCase> residual_add_cases(Precision p) {
     };
     cases.push_back(std::move(c));
   }
+  // A token shard: the last rows of sample 0, all of sample 1, the first of sample 2.
+  OpCase c("residual_add", "a shard across samples", p);
+  const auto branch = c.input("branch", Role::compute, {11, 6}), x = c.input("x", Role::compute, {11, 6});
+  const auto out = c.output("out", Role::compute, {11, 6}, {.units = 0.5});
+  const auto keys = dropout_keys(c, 3);
+  c.run = [=](Backend& backend, const Views& v) {
+    backend.residual_add(v[branch], v[x], {0.5, 11, v[keys], 7, 5}, v[out]);
+  };
+  cases.push_back(std::move(c));
   return cases;
 }
 

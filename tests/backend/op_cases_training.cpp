@@ -56,6 +56,28 @@ std::vector<OpCase> softmax_statistics_cases(Precision p) {
   return cases;
 }
 
+// Shards as softmax_statistics leaves them; the last one holds nothing but padding.
+std::vector<OpCase> combine_statistics_cases(Precision p) {
+  std::vector<OpCase> cases;
+  for (const auto& [rows, shards] : {std::pair<std::int64_t, std::int64_t>{1, 1}, {7, 2}, {65, 3}, {64, 8}}) {
+    OpCase c("combine_statistics", fmt::format("{} rows of {} shards", rows, shards), p);
+    std::vector<double> all;
+    for (std::int64_t i = 0; i < shards * rows; ++i) {
+      const bool padding = shards > 2 && i >= (shards - 1) * rows;
+      const bool holds_label = !padding && i / rows == i % rows % shards;
+      all.push_back(padding ? -std::numeric_limits<double>::infinity() : c.uniform(-30.0, 30.0));
+      all.push_back(padding ? 0.0 : c.uniform(1.0, 100.0));
+      all.push_back(holds_label ? c.uniform(-30.0, 30.0) : 0.0);
+    }
+    const auto parts = c.values("shards", Role::accumulate, {shards * rows, 3}, all);
+    // An exponential of up to 60 magnifies the rounding of its argument.
+    const auto statistics = c.output("statistics", Role::accumulate, {rows, 3}, {.units = 64.0, .terms = 1.0});
+    c.run = [=](Backend& backend, const Views& v) { backend.combine_statistics(v[parts], v[statistics]); };
+    cases.push_back(std::move(c));
+  }
+  return cases;
+}
+
 std::vector<double> step_scalars(std::initializer_list<std::pair<StepScalar, double>> set) {
   std::vector<double> scalars(static_cast<std::size_t>(kStepScalars), 0.5);
   for (const auto& [which, value] : set) scalars[static_cast<std::size_t>(which)] = value;
@@ -176,6 +198,7 @@ std::vector<OpCase> adamw_cases(Precision p) {
 
 std::vector<OpCases> training_ops() {
   return {{"softmax_statistics", softmax_statistics_cases},
+          {"combine_statistics", combine_statistics_cases},
           {"cross_entropy_backward", cross_entropy_backward_cases},
           {"cross_entropy_loss", cross_entropy_loss_cases},
           {"add_squared_norm", add_squared_norm_cases},

@@ -52,8 +52,9 @@ inline double dropout_factor(const Dropout& dropout, std::int64_t sample, std::i
 inline double dropout_factor_of_row(const Dropout& dropout, const TensorView& x, std::int64_t row,
                                     std::int64_t column) {
   if (!dropout.on()) return 1.0;
-  const std::int64_t rows_per_sample = x.rows() / dropout.keys.rows();
-  return dropout_factor(dropout, row / rows_per_sample, row % rows_per_sample * x.columns() + column);
+  const std::int64_t sequence = dropout.sequence > 0 ? dropout.sequence : x.rows() / dropout.keys.rows();
+  const std::int64_t token = dropout.first_row + row;
+  return dropout_factor(dropout, token / sequence, token % sequence * x.columns() + column);
 }
 
 inline double& scalar(const TensorView& scalars, StepScalar which) {

@@ -56,6 +56,7 @@ class ReferenceBackend final : public Backend {
 
   void softmax_statistics(TensorView logits, TensorView labels, std::int64_t first, std::int64_t valid,
                           TensorView statistics) override;
+  void combine_statistics(TensorView shards, TensorView statistics) override;
   void cross_entropy_backward(TensorView logits, TensorView labels, std::int64_t first, std::int64_t valid,
                               TensorView statistics, TensorView scalars) override;
   void cross_entropy_loss(TensorView labels, TensorView statistics, TensorView scalars) override;

@@ -26,6 +26,22 @@ void ReferenceBackend::softmax_statistics(TensorView logits, TensorView labels, 
   }
 }
 
+void ReferenceBackend::combine_statistics(TensorView shards, TensorView statistics) {
+  const Index rows = statistics.rows(), count = shards.rows() / rows;
+  for (Index row = 0; row < rows; ++row) {
+    double maximum = at(shards, row, 0), sum = 0.0, label_logit = 0.0;
+    for (Index i = 1; i < count; ++i) maximum = std::max(maximum, at(shards, i * rows + row, 0));
+    for (Index i = 0; i < count; ++i) {
+      const Index shard = i * rows + row;
+      sum += at(shards, shard, 1) == 0.0 ? 0.0 : at(shards, shard, 1) * std::exp(at(shards, shard, 0) - maximum);
+      label_logit += at(shards, shard, 2);
+    }
+    at(statistics, row, 0) = maximum;
+    at(statistics, row, 1) = sum;
+    at(statistics, row, 2) = label_logit;
+  }
+}
+
 void ReferenceBackend::cross_entropy_backward(TensorView logits, TensorView labels, Index first, Index valid,
                                               TensorView statistics, TensorView scalars) {
   cross_entropy_loss(labels, statistics, scalars);

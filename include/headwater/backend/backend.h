@@ -32,6 +32,9 @@ struct Dropout {
   double probability = 0.0;
   std::uint64_t site = 0;
   TensorView keys;
+  // Where rows are a part of the B·S tokens (a token shard): a sample's tokens S, and the token that row 0 is. With S = 0
+  // the rows are all of them, B equal samples.
+  std::int64_t sequence = 0, first_row = 0;
   bool on() const { return probability > 0.0; }
 };
 
@@ -51,8 +54,9 @@ struct AttentionArgs {
   // tokens in generation.
   std::int64_t query_offset = 0;
   double scale = 1.0;  // on the scores, 1/√D
-  // On the probabilities; element (head · Sq + i) · 4⌈Sk/4⌉ + j of its sample for query i and key j.
+  // On the probabilities; element ((first_head + head) · Sq + i) · 4⌈Sk/4⌉ + j of its sample for query i and key j.
   Dropout dropout;
+  std::int64_t first_head = 0;  // which of the layer's heads head 0 of q is
 };
 
 struct AdamWArgs {
@@ -140,9 +144,12 @@ class Backend {
 
   // ---- cross-entropy over a shard of the vocabulary --------------------------------------------------------------------
   // logits c or a [n, V]; statistics a [n, 3]: per row the maximum, Σ exp(logit − maximum), and the label's logit (0 where
-  // the label lies outside [first, first + V)). Shards are combined by the caller. Columns ≥ `valid` (padding) do not count.
+  // the label lies outside [first, first + V)). Columns ≥ `valid` (padding) do not count.
   virtual void softmax_statistics(TensorView logits, TensorView labels /*i32 [n], −1: masked*/, std::int64_t first,
                                   std::int64_t valid, TensorView statistics) = 0;
+  // Statistics of the whole vocabulary from those of its `shards` shards: shards a [shards · n, 3], one shard after the other;
+  // statistics a [n, 3].
+  virtual void combine_statistics(TensorView shards, TensorView statistics) = 0;
   // scalars[loss_sum] += Σ over unmasked rows of log(sum) + maximum − label's logit, taken in f64 in row order;
   // logits ← (softmax − onehot) · (mask / scalars[targets]), zero in padding columns.
   virtual void cross_entropy_backward(TensorView logits, TensorView labels, std::int64_t first, std::int64_t valid,

@@ -20,7 +20,7 @@ namespace headwater::cpu {
 constexpr std::int64_t padded(std::int64_t n) { return (n + kLanes - 1) / kLanes * kLanes; }
 
 struct AttentionShape {
-  std::int64_t samples, queries, keys, heads, kv_heads, head_dim, query_offset;
+  std::int64_t samples, queries, keys, heads, kv_heads, head_dim, query_offset, first_head;
   const std::int32_t* start;
   std::int64_t border_offset;
   float scale;
@@ -33,6 +33,7 @@ struct AttentionShape {
         kv_heads(args.k.shape[1]),
         head_dim(args.q.shape[2]),
         query_offset(args.query_offset),
+        first_head(args.first_head),
         start(args.borders.start.as<std::int32_t>()),
         border_offset(args.borders.offset),
         scale(static_cast<float>(args.scale)) {
@@ -132,7 +133,7 @@ void for_dropout_rows(const DropoutMask& mask, const AttentionShape& shape, cons
   const std::int64_t stride = (shape.keys + 3) / 4 * 4;
   float scales[4 * kQueryTile];
   for (std::int64_t j = 0; j < keys; j += 4) {
-    const std::int64_t first = (head * shape.queries + tile.first) * stride + key + j;
+    const std::int64_t first = ((shape.first_head + head) * shape.queries + tile.first) * stride + key + j;
     mask.scales_of_four_rows(tile.sample, static_cast<std::uint64_t>(first),
                              static_cast<std::uint64_t>(stride), kQueryTile, scales);
     for (std::int64_t r = 0; r < std::min<std::int64_t>(4, keys - j); ++r)

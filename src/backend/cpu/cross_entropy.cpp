@@ -76,6 +76,26 @@ void CpuBackend::softmax_statistics(TensorView logits, TensorView labels, std::i
   });
 }
 
+void CpuBackend::combine_statistics(TensorView shards, TensorView statistics) {
+  const std::int64_t rows = statistics.rows(), count = rows > 0 ? shards.rows() / rows : 0;
+  check_matrix(statistics, DType::f32, rows, 3, "statistics");
+  check_matrix(shards, DType::f32, count * rows, 3, "shards");
+  for (std::int64_t row = 0; row < rows; ++row) {
+    float maximum = -std::numeric_limits<float>::infinity(), sum = 0.0F, label_logit = 0.0F;
+    for (std::int64_t i = 0; i < count; ++i)
+      maximum = std::max(maximum, row_statistics(shards, i * rows + row)[0]);
+    for (std::int64_t i = 0; i < count; ++i) {
+      const float* shard = row_statistics(shards, i * rows + row);
+      if (shard[1] > 0.0F) sum += shard[1] * std::exp(shard[0] - maximum);  // 0: a shard of nothing but padding
+      label_logit += shard[2];
+    }
+    float* s = row_statistics(statistics, row);
+    s[0] = maximum;
+    s[1] = sum;
+    s[2] = label_logit;
+  }
+}
+
 void CpuBackend::cross_entropy_backward(TensorView logits, TensorView labels, std::int64_t first,
                                         std::int64_t valid, TensorView statistics, TensorView scalars) {
   cross_entropy_loss(labels, statistics, scalars);

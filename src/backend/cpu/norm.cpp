@@ -36,18 +36,21 @@ void add_branch_row(const T* branch, const T* x, const DropoutMask& mask, std::i
 
 // Where a row stands in its sample, and in the numbering of the mask's elements.
 struct SampleRows {
-  std::int64_t rows_per_sample, columns;
-  std::int64_t sample(std::int64_t row) const { return row / rows_per_sample; }
+  std::int64_t samples, sequence, first_row, columns;
+  std::int64_t sample(std::int64_t row) const { return (first_row + row) / sequence; }
   std::uint64_t first(std::int64_t row) const {
-    return static_cast<std::uint64_t>(row % rows_per_sample * columns);
+    return static_cast<std::uint64_t>((first_row + row) % sequence * columns);
   }
 };
 
-// Without dropout the number of samples is not told, and does not matter.
+// Without dropout the samples are not told, and do not matter.
 SampleRows sample_rows(const Dropout& dropout, const TensorView& x) {
   const std::int64_t samples = dropout.on() ? dropout.keys.rows() : 1;
-  HW_CHECK(samples > 0 && x.rows() % samples == 0, "{} rows of {} samples", x.rows(), samples);
-  return {std::max<std::int64_t>(x.rows() / samples, 1), x.columns()};
+  HW_CHECK(samples > 0 && (dropout.sequence > 0 || x.rows() % samples == 0), "{} rows of {} samples", x.rows(), samples);
+  const std::int64_t sequence = dropout.sequence > 0 ? dropout.sequence : std::max<std::int64_t>(x.rows() / samples, 1);
+  HW_CHECK(!dropout.on() || dropout.first_row + x.rows() <= samples * sequence, "rows {} + {} of {} samples of {}",
+           dropout.first_row, x.rows(), samples, sequence);
+  return {samples, sequence, dropout.first_row, x.columns()};
 }
 
 template <class T>
@@ -111,7 +114,7 @@ void CpuBackend::residual_add(TensorView branch, TensorView x, const Dropout& dr
   check_matrix(branch, x.dtype, rows, columns, "branch");
   check_matrix(out, x.dtype, rows, columns, "out");
   const SampleRows place = sample_rows(dropout, x);
-  const DropoutMask mask(dropout, rows / place.rows_per_sample);
+  const DropoutMask mask(dropout, place.samples);
   with_compute_type(x.dtype, [&](auto type) {
     using T = decltype(type);
     parallel_parts(threads_, rows, [&](std::int64_t begin, std::int64_t end, int) {
@@ -131,7 +134,7 @@ void CpuBackend::residual_rms_norm(TensorView branch, TensorView x, const Dropou
   check_matrix(y, x.dtype, rows, columns, "y");
   check_vector(rstd, DType::f32, rows, "rstd");
   const SampleRows place = sample_rows(dropout, x);
-  const DropoutMask mask(dropout, rows / place.rows_per_sample);
+  const DropoutMask mask(dropout, place.samples);
   float* r = rstd.as<float>();
   with_compute_type(x.dtype, [&](auto type) {
     using T = decltype(type);
@@ -151,7 +154,7 @@ void CpuBackend::dropout_backward(TensorView d_out, const Dropout& dropout, Tens
   const std::int64_t rows = d_out.rows(), columns = d_out.columns();
   check_matrix(d_branch, d_out.dtype, rows, columns, "d_branch");
   const SampleRows place = sample_rows(dropout, d_out);
-  const DropoutMask mask(dropout, rows / place.rows_per_sample);
+  const DropoutMask mask(dropout, place.samples);
   with_compute_type(d_out.dtype, [&](auto type) {
     using T = decltype(type);
     parallel_parts(threads_, rows, [&](std::int64_t begin, std::int64_t end, int) {
