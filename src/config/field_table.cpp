@@ -76,10 +76,10 @@ FieldSection parallel_section() {
   Rows row("parallel", "How the ranks share the model. The data-parallel size is what is left of the ranks.",
            &RunConfig::parallel);
   row("tensor_model_parallel_size", &C::tensor_model_parallel_size, "ranks that share each layer",
-      {.min = 1, .built = {"1"}, .feature = "tensor parallelism"});
+      {.min = 1, .max = kSizeMax});
   row("sequence_parallel", &C::sequence_parallel,
       "split norms and dropout along the sequence among tensor ranks",
-      {.built = {"false"}, .feature = "sequence parallelism"});
+      {.note = "no effect on one tensor rank"});
   row("pipeline_model_parallel_size", &C::pipeline_model_parallel_size, "pipeline ranks (P)",
       {.min = 1, .max = kSizeMax});
   row("pipeline_layout", &C::pipeline_layout,

@@ -129,7 +129,7 @@ std::vector<ActivationSpec> micro_batch_tensors(BatchShape batch) {
 
 std::vector<ActivationSpec> unit_tensors(const ModelSpec& model, int unit, const Sharding& sharding, BatchShape batch,
                                          Precision precision) {
-  if (unit == model.embedding_unit()) return {};
+  if (unit == model.embedding_unit()) return embedding_activations(model, sharding, batch, precision);
   if (unit == model.head_unit()) return head_activations(model, sharding, batch, precision);
   return activations(model.layers[static_cast<std::size_t>(unit) - 1], sharding, batch, precision);
 }
@@ -158,7 +158,8 @@ std::vector<SegmentSize> arena_layout(const ModelSpec& model, const ParameterLay
   const auto compute = static_cast<std::int64_t>(size_of(precision.compute));
   const auto accumulate = static_cast<std::int64_t>(size_of(precision.accumulate));
   const std::int64_t elements = parameters.elements();
-  const std::int64_t stream = aligned(request.batch.tokens() * model.hidden * compute);  // one [T, H]
+  // One tensor of the residual stream.
+  const std::int64_t stream = aligned(request.sharding.local_tokens(request.batch.tokens()) * model.hidden * compute);
 
   std::int64_t slots = 0, communication = 0;
   for (const ChunkNeeds& chunk : request.chunks) {

@@ -13,15 +13,19 @@ using enum Dropped;
 
 }  // namespace
 
+// Tokens T, of which a rank's norms and residuals see L = T / t where tokens are cut among t tensor ranks. Around the linears
+// they are whole again: "….all" is gathered in forward, "….again" in backward; "….shard" is this rank's part of a sum over
+// ranks.
 std::vector<ActivationSpec> activations(const LayerSpec& layer, const Sharding& sharding, BatchShape batch,
                                         Precision precision) {
-  HW_CHECK(sharding.tensor == 1, "layers cut over {} tensor ranks have no activations yet", sharding.tensor);
-  const std::int64_t tokens = batch.tokens();
-  const std::int64_t hidden = layer.hidden, queries = layer.query_width(), keys = layer.key_width(), ffn = layer.ffn;
-  const std::int64_t channels = layer.filter_channels();
+  const std::int64_t tokens = batch.tokens(), local = sharding.local_tokens(tokens), hidden = layer.hidden;
+  const LayerShard shard(layer, sharding);
+  const std::int64_t queries = shard.query_width, keys = shard.key_width, ffn = shard.ffn, channels = shard.channels;
   const DType compute = precision.compute, statistics = precision.accumulate;
-  const bool lfa = layer.filter == FilterKind::lfa;
+  const bool lfa = layer.filter == FilterKind::lfa, by_tokens = sharding.filter_by_tokens();
   const bool dropout = layer.hidden_dropout > 0.0;
+  const bool several = sharding.tensor > 1, cut = sharding.sequence_parallel;
+  const std::int64_t filtered = by_tokens ? local : tokens;  // tokens that this rank's convolutions see
 
   std::vector<ActivationSpec> list;
   const auto add = [&](const char* name, Shape shape, DType dtype, Pass made, Kept kept, Dropped dropped = by_full) {
@@ -29,54 +33,85 @@ std::vector<ActivationSpec> activations(const LayerSpec& layer, const Sharding& 
   };
 
   // Forward, in the order of the block (nn/block.h).
-  add("input", {tokens, hidden}, compute, forward, until_input_gradient, never);
-  add("attention_norm.rstd", {tokens}, statistics, forward, until_input_gradient, by_selective);
-  add("attention_norm.out", {tokens, hidden}, compute, forward, until_weight_gradient, by_selective);
+  add("input", {local, hidden}, compute, forward, until_input_gradient, never);
+  add("attention_norm.rstd", {local}, statistics, forward, until_input_gradient, by_selective);
+  add("attention_norm.out", {local, hidden}, compute, forward, until_weight_gradient, by_selective);
+  if (cut) add("attention_norm.all", {tokens, hidden}, compute, forward, scratch);
   if (lfa) {
-    add("lfa.products", {tokens, 2 * hidden}, compute, forward, scratch);
-    add("lfa.conv1", {tokens, channels}, compute, forward, until_weight_gradient);
-    add("lfa.sum", {tokens, hidden}, compute, forward, until_input_gradient);
-    add("lfa.norm.rstd", {tokens}, statistics, forward, until_input_gradient, by_selective);
-    add("lfa.out", {tokens, hidden}, compute, forward, until_weight_gradient, by_selective);
+    add("lfa.products", {filtered, 2 * hidden}, compute, forward, scratch);
+    if (by_tokens) {
+      add("lfa.before1", {1, channels}, compute, forward, scratch);
+      add("lfa.before2", {1, hidden}, compute, forward, scratch);
+    }
+    add("lfa.conv1", {filtered, channels}, compute, forward, until_weight_gradient);
+    if (several && !by_tokens) add("lfa.conv2", {tokens, hidden}, compute, forward, scratch);
+    if (cut && !by_tokens) add("lfa.conv2.shard", {local, hidden}, compute, forward, scratch);
+    add("lfa.sum", {local, hidden}, compute, forward, until_input_gradient);
+    add("lfa.norm.rstd", {local}, statistics, forward, until_input_gradient, by_selective);
+    add("lfa.out", {local, hidden}, compute, forward, until_weight_gradient, by_selective);
+    if (cut) add("lfa.all", {tokens, hidden}, compute, forward, scratch);
     add("attention.qk", {tokens, queries + keys}, compute, forward, until_input_gradient);
     add("attention.v", {tokens, keys}, compute, forward, until_input_gradient);
   } else {
     add("attention.qkv", {tokens, queries + 2 * keys}, compute, forward, until_input_gradient);
   }
-  add("attention.lse", {tokens, layer.heads}, statistics, forward, until_input_gradient, by_selective);
+  add("attention.lse", {tokens, shard.heads}, statistics, forward, until_input_gradient, by_selective);
   add("attention.out", {tokens, queries}, compute, forward, until_weight_gradient, by_selective);
   add("branch", {tokens, hidden}, compute, forward, scratch);
-  add("middle", {tokens, hidden}, compute, forward, until_input_gradient);
-  add("mlp_norm.rstd", {tokens}, statistics, forward, until_input_gradient, by_selective);
-  add("mlp_norm.out", {tokens, hidden}, compute, forward, until_weight_gradient, by_selective);
+  if (cut) add("branch.shard", {local, hidden}, compute, forward, scratch);
+  add("middle", {local, hidden}, compute, forward, until_input_gradient);
+  add("mlp_norm.rstd", {local}, statistics, forward, until_input_gradient, by_selective);
+  add("mlp_norm.out", {local, hidden}, compute, forward, until_weight_gradient, by_selective);
+  if (cut) add("mlp_norm.all", {tokens, hidden}, compute, forward, scratch);
   add("mlp.gate_up", {tokens, 2 * ffn}, compute, forward, until_input_gradient);
   add("mlp.activation", {tokens, ffn}, compute, forward, until_weight_gradient, by_selective);
 
   // Backward, likewise. The gradient of the residual stream arrives in, and leaves by, the caller's tensors. Without
-  // dropout it is also the gradient of the branches, which their last products' weight gradients need.
-  if (dropout)
-    add("mlp.d_branch", {tokens, hidden}, compute, backward, until_weight_gradient);
-  else
-    add("d_out", {tokens, hidden}, compute, backward, between_gradients);
+  // dropout, and where tokens are whole, it is also the gradient of the branches, which their last products' weight
+  // gradients need.
+  const bool branch_is_stream = !dropout && !cut;
+  if (dropout) add("mlp.d_branch", {local, hidden}, compute, backward, cut ? scratch : until_weight_gradient);
+  if (branch_is_stream) add("d_out", {local, hidden}, compute, backward, between_gradients);
+  if (cut) add("mlp.d_branch.all", {tokens, hidden}, compute, backward, until_weight_gradient);
   add("mlp.d_activation", {tokens, ffn}, compute, backward, scratch);
   add("mlp.d_gate_up", {tokens, 2 * ffn}, compute, backward, until_weight_gradient);
+  if (cut) add("mlp_norm.again", {tokens, hidden}, compute, backward, until_weight_gradient);
   add("mlp.d_norm", {tokens, hidden}, compute, backward, scratch);
-  add("d_middle", {tokens, hidden}, compute, backward, dropout ? scratch : until_weight_gradient);
-  if (dropout) add("attention.d_branch", {tokens, hidden}, compute, backward, until_weight_gradient);
+  if (cut) add("mlp.d_norm.shard", {local, hidden}, compute, backward, scratch);
+  add("d_middle", {local, hidden}, compute, backward, branch_is_stream ? until_weight_gradient : scratch);
+  if (dropout) add("attention.d_branch", {local, hidden}, compute, backward, cut ? scratch : until_weight_gradient);
+  if (cut) add("attention.d_branch.all", {tokens, hidden}, compute, backward, until_weight_gradient);
   add("attention.d_out", {tokens, queries}, compute, backward, scratch);
+  if (cut) add("attention_norm.again", {tokens, hidden}, compute, backward, until_weight_gradient);
   if (lfa) {
     add("attention.d_qk", {tokens, queries + keys}, compute, backward, until_weight_gradient);
     add("attention.d_v", {tokens, keys}, compute, backward, until_weight_gradient);
+    if (cut) add("lfa.again", {tokens, hidden}, compute, backward, until_weight_gradient);
     add("lfa.d_out", {tokens, hidden}, compute, backward, scratch);
-    add("lfa.d_sum", {tokens, hidden}, compute, backward, scratch);
-    add("lfa.d_products2", {tokens, 2 * hidden}, compute, backward, until_weight_gradient);
-    add("lfa.d_conv1", {tokens, channels}, compute, backward, scratch);
-    add("lfa.d_products1", {tokens, 2 * channels}, compute, backward, until_weight_gradient);
+    if (cut) add("lfa.d_out.shard", {local, hidden}, compute, backward, scratch);
+    add("lfa.d_sum", {local, hidden}, compute, backward, scratch);
+    if (cut && !by_tokens) add("lfa.d_sum.all", {tokens, hidden}, compute, backward, scratch);
+    add("lfa.d_products2", {filtered, 2 * hidden}, compute, backward, until_weight_gradient);
+    add("lfa.d_conv1", {filtered, channels}, compute, backward, scratch);
+    add("lfa.d_products1", {filtered, 2 * channels}, compute, backward, until_weight_gradient);
+    if (by_tokens) {
+      add("lfa.d_before1", {1, channels}, compute, backward, scratch);
+      add("lfa.d_before2", {1, hidden}, compute, backward, scratch);
+    }
   } else {
     add("attention.d_qkv", {tokens, queries + 2 * keys}, compute, backward, until_weight_gradient);
-    add("attention_norm.d_out", {tokens, hidden}, compute, backward, scratch);
   }
+  if (several || !lfa) add("attention_norm.d_out", {tokens, hidden}, compute, backward, scratch);
+  if (cut) add("attention_norm.d_out.shard", {local, hidden}, compute, backward, scratch);
   return list;
+}
+
+std::vector<ActivationSpec> embedding_activations(const ModelSpec& model, const Sharding& sharding, BatchShape batch,
+                                                  Precision precision) {
+  if (!sharding.sequence_parallel) return {};
+  const Shape all{batch.tokens(), model.hidden};
+  return {{"out", all, precision.compute, forward, scratch, never},
+          {"d_out.all", all, precision.compute, backward, scratch, never}};
 }
 
 std::int64_t head_block(const ModelSpec& model, const Sharding& sharding, BatchShape batch, Precision precision) {
@@ -91,16 +126,22 @@ std::int64_t head_block(const ModelSpec& model, const Sharding& sharding, BatchS
 
 std::vector<ActivationSpec> head_activations(const ModelSpec& model, const Sharding& sharding, BatchShape batch,
                                              Precision precision) {
-  const std::int64_t tokens = batch.tokens(), block = head_block(model, sharding, batch, precision);
+  const std::int64_t tokens = batch.tokens(), local = sharding.local_tokens(tokens), hidden = model.hidden;
+  const std::int64_t block = head_block(model, sharding, batch, precision);
   const std::int64_t shard = model.padded_vocabulary(sharding) / sharding.tensor;
+  const DType compute = precision.compute, statistics = precision.accumulate;
+  const bool cut = sharding.sequence_parallel;
   std::vector<ActivationSpec> list;
-  list.push_back({"input", {tokens, model.hidden}, precision.compute, forward, until_input_gradient, never});
-  list.push_back({"norm.rstd", {tokens}, precision.accumulate, forward, until_input_gradient, never});
-  list.push_back({"norm.out", {tokens, model.hidden}, precision.compute, forward, scratch, never});
-  list.push_back({"logits", {block, shard}, precision.compute, forward, scratch, never});
-  list.push_back({"statistics", {block, 3}, precision.accumulate, forward, scratch, never});
+  list.push_back({"input", {local, hidden}, compute, forward, until_input_gradient, never});
+  list.push_back({"norm.rstd", {local}, statistics, forward, until_input_gradient, never});
+  list.push_back({"norm.out", {local, hidden}, compute, forward, scratch, never});
+  if (cut) list.push_back({"norm.all", {tokens, hidden}, compute, forward, scratch, never});
+  list.push_back({"logits", {block, shard}, compute, forward, scratch, never});
+  list.push_back({"statistics", {block, 3}, statistics, forward, scratch, never});
+  if (sharding.tensor > 1) list.push_back({"statistics.all", {sharding.tensor * block, 3}, statistics, forward, scratch, never});
   // Taken in forward, with the loss; backward turns it into the gradient of `input`.
-  list.push_back({"d_norm", {tokens, model.hidden}, precision.compute, forward, until_input_gradient, never});
+  if (cut) list.push_back({"d_norm.all", {tokens, hidden}, compute, forward, scratch, never});
+  list.push_back({"d_norm", {local, hidden}, compute, forward, until_input_gradient, never});
   return list;
 }
 

@@ -106,7 +106,7 @@ class Builder {
   // is, where the filter is cut by tokens.
   void convolution(const std::string& name, int unit, std::int64_t out, std::int64_t in, bool by_outputs) {
     const Init init{Init::Kind::uniform, 1.0 / std::sqrt(2.0 * static_cast<double>(in))};
-    const bool by_tokens = sharding_.sequence_parallel && sharding_.lfa == LfaSharding::tokens;
+    const bool by_tokens = sharding_.filter_by_tokens();
     add(name + ".weight", unit, {2, out, in}, init);
     if (by_tokens)
       sum_over_tensor_ranks();
@@ -144,6 +144,12 @@ std::int64_t parameter_count(const ModelSpec& model) {
   std::int64_t count = 0;
   for (const ParameterSpec& spec : parameters(model)) count += spec.elements();
   return count;
+}
+
+std::set<AxisSet> reduction_sets(const ModelSpec& model, const Sharding& sharding) {
+  std::set<AxisSet> sets;
+  for (const ParameterSpec& spec : parameters(model, sharding)) sets.insert(spec.reduced_over);
+  return sets;
 }
 
 std::int64_t kv_repeat(const ModelSpec& model, const Sharding& sharding) {

@@ -5,19 +5,25 @@
 namespace headwater {
 
 Attention::Tensors::Tensors(const NamedTensors& named)
-    : qk(named.find("attention.qk")),
+    : input_all(named.find("attention_norm.all")),
+      filtered_all(named.find("lfa.all")),
+      qk(named.find("attention.qk")),
       v(named.find("attention.v")),
       lse(named.at("attention.lse")),
       out(named.at("attention.out")),
       branch(named.at("branch")),
+      branch_shard(named.find("branch.shard")),
       d_branch(named.find("attention.d_branch")),
+      d_branch_all(named.find("attention.d_branch.all")),
       d_out(named.find("attention.d_out")),
       d_qk(named.find("attention.d_qk")),
       d_v(named.find("attention.d_v")),
-      d_input(named.find("attention_norm.d_out")) {
+      input_again(named.find("attention_norm.again")),
+      filtered_again(named.find("lfa.again")),
+      d_input(named.find("attention_norm.d_out")),
+      d_input_shard(named.find("attention_norm.d_out.shard")) {
   if (named.find("lfa.out")) {
     lfa.emplace(named);
-    d_input = lfa->d_sum;
   } else {
     qk = named.at("attention.qkv");
     d_qk = named.find("attention.d_qkv");
@@ -25,11 +31,15 @@ Attention::Tensors::Tensors(const NamedTensors& named)
 }
 
 Attention::Attention(const LayerSpec& layer, int unit, const std::string& prefix, ParameterStore& store,
-                     TensorView rotary_table)
-    : layer_(layer), unit_(unit), table_(rotary_table), o_(store.linear(prefix + "attention.o.weight")) {
+                     TensorView rotary_table, const Sharding& sharding)
+    : layer_(layer),
+      shard_(layer, sharding),
+      unit_(unit),
+      table_(rotary_table),
+      o_(store.linear(prefix + "attention.o.weight")) {
   const std::string q = prefix + "attention.q.weight", k = prefix + "attention.k.weight", v = prefix + "attention.v.weight";
   if (layer.filter == FilterKind::lfa) {
-    lfa_.emplace(layer, prefix, store);
+    lfa_.emplace(layer, prefix, store, sharding);
     qk_ = store.linear(q, k);
     v_ = store.linear(v);
   } else {
@@ -38,12 +48,12 @@ Attention::Attention(const LayerSpec& layer, int unit, const std::string& prefix
 }
 
 Attention::Heads Attention::heads(TensorView qk, TensorView v) const {
-  const std::int64_t tokens = qk.rows(), width = layer_.query_width(), keys = layer_.key_width(), size = layer_.head_dim;
+  const std::int64_t tokens = qk.rows(), width = shard_.query_width, keys = shard_.key_width, size = layer_.head_dim;
   const auto part = [&](std::int64_t begin, std::int64_t columns) {
     return qk.slice_columns(begin, columns).reshaped({tokens, columns / size, size});
   };
   return {part(0, width), part(width, keys),
-          v ? v.reshaped({tokens, layer_.kv_heads, size}) : part(width + keys, keys), part(0, width + keys)};
+          v ? v.reshaped({tokens, shard_.kv_heads, size}) : part(width + keys, keys), part(0, width + keys)};
 }
 
 AttentionArgs Attention::arguments(const BlockContext& context, const Heads& heads) const {
@@ -55,53 +65,69 @@ AttentionArgs Attention::arguments(const BlockContext& context, const Heads& hea
   args.borders = context.attention_borders();
   args.scale = 1.0 / std::sqrt(static_cast<double>(layer_.head_dim));
   args.dropout = context.dropout_at(layer_.attention_dropout, unit_, 0);
+  args.first_head = context.ranks.rank() * shard_.heads;
   return args;
 }
 
-void Attention::forward(const BlockContext& context, const Tensors& t, TensorView x) const {
+TensorView Attention::forward(const BlockContext& context, const Tensors& t, TensorView x) const {
   Backend& b = context.backend;
+  const TensorView all = context.gather(x, t.input_all);
   if (lfa_) {
-    lfa_->forward(context, *t.lfa, x);
-    b.linear(t.lfa->out, *qk_.weight, t.qk);
-    b.linear(x, *v_.weight, t.v);
+    lfa_->forward(context, *t.lfa, x, all);
+    b.linear(context.gather(t.lfa->out, t.filtered_all), *qk_.weight, t.qk);
+    b.linear(all, *v_.weight, t.v);
   } else {
-    b.linear(x, *qk_.weight, t.qk);
+    b.linear(all, *qk_.weight, t.qk);
   }
   const Heads h = heads(t.qk, t.v);
   b.rotary(h.rotated, context.batch.position, table_, false);
 
   AttentionArgs args = arguments(context, h);
   if (context.cache != nullptr) {
-    const std::int64_t cached = context.batch.first, all = cached + x.rows();
+    const std::int64_t cached = context.batch.first, tokens = cached + x.rows();
     b.copy(h.k, context.cache->keys.rows(cached, x.rows()));
     b.copy(h.v, context.cache->values.rows(cached, x.rows()));
-    args.k = context.cache->keys.rows(0, all);
-    args.v = context.cache->values.rows(0, all);
+    args.k = context.cache->keys.rows(0, tokens);
+    args.v = context.cache->values.rows(0, tokens);
     args.query_offset = cached;
     args.borders.offset = 0;  // the starts count on the keys' axis, which is whole here
   }
-  const TensorView out = t.out.reshaped({x.rows(), layer_.heads, layer_.head_dim});
-  b.attention(args, out, t.lse);
+  b.attention(args, t.out.reshaped({t.out.rows(), shard_.heads, layer_.head_dim}), t.lse);
   b.linear(t.out, *o_.weight, t.branch);
+  return context.sum(t.branch, t.branch_shard);
 }
 
 TensorView Attention::backward(const BlockContext& context, const Tensors& t, TensorView x, TensorView d_branch) const {
   Backend& b = context.backend;
-  const Shape by_heads{x.rows(), layer_.heads, layer_.head_dim};
-  linear_backward(context, o_, d_branch, t.out, t.d_out);
+  const Shape by_heads{t.out.rows(), shard_.heads, layer_.head_dim};
+  linear_backward(context, o_, context.gather(d_branch, t.d_branch_all), t.out, t.d_out);
 
   const Heads h = heads(t.qk, t.v), d = heads(t.d_qk, t.d_v);
   b.attention_backward(arguments(context, h), t.out.reshaped(by_heads), t.lse, t.d_out.reshaped(by_heads), d.q, d.k, d.v);
   b.rotary(d.rotated, context.batch.position, table_, true);
 
-  if (lfa_) {
-    linear_backward(context, qk_, t.d_qk, t.lfa->out, t.lfa->d_out);
-    lfa_->backward(context, *t.lfa, x);
-    linear_backward(context, v_, t.d_v, x, t.d_input, true);
-  } else {
-    linear_backward(context, qk_, t.d_qk, x, t.d_input);
+  if (lfa_) return filter_backward(context, t, x);
+  linear_backward(context, qk_, t.d_qk, context.gather(x, t.input_again), t.d_input);
+  return context.sum(t.d_input, t.d_input_shard);
+}
+
+// x has three shares in its gradient: by the filter's residual, complete on every rank; by its first convolution, and by V,
+// of which each rank may hold a part only.
+TensorView Attention::filter_backward(const BlockContext& context, const Tensors& t, TensorView x) const {
+  const TensorView filtered = context.gather(t.lfa->out, t.filtered_again);
+  linear_backward(context, qk_, t.d_qk, filtered, t.lfa->d_out);
+  const TensorView d_filtered = context.sum(t.lfa->d_out, t.lfa->d_out_shard);
+  const TensorView all = context.gather(x, t.input_again);
+
+  lfa_->backward(context, *t.lfa, x, all, d_filtered, t.d_input);
+  const TensorView d_x = t.lfa->d_sum;
+  if (!context.ranks.several()) {
+    linear_backward(context, v_, t.d_v, all, d_x, true);
+    return d_x;
   }
-  return t.d_input;
+  linear_backward(context, v_, t.d_v, all, t.d_input, lfa_->by_channels());
+  context.backend.add(context.sum(t.d_input, t.d_input_shard), d_x);
+  return d_x;
 }
 
 }  // namespace headwater

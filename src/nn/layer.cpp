@@ -21,24 +21,24 @@ Layer::Tensors::Tensors(const NamedTensors& named)
       attention(named),
       mlp(named) {}
 
-Layer::Layer(const LayerSpec& layer, int unit, ParameterStore& store, TensorView rotary_table)
+Layer::Layer(const LayerSpec& layer, int unit, ParameterStore& store, TensorView rotary_table, const Sharding& sharding)
     : layer_(layer),
       unit_(unit),
       gain1_(store.weight(prefix_of(unit) + "attention_norm.weight")),
       d_gain1_(store.gradient(prefix_of(unit) + "attention_norm.weight")),
       gain2_(store.weight(prefix_of(unit) + "mlp_norm.weight")),
       d_gain2_(store.gradient(prefix_of(unit) + "mlp_norm.weight")),
-      attention_(layer, unit, prefix_of(unit), store, rotary_table),
+      attention_(layer, unit, prefix_of(unit), store, rotary_table, sharding),
       mlp_(prefix_of(unit), store) {}
 
 void Layer::forward(const BlockContext& context, const Tensors& t, TensorView out) const {
   Backend& b = context.backend;
   b.rms_norm(t.input, gain1_, layer_.norm_epsilon, t.normed1, t.rstd1);
-  attention_.forward(context, t.attention, t.normed1);
-  b.residual_rms_norm(t.attention.branch, t.input, context.dropout_at(layer_.hidden_dropout, unit_, 1), gain2_,
+  const TensorView mixed = attention_.forward(context, t.attention, t.normed1);
+  b.residual_rms_norm(mixed, t.input, context.dropout_at(layer_.hidden_dropout, unit_, 1), gain2_,
                       layer_.norm_epsilon, t.middle, t.normed2, t.rstd2);
-  mlp_.forward(context, t.mlp, t.normed2);
-  b.residual_add(t.mlp.branch, t.middle, context.dropout_at(layer_.hidden_dropout, unit_, 2), out);
+  const TensorView transformed = mlp_.forward(context, t.mlp, t.normed2);
+  b.residual_add(transformed, t.middle, context.dropout_at(layer_.hidden_dropout, unit_, 2), out);
 }
 
 void Layer::backward(const BlockContext& context, const Tensors& t, TensorView d_out, TensorView d_input) const {
@@ -51,9 +51,9 @@ void Layer::backward(const BlockContext& context, const Tensors& t, TensorView d
     return d_branch;
   };
 
-  mlp_.backward(context, t.mlp, t.normed2, through_dropout(2, d_out, t.mlp_d_branch));
+  const TensorView d_normed2 = mlp_.backward(context, t.mlp, t.normed2, through_dropout(2, d_out, t.mlp_d_branch));
   b.copy(d_out, t.d_middle);
-  b.rms_norm_backward(t.mlp.d_input, t.middle, gain2_, t.rstd2, t.d_middle, true, d_gain2_);
+  b.rms_norm_backward(d_normed2, t.middle, gain2_, t.rstd2, t.d_middle, true, d_gain2_);
 
   const TensorView d_normed1 = attention_.backward(context, t.attention, t.normed1,
                                                    through_dropout(1, t.d_middle, t.attention_d_branch));

@@ -4,20 +4,30 @@ namespace headwater {
 
 Lfa::Tensors::Tensors(const NamedTensors& named)
     : products(named.find("lfa.products")),
+      before1(named.find("lfa.before1")),
+      before2(named.find("lfa.before2")),
       conv1(named.find("lfa.conv1")),
+      conv2(named.find("lfa.conv2")),
+      conv2_shard(named.find("lfa.conv2.shard")),
       sum(named.find("lfa.sum")),
       rstd(named.find("lfa.norm.rstd")),
       out(named.find("lfa.out")),
       d_out(named.find("lfa.d_out")),
+      d_out_shard(named.find("lfa.d_out.shard")),
       d_sum(named.find("lfa.d_sum")),
+      d_sum_all(named.find("lfa.d_sum.all")),
       d_products1(named.find("lfa.d_products1")),
       d_products2(named.find("lfa.d_products2")),
-      d_conv1(named.find("lfa.d_conv1")) {}
+      d_conv1(named.find("lfa.d_conv1")),
+      d_before1(named.find("lfa.d_before1")),
+      d_before2(named.find("lfa.d_before2")) {}
 
-Lfa::Lfa(const LayerSpec& layer, const std::string& prefix, ParameterStore& store)
+Lfa::Lfa(const LayerSpec& layer, const std::string& prefix, ParameterStore& store, const Sharding& sharding)
     : hidden_(layer.hidden),
-      channels_(layer.filter_channels()),
+      channels_(LayerShard(layer, sharding).channels),
       epsilon_(layer.norm_epsilon),
+      by_channels_(sharding.tensor > 1 && !sharding.filter_by_tokens()),
+      by_tokens_(sharding.filter_by_tokens()),
       conv1_(store.linear(prefix + "lfa.conv1.weight")),
       conv2_(store.linear(prefix + "lfa.conv2.weight")),
       bias1_(store.weight(prefix + "lfa.conv1.bias")),
@@ -27,43 +37,86 @@ Lfa::Lfa(const LayerSpec& layer, const std::string& prefix, ParameterStore& stor
       gain_(store.weight(prefix + "lfa.norm.weight")),
       d_gain_(store.gradient(prefix + "lfa.norm.weight")) {}
 
-TensorView Lfa::before(const BlockContext& context, const Linear& convolution, std::int64_t outputs, TensorView last,
-                       TensorView product) const {
-  if (context.cache == nullptr || context.batch.first == 0) return {};
-  const Weight tap0{convolution.weight->canonical.rows(0, outputs), {}};
-  context.backend.linear(last, tap0, product);
-  return product;
+// A token shard may begin and end inside a sample; the starts alone say what its taps reach, so it counts as one sample.
+Lfa::Rows Lfa::rows(const BlockContext& context) const {
+  const Borders all = context.lfa_borders();
+  if (!by_tokens_) return {all, context.batch.shape.samples};
+  const std::int64_t tokens = context.batch.shape.tokens(), first = context.ranks.first_token(tokens);
+  return {{all.start.rows(first, context.ranks.sharding().local_tokens(tokens)), all.offset + first}, 1};
 }
 
-void Lfa::forward(const BlockContext& context, const Tensors& t, TensorView x) const {
+TensorView Lfa::before(const BlockContext& context, const Linear& convolution, std::int64_t outputs, TensorView products,
+                       TensorView product, TensorView cached_row, TensorView cached_product) const {
+  if (by_tokens_) {
+    const TensorView mine = products.rows(products.rows() - 1, 1).slice_columns(0, outputs);
+    return context.ranks.pass_right(context.backend.queue(), mine, product) ? product : TensorView();
+  }
+  if (context.cache == nullptr || context.batch.first == 0) return {};
+  const Weight tap0{convolution.weight->canonical.rows(0, outputs), {}};
+  context.backend.linear(cached_row, tap0, cached_product);
+  return cached_product;
+}
+
+void Lfa::forward(const BlockContext& context, const Tensors& t, TensorView x, TensorView all) const {
+  if (by_channels_) return forward_by_channels(context, t, x, all);
   Backend& b = context.backend;
-  const std::int64_t tokens = x.rows(), samples = context.batch.shape.samples;
-  LayerCache* cache = context.cache;
-  const TensorView products1(t.products.data, t.products.dtype, {tokens, 2 * channels_}, t.products.device);
+  const LayerCache cache = context.cache != nullptr ? *context.cache : LayerCache{};
+  const Rows r = rows(context);
+  const TensorView products1(t.products.data, t.products.dtype, {x.rows(), 2 * channels_}, t.products.device);
 
-  const TensorView before1 = cache ? before(context, conv1_, channels_, cache->last_input, cache->before1) : TensorView();
   b.linear(x, *conv1_.weight, products1);
-  b.lfa_taps(products1, context.lfa_borders(), samples, before1, bias1_, {}, t.conv1);
+  const TensorView before1 = before(context, conv1_, channels_, products1, t.before1, cache.last_input, cache.before1);
+  b.lfa_taps(products1, r.borders, r.samples, before1, bias1_, {}, t.conv1);
 
-  const TensorView before2 = cache ? before(context, conv2_, hidden_, cache->last_conv1, cache->before2) : TensorView();
   b.linear(t.conv1, *conv2_.weight, t.products);
-  b.lfa_taps_rms_norm(t.products, context.lfa_borders(), samples, before2, bias2_, x, gain_, epsilon_, t.sum, t.out,
-                      t.rstd);
-  if (cache != nullptr) {
-    b.copy(x.rows(tokens - 1, 1), cache->last_input);
-    b.copy(t.conv1.rows(tokens - 1, 1), cache->last_conv1);
+  const TensorView before2 = before(context, conv2_, hidden_, t.products, t.before2, cache.last_conv1, cache.before2);
+  b.lfa_taps_rms_norm(t.products, r.borders, r.samples, before2, bias2_, x, gain_, epsilon_, t.sum, t.out, t.rstd);
+  if (context.cache != nullptr) {
+    b.copy(x.rows(x.rows() - 1, 1), cache.last_input);
+    b.copy(t.conv1.rows(x.rows() - 1, 1), cache.last_conv1);
   }
 }
 
-void Lfa::backward(const BlockContext& context, const Tensors& t, TensorView x) const {
+// The shifted sum of the second convolution's partial products commutes with the sum over ranks; its bias is added once.
+void Lfa::forward_by_channels(const BlockContext& context, const Tensors& t, TensorView x, TensorView all) const {
   Backend& b = context.backend;
-  const Borders borders = context.lfa_borders();
-  const std::int64_t samples = context.batch.shape.samples;
-  b.rms_norm_backward(t.d_out, t.sum, gain_, t.rstd, t.d_sum, false, d_gain_);
-  b.lfa_taps_backward(t.d_sum, borders, samples, t.d_products2, {}, d_bias2_);
+  const Rows r = rows(context);
+  const TensorView products1(t.products.data, t.products.dtype, {all.rows(), 2 * channels_}, t.products.device);
+  b.linear(all, *conv1_.weight, products1);
+  b.lfa_taps(products1, r.borders, r.samples, {}, bias1_, {}, t.conv1);
+  b.linear(t.conv1, *conv2_.weight, t.products);
+  b.lfa_taps(t.products, r.borders, r.samples, {}, context.ranks.rank() == 0 ? bias2_ : TensorView(), {}, t.conv2);
+  b.residual_rms_norm(context.sum(t.conv2, t.conv2_shard), x, {}, gain_, epsilon_, t.sum, t.out, t.rstd);
+}
+
+void Lfa::gradient_from_right(const BlockContext& context, std::int64_t outputs, TensorView d_before,
+                              TensorView d_products) const {
+  if (by_tokens_)
+    context.ranks.pass_left(context.backend.queue(), d_before,
+                            d_products.rows(d_products.rows() - 1, 1).slice_columns(0, outputs));
+}
+
+void Lfa::backward(const BlockContext& context, const Tensors& t, TensorView x, TensorView all, TensorView d_out,
+                   TensorView d_partial) const {
+  Backend& b = context.backend;
+  b.rms_norm_backward(d_out, t.sum, gain_, t.rstd, t.d_sum, false, d_gain_);
+  if (by_channels_) return backward_by_channels(context, t, all, d_partial);
+  const Rows r = rows(context);
+  b.lfa_taps_backward(t.d_sum, r.borders, r.samples, t.d_products2, t.d_before2, d_bias2_);
+  gradient_from_right(context, hidden_, t.d_before2, t.d_products2);
   linear_backward(context, conv2_, t.d_products2, t.conv1, t.d_conv1);
-  b.lfa_taps_backward(t.d_conv1, borders, samples, t.d_products1, {}, d_bias1_);
+  b.lfa_taps_backward(t.d_conv1, r.borders, r.samples, t.d_products1, t.d_before1, d_bias1_);
+  gradient_from_right(context, channels_, t.d_before1, t.d_products1);
   linear_backward(context, conv1_, t.d_products1, x, t.d_sum, true);  // beside the residual's share
+}
+
+void Lfa::backward_by_channels(const BlockContext& context, const Tensors& t, TensorView all, TensorView d_partial) const {
+  Backend& b = context.backend;
+  const Rows r = rows(context);
+  b.lfa_taps_backward(context.gather(t.d_sum, t.d_sum_all), r.borders, r.samples, t.d_products2, {}, d_bias2_);
+  linear_backward(context, conv2_, t.d_products2, t.conv1, t.d_conv1);
+  b.lfa_taps_backward(t.d_conv1, r.borders, r.samples, t.d_products1, {}, d_bias1_);
+  linear_backward(context, conv1_, t.d_products1, all, d_partial);
 }
 
 }  // namespace headwater

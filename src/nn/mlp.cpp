@@ -3,27 +3,34 @@
 namespace headwater {
 
 Mlp::Tensors::Tensors(const NamedTensors& named)
-    : gate_up(named.at("mlp.gate_up")),
+    : input_all(named.find("mlp_norm.all")),
+      gate_up(named.at("mlp.gate_up")),
       activation(named.at("mlp.activation")),
       branch(named.at("branch")),
+      branch_shard(named.find("branch.shard")),
+      d_branch_all(named.find("mlp.d_branch.all")),
       d_activation(named.find("mlp.d_activation")),
       d_gate_up(named.find("mlp.d_gate_up")),
-      d_input(named.find("mlp.d_norm")) {}
+      input_again(named.find("mlp_norm.again")),
+      d_input(named.find("mlp.d_norm")),
+      d_input_shard(named.find("mlp.d_norm.shard")) {}
 
 Mlp::Mlp(const std::string& prefix, ParameterStore& store)
     : gate_up_(store.linear(prefix + "mlp.gate.weight", prefix + "mlp.up.weight")),
       down_(store.linear(prefix + "mlp.down.weight")) {}
 
-void Mlp::forward(const BlockContext& context, const Tensors& t, TensorView u) const {
-  context.backend.linear(u, *gate_up_.weight, t.gate_up);
+TensorView Mlp::forward(const BlockContext& context, const Tensors& t, TensorView u) const {
+  context.backend.linear(context.gather(u, t.input_all), *gate_up_.weight, t.gate_up);
   context.backend.swiglu(t.gate_up, t.activation);
   context.backend.linear(t.activation, *down_.weight, t.branch);
+  return context.sum(t.branch, t.branch_shard);
 }
 
-void Mlp::backward(const BlockContext& context, const Tensors& t, TensorView u, TensorView d_branch) const {
-  linear_backward(context, down_, d_branch, t.activation, t.d_activation);
+TensorView Mlp::backward(const BlockContext& context, const Tensors& t, TensorView u, TensorView d_branch) const {
+  linear_backward(context, down_, context.gather(d_branch, t.d_branch_all), t.activation, t.d_activation);
   context.backend.swiglu_backward(t.d_activation, t.gate_up, t.d_gate_up);
-  linear_backward(context, gate_up_, t.d_gate_up, u, t.d_input);
+  linear_backward(context, gate_up_, t.d_gate_up, context.gather(u, t.input_again), t.d_input);
+  return context.sum(t.d_input, t.d_input_shard);
 }
 
 }  // namespace headwater

@@ -5,10 +5,11 @@
 namespace headwater {
 
 Stage::Stage(const ModelSpec& model, const StageUnits& units, const StageOptions& options, ParameterStore& store,
-             Arena& arena, Backend& backend, const StageMemory& memory)
+             Arena& arena, Backend& backend, const StageMemory& memory, const TensorRanks& ranks)
     : units_(units),
       backend_(backend),
       memory_(memory),
+      ranks_(ranks),
       slots_(model, units, options, arena, memory.scratch),
       delayed_(static_cast<std::size_t>(options.slots.delayed_slots)) {
   if (units.has_embedding) {
@@ -17,15 +18,20 @@ Stage::Stage(const ModelSpec& model, const StageUnits& units, const StageOptions
   }
   for (int i = 0; i < units.layers(); ++i) {
     const int unit = units.first_layer() + i;
-    layers_.emplace_back(model.layers[static_cast<std::size_t>(unit) - 1], unit, store, memory.rotary_table);
+    layers_.emplace_back(model.layers[static_cast<std::size_t>(unit) - 1], unit, store, memory.rotary_table, options.sharding);
   }
-  if (units.has_head) head_.emplace(model, store);
+  if (units.has_head) head_.emplace(model, store, ranks_);
 }
 
 const Stage::Tensors& Stage::tensors(UnitPass pass, const SlotNumbers& numbers) {
   const auto [found, is_new] = tensors_.try_emplace({pass, numbers});
   Tensors& tensors = found->second;
   if (!is_new) return tensors;
+  if (units_.has_embedding) {
+    const NamedTensors embedding = slots_.tensors(units_.first, pass, numbers);
+    tensors.embedded = embedding.find("out");
+    tensors.d_embedded = embedding.find("d_out.all");
+  }
   for (int i = 0; i < units_.layers(); ++i)
     tensors.layers.emplace_back(slots_.tensors(units_.first_layer() + i, pass, numbers));
   if (units_.has_head) tensors.head.emplace(slots_.tensors(units_.last - 1, pass, numbers));
@@ -41,10 +47,13 @@ void Stage::forward(const SlotNumbers& numbers, TensorView input, TensorView out
     if (i < layers_.size()) return t.layers[i].input;
     return head_ ? t.head->input : out;
   };
-  if (units_.has_embedding)
-    backend_.embedding(context.batch.tokens, embedding_, 0, stream(0));
-  else
+  if (units_.has_embedding) {
+    const TensorView embedded = t.embedded ? t.embedded : stream(0);
+    backend_.embedding(context.batch.tokens, embedding_, ranks_.rank() * embedding_.rows(), embedded);
+    context.sum(embedded, stream(0));
+  } else {
     backend_.copy(input, stream(0));
+  }
   for (std::size_t i = 0; i < layers_.size(); ++i) {
     if (caches != nullptr) context.cache = &(*caches)[i];
     layers_[i].forward(context, t.layers[i], stream(i + 1));
@@ -80,15 +89,15 @@ void Stage::backward(const SlotNumbers& numbers, TensorView d_out, TensorView d_
     gradient = below;
   }
   if (units_.has_embedding)
-    backend_.embedding_backward(context.batch.tokens, gradient, 0, d_embedding_);
+    backend_.embedding_backward(context.batch.tokens, context.gather(gradient, t.d_embedded),
+                                ranks_.rank() * embedding_.rows(), d_embedding_);
   else if (gradient.data != d_input.data)
     backend_.copy(gradient, d_input);  // a stage without layers
 }
 
 void Stage::weight_gradient(int delayed_slot) { delayed_[static_cast<std::size_t>(delayed_slot)].drain(backend_); }
 
-void Stage::logits(const SlotNumbers& numbers, std::int64_t first,
-                   const std::function<void(std::int64_t row, TensorView block)>& sink) {
+void Stage::logits(const SlotNumbers& numbers, std::int64_t first, const LogitSink& sink) {
   HW_CHECK(head_, "logits of a stage without a head");
   head_->logits(context(numbers.slot, false), *tensors(UnitPass::forward, numbers).head, first, sink);
 }

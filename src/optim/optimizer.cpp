@@ -5,8 +5,14 @@
 namespace headwater {
 
 Optimizer::Optimizer(const OptimizerConfig& config, ParameterStore& store, Backend& backend, OptimizerGroups groups,
-                     TensorView scalars, TensorView tied_buffer)
-    : config_(config), store_(store), backend_(backend), groups_(groups), scalars_(scalars), tied_buffer_(tied_buffer) {}
+                     std::function<bool(const ParameterPlace&)> owned, TensorView scalars, TensorView tied_buffer)
+    : config_(config),
+      store_(store),
+      backend_(backend),
+      groups_(std::move(groups)),
+      owned_(std::move(owned)),
+      scalars_(scalars),
+      tied_buffer_(tied_buffer) {}
 
 void Optimizer::begin_step(double learning_rate, double targets) {
   StepScalars scalars{};
@@ -21,18 +27,19 @@ void Optimizer::reduce() {
   Queue& queue = backend_.queue();
   std::vector<Event> sums;
   for (const Bucket& bucket : store_.layout().buckets())
-    sums.push_back(groups_.data.all_reduce(range_of(store_.gradients(), bucket.begin, bucket.end - bucket.begin),
-                                           ReduceOp::sum, queue.record()));
+    sums.push_back(groups_.reduction(bucket.reduced_over)
+                       .all_reduce(range_of(store_.gradients(), bucket.begin, bucket.end - bucket.begin), ReduceOp::sum,
+                                   queue.record()));
   for (const Event& sum : sums) queue.wait(sum);
   for (const Bucket& bucket : store_.layout().buckets())
     if (bucket.tied_across_stages) exchange_tied(bucket);
 
   for (const ParameterPlace& place : store_.layout().places())
-    if (!place.second_copy)
+    if (owned_(place))
       backend_.add_squared_norm(range_of(store_.gradients(), place.offset, place.elements()),
                                 scalar(StepScalar::norm_squared));
-  const Event norm = groups_.pipeline.all_reduce(scalar(StepScalar::norm_squared), ReduceOp::sum, queue.record());
-  const Event loss = groups_.replicas.all_reduce(scalar(StepScalar::loss_sum), ReduceOp::sum, queue.record());
+  const Event norm = groups_.all.all_reduce(scalar(StepScalar::norm_squared), ReduceOp::sum, queue.record());
+  const Event loss = groups_.loss.all_reduce(scalar(StepScalar::loss_sum), ReduceOp::sum, queue.record());
   queue.wait(norm);
   queue.wait(loss);
 }

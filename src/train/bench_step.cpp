@@ -40,8 +40,7 @@ class RandomTraining {
     backend_ = timed.get();
     const RankLayout layout(training_request(run_, choices, world.size()), world.rank(), world.size());
     engine_ = std::make_unique<Engine>(world, layout, std::move(timed));
-    optimizer_ = std::make_unique<Optimizer>(run_.optimizer, engine_->store(), *backend_, optimizer_groups(*engine_),
-                                             engine_->scalars(), engine_->tied_buffer());
+    optimizer_ = std::make_unique<Optimizer>(make_optimizer(run_.optimizer, *engine_));
     initialize(engine_->store(), *backend_, static_cast<std::uint64_t>(run.training.seed), choices.threads);
   }
 

@@ -10,7 +10,7 @@
 namespace headwater {
 namespace {
 
-AxisSet all_axes() { return {Axis::tensor, Axis::context, Axis::data, Axis::pipeline}; }
+AxisSet all_axes() { return kTensorAxes | AxisSet{Axis::context, Axis::data, Axis::pipeline}; }
 
 }  // namespace
 
@@ -34,7 +34,7 @@ Engine::Engine(World& world, const RankLayout& layout, std::unique_ptr<Backend> 
   const RankLayoutRequest& request = layout_.request;
   const ModelSpec& model = request.model;
   const Precision precision = request.precision;
-  const Shape stream{request.batch.tokens(), model.hidden};
+  const Shape stream{layout_.sharding.local_tokens(request.batch.tokens()), model.hidden};
   const auto bytes = [](std::int64_t count) { return Shape{count / 4}; };
 
   memory_.rotary_table = arena_.take("constants", precision.accumulate,
@@ -50,11 +50,22 @@ Engine::Engine(World& world, const RankLayout& layout, std::unique_ptr<Backend> 
   backend_->use_workspace(arena_.take("workspace", DType::i32, bytes(aligned(layout_.memory.op_workspace))));
   memory_.scratch = arena_.take("workspace", DType::i32, bytes(scratch_bytes(model, layout_.memory)));
 
+  const ProcessGrid& grid = layout_.grid;
+  const auto group = [&](const char* name, AxisSet axes) { return world.group(name, grid.group(layout_.rank, axes)); };
+  world_ = group("world", all_axes());
+  tensor_ = group("tensor", kTensorAxes);
+  data_ = group("data", {Axis::context, Axis::data});
+  pipeline_ = group("pipeline", {Axis::pipeline});
+  loss_ = group("loss", {Axis::context, Axis::data, Axis::pipeline});
+  for (const AxisSet axes : reduction_sets(model, layout_.sharding))
+    reductions_.emplace(axes, group("gradients", axes));
+
   store_ = std::make_unique<ParameterStore>(layout_.parameters, arena_, precision, request.training);
   for (std::size_t chunk = 0; chunk < layout_.chunks.size(); ++chunk) {
     const StageOptions options{layout_.memory.sharding, request.batch, precision, layout_.memory.chunks[chunk].slots,
                                request.training};
-    stages_.emplace_back(model, layout_.chunks[chunk], options, *store_, arena_, *backend_, memory_);
+    stages_.emplace_back(model, layout_.chunks[chunk], options, *store_, arena_, *backend_, memory_,
+                         TensorRanks(*tensor_, layout_.sharding));
     const RankProgram::Buffers& counts = layout_.buffers[chunk];
     const auto take = [&](int count) {
       std::vector<TensorView> views;
@@ -68,11 +79,7 @@ Engine::Engine(World& world, const RankLayout& layout, std::unique_ptr<Backend> 
     if (request.training && bucket.tied_across_stages)
       tied_buffer_ = arena_.take("communication", precision.accumulate, {bucket.end - bucket.begin});
 
-  const ProcessGrid& grid = layout_.grid;
-  world_ = world.group("world", grid.group(layout_.rank, all_axes()));
-  data_ = world.group("data", grid.group(layout_.rank, {Axis::context, Axis::data}));
   const std::vector<int> stages = grid.group(layout_.rank, {Axis::pipeline});
-  pipeline_ = world.group("pipeline", stages);
   // A folded placement has embedding and head on one rank.
   const int first = layout_.placement.rank_of(0), last = layout_.placement.rank_of(layout_.placement.stages() - 1);
   if (model.tied && first != last && (layout_.pipeline_rank == first || layout_.pipeline_rank == last))
@@ -173,7 +180,7 @@ PlayTimes Engine::play(const LoweredSchedule& schedule, HeadMode mode, const Bat
   return play.times;
 }
 
-void Engine::logits(std::int64_t first_row, const std::function<void(std::int64_t row, TensorView block)>& sink) {
+void Engine::logits(std::int64_t first_row, const LogitSink& sink) {
   for (Stage& stage : stages_)
     if (stage.units().has_head) stage.logits({}, first_row, sink);
 }

@@ -57,7 +57,7 @@ Evaluation evaluate(Engine& engine, const SampleStream& stream, const DocumentOp
   StepScalars scalars{};
   backend.to_host(engine.scalars(), TensorView(scalars.data(), DType::f64, {kStepScalars}));
   sums = {at(scalars, StepScalar::loss_sum), targets};
-  engine.world_group().all_reduce(TensorView(sums.data(), DType::f64, {2}), ReduceOp::sum).wait();
+  engine.loss_group().all_reduce(TensorView(sums.data(), DType::f64, {2}), ReduceOp::sum).wait();
   result.loss_sum = sums[0];
   result.targets = sums[1];
   if (result.targets == 0.0) throw UserError("the validation data has no target that is not masked");

@@ -59,8 +59,7 @@ void sum_over_ranks(Engine& engine, std::vector<float>& values) {
 
 // Writes this rank's shard of a parameter's gradient to its place in the whole, unless it is a copy of another rank's.
 void add_part(Engine& engine, const ParameterPlace& place, std::vector<float>& whole_gradient) {
-  const RankLayout& layout = engine.layout();
-  if (place.second_copy || layout.grid.coordinate(layout.rank, place.spec.replicated_on) != 0) return;
+  if (!engine.layout().owns(place)) return;
   const Slice slice = place.slice();
   std::vector<float> values(static_cast<std::size_t>(slice.count));
   engine.store().to_host(engine.backend(), engine.store().gradients(), place,
@@ -99,18 +98,19 @@ std::vector<float> probe_logits(World& world, const RunConfig& run, const Weight
   for (std::int64_t first = 0; first < batch.samples; first += replicas) {
     const std::int64_t sample = first_sample_of(engine->layout(), first, 0);
     engine->play(engine->layout().evaluation, HeadMode::none, [&](int) { return sample_of(batch, sample, documents); });
-    engine->logits(0, [&](std::int64_t row, TensorView block) {
+    engine->logits(0, [&](std::int64_t row, std::int64_t column, TensorView block) {
       // Rows are strided where the vocabulary is padded: one by one.
       for (std::int64_t r = 0; r < block.rows(); ++r) {
         const TensorView from = block.rows(r, 1);
         std::vector<std::byte> host(from.bytes());
         const TensorView same(host.data(), from.dtype, from.shape);
         engine->backend().to_host(from, same);
-        convert(same, TensorView(logits.data() + (sample * batch.sequence + row + r) * vocabulary, DType::f32, from.shape));
+        convert(same, TensorView(logits.data() + (sample * batch.sequence + row + r) * vocabulary + column, DType::f32,
+                                 from.shape));
       }
     });
   }
-  sum_over_ranks(*engine, logits);  // each row was made on one rank and is zero on the others
+  sum_over_ranks(*engine, logits);  // each element was made on one rank and is zero on the others
   return logits;
 }
 
@@ -119,8 +119,7 @@ ProbeGradients probe_gradients(World& world, const RunConfig& run, const WeightS
   const auto targets = std::count_if(batch.labels.begin(), batch.labels.end(), [](std::int32_t label) { return label >= 0; });
   if (targets == 0) throw UserError("the batch has no label that is not masked");
   const std::unique_ptr<Engine> engine = make_engine(world, run, weights, choices, batch, true);
-  Optimizer optimizer(run.optimizer, engine->store(), engine->backend(), optimizer_groups(*engine), engine->scalars(),
-                      engine->tied_buffer());
+  Optimizer optimizer = make_optimizer(run.optimizer, *engine);
   optimizer.begin_step(0.0, static_cast<double>(targets));
   engine->play(engine->layout().schedule, HeadMode::train,
                [&](int m) { return sample_of(batch, first_sample_of(engine->layout(), 0, m), documents); });

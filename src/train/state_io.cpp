@@ -36,12 +36,12 @@ void load_moments(ParameterStore& store, Backend& backend, const Checkpoint& che
   });
 }
 
-StateToSave::StateToSave(const ParameterStore& store, Backend& backend, const ProcessGrid& grid, int rank) {
+StateToSave::StateToSave(const ParameterStore& store, Backend& backend, const RankLayout& layout) {
   const std::pair<StateKind, TensorView> kinds[] = {{StateKind::weight, store.masters()},
                                                     {StateKind::exp_avg, store.first_moments()},
                                                     {StateKind::exp_avg_sq, store.second_moments()}};
   for (const ParameterPlace& place : store.layout().places()) {
-    if (place.second_copy || grid.coordinate(rank, place.spec.replicated_on) != 0) continue;
+    if (!layout.owns(place)) continue;
     for (const auto& [kind, flat] : kinds) {
       TensorView data = range_of(flat, place.offset, place.slice().count);
       if (data.device.kind != Device::Kind::cpu) {

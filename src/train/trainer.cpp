@@ -68,8 +68,7 @@ void Trainer::open_data() {
 void Trainer::build(const RankLayout& layout) {
   global_batch_ = start_.run.training.global_batch_size;
   engine_ = std::make_unique<Engine>(world_, layout, make_cpu_backend({start_.choices.threads}));
-  optimizer_ = std::make_unique<Optimizer>(start_.run.optimizer, engine_->store(), engine_->backend(),
-                                           optimizer_groups(*engine_), engine_->scalars(), engine_->tied_buffer());
+  optimizer_ = std::make_unique<Optimizer>(make_optimizer(start_.run.optimizer, *engine_));
   optimizer_->set_updates(counters_.updates);
   if (save_folder_) saver_ = std::make_unique<Saver>(*save_folder_, *saving_, start_.run.training.keep);
 
@@ -229,7 +228,7 @@ void Trainer::save() {
   header.dtype = start_.choices.dtype;
   header.threads = start_.choices.threads;
   header.counters = counters_;
-  saver_->stage(StateToSave(engine_->store(), engine_->backend(), engine_->layout().grid, world_.rank()).tensors());
+  saver_->stage(StateToSave(engine_->store(), engine_->backend(), engine_->layout()).tensors());
   saver_->commit(header);
   if (out_ != nullptr)
     *out_ << fmt::format(" saved {}", save_folder_->checkpoint(counters_.step).string()) << std::endl;

@@ -2,8 +2,13 @@
 
 namespace headwater {
 
-OptimizerGroups optimizer_groups(Engine& engine) {
-  return {engine.data_group(), engine.pipeline_group(), engine.world_group(), engine.tied_group()};
+Optimizer make_optimizer(const OptimizerConfig& config, Engine& engine) {
+  const RankLayout& layout = engine.layout();
+  return Optimizer(config, engine.store(), engine.backend(),
+                   {[&engine](AxisSet axes) -> Communicator& { return engine.reduction_group(axes); }, engine.world_group(),
+                    engine.loss_group(), engine.tied_group()},
+                   [&layout](const ParameterPlace& place) { return layout.owns(place); }, engine.scalars(),
+                   engine.tied_buffer());
 }
 
 StepResult training_step(Engine& engine, Optimizer& optimizer, double learning_rate, double targets,

@@ -62,13 +62,13 @@ struct SlotCounts {
 struct ChunkNeeds {
   StageUnits units;
   SlotCounts slots;
-  int buffers = 0;  // transfer buffers of all kinds, each [T, H]
+  int buffers = 0;  // transfer buffers of all kinds, each of the residual stream's size
 };
 
 // Tensors of one micro-batch that every stage takes from the stream itself (nn/micro_batch.h).
 std::vector<ActivationSpec> micro_batch_tensors(BatchShape batch);
 
-// What unit `u` of the model lists (model/activation_spec.h); the embedding lists nothing.
+// What unit `u` of the model lists (model/activation_spec.h).
 std::vector<ActivationSpec> unit_tensors(const ModelSpec& model, int unit, const Sharding& sharding, BatchShape batch,
                                          Precision precision);
 

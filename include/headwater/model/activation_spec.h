@@ -56,7 +56,10 @@ struct ActivationSpec {
 
 std::vector<ActivationSpec> activations(const LayerSpec& layer, const Sharding& sharding, BatchShape batch,
                                         Precision precision);
-// The embedding keeps nothing. The head takes its gradients in forward, block by block over `head_block` tokens.
+// The embedding keeps nothing.
+std::vector<ActivationSpec> embedding_activations(const ModelSpec& model, const Sharding& sharding, BatchShape batch,
+                                                  Precision precision);
+// The head takes its gradients in forward, block by block over `head_block` tokens.
 std::vector<ActivationSpec> head_activations(const ModelSpec& model, const Sharding& sharding, BatchShape batch,
                                              Precision precision);
 // Tokens per block of the head's cross-entropy: logits stay near 8 MiB, at least 256 tokens, at most T.

@@ -38,6 +38,14 @@ struct LayerSpec {
   bool operator==(const LayerSpec&) const = default;
 };
 
+// The part of a layer that each of the ranks has which share it. Where there are fewer KV heads than ranks, each has one.
+struct LayerShard {
+  std::int64_t heads = 0, kv_heads = 0, ffn = 0;
+  std::int64_t channels = 0;      // of LFA; all of them where the filter is cut by tokens
+  std::int64_t query_width = 0, key_width = 0;
+  LayerShard(const LayerSpec& layer, const Sharding& sharding);
+};
+
 struct ModelSpec {
   std::int64_t vocabulary = 0;         // V, unpadded
   std::int64_t vocabulary_multiple = 128;  // in memory V is padded to a multiple of this times the tensor ranks

@@ -14,6 +14,7 @@ struct Sharding {
   std::int64_t tensor = 1;         // ranks of the tensor axis
   bool sequence_parallel = false;  // norms and residuals on 1/tensor of the tokens
   LfaSharding lfa = LfaSharding::channels;
+  bool filter_by_tokens() const { return sequence_parallel && lfa == LfaSharding::tokens; }
   // Tokens on which a rank's norms and residuals work, of `tokens` of a micro-batch.
   std::int64_t local_tokens(std::int64_t tokens) const { return sequence_parallel ? tokens / tensor : tokens; }
   bool operator==(const Sharding&) const = default;

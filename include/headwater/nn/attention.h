@@ -1,6 +1,7 @@
 #pragma once
 // The attention sub-layer: V from the normed input x, Q and K from x or, with LFA, from what the filter makes of it; RoPE;
-// causal attention; output projection. Without a filter q, k and v are one product.
+// causal attention; output projection. Without a filter q, k and v are one product. Among tensor ranks heads are shared out,
+// the output projection is cut by its inputs, and its partial results are summed.
 
 #include "headwater/nn/lfa.h"
 
@@ -12,15 +13,17 @@ class Attention {
  public:
   struct Tensors {
     explicit Tensors(const NamedTensors& named);
-    TensorView qk, v, lse, out, branch;  // without a filter `qk` holds q, k and v
-    TensorView d_branch, d_out, d_qk, d_v, d_input;
+    TensorView input_all, filtered_all, qk, v, lse, out, branch, branch_shard;  // without a filter `qk` holds q, k and v
+    TensorView d_branch, d_branch_all, d_out, d_qk, d_v, input_again, filtered_again;
+    TensorView d_input, d_input_shard;
     std::optional<Lfa::Tensors> lfa;
   };
 
-  Attention(const LayerSpec& layer, int unit, const std::string& prefix, ParameterStore& store, TensorView rotary_table);
+  Attention(const LayerSpec& layer, int unit, const std::string& prefix, ParameterStore& store, TensorView rotary_table,
+            const Sharding& sharding);
 
-  void forward(const BlockContext& context, const Tensors& t, TensorView x) const;  // → t.branch
-  // Gradient of the branch → gradient of x, in the tensor that is returned.
+  TensorView forward(const BlockContext& context, const Tensors& t, TensorView x) const;  // → the branch
+  // Gradient of the branch → gradient of x.
   TensorView backward(const BlockContext& context, const Tensors& t, TensorView x, TensorView d_branch) const;
 
  private:
@@ -30,7 +33,10 @@ class Attention {
   Heads heads(TensorView qk, TensorView v) const;
   AttentionArgs arguments(const BlockContext& context, const Heads& heads) const;
 
+  TensorView filter_backward(const BlockContext& context, const Tensors& t, TensorView x) const;
+
   LayerSpec layer_;
+  LayerShard shard_;
   int unit_;
   TensorView table_;
   std::optional<Lfa> lfa_;

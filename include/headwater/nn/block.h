@@ -5,6 +5,7 @@
 // forward. Its tensors are found by name at start-up (carver.h), one set per slot.
 
 #include "headwater/nn/parameter_store.h"
+#include "headwater/nn/tensor_ranks.h"
 
 #include <vector>
 
@@ -43,6 +44,7 @@ struct LayerCache {
 struct BlockContext {
   Backend& backend;
   const MicroBatch& batch;
+  const TensorRanks& ranks;
   bool dropout = false;            // training
   LayerCache* cache = nullptr;     // generation
   DeferredProducts* deferred = nullptr;  // backward
@@ -51,8 +53,12 @@ struct BlockContext {
   Borders lfa_borders() const { return {batch.lfa_start, batch.first}; }
   Dropout dropout_at(double probability, int unit, int place) const {
     return {dropout ? probability : 0.0, static_cast<std::uint64_t>(unit) * 4 + static_cast<std::uint64_t>(place),
-            batch.dropout_keys};
+            batch.dropout_keys, batch.shape.sequence, ranks.first_token(batch.shape.tokens())};
   }
+
+  // TensorRanks' on this block's queue.
+  TensorView gather(TensorView shard, TensorView all) const { return ranks.gather(backend.queue(), shard, all); }
+  TensorView sum(TensorView partial, TensorView shard) const { return ranks.sum(backend.queue(), partial, shard); }
 };
 
 // dx (+)= dy w now, dw += dyᵀ x later.

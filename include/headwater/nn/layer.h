@@ -18,7 +18,7 @@ class Layer {
   };
 
   // `unit` numbers the layer in the model (model_spec.h); parameters are those of "layers.{unit − 1}.".
-  Layer(const LayerSpec& layer, int unit, ParameterStore& store, TensorView rotary_table);
+  Layer(const LayerSpec& layer, int unit, ParameterStore& store, TensorView rotary_table, const Sharding& sharding);
 
   void forward(const BlockContext& context, const Tensors& t, TensorView out) const;  // from t.input
   void backward(const BlockContext& context, const Tensors& t, TensorView d_out, TensorView d_input) const;

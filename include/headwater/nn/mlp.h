@@ -1,5 +1,6 @@
 #pragma once
-// The MLP: down(silu(gate u) ⊙ up u), gate and up as one product (SwiGLU, Shazeer 2020).
+// The MLP: down(silu(gate u) ⊙ up u), gate and up as one product (SwiGLU, Shazeer 2020). Among tensor ranks gate and up are
+// cut by their outputs, each for itself, down by its inputs, and its partial results are summed.
 
 #include "headwater/nn/block.h"
 #include "headwater/nn/carver.h"
@@ -12,15 +13,15 @@ class Mlp {
  public:
   struct Tensors {
     explicit Tensors(const NamedTensors& named);
-    TensorView gate_up, activation, branch;
-    TensorView d_activation, d_gate_up, d_input;
+    TensorView input_all, gate_up, activation, branch, branch_shard;
+    TensorView d_branch_all, d_activation, d_gate_up, input_again, d_input, d_input_shard;
   };
 
   Mlp(const std::string& prefix, ParameterStore& store);
 
-  void forward(const BlockContext& context, const Tensors& t, TensorView u) const;  // → t.branch
-  // Gradient of the branch → t.d_input, the gradient of u.
-  void backward(const BlockContext& context, const Tensors& t, TensorView u, TensorView d_branch) const;
+  TensorView forward(const BlockContext& context, const Tensors& t, TensorView u) const;  // → the branch
+  // Gradient of the branch → gradient of u.
+  TensorView backward(const BlockContext& context, const Tensors& t, TensorView u, TensorView d_branch) const;
 
  private:
   Linear gate_up_, down_;

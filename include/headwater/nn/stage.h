@@ -1,7 +1,7 @@
 #pragma once
 // The blocks of one pipeline chunk: [embedding] layers… [head], on as many slots (micro-batches in flight) as the schedule
-// needs (slot_memory.h). Input and output are the residual stream [T, H]; where the embedding is here, input comes from the tokens; where
-// the head is, the result is the loss.
+// needs (slot_memory.h). Input and output are the residual stream [T, H], of this rank's tokens where they are cut; where the
+// embedding is here, input comes from the tokens; where the head is, the result is the loss.
 //
 // Takes its tensors from the arena (segments activations, workspace) as layout/arena_layout.h counts them. Belongs to the
 // compute thread.
@@ -21,7 +21,7 @@ namespace headwater {
 struct StageMemory {
   TensorView rotary_table;     // a [positions, D/2, 2]
   TensorView scalars;          // f64 [kStepScalars]
-  TensorView stream_gradient[2];  // c [T, H]: the residual stream's gradient of odd and even layers (training)
+  TensorView stream_gradient[2];  // c [T, H], of this rank's tokens: the residual stream's gradient of odd and even layers (training)
   TensorView scratch;          // i32 view of bytes
 };
 
@@ -30,7 +30,7 @@ enum class HeadMode : std::uint8_t { train, evaluate, none };  // none: stop bef
 class Stage {
  public:
   Stage(const ModelSpec& model, const StageUnits& units, const StageOptions& options, ParameterStore& store, Arena& arena,
-        Backend& backend, const StageMemory& memory);
+        Backend& backend, const StageMemory& memory, const TensorRanks& ranks = {});
 
   const StageUnits& units() const { return units_; }
   MicroBatch& micro_batch(int slot) { return slots_.micro_batch(slot); }
@@ -44,23 +44,24 @@ class Stage {
   void backward(const SlotNumbers& numbers, TensorView d_out, TensorView d_input);
   void weight_gradient(int delayed_slot);
   // After forward(…, HeadMode::none): the logits of rows from `first` on (head.h).
-  void logits(const SlotNumbers& numbers, std::int64_t first,
-              const std::function<void(std::int64_t row, TensorView block)>& sink);
+  void logits(const SlotNumbers& numbers, std::int64_t first, const LogitSink& sink);
 
  private:
   struct Tensors {
+    TensorView embedded, d_embedded;  // of all tokens, where the residual stream has a part of them
     std::vector<Layer::Tensors> layers;
     std::optional<Head::Tensors> head;
   };
   // Found by name when a set of slots is used for the first time.
   const Tensors& tensors(UnitPass pass, const SlotNumbers& numbers);
   BlockContext context(int slot, bool dropout, DeferredProducts* products = nullptr) {
-    return {backend_, slots_.micro_batch(slot), dropout, nullptr, products};
+    return {backend_, slots_.micro_batch(slot), ranks_, dropout, nullptr, products};
   }
 
   StageUnits units_;
   Backend& backend_;
   StageMemory memory_;
+  TensorRanks ranks_;
   TensorView embedding_, d_embedding_;
   std::vector<Layer> layers_;
   std::optional<Head> head_;

@@ -9,14 +9,15 @@
 #include "headwater/nn/parameter_store.h"
 
 #include <array>
+#include <functional>
 
 namespace headwater {
 
 // The groups that this rank's optimizer talks to.
 struct OptimizerGroups {
-  Communicator& data;       // the replicas of these parameters
-  Communicator& pipeline;   // the stages of this replica
-  Communicator& replicas;   // all stages of all replicas: everything that adds to the loss
+  std::function<Communicator&(AxisSet)> reduction;  // those that a bucket's gradients are summed over
+  Communicator& all;        // every rank
+  Communicator& loss;       // one tensor rank of all stages of all replicas: everything that adds to the loss
   Communicator* tied = nullptr;  // first and last stage, where this rank is one of the two and they are apart
 };
 
@@ -25,9 +26,10 @@ inline double& at(StepScalars& scalars, StepScalar which) { return scalars[stati
 
 class Optimizer {
  public:
-  // `scalars` f64 [kStepScalars]; `tied_buffer` a [elements of the tied bucket] where groups.tied is set.
+  // `owned` says whose norm this rank counts: of several copies of a parameter, one rank's. `scalars` f64 [kStepScalars];
+  // `tied_buffer` a [elements of the tied bucket] where groups.tied is set.
   Optimizer(const OptimizerConfig& config, ParameterStore& store, Backend& backend, OptimizerGroups groups,
-            TensorView scalars, TensorView tied_buffer);
+            std::function<bool(const ParameterPlace&)> owned, TensorView scalars, TensorView tied_buffer);
 
   // Clears gradients and scalars. `targets`: unmasked targets of the global batch.
   void begin_step(double learning_rate, double targets);
@@ -47,6 +49,7 @@ class Optimizer {
   ParameterStore& store_;
   Backend& backend_;
   OptimizerGroups groups_;
+  std::function<bool(const ParameterPlace&)> owned_;
   TensorView scalars_, tied_buffer_;
   std::int64_t updates_ = 0;
 };

@@ -51,6 +51,10 @@ struct RankLayout {
   std::vector<SegmentSize> segments;
 
   const RankProgram& program(const LoweredSchedule& of) const { return of.ranks[static_cast<std::size_t>(pipeline_rank)]; }
+  // Whether this rank, of those that hold copies of a parameter's shard, is the one that counts and saves it.
+  bool owns(const ParameterPlace& place) const {
+    return !place.second_copy && grid.coordinate(rank, place.spec.replicated_on) == 0;
+  }
   std::int64_t bytes() const;
   std::int64_t bytes_per_parameter() const;  // weight, master, gradient and moments
 };

@@ -11,6 +11,7 @@
 #include "headwater/plan/rank_layout.h"
 
 #include <functional>
+#include <map>
 #include <memory>
 
 namespace headwater {
@@ -41,14 +42,16 @@ class Engine {
 
   Communicator& world_group() { return *world_; }       // all ranks
   Communicator& data_group() { return *data_; }         // the replicas of this rank's parameters
-  Communicator& pipeline_group() { return *pipeline_; } // the stages of this replica
+  // Those that the gradients of a bucket are summed over.
+  Communicator& reduction_group(AxisSet axes) { return *reductions_.at(axes); }
+  Communicator& loss_group() { return *loss_; }         // those that add to the loss: one tensor rank of each stage and replica
   Communicator* tied_group() { return tied_.get(); }    // both ends of the pipeline, where this rank is one of two
   bool has_head() const;
 
   // `dropout_seed` keys the masks of this step (training only).
   PlayTimes play(const LoweredSchedule& schedule, HeadMode mode, const BatchSource& batches, RandomKey dropout_seed = {});
   // Logits of the micro-batch that the last play() of one micro-batch put through; only where the head is.
-  void logits(std::int64_t first_row, const std::function<void(std::int64_t row, TensorView block)>& sink);
+  void logits(std::int64_t first_row, const LogitSink& sink);
 
  private:
   struct Buffers {
@@ -68,7 +71,8 @@ class Engine {
   std::unique_ptr<ParameterStore> store_;
   std::vector<Stage> stages_;      // per chunk
   std::vector<Buffers> buffers_;   // per chunk
-  std::unique_ptr<Communicator> world_, data_, pipeline_, tied_;
+  std::unique_ptr<Communicator> world_, tensor_, data_, pipeline_, loss_, tied_;
+  std::map<AxisSet, std::unique_ptr<Communicator>> reductions_;
 };
 
 }  // namespace headwater

@@ -4,8 +4,8 @@
 
 #include "headwater/checkpoint/checkpoint.h"
 #include "headwater/checkpoint/saver.h"
-#include "headwater/layout/process_grid.h"
 #include "headwater/nn/parameter_store.h"
+#include "headwater/plan/rank_layout.h"
 
 #include <vector>
 
@@ -19,7 +19,7 @@ void load_moments(ParameterStore& store, Backend& backend, const Checkpoint& che
 // as the result (where the device is the CPU, views of the store itself).
 class StateToSave {
  public:
-  StateToSave(const ParameterStore& store, Backend& backend, const ProcessGrid& grid, int rank);
+  StateToSave(const ParameterStore& store, Backend& backend, const RankLayout& layout);
   const std::vector<SaveTensor>& tensors() const { return tensors_; }
 
  private:

@@ -11,7 +11,7 @@ struct StepResult {
   PlayTimes times;
 };
 
-OptimizerGroups optimizer_groups(Engine& engine);
+Optimizer make_optimizer(const OptimizerConfig& config, Engine& engine);
 
 // Forward and backward of the step's micro-batches, the sums over ranks, the update; waits for the scalars. `targets`:
 // unmasked targets of the global batch.
