@@ -14,7 +14,7 @@ sys.path.insert(0, str(SUPPORT))
 import hosts  # noqa: E402
 
 hosts.enter()
-from runs import RunTest, curve, latest, metrics, state, until  # noqa: E402
+from runs import HEADWATER, SOURCE, RunTest, curve, latest, metrics, state, until  # noqa: E402
 
 RANKS_PER_HOST = 2
 STEPS, HALF = 6, 3
@@ -113,6 +113,33 @@ class ManyHosts(RunTest):
 
     def test_the_launcher_itself_is_cut_off(self):
         self.check_cut(4, "pipeline 2 x data 4", "hw1")
+
+    def test_the_launch_template(self):
+        """Told to end, it lets the ranks save and gives their exit code; the same command goes on."""
+        network = self.join(2)
+        hostfile = self.folder / "hosts"
+        hostfile.write_text("".join(f"{name} slots={RANKS_PER_HOST}\n" for name in network.names))
+        layout = LAYOUTS[2]["pipeline 2 x data 2"]
+        save, undisturbed = self.folder / "save", self.folder / "undisturbed"
+
+        def start(steps):
+            return self.start(hostfile, self.config, f"--training.save={save}", f"--training.train_iters={steps}", *layout,
+                              program=str(SOURCE / "scripts/launch/mpirun.sh"), launcher=network.entry("hw1"),
+                              environment={"OMPI_MCA_plm_rsh_agent": str(network.start_script), "NETWORK": hosts.NETWORK,
+                                           "HEADWATER": HEADWATER, "GRACE": "2"})
+
+        job = start(1000000)
+        until(lambda: len(metrics(save)) >= 5, job)
+        self.assertEqual(sorted(job.processes()), [0, 1, 2, 3])
+        job.process.terminate()
+        self.assertEqual(job.wait(60), 75, job.stdout + job.stderr)
+        step = metrics(save)[-1]["step"]
+        self.assertEqual(latest(save).name, f"step-{step:08}")
+        job = start(step + 5)
+        self.assertEqual(job.wait(), 0, job.stderr)
+        self.train(undisturbed, f"--training.train_iters={step + 5}", *layout, ranks=4)
+        self.assertEqual(curve(save), curve(undisturbed))
+        self.assert_same_files(state(save), state(undisturbed))
 
 
 class NothingIsLeft(unittest.TestCase):

@@ -92,11 +92,12 @@ class Hosts:
         """The switch's end of the host's link."""
         return f"port-{name}"
 
-    def _entry(self, name):
+    def entry(self, name):
+        """The command that runs the command after it on that host."""
         return ["nsenter", "--target", str(self._holders[name].pid), "--net", "--uts"]
 
     def _inside(self, name, *command, **options):
-        return subprocess.run([*self._entry(name), *command], **options)
+        return subprocess.run([*self.entry(name), *command], **options)
 
     def _write_start_script(self):
         """What mpirun uses in the place of ssh."""
@@ -107,16 +108,16 @@ class Hosts:
                           "host=$1\nshift\n"
                           f'exec nsenter --target "$(cat {self.folder}/$host.pid)" --net --uts sh -c "$*"\n')
         script.chmod(0o755)
-        self._start_script = script
+        self.start_script = script
 
     def mpirun(self, ranks_per_host, *options):
         """The command, to be followed by a program, that starts ranks on all hosts, neighbours on one host."""
         places = ",".join(f"{name}:{ranks_per_host}" for name in self.names)
         # Open MPI notices a host that does not answer after 2 + 3 · 1 s.
         keepalive = (("time", 2), ("intvl", 1), ("probes", 3))
-        settings = [("plm_rsh_agent", self._start_script), ("oob_tcp_if_include", NETWORK), ("btl_tcp_if_include", NETWORK),
+        settings = [("plm_rsh_agent", self.start_script), ("oob_tcp_if_include", NETWORK), ("btl_tcp_if_include", NETWORK),
                     *((f"oob_tcp_keepalive_{name}", value) for name, value in keepalive)]
-        return [*self._entry(self.names[0]), "mpirun", "--host", places, "--bind-to", "none",
+        return [*self.entry(self.names[0]), "mpirun", "--host", places, "--bind-to", "none",
                 "-np", str(ranks_per_host * len(self.names)), *options,
                 *(str(part) for name, value in settings for part in ("--mca", name, value))]
 

@@ -48,9 +48,9 @@ def error_lines(stderr):
 class Job:
     """A run that was started: by `launcher` where one is given, else under mpirun where it has several ranks."""
 
-    def __init__(self, *arguments, ranks=1, environment=None, wrapper=(), launcher=()):
+    def __init__(self, *arguments, ranks=1, environment=None, wrapper=(), launcher=(), program=HEADWATER):
         self.mark = uuid.uuid4().hex
-        command = [*launcher, *wrapper, HEADWATER, *map(str, arguments)]
+        command = [*launcher, *wrapper, program, *map(str, arguments)]
         if ranks > 1 and not launcher:
             if shutil.which("mpirun") is None:
                 raise RuntimeError("mpirun is missing; scripts/setup.sh installs it")
