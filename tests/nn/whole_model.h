@@ -1,5 +1,5 @@
 #pragma once
-// A whole model as one stage on any backend, with its memory, parameters and one batch: what tests of the
+// A whole model, or a tensor rank's share of it, as one stage on any backend, with its memory, parameters and one batch: what tests of the
 // blocks take loss and gradients from. Weights are random in every tensor, gains and biases included, so that
 // a dropped term shows; they are bf16 numbers, so that every precision starts from the same ones.
 
@@ -20,12 +20,15 @@ class WholeModel {
  public:
   // The first `recomputed` layers are recomputed as said.
   WholeModel(const ModelSpec& model, BatchShape shape, Precision precision, std::unique_ptr<Backend> backend,
-             const SlotCounts& slots = {}, Recompute recompute = Recompute::none, int recomputed = 0)
+             const SlotCounts& slots = {}, Recompute recompute = Recompute::none, int recomputed = 0,
+             const TensorRanks& ranks = {})
       : precision_(precision), backend_(std::move(backend)), arena_(backend_->device()) {
     const StageUnits units{0, model.units(), true, true, recompute, recomputed};
-    const ParameterLayout parameters(model, {units}, {});
+    const Sharding& sharding = ranks.sharding();
+    const ParameterLayout parameters(model, {units}, sharding, ranks.rank());
     MemoryRequest request;
     request.chunks = {{units, slots, 0}};
+    request.sharding = sharding;
     request.batch = shape;
     request.precision = precision;
     request.op_workspace = cpu_workspace_bytes(model, shape, precision, 1);
@@ -38,12 +41,12 @@ class WholeModel {
     fill_rotary_table(memory_.rotary_table, model.layers.front().rotary_base);
     memory_.scalars = arena_.take("constants", DType::f64, {kStepScalars});
     for (TensorView& gradient : memory_.stream_gradient)
-      gradient = arena_.take("workspace", precision.compute, {shape.tokens(), model.hidden});
+      gradient = arena_.take("workspace", precision.compute, {sharding.local_tokens(shape.tokens()), model.hidden});
     backend_->use_workspace(arena_.take("workspace", DType::i32, {aligned(request.op_workspace) / 4}));
     memory_.scratch = arena_.take("workspace", DType::i32, {scratch_bytes(model, request) / 4});
     store_ = std::make_unique<ParameterStore>(parameters, arena_, precision, true);
-    stage_ = std::make_unique<Stage>(model, units, StageOptions{{}, shape, precision, slots, true}, *store_,
-                                     arena_, *backend_, memory_);
+    stage_ = std::make_unique<Stage>(model, units, StageOptions{sharding, shape, precision, slots, true}, *store_,
+                                     arena_, *backend_, memory_, ranks);
     fill_weights();
   }
 
@@ -74,8 +77,10 @@ class WholeModel {
     scalars[static_cast<int>(StepScalar::targets)] = targets_;
     store_->refresh(*backend_);
     stage_->forward(numbers, {}, {}, HeadMode::train);
-    return scalars[static_cast<int>(StepScalar::loss_sum)] / targets_;
+    return loss();
   }
+  // Of the last forward().
+  double loss() const { return memory_.scalars.as<double>()[static_cast<int>(StepScalar::loss_sum)] / targets_; }
 
   // Of every parameter, by name.
   std::map<std::string, std::vector<double>> gradients() {
@@ -89,7 +94,7 @@ class WholeModel {
   std::map<std::string, std::vector<double>> read_gradients() {
     std::map<std::string, std::vector<double>> all;
     for (const ParameterPlace& place : store_->layout().places()) {
-      std::vector<double> values(static_cast<std::size_t>(place.spec.elements()));
+      std::vector<double> values(static_cast<std::size_t>(place.slice().count));
       store_->to_host(*backend_, store_->gradients(), place, dense(values));
       all.emplace(place.spec.name, std::move(values));
     }
@@ -105,9 +110,13 @@ class WholeModel {
     for (const ParameterPlace& place : store_->layout().places()) {
       const RandomKey key = derive(RandomKey{7}, place.spec.name);
       const bool gain = place.spec.name.ends_with("norm.weight");
-      std::vector<double> values(static_cast<std::size_t>(place.spec.elements()));
-      for (std::size_t i = 0; i < values.size(); ++i)
-        values[i] = static_cast<float>(bf16(static_cast<float>((gain ? 1.0 : 0.0) + 0.25 * normal(key, i))));
+      const Slice here = place.slice();
+      std::vector<double> values(static_cast<std::size_t>(here.count));
+      for_shared_runs(whole(place.spec.shape), here, [&](std::int64_t from, std::int64_t to, std::int64_t count) {
+        for (std::int64_t i = 0; i < count; ++i)
+          values[static_cast<std::size_t>(to + i)] = static_cast<float>(bf16(
+              static_cast<float>((gain ? 1.0 : 0.0) + 0.25 * normal(key, static_cast<std::uint64_t>(from + i)))));
+      });
       store_->to_device(*backend_, store_->masters(), place, dense(values));
     }
     store_->weights_from_masters(*backend_);
