@@ -42,6 +42,7 @@ RankLayoutRequest forward_request(const RunConfig& run, const Choices& choices, 
   request.precision = precision_of(choices.dtype);
   request.training = training;
   request.threads = choices.threads;
+  request.parallel.lfa_sharding = resolved_lfa_sharding(request);
   return request;
 }
 

@@ -87,6 +87,8 @@ RunStart find_start(const LoadedConfig& config, const std::optional<Path>& newes
     check_files(*start.checkpoint, ranks);
     start.counters = header.counters;
     start.run.model = agreed_model(config, start.checkpoint.get(), Compare::all);
+    if (start.run.parallel.lfa_sharding == "auto" && start.run.parallel.sequence_parallel == header.parallel.sequence_parallel)
+      start.run.parallel.lfa_sharding = header.parallel.lfa_sharding;  // as it was chosen then
   } else {
     if (!training.init_from.empty()) start.initial_weights = open_weights(training.init_from);
     start.run.model = agreed_model(config, start.initial_weights.get(), Compare::weights);

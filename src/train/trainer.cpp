@@ -27,6 +27,16 @@ std::vector<int> all_ranks(const World& world) {
   return ranks;
 }
 
+// "2 tensor ranks (sequence parallel, filter by tokens) x "; empty where there is one.
+std::string tensor_ranks(const RankLayout& layout) {
+  const Sharding& sharding = layout.sharding;
+  if (sharding.tensor == 1) return {};
+  const bool lfa = layout.request.model.layers.front().filter == FilterKind::lfa;
+  const char* filter = sharding.filter_by_tokens() ? ", filter by tokens" : ", filter by channels";
+  return fmt::format("{} tensor ranks{} x ", sharding.tensor,
+                     sharding.sequence_parallel ? fmt::format(" (sequence parallel{})", lfa ? filter : "") : "");
+}
+
 }  // namespace
 
 Trainer::Trainer(World& world, const LoadedConfig& config, std::ostream* out) : world_(world), out_(out) {
@@ -111,8 +121,9 @@ void Trainer::describe() const {
   *out_ << fmt::format("model: {} parameters, {} layers, hidden {}, vocabulary {}, LFA {}\n",
                        parameter_count(layout.request.model), start_.run.model.num_layers, start_.run.model.hidden_size, start_.run.model.vocab_size,
                        start_.run.model.lfa ? "on" : "off")
-        << fmt::format("ranks: {} = {} pipeline stages x {} replicas, {} threads each, {} on the CPU\n", world_.size(),
-                       layout.grid.size(Axis::pipeline), layout.grid.size(Axis::data), start_.choices.threads, start_.choices.dtype)
+        << fmt::format("ranks: {} = {}{} pipeline stages x {} replicas, {} threads each, {} on the CPU\n", world_.size(),
+                       tensor_ranks(layout), layout.grid.size(Axis::pipeline), layout.grid.size(Axis::data),
+                       start_.choices.threads, start_.choices.dtype)
         << fmt::format("data: {} tokens, {} samples an epoch; a step takes {} samples of {} tokens\n",
                        training_data_->tokens(), training_data_->samples_per_epoch(), global_batch_,
                        start_.run.training.seq_length)
@@ -223,7 +234,7 @@ void Trainer::save() {
   SaveHeader header;
   header.config = start_.run;
   header.model = start_.run.model;
-  header.parallel = start_.run.parallel;
+  header.parallel = engine_->layout().request.parallel;
   header.data_parallel_size = engine_->layout().grid.size(Axis::data);
   header.dtype = start_.choices.dtype;
   header.threads = start_.choices.threads;

@@ -16,6 +16,12 @@ def pipeline(stages, layers):
     return (f"--parallel.pipeline_model_parallel_size={stages}", f"--parallel.pipeline_layout={layers}")
 
 
+def tensor(ranks, filter_cut_by=None):
+    """Tokens are cut where the filter's sharding is named."""
+    cut = ("--parallel.sequence_parallel=true", f"--parallel.lfa_sharding={filter_cut_by}") if filter_cut_by else ()
+    return (f"--parallel.tensor_model_parallel_size={ranks}", *cut)
+
+
 # Ranks and what the command line says of the layout.
 LAYOUTS = {
     "one": (1, ()),
@@ -31,6 +37,10 @@ LAYOUTS = {
     "a layer each, ends alone": (6, pipeline(6, "[0,1,1,1,1,0]")),
     "pipeline 2 x data 2": (4, pipeline(2, "[3,1]")),
     "pipeline 3 x data 2": (6, pipeline(3, "[0,4,0]")),
+    "tensor 2": (2, tensor(2)),
+    "tensor 4, tokens cut": (4, tensor(4, "channels")),
+    "tensor 2, filter by tokens, pipeline 2": (4, (*tensor(2, "tokens"), *pipeline(2, "[1,3]"))),
+    "tensor 2 x pipeline 2 x data 2": (8, (*tensor(2), *pipeline(2, "[3,1]"))),
 }
 
 
@@ -74,7 +84,8 @@ class Layouts(GoldenTest):
             self.assertEqual(runs[0][0], runs[1][0])
             self.assertTrue(runs[0][1] == runs[1][1], "the checkpoints differ")
 
-        for name in ("one", "data 4", "pipeline 3+1", "ends alone", "pipeline 2 x data 2"):
+        for name in ("one", "data 4", "pipeline 3+1", "ends alone", "pipeline 2 x data 2",
+                     "tensor 2, filter by tokens, pipeline 2"):
             with self.subTest(layout=name):
                 check(name, *LAYOUTS[name])
 

@@ -59,7 +59,9 @@ struct RankLayout {
   std::int64_t bytes_per_parameter() const;  // weight, master, gradient and moments
 };
 
-// How tensor ranks share a layer of this model; UserError where they cannot share it equally.
+// parallel.lfa_sharding with `auto` decided: the form whose tensor ranks send less in a step.
+std::string resolved_lfa_sharding(const RankLayoutRequest& request);
+// How tensor ranks share a layer of this model; UserError where they cannot share it equally. `auto` is resolved.
 Sharding sharding_of(const ModelSpec& model, const ParallelConfig& parallel, BatchShape batch);
 
 // The layout of the first rank of each pipeline rank.
