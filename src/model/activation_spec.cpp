@@ -32,10 +32,14 @@ std::vector<ActivationSpec> activations(const LayerSpec& layer, const Sharding& 
     list.push_back({name, shape, dtype, made, kept, dropped});
   };
 
+  // What a product's weight gradient reads of forward; where tokens are cut, it reads what backward gathers.
+  const Kept product_input = cut ? until_input_gradient : until_weight_gradient;
+
   // Forward, in the order of the block (nn/block.h).
   add("input", {local, hidden}, compute, forward, until_input_gradient, never);
   add("attention_norm.rstd", {local}, statistics, forward, until_input_gradient, by_selective);
-  add("attention_norm.out", {local, hidden}, compute, forward, until_weight_gradient, by_selective);
+  add("attention_norm.out", {local, hidden}, compute, forward, lfa && by_tokens ? until_weight_gradient : product_input,
+      by_selective);
   if (cut) add("attention_norm.all", {tokens, hidden}, compute, forward, scratch);
   if (lfa) {
     add("lfa.products", {filtered, 2 * hidden}, compute, forward, scratch);
@@ -48,7 +52,7 @@ std::vector<ActivationSpec> activations(const LayerSpec& layer, const Sharding& 
     if (cut && !by_tokens) add("lfa.conv2.shard", {local, hidden}, compute, forward, scratch);
     add("lfa.sum", {local, hidden}, compute, forward, until_input_gradient);
     add("lfa.norm.rstd", {local}, statistics, forward, until_input_gradient, by_selective);
-    add("lfa.out", {local, hidden}, compute, forward, until_weight_gradient, by_selective);
+    add("lfa.out", {local, hidden}, compute, forward, product_input, by_selective);
     if (cut) add("lfa.all", {tokens, hidden}, compute, forward, scratch);
     add("attention.qk", {tokens, queries + keys}, compute, forward, until_input_gradient);
     add("attention.v", {tokens, keys}, compute, forward, until_input_gradient);
@@ -61,7 +65,7 @@ std::vector<ActivationSpec> activations(const LayerSpec& layer, const Sharding& 
   if (cut) add("branch.shard", {local, hidden}, compute, forward, scratch);
   add("middle", {local, hidden}, compute, forward, until_input_gradient);
   add("mlp_norm.rstd", {local}, statistics, forward, until_input_gradient, by_selective);
-  add("mlp_norm.out", {local, hidden}, compute, forward, until_weight_gradient, by_selective);
+  add("mlp_norm.out", {local, hidden}, compute, forward, product_input, by_selective);
   if (cut) add("mlp_norm.all", {tokens, hidden}, compute, forward, scratch);
   add("mlp.gate_up", {tokens, 2 * ffn}, compute, forward, until_input_gradient);
   add("mlp.activation", {tokens, ffn}, compute, forward, until_weight_gradient, by_selective);

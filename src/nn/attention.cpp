@@ -70,6 +70,18 @@ AttentionArgs Attention::arguments(const BlockContext& context, const Heads& hea
 }
 
 TensorView Attention::forward(const BlockContext& context, const Tensors& t, TensorView x) const {
+  project(context, t, x);
+  attend(context, t);
+  context.backend.linear(t.out, *o_.weight, t.branch);
+  return context.sum(t.branch, t.branch_shard);
+}
+
+void Attention::recompute(const BlockContext& context, const Tensors& t) const {
+  if (lfa_) lfa_->recompute_norm(context, *t.lfa);
+  attend(context, t);
+}
+
+void Attention::project(const BlockContext& context, const Tensors& t, TensorView x) const {
   Backend& b = context.backend;
   const TensorView all = context.gather(x, t.input_all);
   if (lfa_) {
@@ -79,22 +91,23 @@ TensorView Attention::forward(const BlockContext& context, const Tensors& t, Ten
   } else {
     b.linear(all, *qk_.weight, t.qk);
   }
-  const Heads h = heads(t.qk, t.v);
-  b.rotary(h.rotated, context.batch.position, table_, false);
+  b.rotary(heads(t.qk, t.v).rotated, context.batch.position, table_, false);
+}
 
+void Attention::attend(const BlockContext& context, const Tensors& t) const {
+  Backend& b = context.backend;
+  const Heads h = heads(t.qk, t.v);
   AttentionArgs args = arguments(context, h);
   if (context.cache != nullptr) {
-    const std::int64_t cached = context.batch.first, tokens = cached + x.rows();
-    b.copy(h.k, context.cache->keys.rows(cached, x.rows()));
-    b.copy(h.v, context.cache->values.rows(cached, x.rows()));
-    args.k = context.cache->keys.rows(0, tokens);
-    args.v = context.cache->values.rows(0, tokens);
+    const std::int64_t cached = context.batch.first, tokens = t.out.rows(), all = cached + tokens;
+    b.copy(h.k, context.cache->keys.rows(cached, tokens));
+    b.copy(h.v, context.cache->values.rows(cached, tokens));
+    args.k = context.cache->keys.rows(0, all);
+    args.v = context.cache->values.rows(0, all);
     args.query_offset = cached;
     args.borders.offset = 0;  // the starts count on the keys' axis, which is whole here
   }
   b.attention(args, t.out.reshaped({t.out.rows(), shard_.heads, layer_.head_dim}), t.lse);
-  b.linear(t.out, *o_.weight, t.branch);
-  return context.sum(t.branch, t.branch_shard);
 }
 
 TensorView Attention::backward(const BlockContext& context, const Tensors& t, TensorView x, TensorView d_branch) const {

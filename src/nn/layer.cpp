@@ -32,13 +32,27 @@ Layer::Layer(const LayerSpec& layer, int unit, ParameterStore& store, TensorView
       mlp_(prefix_of(unit), store) {}
 
 void Layer::forward(const BlockContext& context, const Tensors& t, TensorView out) const {
+  forward_to_activation(context, t);
+  const TensorView transformed = mlp_.project(context, t.mlp);
+  context.backend.residual_add(transformed, t.middle, context.dropout_at(layer_.hidden_dropout, unit_, 2), out);
+}
+
+void Layer::forward_to_activation(const BlockContext& context, const Tensors& t) const {
   Backend& b = context.backend;
   b.rms_norm(t.input, gain1_, layer_.norm_epsilon, t.normed1, t.rstd1);
   const TensorView mixed = attention_.forward(context, t.attention, t.normed1);
   b.residual_rms_norm(mixed, t.input, context.dropout_at(layer_.hidden_dropout, unit_, 1), gain2_,
                       layer_.norm_epsilon, t.middle, t.normed2, t.rstd2);
-  const TensorView transformed = mlp_.forward(context, t.mlp, t.normed2);
-  b.residual_add(transformed, t.middle, context.dropout_at(layer_.hidden_dropout, unit_, 2), out);
+  mlp_.activate(context, t.mlp, t.normed2);
+}
+
+void Layer::recompute(const BlockContext& context, const Tensors& t, Recompute how) const {
+  if (how == Recompute::full) return forward_to_activation(context, t);
+  Backend& b = context.backend;
+  b.rms_norm(t.input, gain1_, layer_.norm_epsilon, t.normed1, t.rstd1);
+  attention_.recompute(context, t.attention);
+  b.rms_norm(t.middle, gain2_, layer_.norm_epsilon, t.normed2, t.rstd2);
+  mlp_.recompute(context, t.mlp);
 }
 
 void Layer::backward(const BlockContext& context, const Tensors& t, TensorView d_out, TensorView d_input) const {

@@ -77,6 +77,10 @@ void Lfa::forward(const BlockContext& context, const Tensors& t, TensorView x, T
   }
 }
 
+void Lfa::recompute_norm(const BlockContext& context, const Tensors& t) const {
+  context.backend.rms_norm(t.sum, gain_, epsilon_, t.out, t.rstd);
+}
+
 // The shifted sum of the second convolution's partial products commutes with the sum over ranks; its bias is added once.
 void Lfa::forward_by_channels(const BlockContext& context, const Tensors& t, TensorView x, TensorView all) const {
   Backend& b = context.backend;

@@ -19,11 +19,18 @@ Mlp::Mlp(const std::string& prefix, ParameterStore& store)
     : gate_up_(store.linear(prefix + "mlp.gate.weight", prefix + "mlp.up.weight")),
       down_(store.linear(prefix + "mlp.down.weight")) {}
 
-TensorView Mlp::forward(const BlockContext& context, const Tensors& t, TensorView u) const {
+void Mlp::activate(const BlockContext& context, const Tensors& t, TensorView u) const {
   context.backend.linear(context.gather(u, t.input_all), *gate_up_.weight, t.gate_up);
   context.backend.swiglu(t.gate_up, t.activation);
+}
+
+TensorView Mlp::project(const BlockContext& context, const Tensors& t) const {
   context.backend.linear(t.activation, *down_.weight, t.branch);
   return context.sum(t.branch, t.branch_shard);
+}
+
+void Mlp::recompute(const BlockContext& context, const Tensors& t) const {
+  context.backend.swiglu(t.gate_up, t.activation);
 }
 
 TensorView Mlp::backward(const BlockContext& context, const Tensors& t, TensorView u, TensorView d_branch) const {

@@ -84,6 +84,8 @@ void Stage::backward(const SlotNumbers& numbers, TensorView d_out, TensorView d_
   }
   for (std::size_t i = layers_.size(); i-- > 0;) {
     const TensorView below = i == 0 && d_input ? d_input : stream(i - 1);
+    const Recompute how = units_.recompute_of(units_.first_layer() + static_cast<int>(i));
+    if (how != Recompute::none) layers_[i].recompute(context, t.layers[i], how);
     layers_[i].backward(context, t.layers[i], gradient, below);
     if (!apart) products.drain(backend_);
     gradient = below;

@@ -23,6 +23,8 @@ class Attention {
             const Sharding& sharding);
 
   TensorView forward(const BlockContext& context, const Tensors& t, TensorView x) const;  // → the branch
+  // What selective recomputation dropped: the filter's norm; t.out and t.lse.
+  void recompute(const BlockContext& context, const Tensors& t) const;
   // Gradient of the branch → gradient of x.
   TensorView backward(const BlockContext& context, const Tensors& t, TensorView x, TensorView d_branch) const;
 
@@ -31,6 +33,8 @@ class Attention {
     TensorView q, k, v, rotated;  // [T, A, D], [T, G, D], [T, G, D], [T, A + G, D]
   };
   Heads heads(TensorView qk, TensorView v) const;
+  void project(const BlockContext& context, const Tensors& t, TensorView x) const;  // → t.qk, t.v
+  void attend(const BlockContext& context, const Tensors& t) const;                 // → t.out, t.lse
   AttentionArgs arguments(const BlockContext& context, const Heads& heads) const;
 
   TensorView filter_backward(const BlockContext& context, const Tensors& t, TensorView x) const;

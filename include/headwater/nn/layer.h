@@ -21,9 +21,14 @@ class Layer {
   Layer(const LayerSpec& layer, int unit, ParameterStore& store, TensorView rotary_table, const Sharding& sharding);
 
   void forward(const BlockContext& context, const Tensors& t, TensorView out) const;  // from t.input
+  // Before backward, where tensors were dropped after forward: makes them again, to the same bits. No backward needs the
+  // layer's last product, so that is left out.
+  void recompute(const BlockContext& context, const Tensors& t, Recompute how) const;
   void backward(const BlockContext& context, const Tensors& t, TensorView d_out, TensorView d_input) const;
 
  private:
+  void forward_to_activation(const BlockContext& context, const Tensors& t) const;
+
   LayerSpec layer_;
   int unit_;
   TensorView gain1_, d_gain1_, gain2_, d_gain2_;

@@ -27,6 +27,7 @@ class Lfa {
   bool by_channels() const { return by_channels_; }
   // x and `all` are the same where tokens are whole; → t.out.
   void forward(const BlockContext& context, const Tensors& t, TensorView x, TensorView all) const;
+  void recompute_norm(const BlockContext& context, const Tensors& t) const;  // t.out again, from t.sum
   // d_out (of t.out) → the gradient of x in t.d_sum; but where channels are cut the first convolution's share of it, which
   // is this rank's part of a sum over ranks, goes into `d_partial`.
   void backward(const BlockContext& context, const Tensors& t, TensorView x, TensorView all, TensorView d_out,

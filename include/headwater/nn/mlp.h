@@ -19,7 +19,10 @@ class Mlp {
 
   Mlp(const std::string& prefix, ParameterStore& store);
 
-  TensorView forward(const BlockContext& context, const Tensors& t, TensorView u) const;  // → the branch
+  void activate(const BlockContext& context, const Tensors& t, TensorView u) const;  // → t.gate_up, t.activation
+  TensorView project(const BlockContext& context, const Tensors& t) const;           // t.activation → the branch
+  // What selective recomputation dropped: t.activation.
+  void recompute(const BlockContext& context, const Tensors& t) const;
   // Gradient of the branch → gradient of u.
   TensorView backward(const BlockContext& context, const Tensors& t, TensorView u, TensorView d_branch) const;
 
