@@ -32,8 +32,8 @@ defaults, the preset that `model.preset` names, the file, the command line. `hea
 --print-config` shows every value and where it came from. An unknown key, a key that appears twice and a value
 of the wrong type are errors.
 
-Types: *integer* takes whole numbers, also as `1e3`; *layout* is `"uniform"` or a list of layer counts; *data*
-is the prefix of a `.bin/.idx` pair, or a list whose entries are prefixes or `{"prefix": "data/a", "weight":
+Types: *integer* takes whole numbers, also as `1e3`; *layout* is `"uniform"` or a list of layer counts;
+*recompute* is a word or a list of words and numbers; *data* is the prefix of a `.bin/.idx` pair, or a list whose entries are prefixes or `{"prefix": "data/a", "weight":
 2}` (weight 1 unless said); *numbers* is a list.
 )";
 

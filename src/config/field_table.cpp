@@ -95,8 +95,9 @@ FieldSection parallel_section() {
       "shard the optimizer's state over the data-parallel ranks",
       {.built = {"false"}, .feature = "the distributed optimizer"});
   row("recompute", &C::recompute,
-      "activations that backward computes again (also a list, one entry per virtual stage)",
-      {.choices = {"none", "selective", "full"}, .built = {"none"}, .feature = "recomputation"});
+      "what backward computes again instead of keeping it: \"none\", \"selective\" (norms, activation, attention), "
+      "\"full\" (each layer from its input), or a list with one entry per virtual stage, each such a word or a "
+      "number n (the first n layers in full)");
   row("cluster", &C::cluster, "cluster file, for the layout \"auto\"",
       {.built = {""}, .feature = "the layout search that needs a cluster file"});
   row("lfa_sharding", &C::lfa_sharding, "how tensor ranks share the filter; no effect on one tensor rank",

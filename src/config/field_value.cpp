@@ -93,6 +93,18 @@ struct Writer {
     }
     *target = std::move(layout);
   }
+  void operator()(RecomputeLayout* target) const {
+    RecomputeLayout layout;
+    if (value.is_string()) {
+      layout.all = value.get<std::string>();
+      if (!is_recompute_word(value)) refuse();
+    } else if (value.is_array() && !value.empty()) {
+      for (const json& item : value) layout.stages.push_back(recompute_entry(item, layout.stages.size()));
+    } else {
+      refuse();
+    }
+    *target = std::move(layout);
+  }
   void operator()(std::vector<WeightedPrefix>* target) const {
     std::vector<WeightedPrefix> prefixes;
     if (value.is_string()) {
@@ -109,6 +121,20 @@ struct Writer {
         !std::all_of(value.begin(), value.end(), [](const json& item) { return item.is_number(); }))
       refuse();
     *target = value.get<std::vector<double>>();
+  }
+
+  static bool is_recompute_word(const json& item) {
+    return item == "none" || item == "selective" || item == "full";
+  }
+
+  RecomputeLayout::Entry recompute_entry(const json& item, std::size_t stage) const {
+    if (is_recompute_word(item)) return item.get<std::string>();
+    const auto layers = whole_number(item);
+    if (!layers || *layers < 0)
+      throw UserError(
+          "{} {} {}: the entry of stage {} is {}; it must be \"none\", \"selective\", \"full\" or a number of layers",
+          field.key(), shown(value), where, stage, shown(item));
+    return *layers;
   }
 
   WeightedPrefix weighted_prefix(const json& item) const {
@@ -132,6 +158,13 @@ struct Reader {
   json operator()(const PipelineLayout* value) const {
     return value->uniform ? json("uniform") : json(value->layers);
   }
+  json operator()(const RecomputeLayout* value) const {
+    if (value->stages.empty()) return value->all;
+    json list = json::array();
+    for (const RecomputeLayout::Entry& entry : value->stages)
+      std::visit([&](const auto& item) { list.push_back(item); }, entry);
+    return list;
+  }
   json operator()(const std::vector<WeightedPrefix>* value) const {
     if (value->size() == 1 && value->front().weight == 1.0) return value->front().prefix;
     json list = json::array();
@@ -148,6 +181,7 @@ struct TypeName {
   const char* operator()(const double*) const { return "number"; }
   const char* operator()(const std::string*) const { return "text"; }
   const char* operator()(const PipelineLayout*) const { return "layout"; }
+  const char* operator()(const RecomputeLayout*) const { return "recompute"; }
   const char* operator()(const std::vector<WeightedPrefix>*) const { return "data"; }
   const char* operator()(const std::vector<double>*) const { return "numbers"; }
 };
@@ -159,6 +193,10 @@ struct Expectation {
   const char* operator()(const std::string*) const { return "text"; }
   const char* operator()(const PipelineLayout*) const {
     return "\"uniform\" or a list of layer counts such as [3,1]";
+  }
+  const char* operator()(const RecomputeLayout*) const {
+    return "\"none\", \"selective\", \"full\", or a list of such words and numbers of layers, one per virtual stage, such "
+           "as [\"full\",2]";
   }
   const char* operator()(const std::vector<WeightedPrefix>*) const {
     return "a prefix such as \"data/corpus\", or a list of prefixes or of {\"prefix\": \"data/corpus\", "

@@ -89,11 +89,7 @@ StageLayout::StageLayout(const ModelSpec& model, const ParallelConfig& parallel)
                  (units.has_head ? 1 : 0);
     units_.push_back(units);
   }
-}
-
-Recompute StageUnits::recompute_of(int unit) const {
-  const bool is_layer = unit >= first_layer() && unit < first_layer() + layers();
-  return is_layer && unit < first_layer() + recomputed ? recompute : Recompute::none;
+  read_recompute(parallel);
 }
 
 int StageLayout::stage_of_unit(int unit) const {

@@ -8,13 +8,12 @@
 
 #include <algorithm>
 #include <array>
-#include <tuple>
 #include <vector>
 
 namespace headwater {
 namespace {
 
-using Row = std::array<std::string, 6>;
+using Row = std::vector<std::string>;
 
 // Layers are counted from 1 here, as the units are.
 std::string text_of(const StageUnits& units) {
@@ -52,6 +51,9 @@ std::string StageLayout::table(const ModelSpec& model, const Placement& placemen
   const bool copied = model.tied && placement.rank_of(0) != placement.rank_of(stages() - 1);
 
   std::vector<Row> rows = {{"stage", "rank", "units", "layers", "parameters", "bytes"}};
+  const bool recomputes = std::any_of(units_.begin(), units_.end(),
+                                      [](const StageUnits& units) { return units.recompute != Recompute::none; });
+  if (recomputes) rows.front().emplace_back("recomputed");
   std::int64_t held = 0;
   for (int s = 0; s < stages(); ++s) {
     const StageUnits& units = stage(s);
@@ -61,11 +63,12 @@ std::string StageLayout::table(const ModelSpec& model, const Placement& placemen
     held += count;
     rows.push_back({std::to_string(s), std::to_string(placement.rank_of(s)), text_of(units),
                     std::to_string(units.layers()), grouped(count), bytes_text(count * bytes_per_parameter)});
+    if (recomputes) rows.back().push_back(units.recompute_text());
   }
   rows.push_back({"total", "", "", std::to_string(model.layers.size()), grouped(held),
                   bytes_text(held * bytes_per_parameter)});
 
-  std::array<std::size_t, std::tuple_size_v<Row>> widths{};
+  std::vector<std::size_t> widths(rows.front().size());
   for (const Row& row : rows)
     for (std::size_t c = 0; c < row.size(); ++c) widths[c] = std::max(widths[c], row[c].size());
   constexpr std::size_t kUnits = 2;  // the one column of words

@@ -81,7 +81,6 @@ class Config(RunTest):
                 (r"parallel\.pipeline_schedule.*zb-h1.*not built", "--parallel.pipeline_schedule=zb-h1"),
                 (r"parallel\.pipeline_layout.*auto.*not built", "--parallel.pipeline_layout=auto"),
                 (r"parallel\.use_distributed_optimizer.*not built", "--parallel.use_distributed_optimizer=true"),
-                (r"parallel\.recompute.*full.*not built", "--parallel.recompute=full"),
                 (r"training\.device.*cuda.*not built", "--training.device=cuda"),
                 (r"model\.family.*llama.*not built", "--model.family=llama")):
             with self.subTest(override=override):

@@ -77,6 +77,16 @@ TEST(LoadConfig, EveryTypeIsRead) {
                   .parallel.pipeline_layout.uniform);
 }
 
+TEST(LoadConfig, RecomputationIsAWordOrAListOfWordsAndNumbers) {
+  using Entries = std::vector<RecomputeLayout::Entry>;
+  EXPECT_EQ(with({"--parallel.recompute=selective"}).parallel.recompute, (RecomputeLayout{"selective", {}}));
+  const RunConfig run = with({R"(--parallel.recompute=["full",2,"none",0.0])"});
+  EXPECT_EQ(run.parallel.recompute.stages,
+            (Entries{std::string("full"), std::int64_t{2}, std::string("none"), std::int64_t{0}}));
+  EXPECT_EQ(to_json(run)["parallel"]["recompute"], (json{"full", 2, "none", 0}));
+  EXPECT_EQ(to_json(RunConfig{})["parallel"]["recompute"], "none");
+}
+
 TEST(LoadConfig, DataIsAPrefixOrAList) {
   using List = std::vector<WeightedPrefix>;
   EXPECT_EQ(with({"--data.train=a/b"}).data.train, (List{{"a/b", 1.0}}));
@@ -110,7 +120,12 @@ TEST(LoadConfig, WrongTypesNameKeyValueAndWhatIsRight) {
       {R"(--data.train=[{"prefix":"a","weigth":1}])", "weigth", "\"weight\": 1"},
       {R"(--data.train=[{"weight":1}])", "(a list)", "\"prefix\""},
       {R"(--data.train=[{"prefix":"a","weight":"b"}])", "(a list)", "a prefix"},
-      {"--parallel.recompute=[\"full\",2]", "[\"full\",2] (a list)", "none (not built yet: selective, full)"},
+      {"--parallel.recompute=all", "parallel.recompute is \"all\" (text)", "\"selective\", \"full\", or a list"},
+      {"--parallel.recompute=2", "parallel.recompute is 2 (a number)", "such as [\"full\",2]"},
+      {"--parallel.recompute=[]", "parallel.recompute is [] (a list)", "one per virtual stage"},
+      {"--parallel.recompute=[\"full\",\"some\"]", "the entry of stage 1 is \"some\"", "or a number of layers"},
+      {"--parallel.recompute=[-1,2]", "the entry of stage 0 is -1", "or a number of layers"},
+      {"--parallel.recompute=[2,1.5]", "the entry of stage 1 is 1.5", "\"selective\""},
   };
   for (const auto& wrong : cases) {
     const std::string message = refused(wrong.override_text);

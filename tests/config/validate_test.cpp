@@ -61,8 +61,6 @@ TEST(Validate, WhatIsNotBuiltYetIsRefusedByName) {
       {"parallel.num_chunks=2", "parallel.num_chunks", "1 is"},
       {"parallel.use_distributed_optimizer=true", "parallel.use_distributed_optimizer",
        "distributed optimizer"},
-      {"parallel.recompute=full", "parallel.recompute", "recomputation"},
-      {"parallel.recompute=selective", "parallel.recompute", "none is"},
       {"parallel.cluster=cluster.json", "parallel.cluster", "leave it out"},
       {"parallel.pipeline_layout=auto", "parallel.pipeline_layout", "\"auto\""},
       {"training.device=cuda", "training.device", "auto or cpu is"},

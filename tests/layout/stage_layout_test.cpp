@@ -105,6 +105,48 @@ TEST(StageLayout, RefusesAListThatDoesNotFit) {
             "anything to do (embedding and head alone at the two ends)");
 }
 
+using Entries = std::vector<RecomputeLayout::Entry>;
+
+ParallelConfig recomputing(Entries entries) {
+  ParallelConfig parallel = parallel_of(3, {2, 3, 1});
+  parallel.recompute.stages = std::move(entries);
+  return parallel;
+}
+
+std::vector<Recompute> recomputed(const StageLayout& layout) {
+  std::vector<Recompute> of_units;
+  for (int stage = 0; stage < layout.stages(); ++stage)
+    for (int unit = layout.stage(stage).first; unit < layout.stage(stage).last; ++unit)
+      of_units.push_back(layout.stage(stage).recompute_of(unit));
+  return of_units;
+}
+
+// Embedding, 2 + 3 + 1 layers, head.
+TEST(StageLayout, EveryStageRecomputesAsItIsTold) {
+  using enum Recompute;
+  const ModelSpec model = model_of(6);
+  EXPECT_EQ(recomputed(StageLayout(model, recomputing({}))), std::vector<Recompute>(8, none));
+  ParallelConfig all = recomputing({});
+  all.recompute.all = "selective";
+  EXPECT_EQ(recomputed(StageLayout(model, all)),
+            (std::vector<Recompute>{none, selective, selective, selective, selective, selective, selective, none}));
+  const StageLayout mixed(model, recomputing({"full", std::int64_t{2}, "selective"}));
+  EXPECT_EQ(recomputed(mixed), (std::vector<Recompute>{none, full, full, full, full, none, selective, none}));
+  EXPECT_EQ(recomputed(StageLayout(model, recomputing({std::int64_t{1}, "none", std::int64_t{0}}))),
+            (std::vector<Recompute>{none, full, none, none, none, none, none, none}));
+  const std::string table = mixed.table(model, Placement(3, 1), 4);
+  for (const char* text : {"recomputed", "  full\n", "  2 in full\n", "  selective\n"})
+    EXPECT_NE(table.find(text), std::string::npos) << text << " in\n" << table;
+}
+
+TEST(StageLayout, RefusesRecomputationThatDoesNotFit) {
+  EXPECT_EQ(refusal(6, recomputing({"full", "none"})),
+            "parallel.recompute [full,none] has 2 entries; it needs 3, one per stage (pipeline_model_parallel_size 3 "
+            "x num_chunks 1)");
+  EXPECT_EQ(refusal(6, recomputing({"full", std::int64_t{4}, "none"})),
+            "parallel.recompute [full,4,none] recomputes 4 layers of stage 1, which has 3; 0 to 3 is possible");
+}
+
 TEST(StageLayout, SaysWhatWouldMakeAUniformLayoutDivide) {
   EXPECT_EQ(refusal(10, parallel_of(4)),
             "parallel.pipeline_layout is \"uniform\", but 10 layers do not divide into 4 stages: "

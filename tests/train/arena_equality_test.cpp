@@ -24,18 +24,26 @@ void PrintTo(const Case& c, std::ostream* out) { *out << c.name; }
 class ArenaEquality : public testing::TestWithParam<Case> {};
 
 RankLayoutRequest request_of(const Case& layout, const test::ModelOptions& model, Precision precision,
-                             bool training) {
+                             bool training, const RecomputeLayout& recompute) {
   RankLayoutRequest request;
   request.model = expand(test::small_model(model, 10));
   if (!layout.stages.empty()) {
     request.parallel.pipeline_model_parallel_size = static_cast<std::int64_t>(layout.stages.size());
     request.parallel.pipeline_layout = {false, layout.stages};
   }
+  request.parallel.recompute = recompute;
   request.batch = {3, 9};
   request.micro_batches = 5;
   request.precision = precision;
   request.training = training;
   return request;
+}
+
+// A word on every stage; and the first layer of each stage in full, where it has one.
+std::vector<RecomputeLayout> recomputations(const Case& layout) {
+  std::vector<RecomputeLayout> all = {{"none", {}}, {"selective", {}}, {"full", {}}, {}};
+  for (const std::int64_t layers : layout.stages) all.back().stages.emplace_back(std::min<std::int64_t>(layers, 1));
+  return all;
 }
 
 void check(World& world, const RankLayoutRequest& request) {
@@ -59,11 +67,13 @@ TEST_P(ArenaEquality, ToTheByte) {
              {test::ModelOptions{.layers = 4},
               {.dropout = 0.1, .layers = 4},
               {.lfa = false, .layers = 4},
-              {.lfa = false, .tied = false, .grouped = true, .dropout = 0.1, .layers = 4}}) {
-          SCOPED_TRACE(fmt::format("rank {}, {}, {}, LFA {}, dropout {}", world.rank(), name_of(compute),
-                                   training ? "training" : "inference", model.lfa, model.dropout));
-          check(world, request_of(layout, model, {compute, DType::f32}, training));
-        }
+              {.lfa = false, .tied = false, .grouped = true, .dropout = 0.1, .layers = 4}})
+          for (const RecomputeLayout& recompute : recomputations(layout)) {
+            SCOPED_TRACE(fmt::format("rank {}, {}, {}, LFA {}, dropout {}, recompute {}{}", world.rank(), name_of(compute),
+                                     training ? "training" : "inference", model.lfa, model.dropout, recompute.all,
+                                     recompute.stages.size()));
+            check(world, request_of(layout, model, {compute, DType::f32}, training, recompute));
+          }
   });
 }
 

@@ -53,6 +53,23 @@ TEST(Layouts, TensorRanksFindTheSame) {
   }
 }
 
+// The masks of dropout are keyed, so that they come out the same when they are made again.
+TEST(Layouts, RecomputationChangesNoBit) {
+  constexpr int kSteps = 2;
+  Layout tensor = kBoth;
+  tensor.overrides.insert(tensor.overrides.end(),
+                          {"parallel.tensor_model_parallel_size=2", "parallel.sequence_parallel=true"});
+  for (const Layout& layout : {kBoth, tensor}) {
+    std::vector<std::string> overrides = kDropout;
+    const test::TrainingRun kept = test::train(layout, kSteps, overrides);
+    overrides.emplace_back();
+    for (const char* recompute : {"selective", "full", "[2,\"selective\"]"}) {
+      overrides.back() = std::string("parallel.recompute=") + recompute;
+      test::expect_same_bits(test::train(layout, kSteps, overrides), kept, recompute);
+    }
+  }
+}
+
 // Every rank's masters as initialize() makes them; the same bits wherever a parameter lies.
 TEST(Layouts, InitialWeightsAreTheSameBitsAtEveryLayout) {
   std::map<std::string, std::vector<float>> expected;

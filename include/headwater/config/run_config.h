@@ -7,6 +7,7 @@
 
 #include <cstdint>
 #include <string>
+#include <variant>
 #include <vector>
 
 namespace headwater {
@@ -41,6 +42,14 @@ struct PipelineLayout {
   bool operator==(const PipelineLayout&) const = default;
 };
 
+// What backward computes again instead of keeping it: on every stage alike, or stage by stage.
+struct RecomputeLayout {
+  using Entry = std::variant<std::string, std::int64_t>;  // a word as `all`, or n: the first n layers in full
+  std::string all = "none";                               // "none", "selective" or "full"
+  std::vector<Entry> stages;                              // one per virtual stage; empty: `all`
+  bool operator==(const RecomputeLayout&) const = default;
+};
+
 struct ParallelConfig {
   std::int64_t tensor_model_parallel_size = 1;
   bool sequence_parallel = false;
@@ -49,7 +58,7 @@ struct ParallelConfig {
   std::string pipeline_schedule = "1f1b";
   std::int64_t num_chunks = 1;
   bool use_distributed_optimizer = false;
-  std::string recompute = "none";
+  RecomputeLayout recompute;
   std::string cluster;
   std::string lfa_sharding = "auto";
 

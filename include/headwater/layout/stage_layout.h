@@ -22,6 +22,7 @@ struct StageUnits {
   int layers() const { return last - first_layer() - (has_head ? 1 : 0); }
   // What the backward of unit `unit` computes again; nothing for embedding and head.
   Recompute recompute_of(int unit) const;
+  std::string recompute_text() const;  // "none", "selective", "full", or "2 in full" where it has more than 2
 };
 
 class StageLayout {
@@ -36,6 +37,7 @@ class StageLayout {
   std::string table(const ModelSpec& model, const Placement& placement, std::int64_t bytes_per_parameter) const;
 
  private:
+  void read_recompute(const ParallelConfig& parallel);
   std::vector<StageUnits> units_;
 };
 
