@@ -52,8 +52,6 @@ TEST(Validate, WhatIsNotBuiltYetIsRefusedByName) {
       {"model.family=gpt2", "model.family", "gpt2"},
       {"model.family=opt", "model.family", "opt"},
       {"model.family=llama", "model.family", "llama"},
-      {"parallel.tensor_model_parallel_size=2", "parallel.tensor_model_parallel_size", "tensor parallelism"},
-      {"parallel.sequence_parallel=true", "parallel.sequence_parallel", "sequence parallelism"},
       {"parallel.pipeline_schedule=gpipe", "parallel.pipeline_schedule", "\"gpipe\""},
       {"parallel.pipeline_schedule=interleaved", "parallel.pipeline_schedule", "\"interleaved\""},
       {"parallel.pipeline_schedule=zb-h1", "parallel.pipeline_schedule", "\"zb-h1\""},
