@@ -76,8 +76,6 @@ class Config(RunTest):
 
     def test_what_is_not_built_is_refused_by_name(self):
         for pattern, override in (
-                (r"parallel\.tensor_model_parallel_size.*not built", "--parallel.tensor_model_parallel_size=2"),
-                (r"parallel\.sequence_parallel.*not built", "--parallel.sequence_parallel=true"),
                 (r"parallel\.pipeline_schedule.*zb-h1.*not built", "--parallel.pipeline_schedule=zb-h1"),
                 (r"parallel\.pipeline_layout.*auto.*not built", "--parallel.pipeline_layout=auto"),
                 (r"parallel\.use_distributed_optimizer.*not built", "--parallel.use_distributed_optimizer=true"),
