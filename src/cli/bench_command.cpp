@@ -4,6 +4,7 @@
 #include "headwater/config/presets.h"
 #include "headwater/train/bench_step.h"
 #include "headwater/train/measure_machine.h"
+#include "config_without_data.h"
 
 #include <CLI/CLI.hpp>
 #include <nlohmann/json.hpp>
@@ -19,22 +20,13 @@ struct BenchStepOptions {
   bool json = false;
 };
 
-// What a benchmark does not need is replaced by something that the rules take, and what it does need has a default.
+// What a benchmark needs has a default.
 RunConfig runnable(LoadedConfig config, int steps) {
   RunConfig& run = config.run;
   if (!config.section_given("model")) run.model = preset("yuan2-small");
   if (!config.given("training.micro_batch_size")) run.training.micro_batch_size = 4;
   if (!config.given("training.seq_length")) run.training.seq_length = 256;
-  validate(run, false);
-  run.data = {};
-  run.data.train = {{"random tokens"}};
-  run.training.train_iters = steps;
-  run.training.eval_interval = 0;
-  run.optimizer.lr = 1e-4;
-  run.optimizer.min_lr = 0.0;
-  run.optimizer.lr_decay_style = "constant";
-  validate(run);
-  return run;
+  return config_without_data(run, steps);
 }
 
 nlohmann::json to_json(const StepBenchmark& b) {

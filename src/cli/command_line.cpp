@@ -15,7 +15,6 @@ namespace {
 // Commands that the interface names and that come later.
 const std::map<std::string, std::string>& not_built() {
   static const std::map<std::string, std::string> commands = {
-      {"plan", "the planner"},
       {"bench scaling", "the scaling benchmark"},
       {"bench ops", "the benchmark of single ops"},
       {"checkpoint import", "import into a checkpoint; training.init_from reads a Hugging Face folder"},
@@ -82,6 +81,7 @@ int run_command_line(World& world, std::vector<std::string> arguments) {
   add_data(app, session);
   add_checkpoint(app, session);
   add_bench(app, session);
+  add_plan(app, session);
   add_config_reference(app, session);
   check_command(app, arguments);
   try {

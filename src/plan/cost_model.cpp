@@ -34,7 +34,7 @@ bool dropped_by_selective(const ActivationSpec& spec) { return made_in_forward(s
 // Weights of each unit that one of `sharding.tensor` ranks holds.
 std::vector<double> weights_by_unit(const RankWork& work) {
   std::vector<double> weights(static_cast<std::size_t>(work.model.units()));
-  for (const ParameterSpec& spec : parameters(work.model)) {
+  for (const ParameterSpec& spec : parameters(work.model, work.sharding)) {
     const double share = spec.split.dimension < 0 ? 1.0 : 1.0 / static_cast<double>(work.sharding.tensor);
     weights[static_cast<std::size_t>(spec.unit)] += static_cast<double>(spec.elements()) * share;
     if (spec.tied_to_head) weights.back() += static_cast<double>(spec.elements()) * share;
@@ -86,30 +86,48 @@ double CostModel::stream_bytes() const {
   return static_cast<double>(work_.batch.tokens() * work_.model.hidden) * size_of_type(work_.precision.compute);
 }
 
+// Three numbers of each token from each rank, for the softmax over the whole vocabulary.
+double CostModel::statistics_bytes() const {
+  return 3.0 * static_cast<double>(work_.batch.tokens() * work_.sharding.tensor) * size_of_type(work_.precision.accumulate);
+}
+
 double CostModel::message_bytes() const {
   return static_cast<double>(work_.sharding.local_tokens(work_.batch.tokens()) * work_.model.hidden) *
          size_of_type(work_.precision.compute);
 }
 
-double CostModel::sums(const LayerSpec& layer) const {
-  if (work_.sharding.tensor == 1) return 0.0;
-  if (layer.filter == FilterKind::none) return 2.0;
-  const bool by_tokens = work_.sharding.sequence_parallel && work_.sharding.lfa == LfaSharding::tokens;
-  // By tokens: what the filter gives is gathered, as is what it was given (values pass it by); nothing is scattered.
-  return by_tokens ? 2.5 : 3.0;
+CostModel::Exchanged CostModel::exchanged(const LayerSpec& layer, Pass pass) const {
+  const Sharding& sharding = work_.sharding;
+  Exchanged all;
+  if (sharding.tensor == 1) return all;
+  const bool lfa = layer.filter == FilterKind::lfa, forward = pass == Pass::forward;
+  if (!sharding.sequence_parallel) {
+    all.scatters = 2.0 * (lfa ? 3.0 : 2.0);
+    return all;
+  }
+  // Attention and MLP. Forward: gather what goes in, scatter what comes out. Backward: gather the gradient and, again, what
+  // went in; scatter the gradient of that.
+  all.scatters = 2.0 * (forward ? 2.0 : 3.0);
+  if (!lfa) return all;
+  // What the filter gives is gathered for queries and keys, in backward again, where its gradient is scattered.
+  all.scatters += forward ? 1.0 : 2.0;
+  if (!sharding.filter_by_tokens()) {
+    all.scatters += 1.0;  // what its second convolution gives is scattered, the gradient of that gathered
+  } else {
+    all.messages = 2;  // before each of the two convolutions
+    all.message_bytes = static_cast<double>(layer.hidden + layer.filter_channels()) * size_of_type(work_.precision.compute);
+  }
+  return all;
 }
 
-double CostModel::halo_bytes(const LayerSpec& layer) const {
-  if (!work_.sharding.sequence_parallel || work_.sharding.tensor == 1 || layer.filter == FilterKind::none ||
-      work_.sharding.lfa != LfaSharding::tokens)
-    return 0.0;
-  return static_cast<double>(work_.batch.samples * (layer.hidden + layer.filter_channels())) *
-         size_of_type(work_.precision.compute);
+double CostModel::seconds(const Exchanged& exchanged) const {
+  const double messages =
+      exchanged.messages == 0 ? 0.0 : exchanged.messages * tensor_.exchange_seconds(exchanged.message_bytes / exchanged.messages);
+  return exchanged.scatters * tensor_.scatter_seconds(stream_bytes()) + messages;
 }
 
-double CostModel::sum_seconds(const LayerSpec& layer) const {
-  const double halo = halo_bytes(layer);
-  return sums(layer) * tensor_.all_reduce_seconds(stream_bytes()) + (halo > 0.0 ? tensor_.exchange_seconds(halo) : 0.0);
+double CostModel::bytes(const Exchanged& exchanged) const {
+  return exchanged.scatters * tensor_.scatter_bytes(stream_bytes()) + exchanged.message_bytes;
 }
 
 PassSeconds CostModel::layer(const LayerSpec& spec, double weights, Recompute recompute) const {
@@ -122,10 +140,10 @@ PassSeconds CostModel::layer(const LayerSpec& spec, double weights, Recompute re
 
   PassSeconds cost;
   cost.forward.compute = product_seconds(linear, weight_bytes) + attention + moved_seconds(bytes_of(list, made_in_forward));
-  cost.forward.tensor_communication = sum_seconds(spec);
+  cost.forward.tensor_communication = seconds(exchanged(spec, Pass::forward));
   cost.input_gradient.compute = product_seconds(linear, weight_bytes) + kAttentionBackward * attention +
                                 moved_seconds(bytes_of(list, of_input_gradient));
-  cost.input_gradient.tensor_communication = sum_seconds(spec);
+  cost.input_gradient.tensor_communication = seconds(exchanged(spec, Pass::backward));
   cost.weight_gradient.compute = product_seconds(linear, sum_bytes);
   if (recompute == Recompute::full) {
     cost.input_gradient.recompute = cost.forward.compute;
@@ -168,7 +186,7 @@ PassSeconds CostModel::head(double weights) const {
   cost.input_gradient.compute = moved_seconds(bytes_of(list, of_input_gradient));
   if (work_.sharding.tensor > 1)
     cost.forward.tensor_communication =
-        tensor_.all_reduce_seconds(stream_bytes()) + tensor_.all_reduce_seconds(3.0 * tokens * accumulate);
+        tensor_.all_reduce_seconds(stream_bytes()) + tensor_.scatter_seconds(statistics_bytes());
   return cost;
 }
 
@@ -177,10 +195,9 @@ const PassSeconds& CostModel::unit(int unit, Recompute recompute) const {
   return costs.size() == 1 ? costs.front() : costs.at(static_cast<std::size_t>(recompute));
 }
 
-PassSeconds CostModel::stage(const StageUnits& units, const std::vector<Recompute>& recompute) const {
+PassSeconds CostModel::stage(const StageUnits& units) const {
   PassSeconds sum;
-  for (int u = units.first; u < units.last; ++u)
-    sum += unit(u, recompute.empty() ? Recompute::none : recompute.at(static_cast<std::size_t>(u)));
+  for (int u = units.first; u < units.last; ++u) sum += unit(u, units.recompute_of(u));
   return sum;
 }
 
@@ -189,11 +206,11 @@ double CostModel::tensor_bytes(int unit, Recompute recompute) const {
   const double scatter = tensor_.scatter_bytes(stream_bytes());
   if (unit == work_.model.embedding_unit()) return 2.0 * scatter;
   if (unit == work_.model.head_unit()) {
-    const double statistics = 3.0 * static_cast<double>(work_.batch.tokens()) * size_of_type(work_.precision.accumulate);
-    return 2.0 * scatter + 2.0 * tensor_.scatter_bytes(statistics);
+    return 2.0 * scatter + tensor_.scatter_bytes(statistics_bytes());
   }
   const LayerSpec& spec = work_.model.layers[static_cast<std::size_t>(unit) - 1];
-  return (recompute == Recompute::full ? 3.0 : 2.0) * (sums(spec) * 2.0 * scatter + halo_bytes(spec));
+  return (recompute == Recompute::full ? 2.0 : 1.0) * bytes(exchanged(spec, Pass::forward)) +
+         bytes(exchanged(spec, Pass::backward));
 }
 
 double CostModel::recompute_flops_per_token(int unit, Recompute recompute) const {

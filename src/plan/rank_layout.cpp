@@ -129,26 +129,10 @@ std::vector<RankLayout> pipeline_layouts(const RankLayoutRequest& request, int r
   return layouts;
 }
 
-std::string memory_table(const std::vector<RankLayout>& layouts) {
-  std::vector<std::string> names;
-  for (const RankLayout& layout : layouts)
-    for (const SegmentSize& segment : layout.segments)
-      if (std::find(names.begin(), names.end(), segment.name) == names.end()) names.push_back(segment.name);
-
-  std::string text = "memory, MiB    ";
-  for (const RankLayout& layout : layouts) text += fmt::format("{:>12}", fmt::format("stage {}", layout.pipeline_rank));
-  const auto row = [&](const std::string& name, auto bytes_of) {
-    text += fmt::format("\n  {:<13}", name);
-    for (const RankLayout& layout : layouts) text += fmt::format("{:>12.1f}", static_cast<double>(bytes_of(layout)) / 1048576.0);
-  };
-  for (const std::string& name : names)
-    row(name, [&](const RankLayout& layout) {
-      for (const SegmentSize& segment : layout.segments)
-        if (segment.name == name) return segment.bytes;
-      return std::int64_t{0};
-    });
-  row("total", [](const RankLayout& layout) { return layout.bytes(); });
-  return text;
+std::vector<std::vector<SegmentSize>> segments_of(const std::vector<RankLayout>& layouts) {
+  std::vector<std::vector<SegmentSize>> segments;
+  for (const RankLayout& layout : layouts) segments.push_back(layout.segments);
+  return segments;
 }
 
 }  // namespace headwater

@@ -65,7 +65,7 @@ RankLayout Trainer::lay_out() const {
   RankLayout layout(request, world_.rank(), world_.size());
   if (out_ != nullptr)
     *out_ << layout.stages.table(request.model, layout.placement, layout.bytes_per_parameter()) << "\n"
-          << memory_table(pipeline_layouts(request, world_.size(), layout.schedules)) << "\n" << std::endl;
+          << memory_table(segments_of(pipeline_layouts(request, world_.size(), layout.schedules))) << "\n" << std::endl;
   return layout;
 }
 

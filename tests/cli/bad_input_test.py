@@ -85,7 +85,7 @@ class Config(RunTest):
                 self.bad(pattern, override)
 
     def test_commands(self):
-        for pattern, command in ((r"command", ()), (r"trane", ("trane",)), (r"plan is not built yet", ("plan",)),
+        for pattern, command in ((r"command", ()), (r"trane", ("trane",)), (r"bench ops is not built yet", ("bench", "ops")),
                                  (r"bench scaling is not built yet", ("bench", "scaling")),
                                  (r"checkpoint export is not built yet", ("checkpoint", "export", "a", "b")),
                                  (r"--steps", ("train", self.config, "--steps", "3")),

@@ -7,9 +7,10 @@
 // computed again. What is not a product takes as long as memory needs to move it: each tensor that a pass makes moves once
 // beside the products, and a backward moves once more what the forward kept for it.
 //
-// Tensor ranks: a layer ends its two branches with a sum over them, in forward and in backward, a filter a third; with
-// sequence parallelism each sum is a reduce-scatter with its all-gather. A filter cut by tokens needs no sum of its own, but
-// the vectors before each shard, and an all-gather of what it gives.
+// Tensor ranks: forward sums each of a layer's two branches over them, and what comes out of a filter; backward sums as often
+// what goes into their products. With sequence parallelism each sum is a reduce-scatter, and what the products need is
+// gathered, in backward once more. A filter that is cut by tokens is neither summed nor gathered for, and gets the vectors
+// before its shard from the neighbour.
 
 #include "headwater/layout/stage_layout.h"
 #include "headwater/model/activation_spec.h"
@@ -48,8 +49,7 @@ class CostModel {
   CostModel(const RankWork& work, double product_flops, double memory_bandwidth, const GroupNetwork& tensor);
 
   const PassSeconds& unit(int unit, Recompute recompute) const;
-  // `recompute`: one entry per unit of the model; empty: none.
-  PassSeconds stage(const StageUnits& units, const std::vector<Recompute>& recompute = {}) const;
+  PassSeconds stage(const StageUnits& units) const;
 
   // Of what passes between two stages, from one device to its counterpart.
   double message_bytes() const;
@@ -64,14 +64,19 @@ class CostModel {
   PassSeconds layer(const LayerSpec& layer, double weights, Recompute recompute) const;
   PassSeconds embedding() const;
   PassSeconds head(double weights) const;
-  // How many sums over the tensor ranks, each of one micro-batch's [T, H], a layer's forward takes, and its backward; half
-  // of one: an all-gather or a reduce-scatter.
-  double sums(const LayerSpec& layer) const;
-  double sum_seconds(const LayerSpec& layer) const;
-  double halo_bytes(const LayerSpec& layer) const;
+  // Between the ranks that share a layer, for one micro-batch.
+  struct Exchanged {
+    double scatters = 0.0;  // reduce-scatters and all-gathers of one [T, H]; an all-reduce counts as both
+    int messages = 0;       // to the neighbour, with
+    double message_bytes = 0.0;
+  };
+  Exchanged exchanged(const LayerSpec& layer, Pass pass) const;
+  double seconds(const Exchanged& exchanged) const;
+  double bytes(const Exchanged& exchanged) const;
   double product_seconds(double flops, double bytes) const;
   double moved_seconds(double bytes) const { return bytes / memory_bandwidth_; }
-  double stream_bytes() const;  // of [T, H]
+  double stream_bytes() const;      // of [T, H]
+  double statistics_bytes() const;  // of the head's softmax, of all ranks
 
   RankWork work_;
   double product_flops_, memory_bandwidth_;

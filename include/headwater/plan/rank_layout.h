@@ -69,6 +69,7 @@ std::vector<RankLayout> pipeline_layouts(const RankLayoutRequest& request, int r
                                          std::shared_ptr<const RunSchedules> schedules);
 
 // For people: segments and their sizes, of every pipeline rank.
-std::string memory_table(const std::vector<RankLayout>& layouts);
+std::string memory_table(const std::vector<std::vector<SegmentSize>>& by_pipeline_rank);
+std::vector<std::vector<SegmentSize>> segments_of(const std::vector<RankLayout>& layouts);
 
 }  // namespace headwater

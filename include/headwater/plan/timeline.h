@@ -1,0 +1,40 @@
+#pragma once
+// When each rank does what during one step, predicted or measured, and two ways to look at it: the trace format of Chrome
+// (about:tracing, Perfetto) and a picture. Plain data; any thread may call.
+
+#include "headwater/plan/plan.h"
+
+#include <string>
+#include <vector>
+
+namespace headwater {
+
+enum class SpanKind : std::uint8_t {
+  forward, backward, input_gradient, weight_gradient,
+  wait,                                  // for a transfer
+  receive_activation, receive_gradient,  // a transfer on its way to this rank
+  reduce, update, gather                 // at the end of the step
+};
+
+struct Span {
+  SpanKind kind = SpanKind::forward;
+  int micro_batch = -1, stage = -1;  // where there is one
+  double begin = 0.0, end = 0.0;     // seconds since the step began
+};
+
+SpanKind span_kind(ActionKind action);
+
+struct Timeline {
+  std::string name;                      // "predicted", "measured"
+  std::vector<std::vector<Span>> ranks;  // by pipeline rank; of one replica
+};
+
+Timeline timeline_of(const Plan& plan);
+
+// One process for each timeline, so that they stand one below the other.
+std::string chrome_trace(const std::vector<Timeline>& timelines);
+
+// A row for each rank; what is narrower than a hair is left out.
+std::string timeline_svg(const Timeline& timeline, const std::string& title);
+
+}  // namespace headwater

@@ -1,0 +1,20 @@
+#include "config_without_data.h"
+
+#include "headwater/config/load_config.h"
+
+namespace headwater {
+
+RunConfig config_without_data(RunConfig run, int steps) {
+  validate(run, false);
+  run.data = {};
+  run.data.train = {{"random tokens"}};
+  run.training.train_iters = steps;
+  run.training.eval_interval = 0;
+  run.optimizer.lr = 1e-4;
+  run.optimizer.min_lr = 0.0;
+  run.optimizer.lr_decay_style = "constant";
+  validate(run);
+  return run;
+}
+
+}  // namespace headwater

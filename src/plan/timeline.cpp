@@ -1,0 +1,42 @@
+#include "headwater/plan/timeline.h"
+
+#include "headwater/base/error.h"
+
+namespace headwater {
+
+SpanKind span_kind(ActionKind action) {
+  switch (action) {
+    case ActionKind::forward: return SpanKind::forward;
+    case ActionKind::backward: return SpanKind::backward;
+    case ActionKind::input_gradient: return SpanKind::input_gradient;
+    case ActionKind::weight_gradient: return SpanKind::weight_gradient;
+  }
+  HW_CHECK(false, "action {}", static_cast<int>(action));
+  return SpanKind::forward;
+}
+
+Timeline timeline_of(const Plan& plan) {
+  const StepTime& time = plan.time;
+  Timeline timeline{"predicted", {}};
+  for (std::size_t r = 0; r < plan.ranks.size(); ++r) {
+    const RankTimes& rank = time.pipeline.ranks[r];
+    const EndOfStep& end = plan.costs.ends[r];
+    std::vector<Span>& spans = timeline.ranks.emplace_back();
+    for (const ComputeSpan& span : rank.computes)
+      spans.push_back({span_kind(span.action.kind), span.action.micro_batch, span.action.stage, span.begin, span.end});
+    const auto add = [&](SpanKind kind, double begin, double seconds) {
+      if (seconds > 0.0) spans.push_back({kind, -1, -1, begin, begin + seconds});
+      return begin + seconds;
+    };
+    add(SpanKind::reduce, rank.end, end.reduce);
+    const double normed = add(SpanKind::reduce, time.reduced - end.tied, end.tied + end.norm);
+    add(SpanKind::gather, add(SpanKind::update, normed, end.update), end.gather);
+  }
+  for (const TransferSpan& span : time.pipeline.transfers)
+    timeline.ranks[static_cast<std::size_t>(span.to_rank)].push_back(
+        {span.transfer.payload == Payload::activation ? SpanKind::receive_activation : SpanKind::receive_gradient,
+         span.transfer.micro_batch, span.transfer.to_stage, span.begin, span.end});
+  return timeline;
+}
+
+}  // namespace headwater
