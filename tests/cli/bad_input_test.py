@@ -74,6 +74,13 @@ class Config(RunTest):
         self.bad(r"2.*pipeline|pipeline.*2", "--parallel.pipeline_model_parallel_size=2")
         self.bad(r"parallel\.pipeline_layout \[3\]", "--parallel.pipeline_layout=[3]")
 
+    def test_recomputation(self):
+        self.bad(r"parallel\.recompute is \"some\".*must be \"none\"", "--parallel.recompute=some")
+        self.bad(r"parallel\.recompute .*entry of stage 0 is \"all\"; it must be", '--parallel.recompute=["all"]')
+        self.bad(r"parallel\.recompute \[1,2\] has 2 entries; it needs 1", "--parallel.recompute=[1,2]")
+        self.bad(r"parallel\.recompute \[99\] recomputes 99 layers of stage 0, which has \d+; 0 to \d+ is possible",
+                 "--parallel.recompute=[99]")
+
     def test_what_is_not_built_is_refused_by_name(self):
         for pattern, override in (
                 (r"parallel\.pipeline_schedule.*zb-h1.*not built", "--parallel.pipeline_schedule=zb-h1"),

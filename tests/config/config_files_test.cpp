@@ -27,13 +27,14 @@ struct Published {
   const char* name;
   std::int64_t stages, first_layers, last_layers, micro_batch, global_batch, seq_length, iterations, warmup;
   double lr;
+  std::int64_t recomputed;  // first layers of each stage
 };
 
 // Table of the pre-training scripts of Yuan 2.0.
 constexpr Published kPublished[] = {
-    {"yuan2-2.1b", 1, 24, 24, 2, 384, 8192, 95367, 1900, 2e-4},
-    {"yuan2-51b", 16, 2, 2, 1, 1152, 4096, 63578, 1300, 9e-5},
-    {"yuan2-102b", 32, 2, 2, 1, 1152, 4096, 63578, 1300, 3e-5},
+    {"yuan2-2.1b", 1, 24, 24, 2, 384, 8192, 95367, 1900, 2e-4, 24},
+    {"yuan2-51b", 16, 2, 2, 1, 1152, 4096, 63578, 1300, 9e-5, 1},
+    {"yuan2-102b", 32, 2, 2, 1, 1152, 4096, 63578, 1300, 3e-5, 2},
 };
 
 TEST(ConfigFiles, PublishedRuns) {
@@ -48,6 +49,11 @@ TEST(ConfigFiles, PublishedRuns) {
     EXPECT_EQ(std::accumulate(layers.begin(), layers.end(), std::int64_t{0}), run.model.num_layers);
     EXPECT_EQ(layers.front(), want.first_layers);
     EXPECT_EQ(layers.back(), want.last_layers);
+    const RecomputeLayout& recompute = run.parallel.recompute;
+    if (want.recomputed == run.model.num_layers)
+      EXPECT_EQ(recompute, (RecomputeLayout{"full", {}}));
+    else
+      EXPECT_EQ(recompute.stages, std::vector<RecomputeLayout::Entry>(layers.size(), want.recomputed));
     EXPECT_EQ(run.training.micro_batch_size, want.micro_batch);
     EXPECT_EQ(run.training.global_batch_size, want.global_batch);
     EXPECT_EQ(run.training.seq_length, want.seq_length);

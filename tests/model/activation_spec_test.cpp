@@ -21,10 +21,10 @@ const ActivationSpec* find(const std::vector<ActivationSpec>& list, const std::s
   return it == list.end() ? nullptr : &*it;
 }
 
-std::int64_t bytes_kept_of_forward(const std::vector<ActivationSpec>& list) {
+std::int64_t bytes_kept_of_forward(const std::vector<ActivationSpec>& list, Recompute recompute = Recompute::none) {
   std::int64_t bytes = 0;
   for (const ActivationSpec& spec : list)
-    if (spec.made == Pass::forward && spec.kept != Kept::scratch)
+    if (spec.made == Pass::forward && spec.kept != Kept::scratch && !drops(recompute, spec.dropped))
       bytes += spec.shape.elements() * static_cast<std::int64_t>(size_of(spec.dtype));
   return bytes;
 }
@@ -48,6 +48,16 @@ TEST(Activations, WithoutTheFilter40Bytes) {
   const ModelSpec model = expand(config);
   EXPECT_EQ(bytes_kept_of_forward(activations(model.layers[0], {}, {1, 64}, kMixed)),
             64 * (40 * model.hidden + 4 * (2 + model.layers[0].heads)));
+}
+
+// Selective: input, conv1, the filter's sum, q, k, v, the middle of the layer, gate and up. Full: the input.
+TEST(Activations, RecomputationKeeps29BytesOr2) {
+  const ModelSpec model = expand(resolved(preset("yuan2-51b"), 4096));
+  const BatchShape batch{1, 64};
+  const std::vector<ActivationSpec> list = activations(model.layers[0], {}, batch, kMixed);
+  EXPECT_EQ(bytes_kept_of_forward(list, Recompute::selective), batch.tokens() * 29 * model.hidden);
+  EXPECT_EQ(bytes_kept_of_forward(list, Recompute::full), batch.tokens() * 2 * model.hidden);
+  for (const ActivationSpec& spec : head_activations(model, {}, batch, kMixed)) EXPECT_EQ(spec.dropped, Dropped::never);
 }
 
 TEST(Activations, NamesAreUniqueAndSizesWhole) {
