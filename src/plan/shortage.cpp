@@ -27,7 +27,8 @@ std::string largest(std::vector<SegmentSize> segments) {
 }
 
 // The rank that needs most.
-std::int64_t needed(const RankLayoutRequest& request, int ranks) {
+std::int64_t needed(RankLayoutRequest request, int ranks) {
+  request.parallel.lfa_sharding = resolved_lfa_sharding(request);
   std::int64_t most = 0;
   for (const RankLayout& layout : pipeline_layouts(request, ranks, std::make_shared<const RunSchedules>(request, ranks)))
     most = std::max(most, layout.bytes());
