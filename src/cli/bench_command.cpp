@@ -1,14 +1,14 @@
+#include "bench_config.h"
+
 #include "headwater/base/file.h"
 #include "headwater/cli/commands.h"
-#include "headwater/config/load_config.h"
-#include "headwater/config/presets.h"
 #include "headwater/train/bench_step.h"
 #include "headwater/train/measure_machine.h"
-#include "config_without_data.h"
 
 #include <CLI/CLI.hpp>
 #include <nlohmann/json.hpp>
 
+#include <algorithm>
 #include <iostream>
 
 namespace headwater {
@@ -19,15 +19,6 @@ struct BenchStepOptions {
   int steps = 10;
   bool json = false;
 };
-
-// What a benchmark needs has a default.
-RunConfig runnable(LoadedConfig config, int steps) {
-  RunConfig& run = config.run;
-  if (!config.section_given("model")) run.model = preset("yuan2-small");
-  if (!config.given("training.micro_batch_size")) run.training.micro_batch_size = 4;
-  if (!config.given("training.seq_length")) run.training.seq_length = 256;
-  return config_without_data(run, steps);
-}
 
 nlohmann::json to_json(const StepBenchmark& b) {
   nlohmann::json ops = nlohmann::json::array();
@@ -45,6 +36,7 @@ nlohmann::json to_json(const StepBenchmark& b) {
           {"ranks", b.ranks},
           {"threads", b.threads},
           {"dtype", b.dtype},
+          {"waiting_share", b.waiting_share},
           {"observed_seconds", b.observed_seconds},
           {"ops", ops}};
 }
@@ -93,11 +85,14 @@ void print_summary(const StepBenchmark& b, std::ostream& out) {
                      b.achieved_flops)
       << fmt::format("measured in the same run: matmul {:.4g} FLOP/s ({}, all ranks at once), memory {:.4g} bytes/s\n",
                      b.matmul_flops, b.dtype, b.memory_bandwidth)
+      << fmt::format("waiting = share of a rank's steps in which it waits for other ranks, or for data on its way: {:.1f} to {:.1f} %\n",
+                     100.0 * *std::min_element(b.waiting_share.begin(), b.waiting_share.end()),
+                     100.0 * *std::max_element(b.waiting_share.begin(), b.waiting_share.end()))
       << fmt::format("share of matmul = model FLOP/s / matmul FLOP/s = {:.1f} %\n", 100.0 * b.share_of_matmul);
 }
 
 int bench_step_command(Session& session, const BenchStepOptions& options) {
-  const RunConfig run = runnable(load_config(options.config, session.overrides), options.steps);
+  const RunConfig run = bench_config(options.config, session.overrides, options.steps);
   session.world.set_timeout(run.training.comm_timeout_s);
   const StepBenchmark result = bench_step(session.world, run, options.steps);
   if (!options.cluster_out.empty()) {
@@ -130,6 +125,7 @@ void add_bench(CLI::App& app, Session& session) {
   step->callback([&session, options] {
     session.command = [&session, options] { return bench_step_command(session, *options); };
   });
+  add_bench_scaling(*bench, session);
 }
 
 }  // namespace headwater

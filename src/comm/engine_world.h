@@ -26,6 +26,7 @@ class EngineWorld : public World {
   bool peers_alive(double seconds) override { return engine_.peers_alive(seconds); }
   void abandon() override { engine_.abandon(); }
   const FlightRecorder& flight_recorder() const override { return engine_.recorder(); }
+  double waited_seconds() const override { return engine_.board()->waited_seconds(); }
   std::int64_t scratch_bytes() const override;
 
   void finish() override;

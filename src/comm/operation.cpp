@@ -33,8 +33,10 @@ void WaitBoard::wait(Operation& operation) {
   if (operation.done()) return;
   waits_.push_back({&operation, now_seconds()});
   condition_.wait(lock, [&] { return operation.done(); });
-  waits_.erase(
-      std::find_if(waits_.begin(), waits_.end(), [&](const Wait& w) { return w.operation == &operation; }));
+  const auto wait =
+      std::find_if(waits_.begin(), waits_.end(), [&](const Wait& w) { return w.operation == &operation; });
+  waited_seconds_ += now_seconds() - wait->since;
+  waits_.erase(wait);
 }
 
 void WaitBoard::settled() {
@@ -46,6 +48,11 @@ void WaitBoard::settled() {
 bool WaitBoard::anybody_waits() const {
   const std::lock_guard lock(mutex_);
   return !waits_.empty();
+}
+
+double WaitBoard::waited_seconds() const {
+  const std::lock_guard lock(mutex_);
+  return waited_seconds_;
 }
 
 std::shared_ptr<Operation> WaitBoard::waited_since_before(double time) const {

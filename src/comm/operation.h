@@ -48,6 +48,7 @@ class WaitBoard {
   void wait(Operation& operation);
   void settled();  // wakes who waits
   bool anybody_waits() const;
+  double waited_seconds() const;  // of all waits that have ended
   // A call that somebody has waited for since before `time`.
   std::shared_ptr<Operation> waited_since_before(double time) const;
 
@@ -59,6 +60,7 @@ class WaitBoard {
   mutable std::mutex mutex_;
   std::condition_variable condition_;
   std::vector<Wait> waits_;
+  double waited_seconds_ = 0.0;
 };
 
 class Operation final : public EventState, public std::enable_shared_from_this<Operation> {

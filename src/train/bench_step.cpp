@@ -14,6 +14,7 @@
 #include <nlohmann/json.hpp>
 
 #include <algorithm>
+#include <cstring>
 
 namespace headwater {
 namespace {
@@ -34,7 +35,7 @@ double reduced(Communicator& group, double value, ReduceOp op) {
 class RandomTraining {
  public:
   RandomTraining(World& world, const RunConfig& run, const Choices& choices)
-      : run_(run), global_batch_(global_batch_size(run, world.size())) {
+      : world_(world), run_(run), global_batch_(global_batch_size(run, world.size())) {
     run_.model = resolved(run.model, run.training.seq_length);
     auto timed = std::make_unique<TimedBackend>(make_cpu_backend({choices.threads}));
     backend_ = timed.get();
@@ -47,11 +48,13 @@ class RandomTraining {
   Engine& engine() { return *engine_; }
   TimedBackend& backend() { return *backend_; }
   Communicator& ranks() { return engine_->world_group(); }
+  double waited_seconds() const { return waited_; }  // of the last step
   std::int64_t tokens_per_step() const { return global_batch_ * run_.training.seq_length; }
 
   // Seconds of one step on this rank, from where all ranks are ready.
   double step() {
     barrier(ranks());
+    const double waited_before = world_.waited_seconds();
     const Stopwatch watch;
     const RandomKey dropout = derive(key("dropout"), static_cast<std::uint64_t>(steps_));
     auto [scalars, times] = training_step(*engine_, *optimizer_, run_.optimizer.lr, static_cast<double>(tokens_per_step()),
@@ -60,6 +63,7 @@ class RandomTraining {
     if (at(scalars, StepScalar::apply) == 0.0)
       throw UserError("loss or gradient norm was not finite in step {}: there is nothing to measure", steps_ + 1);
     ++steps_;
+    waited_ = world_.waited_seconds() - waited_before;
     return seconds;
   }
 
@@ -86,9 +90,11 @@ class RandomTraining {
     return made;
   }
 
+  World& world_;
   RunConfig run_;
   std::int64_t global_batch_ = 0;
   std::int64_t steps_ = 0;
+  double waited_ = 0.0;
   TimedBackend* backend_ = nullptr;  // the engine's
   std::unique_ptr<Engine> engine_;
   std::unique_ptr<Optimizer> optimizer_;
@@ -133,7 +139,13 @@ StepBenchmark bench_step(World& world, const RunConfig& run, int steps) {
   const double bandwidth = measure_memory_bandwidth(choices.threads);
   for (int i = 0; i < kWarmUpSteps; ++i) training.step();
   matmul.push_back(matmul_speed(ranks, choices));
-  for (int i = 0; i < steps; ++i) seconds.push_back(reduced(ranks, training.step(), ReduceOp::max));
+  double own_seconds = 0.0, waited = 0.0;
+  for (int i = 0; i < steps; ++i) {
+    const double own = training.step();
+    own_seconds += own;
+    waited += training.waited_seconds();
+    seconds.push_back(reduced(ranks, own, ReduceOp::max));
+  }
   matmul.push_back(matmul_speed(ranks, choices));
   std::map<std::string, std::vector<double>> op_seconds;
   std::map<std::string, OpTotals> totals;  // of the last step: all count the same
@@ -160,6 +172,9 @@ StepBenchmark bench_step(World& world, const RunConfig& run, int steps) {
   result.memory_bandwidth = reduced(ranks, bandwidth, ReduceOp::sum);
   for (const Arena::Segment& segment : training.engine().arena().segments()) result.peak_bytes += segment.reserved;
   result.peak_bytes = max_over(ranks, result.peak_bytes);
+  const double share = waited / own_seconds;
+  for (const std::vector<std::byte>& bytes : gather_bytes(ranks, std::as_bytes(std::span(&share, 1))))
+    std::memcpy(&result.waiting_share.emplace_back(), bytes.data(), sizeof(double));
   result.observed_seconds = reduced(ranks, median(observed), ReduceOp::sum) / world.size();
 
   std::vector<OpSeconds> mine;

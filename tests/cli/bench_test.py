@@ -85,7 +85,6 @@ class Refusals(unittest.TestCase):
     def test_each_in_one_line(self):
         self.refused("subcommand is required")
         self.refused("bench ops is not built yet", "ops")
-        self.refused("bench scaling is not built yet", "scaling")
         self.refused("--steps", "step", "--steps", "0")
         self.refused("model.num_layer", "step", "--model.num_layer=3")
         self.refused("training.seq_length", "step", *TINY, "--training.seq_length=64", "--model.max_position_embeddings=32")

@@ -1,15 +1,35 @@
-"""headwater bench step under mpirun: figures of all ranks together, and the cluster file."""
+"""headwater bench under mpirun: a step's figures of all ranks together, the cluster file, and scaling."""
 
 import json
+import os
+import subprocess
 import sys
 import tempfile
 import unittest
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "support"))
-from runs import PIPELINE, Job  # noqa: E402
+from runs import HEADWATER, PIPELINE, Job  # noqa: E402
 
 TINY = ("--model.preset=yuan2-tiny", "--training.seq_length=32", "--training.micro_batch_size=2", "--training.dtype=fp32")
+
+
+class Scaling(unittest.TestCase):
+    def test_one_and_two_ranks(self):
+        environment = {**os.environ, "OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1"}
+        done = subprocess.run([HEADWATER, "bench", "scaling", *TINY, "--ranks", "1,2", "--kind", "weak", "--steps", "2",
+                               "--training.global_batch_size=2", "--json"], env=environment, capture_output=True, text=True,
+                              timeout=300)
+        self.assertEqual(done.returncode, 0, done)
+        result = json.loads(done.stdout)
+        one, two = result["rows"]
+        self.assertEqual((one["ranks"], one["efficiency"], one["waiting_share"]), (1, 1.0, [0.0]))
+        self.assertEqual((two["ranks"], two["global_batch_size"], two["threads"]), (2, 4, one["threads"]))
+        self.assertAlmostEqual(two["efficiency"], two["tokens_per_second"] / (2 * one["tokens_per_second"]))
+        self.assertAlmostEqual(two["tokens_per_second"] * two["elapsed_ms"] / 1e3, 4 * 32, places=6)
+        for share in two["waiting_share"]:
+            self.assertTrue(0.0 < share < 1.0, two)
+        self.assertEqual(any("oversubscribed" in note for note in result["notes"]), len(os.sched_getaffinity(0)) < 2)
 
 
 class BenchUnderMpirun(unittest.TestCase):
@@ -23,6 +43,7 @@ class BenchUnderMpirun(unittest.TestCase):
 
     def test_one_rank_has_no_link(self):
         result, cluster = self.step(1)
+        self.assertEqual(result["waiting_share"], [0.0])
         self.assertEqual((cluster["nodes"], cluster["devices_per_node"]), (1, 1))
         self.assertTrue(cluster["name"])
         self.assertEqual(set(cluster["device"]["peak_flops"]), {"fp32", "bf16"})
@@ -49,6 +70,9 @@ class BenchUnderMpirun(unittest.TestCase):
         calls = {op["name"]: op["calls"] for op in result["ops"]}
         # Four micro-batches through 3 + 1 layers; the embedding is on one of two stages.
         self.assertEqual((calls["attention"], calls["embedding"]), (8, 2))
+        self.assertEqual(len(result["waiting_share"]), 2)
+        for share in result["waiting_share"]:  # the first stage at least in the backward's bubble, the last in the forward's
+            self.assertTrue(0.0 < share < 1.0, result)
 
 
 if __name__ == "__main__":

@@ -26,10 +26,21 @@ def pipeline(stages, layers):
     return (f"--parallel.pipeline_model_parallel_size={stages}", f"--parallel.pipeline_layout={layers}")
 
 
-# As a cluster would: neighbouring ranks, which share a host, are replicas where there are any; stages lie on other hosts.
+TENSOR = ("--parallel.tensor_model_parallel_size=2",)
+# As a cluster would: the two ranks of a host share layers, or are replicas, or neighbours in the pipeline.
 LAYOUTS = {
-    2: {"data 4": (), "pipeline 4": pipeline(4, "[0,2,1,1]"), "pipeline 2 x data 2": pipeline(2, "[3,1]")},
-    4: {"pipeline 2 x data 4": pipeline(2, "[3,1]"), "pipeline 4 x data 2": pipeline(4, "[0,2,1,1]")},
+    2: {
+        "data 4": (),
+        "pipeline 4": pipeline(4, "[0,2,1,1]"),
+        "pipeline 2 x data 2": pipeline(2, "[3,1]"),
+        "tensor 2 x data 2": (*TENSOR, "--parallel.sequence_parallel=true"),
+        "tensor 2 x pipeline 2": (*TENSOR, *pipeline(2, "[3,1]")),
+    },
+    4: {
+        "pipeline 2 x data 4": pipeline(2, "[3,1]"),
+        "pipeline 4 x data 2": pipeline(4, "[0,2,1,1]"),
+        "tensor 2 x data 2 x pipeline 2": (*TENSOR, *pipeline(2, "[3,1]"), "--parallel.sequence_parallel=true"),
+    },
 }
 
 
@@ -108,6 +119,9 @@ class ManyHosts(RunTest):
     def test_a_cut_link_between_replicas(self):
         self.check_cut(2, "data 4", "hw2")
 
+    def test_a_cut_link_between_stages_of_tensor_ranks(self):
+        self.check_cut(2, "tensor 2 x pipeline 2", "hw2")
+
     def test_one_of_four_is_cut_off(self):
         self.check_cut(4, "pipeline 4 x data 2", "hw3")
 
@@ -152,7 +166,7 @@ class NothingIsLeft(unittest.TestCase):
         self.assertEqual(self.processes("sleep infinity"), [])
 
     def test_a_killed_program_takes_its_hosts_along(self):
-        with tempfile.TemporaryDirectory() as folder:
+        with tempfile.TemporaryDirectory(dir="/tmp") as folder:  # its /dev/shm is another
             program = f"import hosts, time; hosts.enter(); hosts.Hosts(2, {folder!r}); time.sleep(1000)"
             script = Path(folder, "program.py")
             script.write_text(program)

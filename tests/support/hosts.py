@@ -45,9 +45,10 @@ def enter():
         print(f"SKIPPED: {reason}", file=sys.stderr)
         sys.exit(SKIPPED)
     sys.stdout.flush()
+    # Temporary files lie in memory: a save that waits for a busy disk would pass a deadline of seconds.
     # Who kills this process ends the one inside too, and with it all of its namespaces.
     inside = subprocess.run(["setpriv", "--pdeathsig", "KILL", *command, "sh", "-c", f'{PREPARE} && exec "$@"', "sh",
-                             sys.executable, *sys.argv], env={**os.environ, INSIDE: "1"})
+                             sys.executable, *sys.argv], env={**os.environ, INSIDE: "1", "TMPDIR": "/dev/shm"})
     sys.exit(inside.returncode)
 
 
@@ -85,7 +86,7 @@ class Hosts:
         run("ip", "link", "set", self._port(name), "master", "switch", "up")
         for command in ("ip link set lo up", f"ip address add 10.77.0.{number}/24 dev eth0", "ip link set eth0 up"):
             self._inside(name, *command.split(), check=True)
-        self._wait_for_carrier(name)
+        self._wait_for_link(name)
 
     @staticmethod
     def _port(name):
@@ -133,14 +134,20 @@ class Hosts:
 
     def mend(self, name):
         run("ip", "link", "set", self._port(name), "up")
-        self._wait_for_carrier(name)
+        self._wait_for_link(name)
+        for other in self.names:  # who has given up looking for another looks again
+            self._inside(other, "ip", "neighbour", "flush", "dev", "eth0", check=True)
 
-    def _wait_for_carrier(self, name):
+    def _wait_for_link(self, name):
+        """The kernel tells both ends of a change some time later."""
+        ends = (([*self.entry(name), "ip", "link", "show", "dev", "eth0"], "state UP"),
+                (["ip", "-details", "link", "show", "dev", self._port(name)], "bridge_slave state forwarding"))
         end = time.monotonic() + 30
-        while "state UP" not in self._inside(name, "ip", "link", "show", "dev", "eth0", capture_output=True, text=True).stdout:
-            if time.monotonic() > end:
-                raise RuntimeError(f"the link of {name} does not come up")
-            time.sleep(0.01)
+        for command, words in ends:
+            while words not in subprocess.run(command, capture_output=True, text=True).stdout:
+                if time.monotonic() > end:
+                    raise RuntimeError(f"the link of {name} does not come up")
+                time.sleep(0.01)
 
     def traffic(self):
         """Host to the bytes that its link has carried: (to the host, from the host)."""

@@ -38,6 +38,8 @@ class World {
   virtual bool peers_alive(double seconds) = 0;
 
   virtual const FlightRecorder& flight_recorder() const = 0;
+  // How long this rank has waited, in all, for calls of its communicators that had not ended.
+  virtual double waited_seconds() const = 0;
   // What the communicators hold for sums, outside the arena.
   virtual std::int64_t scratch_bytes() const = 0;
 

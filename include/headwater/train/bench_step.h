@@ -32,6 +32,8 @@ struct StepBenchmark {
   double share_of_matmul = 0.0;        // achieved_flops / matmul_flops
   double memory_bandwidth = 0.0;       // bytes per second, all ranks at once and added
   std::int64_t peak_bytes = 0;         // of the arena, on the rank with the most
+  // By rank: the share of its seconds in measured steps in which it waited for other ranks, or for data on its way.
+  std::vector<double> waiting_share;
   double observed_seconds = 0.0;       // of the steps whose ops were timed one by one: their ops and what lies between
   std::vector<OpSeconds> ops;          // longest first
 };

@@ -1,0 +1,25 @@
+#pragma once
+// What a scaling measurement prints and writes.
+
+#include "scaling.h"
+
+#include <nlohmann/json_fwd.hpp>
+
+#include <string>
+#include <vector>
+
+namespace headwater {
+
+struct ScalingReport {
+  std::vector<ScalingLayout> layouts;
+  std::vector<ScalingRow> rows;
+  std::vector<std::string> notes;  // what a reader must know to judge the figures
+};
+
+std::string scaling_table(const ScalingReport& report);
+std::string scaling_csv(const ScalingReport& report);
+nlohmann::json scaling_json(const ScalingReport& report);
+// Efficiency over the number of ranks, a line per kind and layout.
+std::string scaling_svg(const ScalingReport& report);
+
+}  // namespace headwater
