@@ -15,7 +15,7 @@ namespace headwater {
 namespace {
 
 struct BenchStepOptions {
-  std::string config, cluster_out;
+  std::string config, cluster_out, trace;
   int steps = 10;
   bool json = false;
 };
@@ -38,6 +38,7 @@ nlohmann::json to_json(const StepBenchmark& b) {
           {"dtype", b.dtype},
           {"waiting_share", b.waiting_share},
           {"observed_seconds", b.observed_seconds},
+          {"prediction", to_json(b.prediction)},
           {"ops", ops}};
 }
 
@@ -100,11 +101,13 @@ int bench_step_command(Session& session, const BenchStepOptions& options) {
     if (session.world.rank() == 0) write_text_atomically(options.cluster_out, cluster_file(machine, result).dump(2) + "\n");
   }
   if (session.out() == nullptr) return 0;
+  if (!options.trace.empty()) write_text_atomically(options.trace, chrome_trace(result.timelines));
   if (options.json) {
     *session.out() << to_json(result).dump() << std::endl;
   } else {
     print_table(result, *session.out());
     print_summary(result, *session.out());
+    *session.out() << report(result.prediction);
     session.out()->flush();
   }
   return 0;
@@ -121,6 +124,8 @@ void add_bench(CLI::App& app, Session& session) {
   step->add_option("CONFIG", options->config, "config file; its data and learning rate do not matter");
   step->add_option("--steps", options->steps, "steps to measure")->check(CLI::Range(1, 1 << 20))->capture_default_str();
   step->add_option("--cluster-out", options->cluster_out, "write what `plan` needs to know of this machine: CLUSTER.json");
+  step->add_option("--trace", options->trace,
+                   "write the predicted and the measured timeline of a step, for Chrome's about:tracing or Perfetto");
   step->add_flag("--json", options->json, "print one JSON object");
   step->callback([&session, options] {
     session.command = [&session, options] { return bench_step_command(session, *options); };

@@ -45,7 +45,7 @@ PlanRequest request_of(const PlanOptions& options, const Session& session) {
 int plan_command(const Session& session, const PlanOptions& options) {
   session.one_rank_only("plan");
   const Plan plan = predict(request_of(options, session));
-  const Timeline timeline = timeline_of(plan);
+  const Timeline timeline = timeline_of(plan.time, plan.costs);
   if (!options.trace.empty()) write_text_atomically(options.trace, chrome_trace({timeline}));
   if (!options.svg.empty())
     write_text_atomically(options.svg, timeline_svg(timeline, fmt::format("{} on {} ranks of {}: {:.4g} s a step, bubble {:.1f} %",

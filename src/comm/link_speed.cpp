@@ -26,12 +26,13 @@ double one_way(Communicator& pair, std::int64_t words, int rounds) {
 
 }  // namespace
 
-LinkSpeed measure_link(Communicator& pair) {
+LinkSpeed measure_link(Communicator& pair, const LinkTrial& trial) {
   HW_CHECK(pair.size() == 2, "a link between {} ranks", pair.size());
-  constexpr std::int64_t kLargeWords = std::int64_t{8} << 20;
+  constexpr auto kWord = static_cast<std::int64_t>(sizeof(std::int32_t));
+  const std::int64_t words = std::max<std::int64_t>(1, trial.large_bytes / kWord);
   LinkSpeed speed;
-  speed.latency_seconds = one_way(pair, 1, 101);
-  speed.bandwidth = static_cast<double>(kLargeWords) * sizeof(std::int32_t) / one_way(pair, kLargeWords, 7);
+  speed.latency_seconds = one_way(pair, 1, trial.small_rounds);
+  speed.bandwidth = static_cast<double>(words * kWord) / one_way(pair, words, trial.large_rounds);
   // What rank 0 measured.
   pair.broadcast(TensorView(&speed.bandwidth, DType::f64, {1}), 0).wait();
   pair.broadcast(TensorView(&speed.latency_seconds, DType::f64, {1}), 0).wait();

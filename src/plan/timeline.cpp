@@ -15,12 +15,11 @@ SpanKind span_kind(ActionKind action) {
   return SpanKind::forward;
 }
 
-Timeline timeline_of(const Plan& plan) {
-  const StepTime& time = plan.time;
+Timeline timeline_of(const StepTime& time, const StepCosts& costs) {
   Timeline timeline{"predicted", {}};
-  for (std::size_t r = 0; r < plan.ranks.size(); ++r) {
+  for (std::size_t r = 0; r < time.pipeline.ranks.size(); ++r) {
     const RankTimes& rank = time.pipeline.ranks[r];
-    const EndOfStep& end = plan.costs.ends[r];
+    const EndOfStep& end = costs.ends[r];
     std::vector<Span>& spans = timeline.ranks.emplace_back();
     for (const ComputeSpan& span : rank.computes)
       spans.push_back({span_kind(span.action.kind), span.action.micro_batch, span.action.stage, span.begin, span.end});

@@ -147,18 +147,25 @@ void Engine::compute(Play& play, const Instruction& i) {
   }
 }
 
-PlayTimes Engine::play(const LoweredSchedule& schedule, HeadMode mode, const BatchSource& batches, RandomKey dropout_seed) {
+PlayTimes Engine::play(const LoweredSchedule& schedule, HeadMode mode, const BatchSource& batches, RandomKey dropout_seed,
+                       Recording* recording) {
   Play play{schedule, mode, batches, dropout_seed, {}, {}};
   const Placement& placement = schedule.schedule.placement;
   Queue& queue = backend_->queue();
   for (const Instruction& i : layout_.program(schedule).instructions) {
     const Stopwatch watch;
     const Transfer& t = i.transfer;
+    const double begin = recording != nullptr ? recording->now() : 0.0, waited = waited_seconds();
     switch (i.kind) {
-      case Instruction::Kind::compute:
+      case Instruction::Kind::compute: {
         compute(play, i);
-        play.times.compute += watch.seconds();
+        const double tensor = waited_seconds() - waited;
+        play.times.tensor += tensor;
+        play.times.compute += watch.seconds() - tensor;
+        if (recording != nullptr)
+          recording->add({span_kind(i.action.kind), i.action.micro_batch, i.action.stage, begin, recording->now()});
         break;
+      }
       case Instruction::Kind::start_send:
         play.transfer(true, t) = pipeline_->send(buffer(placement.chunk_of(t.from_stage), t.payload, true, t.buffer), t.peer,
                                                  queue.record());
@@ -168,13 +175,14 @@ PlayTimes Engine::play(const LoweredSchedule& schedule, HeadMode mode, const Bat
                                                      t.peer, queue.record());
         break;
       case Instruction::Kind::wait_send:
-        queue.wait(play.transfer(true, t));
+      case Instruction::Kind::wait_receive: {
+        const bool send = i.kind == Instruction::Kind::wait_send;
+        queue.wait(play.transfer(send, t));
         play.times.waiting += watch.seconds();
+        if (recording != nullptr)
+          recording->add({SpanKind::wait, t.micro_batch, send ? t.from_stage : t.to_stage, begin, recording->now()});
         break;
-      case Instruction::Kind::wait_receive:
-        queue.wait(play.transfer(false, t));
-        play.times.waiting += watch.seconds();
-        break;
+      }
     }
   }
   return play.times;

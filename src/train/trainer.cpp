@@ -185,7 +185,7 @@ StepMetrics Trainer::step() {
   metrics.samples = counters_.samples;
   metrics.skipped = counters_.skipped;
   metrics.clip_factor = at(scalars, StepScalar::clip_factor);
-  metrics.waiting_ms = times.waiting * 1e3;
+  metrics.waiting_ms = times.play.waiting * 1e3;
   const double seconds = watch.seconds();
   metrics.elapsed_ms = seconds * 1e3;
   metrics.tokens_per_second = static_cast<double>(global_batch_ * start_.run.training.seq_length) / seconds;

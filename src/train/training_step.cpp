@@ -1,5 +1,7 @@
 #include "headwater/train/training_step.h"
 
+#include <utility>
+
 namespace headwater {
 
 Optimizer make_optimizer(const OptimizerConfig& config, Engine& engine) {
@@ -12,13 +14,33 @@ Optimizer make_optimizer(const OptimizerConfig& config, Engine& engine) {
 }
 
 StepResult training_step(Engine& engine, Optimizer& optimizer, double learning_rate, double targets,
-                         const BatchSource& batches, RandomKey dropout_seed) {
+                         const BatchSource& batches, RandomKey dropout_seed, Recording* recording) {
   StepResult result;
+  const Stopwatch watch;
+  const double waited_before = engine.waited_seconds();
+  double last = 0.0;
+  // Seconds since the last call.
+  const auto lap = [&] {
+    const double now = watch.seconds();
+    return now - std::exchange(last, now);
+  };
+  const auto record = [&](SpanKind kind, double seconds) {
+    if (recording != nullptr) recording->add({kind, -1, -1, recording->now() - seconds, recording->now()});
+  };
+
   optimizer.begin_step(learning_rate, targets);
-  result.times = engine.play(engine.layout().schedule, HeadMode::train, batches, dropout_seed);
+  const double begun = lap();
+  result.times.play = engine.play(engine.layout().schedule, HeadMode::train, batches, dropout_seed, recording);
+  result.times.schedule = lap();
   optimizer.reduce();
+  result.times.reduce = lap();
+  record(SpanKind::reduce, result.times.reduce);
   optimizer.update();
   result.scalars = optimizer.read();
+  const double updated = lap();
+  record(SpanKind::update, updated);
+  result.times.update = begun + updated;
+  result.times.waited = engine.waited_seconds() - waited_before;
   return result;
 }
 

@@ -66,11 +66,32 @@ class Step(unittest.TestCase):
         self.assertEqual(done.returncode, 0, done)
         self.assertEqual(json.loads(done.stdout)["tokens"], 4 * 256)
 
+    def test_prediction_stands_beside_the_measurement(self):
+        with tempfile.TemporaryDirectory() as folder:
+            file = Path(folder, "trace.json")
+            result = self.step("--training.global_batch_size=8", "--trace", str(file))
+            events = json.loads(file.read_text())["traceEvents"]
+        prediction = result["prediction"]
+        self.assertAlmostEqual(prediction["error"], prediction["predicted_seconds"] / prediction["measured_seconds"] - 1.0)
+        self.assertEqual(prediction["predicted_bubble"], 0.0)  # one rank waits for nobody
+        (rank,) = prediction["ranks"]
+        self.assertEqual(rank["predicted_bytes"], rank["measured_bytes"])
+        self.assertEqual(rank["measured_bytes"], result["peak_bytes"])
+        for side in ("predicted", "measured"):
+            self.assertEqual(set(rank[side]), {"compute", "waiting", "communication", "update"})
+            self.assertGreater(rank[side]["compute"], 0.0)
+            self.assertEqual(rank[side]["waiting"], 0.0)
+        # Both timelines hold the same computes: four micro-batches there and back.
+        self.assertEqual([e["args"]["name"] for e in events if e["name"] == "process_name"], ["predicted", "measured"])
+        for process in (0, 1):
+            computes = {e["name"] for e in events if e["ph"] == "X" and e["pid"] == process and "args" in e}
+            self.assertEqual(computes, {f"{kind} {m}" for kind in ("forward", "backward") for m in range(4)})
+
     def test_the_table_names_its_formulas(self):
         done = bench("step", *TINY, "--steps", "1")
         self.assertEqual(done.returncode, 0, done)
         for words in ("linear_weight_gradient", "floor = max(", "share of matmul = model FLOP/s / matmul FLOP/s",
-                      "model FLOPs per token x tokens/s"):
+                      "model FLOPs per token x tokens/s", "| measurement", "bubble"):
             self.assertIn(words, done.stdout)
 
 

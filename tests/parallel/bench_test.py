@@ -70,6 +70,15 @@ class BenchUnderMpirun(unittest.TestCase):
         calls = {op["name"]: op["calls"] for op in result["ops"]}
         # Four micro-batches through 3 + 1 layers; the embedding is on one of two stages.
         self.assertEqual((calls["attention"], calls["embedding"]), (8, 2))
+        prediction = result["prediction"]
+        self.assertEqual(len(prediction["ranks"]), 2)
+        for rank in prediction["ranks"]:
+            self.assertEqual(rank["predicted_bytes"], rank["measured_bytes"])
+            self.assertGreater(rank["predicted"]["compute"], 0.0)
+            self.assertGreater(rank["predicted"]["waiting"], 0.0)
+        # Three layers against one and the head: the first rank computes longer. A pipeline of two is never full.
+        self.assertGreater(prediction["predicted_bubble"], 0.0)
+        self.assertGreater(prediction["measured_bubble"], 0.0)
         self.assertEqual(len(result["waiting_share"]), 2)
         for share in result["waiting_share"]:  # the first stage at least in the backward's bubble, the last in the forward's
             self.assertTrue(0.0 < share < 1.0, result)

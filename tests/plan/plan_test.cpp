@@ -155,7 +155,7 @@ TEST(Plan, JsonHasTheKeysThatScriptsRelyOn) {
 
 TEST(Plan, ItsTimelineOpensAsATraceAndAsAPicture) {
   const Plan plan = predict(a_run());
-  const Timeline timeline = timeline_of(plan);
+  const Timeline timeline = timeline_of(plan.time, plan.costs);
   ASSERT_EQ(timeline.ranks.size(), 4U);
   double last = 0.0;
   std::size_t spans = 0;

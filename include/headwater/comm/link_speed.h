@@ -12,6 +12,12 @@ struct LinkSpeed {
   double latency_seconds = 0.0;  // of a message of a few bytes
 };
 
-LinkSpeed measure_link(Communicator& pair);
+// `large_bytes`: of the large messages; `rounds` of each kind.
+struct LinkTrial {
+  std::int64_t large_bytes = std::int64_t{32} << 20;
+  int large_rounds = 7, small_rounds = 101;
+};
+
+LinkSpeed measure_link(Communicator& pair, const LinkTrial& trial = {});
 
 }  // namespace headwater

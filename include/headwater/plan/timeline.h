@@ -2,7 +2,7 @@
 // When each rank does what during one step, predicted or measured, and two ways to look at it: the trace format of Chrome
 // (about:tracing, Perfetto) and a picture. Plain data; any thread may call.
 
-#include "headwater/plan/plan.h"
+#include "headwater/plan/step_time.h"
 
 #include <string>
 #include <vector>
@@ -29,7 +29,7 @@ struct Timeline {
   std::vector<std::vector<Span>> ranks;  // by pipeline rank; of one replica
 };
 
-Timeline timeline_of(const Plan& plan);
+Timeline timeline_of(const StepTime& time, const StepCosts& costs);
 
 // One process for each timeline, so that they stand one below the other.
 std::string chrome_trace(const std::vector<Timeline>& timelines);

@@ -5,6 +5,7 @@
 
 #include "headwater/comm/world.h"
 #include "headwater/config/run_config.h"
+#include "headwater/train/prediction_check.h"
 
 #include <string>
 #include <vector>
@@ -36,6 +37,8 @@ struct StepBenchmark {
   std::vector<double> waiting_share;
   double observed_seconds = 0.0;       // of the steps whose ops were timed one by one: their ops and what lies between
   std::vector<OpSeconds> ops;          // longest first
+  PredictionCheck prediction;          // from the costs of parts, timed in turn with the steps
+  std::vector<Timeline> timelines;     // of the predicted step and of the last one that was measured
 };
 
 // A few steps to warm up, `steps` against the clock, and as many again with every op timed. The config's data, learning rate

@@ -9,6 +9,7 @@
 #include "headwater/data/batch.h"
 #include "headwater/nn/stage.h"
 #include "headwater/plan/rank_layout.h"
+#include "headwater/train/recording.h"
 
 #include <functional>
 #include <map>
@@ -22,6 +23,7 @@ using BatchSource = std::function<Batch(int micro_batch)>;
 // Seconds of a played program.
 struct PlayTimes {
   double compute = 0.0;  // in blocks
+  double tensor = 0.0;   // of blocks too: waiting for the ranks that share them
   double waiting = 0.0;  // for the neighbours' transfers
 };
 
@@ -47,9 +49,11 @@ class Engine {
   Communicator& loss_group() { return *loss_; }         // those that add to the loss: one tensor rank of each stage and replica
   Communicator* tied_group() { return tied_.get(); }    // both ends of the pipeline, where this rank is one of two
   bool has_head() const;
+  double waited_seconds() const { return ranks_.waited_seconds(); }
 
-  // `dropout_seed` keys the masks of this step (training only).
-  PlayTimes play(const LoweredSchedule& schedule, HeadMode mode, const BatchSource& batches, RandomKey dropout_seed = {});
+  // `dropout_seed` keys the masks of this step (training only). `recording` gets computes and waits.
+  PlayTimes play(const LoweredSchedule& schedule, HeadMode mode, const BatchSource& batches, RandomKey dropout_seed = {},
+                 Recording* recording = nullptr);
   // Logits of the micro-batch that the last play() of one micro-batch put through; only where the head is.
   void logits(std::int64_t first_row, const LogitSink& sink);
 

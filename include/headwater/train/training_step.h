@@ -6,9 +6,19 @@
 
 namespace headwater {
 
+// Seconds on this rank.
+struct StepTimes {
+  PlayTimes play;
+  double schedule = 0.0;  // the schedule's part of the step: computes, waits and what lies between
+  double reduce = 0.0;    // sums over ranks, and waiting for the slowest of them
+  double update = 0.0;    // what the optimizer does for itself, at the beginning and the end
+  double waited = 0.0;    // of all that: for other ranks, or for data on its way
+  double total() const { return schedule + reduce + update; }
+};
+
 struct StepResult {
   StepScalars scalars;
-  PlayTimes times;
+  StepTimes times;
 };
 
 Optimizer make_optimizer(const OptimizerConfig& config, Engine& engine);
@@ -16,6 +26,6 @@ Optimizer make_optimizer(const OptimizerConfig& config, Engine& engine);
 // Forward and backward of the step's micro-batches, the sums over ranks, the update; waits for the scalars. `targets`:
 // unmasked targets of the global batch.
 StepResult training_step(Engine& engine, Optimizer& optimizer, double learning_rate, double targets,
-                         const BatchSource& batches, RandomKey dropout_seed);
+                         const BatchSource& batches, RandomKey dropout_seed, Recording* recording = nullptr);
 
 }  // namespace headwater
