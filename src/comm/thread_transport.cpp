@@ -2,6 +2,8 @@
 
 #include "engine_world.h"
 
+#include "headwater/base/clock.h"
+
 #include <cstring>
 
 namespace headwater::comm {
@@ -10,7 +12,11 @@ namespace {
 class ThreadTransport final : public Transport {
  public:
   ThreadTransport(std::shared_ptr<Post> post, int rank)
-      : post_(std::move(post)), rank_(rank), hosts_(post_->mailboxes.size(), host_name()) {}
+      : post_(std::move(post)), rank_(rank), hosts_(post_->mailboxes.size(), host_name()) {
+    for (std::size_t other = 0; other < hosts_.size(); ++other)
+      if (const int host = post_->links.host_of(static_cast<int>(other)); host > 0)
+        hosts_[other] = fmt::format("{}-{}", hosts_[other], host);
+  }
   ~ThreadTransport() override { abandon(); }
 
   int rank() const override { return rank_; }
@@ -19,9 +25,10 @@ class ThreadTransport final : public Transport {
   Request send(const void* data, std::size_t bytes, int peer, int channel) override {
     auto taken = std::make_shared<std::atomic<bool>>(false);
     Post::Mailbox& mailbox = box(peer);
+    const double arrives = post_->links.arrival(rank_, peer, bytes, now_seconds());
     {
       const std::lock_guard lock(mailbox.mutex);
-      mailbox.letters[{rank_, channel}].push_back({data, bytes, taken});
+      mailbox.letters[{rank_, channel}].push_back({data, bytes, arrives, taken});
     }
     sends_[++requests_] = {std::move(taken), peer, channel};
     return requests_;
@@ -94,6 +101,7 @@ class ThreadTransport final : public Transport {
     auto& letters = box(rank_).letters[incoming.from];
     if (letters.empty()) return false;
     const Post::Letter& letter = letters.front();
+    if (letter.arrives > now_seconds()) return false;
     HW_CHECK(letter.bytes == incoming.bytes, "rank {} sent {} bytes where rank {} expects {}",
              incoming.from.rank, letter.bytes, rank_, incoming.bytes);
     std::memcpy(incoming.data, letter.data, letter.bytes);

@@ -39,9 +39,9 @@ class FirstError {
 }  // namespace
 }  // namespace comm
 
-void run_on_threads(int ranks, const std::function<void(World&)>& body) {
+void run_on_threads(int ranks, const std::function<void(World&)>& body, const ThreadNetwork& network) {
   HW_CHECK(ranks >= 1, "{} ranks", ranks);
-  const auto post = std::make_shared<comm::Post>(ranks);
+  const auto post = std::make_shared<comm::Post>(ranks, network);
   comm::FirstError first;
   std::vector<std::thread> threads;
   for (int rank = 0; rank < ranks; ++rank)

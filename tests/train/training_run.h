@@ -11,8 +11,10 @@
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
 
+#include <algorithm>
 #include <cmath>
 #include <fstream>
+#include <limits>
 #include <sstream>
 #include <string>
 #include <vector>
@@ -41,6 +43,7 @@ struct TrainingRun {
   Curve curve;
   std::string printed;         // for people, by rank 0
   std::vector<float> weights;  // at the end, parameter after parameter
+  double step_seconds = 0.0;   // the fastest step
 };
 
 inline Curve read_curve(const Path& metrics) {
@@ -73,19 +76,30 @@ inline std::vector<std::string> training_overrides(const Path& save, int steps) 
           "optimizer.lr=1e-3"};
 }
 
-inline TrainingRun train(const Layout& layout, int steps, const std::vector<std::string>& more = {}) {
+inline double fastest_step(const Path& metrics) {
+  double seconds = std::numeric_limits<double>::infinity();
+  std::ifstream file(metrics);
+  for (std::string line; std::getline(file, line);)
+    seconds = std::min(seconds, 1e-3 * nlohmann::json::parse(line).at("elapsed_ms").get<double>());
+  return seconds;
+}
+
+inline TrainingRun train(const Layout& layout, int steps, const std::vector<std::string>& more = {},
+                         const ThreadNetwork& network = {}) {
   const TemporaryFolder folder;
   std::vector<std::string> overrides = training_overrides(folder / "save", steps);
   overrides.insert(overrides.end(), layout.overrides.begin(), layout.overrides.end());
   overrides.insert(overrides.end(), more.begin(), more.end());
   const LoadedConfig config = load_config({}, overrides);
   std::ostringstream printed;
-  run_on_threads(layout.ranks, [&](World& world) {
+  const auto body = [&](World& world) {
     Trainer trainer(world, config, world.rank() == 0 ? &printed : nullptr);
     EXPECT_EQ(trainer.run(), 0);
-  });
+  };
+  run_on_threads(layout.ranks, body, network);
 
-  TrainingRun run{read_curve(folder / "save/metrics.jsonl"), printed.str(), {}};
+  const Path metrics = folder / "save/metrics.jsonl";
+  TrainingRun run{read_curve(metrics), printed.str(), {}, fastest_step(metrics)};
   EXPECT_EQ(run.curve.losses.size(), static_cast<std::size_t>(steps)) << layout.name;
   const Checkpoint checkpoint(find_checkpoint(folder / "save"));
   for (const ParameterSpec& spec : parameters(expand(checkpoint.model()))) {

@@ -10,6 +10,7 @@
 #include "headwater/comm/flight_recorder.h"
 
 #include <functional>
+#include <limits>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -43,7 +44,8 @@ class World {
   // What the communicators hold for sums, outside the arena.
   virtual std::int64_t scratch_bytes() const = 0;
 
-  // This rank is failing: lets go of every transfer under way, before the memory that it uses goes. Waits throw from here on.
+  // This rank is failing: lets go of every transfer under way, before the memory that it uses goes. Waits
+  // throw from here on.
   virtual void abandon() = 0;
   // Ends the job after an error on this rank. This rank tells rank 0 and waits; rank 0 prints the first
   // reason as the one line "headwater: error: …" and ends the job on all ranks with `exit_code`; unanswered
@@ -70,8 +72,17 @@ Launcher detect_launcher();
 std::unique_ptr<World> make_world();
 bool built_with_mpi();
 
+// Where ranks that are threads are meant to stand: so many neighbours on a host, with links between hosts on
+// which a message takes at least latency + bytes / rate, one after the other in each direction of a host's
+// link.
+struct ThreadNetwork {
+  int ranks_per_host = 0;  // 0: all on one host
+  double bytes_per_second = std::numeric_limits<double>::infinity();
+  double latency_seconds = 0.0;
+};
+
 // Runs `body` on `ranks` threads, each with its own World; rethrows the first error. For tests, and for
 // whoever wants ranks without a launcher.
-void run_on_threads(int ranks, const std::function<void(World&)>& body);
+void run_on_threads(int ranks, const std::function<void(World&)>& body, const ThreadNetwork& network = {});
 
 }  // namespace headwater
