@@ -92,8 +92,9 @@ FieldSection parallel_section() {
   row("num_chunks", &C::num_chunks, "virtual stages on each pipeline rank",
       {.min = 1, .built = {"1"}, .feature = "a rank with several chunks"});
   row("use_distributed_optimizer", &C::use_distributed_optimizer,
-      "shard the optimizer's state over the data-parallel ranks",
-      {.built = {"false"}, .feature = "the distributed optimizer"});
+      "shard master weights and moments over the data-parallel ranks (ZeRO-1)");
+  row("ddp_bucket_size", &C::ddp_bucket_size,
+      "parameters whose gradients are summed in one transfer, at least; more where a layer has more", {.min = 1});
   row("recompute", &C::recompute,
       "what backward computes again instead of keeping it: \"none\", \"selective\" (norms, activation, attention), "
       "\"full\" (each layer from its input), or a list with one entry per virtual stage, each such a word or a "

@@ -44,12 +44,13 @@ std::string bytes_text(std::int64_t bytes) {
 }  // namespace
 
 std::string StageLayout::table(const ModelSpec& model, const Placement& placement,
-                               std::int64_t bytes_per_parameter) const {
+                               double bytes_per_parameter) const {
   HW_CHECK(placement.stages() == stages(), "a placement of {} stages for a layout of {}", placement.stages(),
            stages());
   // The head's own copy of a tied embedding, which it needs where the embedding lies on another rank.
   const bool copied = model.tied && placement.rank_of(0) != placement.rank_of(stages() - 1);
 
+  const auto bytes = [&](std::int64_t count) { return static_cast<std::int64_t>(static_cast<double>(count) * bytes_per_parameter); };
   std::vector<Row> rows = {{"stage", "rank", "units", "layers", "parameters", "bytes"}};
   const bool recomputes = std::any_of(units_.begin(), units_.end(),
                                       [](const StageUnits& units) { return units.recompute != Recompute::none; });
@@ -62,11 +63,11 @@ std::string StageLayout::table(const ModelSpec& model, const Placement& placemen
       if (copied || stage_of_unit(spec.unit) == s) count += spec.elements();
     held += count;
     rows.push_back({std::to_string(s), std::to_string(placement.rank_of(s)), text_of(units),
-                    std::to_string(units.layers()), grouped(count), bytes_text(count * bytes_per_parameter)});
+                    std::to_string(units.layers()), grouped(count), bytes_text(bytes(count))});
     if (recomputes) rows.back().push_back(units.recompute_text());
   }
   rows.push_back({"total", "", "", std::to_string(model.layers.size()), grouped(held),
-                  bytes_text(held * bytes_per_parameter)});
+                  bytes_text(bytes(held))});
 
   std::vector<std::size_t> widths(rows.front().size());
   for (const Row& row : rows)

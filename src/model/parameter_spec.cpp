@@ -146,12 +146,6 @@ std::int64_t parameter_count(const ModelSpec& model) {
   return count;
 }
 
-std::set<AxisSet> reduction_sets(const ModelSpec& model, const Sharding& sharding) {
-  std::set<AxisSet> sets;
-  for (const ParameterSpec& spec : parameters(model, sharding)) sets.insert(spec.reduced_over);
-  return sets;
-}
-
 std::int64_t kv_repeat(const ModelSpec& model, const Sharding& sharding) {
   const std::int64_t kv_heads = model.layers.front().kv_heads;
   return sharding.tensor > kv_heads ? sharding.tensor / kv_heads : 1;

@@ -43,9 +43,9 @@ void initialize(ParameterStore& store, Backend& backend, std::uint64_t seed, int
               static_cast<float>(element(place.spec.init, key, static_cast<std::uint64_t>(from + i)));
       });
     });
-    store.to_device(backend, store.masters(), place, TensorView(values.data(), DType::f32, {here.count}));
+    store.set_weights(backend, place, TensorView(values.data(), DType::f32, {here.count}));
   }
-  store.weights_from_masters(backend);
+  store.refresh(backend);
 }
 
 }  // namespace headwater

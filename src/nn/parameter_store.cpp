@@ -2,6 +2,8 @@
 
 #include "headwater/tensor/convert.h"
 
+#include <algorithm>
+#include <utility>
 #include <vector>
 
 namespace headwater {
@@ -15,15 +17,15 @@ TensorView range_of(TensorView flat, std::int64_t begin, std::int64_t count) {
 }
 
 ParameterStore::ParameterStore(const ParameterLayout& layout, Arena& arena, Precision precision, bool training)
-    : layout_(layout) {
-  const Shape all{layout_.elements()};
+    : layout_(layout), coming_(layout.buckets().size()) {
+  const Shape all{layout_.elements()}, updated{layout_.updated_elements()};
   weights_ = arena.take("weights", precision.compute, all);
   masters_ = weights_;
   if (!training) return;
-  if (precision.compute != precision.accumulate) masters_ = arena.take("master", precision.accumulate, all);
+  if (precision.compute != precision.accumulate) masters_ = arena.take("master", precision.accumulate, updated);
   gradients_ = arena.take("gradients", precision.accumulate, all);
-  first_moments_ = arena.take("optimizer", precision.accumulate, all);
-  second_moments_ = arena.take("optimizer", precision.accumulate, all);
+  first_moments_ = arena.take("optimizer", precision.accumulate, updated);
+  second_moments_ = arena.take("optimizer", precision.accumulate, updated);
 }
 
 bool ParameterStore::has(std::string_view name) const {
@@ -38,14 +40,13 @@ const ParameterPlace& ParameterStore::place(std::string_view name) const {
   throw InternalError("no parameter is named {}", name);
 }
 
-TensorView ParameterStore::part(TensorView flat, const ParameterPlace& place) const {
-  TensorView view = range_of(flat, place.offset, place.elements());
+TensorView ParameterStore::shaped(TensorView flat, const ParameterPlace& place) const {
+  const TensorView view = range_of(flat, place.offset, place.elements());
   return view ? view.reshaped(place.local) : view;
 }
 
-TensorView ParameterStore::weight(std::string_view name) const { return part(weights_, place(name)); }
-TensorView ParameterStore::master(std::string_view name) const { return part(masters_, place(name)); }
-TensorView ParameterStore::gradient(std::string_view name) const { return part(gradients_, place(name)); }
+TensorView ParameterStore::weight(std::string_view name) const { return shaped(weights_, place(name)); }
+TensorView ParameterStore::gradient(std::string_view name) const { return shaped(gradients_, place(name)); }
 
 Linear ParameterStore::linear(std::string_view first, std::string_view last) {
   const ParameterPlace& begin = place(first);
@@ -56,34 +57,62 @@ Linear ParameterStore::linear(std::string_view first, std::string_view last) {
     const TensorView view = range_of(flat, begin.offset, count);
     return view ? view.reshaped({count / columns, columns}) : view;
   };
-  linears_.push_back({matrix(weights_), {}});
-  return {&linears_.back(), matrix(gradients_)};
+  products_.push_back({{matrix(weights_), {}}, layout_.bucket_at(begin.offset)});
+  return {&products_.back().weight, matrix(gradients_)};
 }
 
-void ParameterStore::to_device(Backend& backend, TensorView flat, const ParameterPlace& place, TensorView host) const {
-  const TensorView here = range_of(flat, place.offset, host.elements());
-  if (here.dtype == host.dtype) return backend.to_device(host, here);
-  std::vector<std::byte> converted(here.bytes());
-  const TensorView same(converted.data(), here.dtype, here.shape);
-  convert(host, same);
-  backend.to_device(same, here);
+TensorView ParameterStore::updated(TensorView flat, Range elements) const {
+  if (elements.size() == 0) return range_of(flat, 0, 0);
+  if (flat.elements() == layout_.elements()) return range_of(flat, elements);
+  const Bucket& bucket = layout_.buckets()[layout_.bucket_at(elements.begin)];
+  const Range shard = layout_.shard(bucket);
+  HW_CHECK(shard.begin <= elements.begin && elements.end <= shard.end, "elements [{}, {}) of the shard [{}, {})",
+           elements.begin, elements.end, shard.begin, shard.end);
+  return range_of(flat, layout_.updated(bucket).begin + elements.begin - shard.begin, elements.size());
 }
 
-void ParameterStore::to_host(Backend& backend, TensorView flat, const ParameterPlace& place, TensorView host) const {
-  const TensorView here = range_of(flat, place.offset, host.elements());
-  if (here.dtype == host.dtype) return backend.to_host(here, host);
-  std::vector<std::byte> same(here.bytes());
-  backend.to_host(here, TensorView(same.data(), here.dtype, here.shape));
-  convert(TensorView(same.data(), here.dtype, here.shape), host);
+void ParameterStore::set_weights(Backend& backend, const ParameterPlace& place, TensorView host) {
+  upload(backend, host, part(weights_, place));
+  if (masters_.data != weights_.data) upload(backend, range_of(host, place.updated), updated(masters_, place));
 }
 
 void ParameterStore::refresh(Backend& backend) {
-  for (Weight& weight : linears_) backend.refresh(weight);
+  for (Product& product : products_) backend.refresh(product.weight);
 }
 
-void ParameterStore::weights_from_masters(Backend& backend) {
-  if (masters_.data != weights_.data) backend.copy(masters_, weights_);
-  refresh(backend);
+void ParameterStore::weights_follow(std::size_t bucket, Event ready) { coming_[bucket] = {true, std::move(ready)}; }
+
+void ParameterStore::settle(Backend& backend, int unit) {
+  for (std::size_t bucket = 0; bucket < coming_.size(); ++bucket)
+    if (coming_[bucket].due && std::ranges::binary_search(layout_.buckets()[bucket].units, unit))
+      settle_bucket(backend, bucket);
+}
+
+void ParameterStore::settle(Backend& backend) {
+  for (std::size_t bucket = 0; bucket < coming_.size(); ++bucket)
+    if (coming_[bucket].due) settle_bucket(backend, bucket);
+}
+
+void ParameterStore::settle_bucket(Backend& backend, std::size_t bucket) {
+  backend.queue().wait(coming_[bucket].ready);
+  coming_[bucket] = {};
+  for (Product& product : products_)
+    if (product.bucket == bucket) backend.refresh(product.weight);
+}
+
+void upload(Backend& backend, TensorView host, TensorView device) {
+  if (device.dtype == host.dtype) return backend.to_device(host, device);
+  std::vector<std::byte> converted(device.bytes());
+  const TensorView same(converted.data(), device.dtype, device.shape);
+  convert(host, same);
+  backend.to_device(same, device);
+}
+
+void download(Backend& backend, TensorView device, TensorView host) {
+  if (device.dtype == host.dtype) return backend.to_host(device, host);
+  std::vector<std::byte> same(device.bytes());
+  backend.to_host(device, TensorView(same.data(), device.dtype, device.shape));
+  convert(TensorView(same.data(), device.dtype, device.shape), host);
 }
 
 }  // namespace headwater

@@ -1,18 +1,38 @@
 #include "headwater/optim/optimizer.h"
 
-#include <vector>
+#include <algorithm>
 
 namespace headwater {
 
 Optimizer::Optimizer(const OptimizerConfig& config, ParameterStore& store, Backend& backend, OptimizerGroups groups,
-                     std::function<bool(const ParameterPlace&)> owned, TensorView scalars, TensorView tied_buffer)
+                     TensorView scalars, TensorView tied_buffer)
     : config_(config),
       store_(store),
       backend_(backend),
       groups_(std::move(groups)),
-      owned_(std::move(owned)),
       scalars_(scalars),
-      tied_buffer_(tied_buffer) {}
+      tied_buffer_(tied_buffer),
+      sums_(store.layout().buckets().size()) {
+  for (const Bucket& bucket : store.layout().buckets()) runs_.push_back(runs_of(bucket));
+}
+
+// This rank's part of the bucket, gaps between parameters included: they are zero and stay so.
+std::vector<Optimizer::Run> Optimizer::runs_of(const Bucket& bucket) const {
+  const Range shard = store_.layout().shard(bucket);
+  const std::vector<ParameterPlace>& places = store_.layout().places();
+  std::vector<Run> runs;
+  for (std::size_t i = 0; i < places.size(); ++i) {
+    const std::int64_t next = i + 1 < places.size() ? places[i + 1].offset : bucket.range.end;
+    const Range range{std::max(shard.begin, places[i].offset), std::min(shard.end, next)};
+    if (range.size() <= 0) continue;
+    const bool decays = places[i].spec.decays;
+    if (!runs.empty() && runs.back().decays == decays)
+      runs.back().elements.end = range.end;
+    else
+      runs.push_back({range, decays});
+  }
+  return runs;
+}
 
 void Optimizer::begin_step(double learning_rate, double targets) {
   StepScalars scalars{};
@@ -21,65 +41,86 @@ void Optimizer::begin_step(double learning_rate, double targets) {
   at(scalars, StepScalar::updates) = static_cast<double>(updates_);
   backend_.to_device(TensorView(scalars.data(), DType::f64, {kStepScalars}), scalars_);
   backend_.zero(store_.gradients());
+  for (std::size_t i = 0; i < sums_.size(); ++i) sums_[i] = {store_.layout().buckets()[i].units.size(), false, {}, {}, {}};
+}
+
+void Optimizer::complete(int unit) {
+  const std::vector<Bucket>& buckets = store_.layout().buckets();
+  for (std::size_t i = 0; i < buckets.size(); ++i)
+    if (std::ranges::binary_search(buckets[i].units, unit) && --sums_[i].units_left == 0) start_sum(i);
+}
+
+void Optimizer::start_sum(std::size_t i) {
+  const Bucket& bucket = store_.layout().buckets()[i];
+  Sum& sum = sums_[i];
+  sum.started = true;
+  sum.done = backend_.queue().record();
+  const ParameterLayout& layout = store_.layout();
+  const auto sum_over = [&](AxisSet axes, Range range) {
+    sum.done = groups_.reduction(axes).all_reduce(gradients(range), ReduceOp::sum, sum.done);
+  };
+  for (const Bucket::Also& also : bucket.also) sum_over(also.axes, also.range);
+  sum_over(layout.whole_sum_axes(bucket), bucket.range);
+  const TensorView mine = gradients(layout.shard(bucket));
+  if (layout.sharded())
+    sum.done = groups_.reduction(kShardAxes).reduce_scatter(gradients(bucket.range), mine, sum.done);
+  if (!bucket.tied_across_stages) return;
+  const int other = 1 - groups_.tied->rank();
+  sum.sent = groups_.tied->send(mine, other, sum.done);
+  sum.received = groups_.tied->receive(tied_buffer_, other, backend_.queue().record());
+}
+
+// Both ends of the pipeline end with the same bits: a sum of two does not depend on their order.
+void Optimizer::finish_sum(std::size_t i) {
+  const Bucket& bucket = store_.layout().buckets()[i];
+  Queue& queue = backend_.queue();
+  queue.wait(sums_[i].done);
+  if (!bucket.tied_across_stages) return;
+  queue.wait(sums_[i].sent);
+  queue.wait(sums_[i].received);
+  backend_.add(tied_buffer_, gradients(store_.layout().shard(bucket)));
 }
 
 void Optimizer::reduce() {
-  Queue& queue = backend_.queue();
-  std::vector<Event> sums;
-  for (const Bucket& bucket : store_.layout().buckets())
-    sums.push_back(groups_.reduction(bucket.reduced_over)
-                       .all_reduce(range_of(store_.gradients(), bucket.begin, bucket.end - bucket.begin), ReduceOp::sum,
-                                   queue.record()));
-  for (const Event& sum : sums) queue.wait(sum);
-  for (const Bucket& bucket : store_.layout().buckets())
-    if (bucket.tied_across_stages) exchange_tied(bucket);
+  for (std::size_t i = sums_.size(); i-- > 0;)
+    if (!sums_[i].started) start_sum(i);
+  for (std::size_t i = 0; i < sums_.size(); ++i) finish_sum(i);
 
   for (const ParameterPlace& place : store_.layout().places())
-    if (owned_(place))
-      backend_.add_squared_norm(range_of(store_.gradients(), place.offset, place.elements()),
-                                scalar(StepScalar::norm_squared));
+    if (place.spoken_for && place.updated.size() > 0)
+      backend_.add_squared_norm(store_.updated(store_.gradients(), place), scalar(StepScalar::norm_squared));
+  Queue& queue = backend_.queue();
   const Event norm = groups_.all.all_reduce(scalar(StepScalar::norm_squared), ReduceOp::sum, queue.record());
   const Event loss = groups_.loss.all_reduce(scalar(StepScalar::loss_sum), ReduceOp::sum, queue.record());
   queue.wait(norm);
   queue.wait(loss);
 }
 
-// Both ends end with first + last, to the bit.
-void Optimizer::exchange_tied(const Bucket& bucket) {
-  Queue& queue = backend_.queue();
-  Communicator& pair = *groups_.tied;
-  const TensorView mine = range_of(store_.gradients(), bucket.begin, bucket.end - bucket.begin);
-  const int other = 1 - pair.rank();
-  const Event sent = pair.send(mine, other, queue.record());
-  const Event received = pair.receive(tied_buffer_, other, queue.record());
-  queue.wait(sent);
-  queue.wait(received);
-  backend_.add(tied_buffer_, mine);
-}
-
 void Optimizer::update() {
   backend_.decide_step(config_.clip_grad, scalars_);
-  const std::vector<ParameterPlace>& places = store_.layout().places();
-  for (std::size_t i = 0; i < places.size();) {
-    // One call for neighbours of one decay; the gaps between them are zero and stay so.
-    std::size_t end = i + 1;
-    while (end < places.size() && places[end].spec.decays == places[i].spec.decays) ++end;
-    const std::int64_t begin = places[i].offset;
-    const std::int64_t count = (end < places.size() ? places[end].offset : store_.layout().elements()) - begin;
-    AdamWArgs args;
-    args.master = range_of(store_.masters(), begin, count);
-    args.gradient = range_of(store_.gradients(), begin, count);
-    args.first_moment = range_of(store_.first_moments(), begin, count);
-    args.second_moment = range_of(store_.second_moments(), begin, count);
-    args.weight = range_of(store_.weights(), begin, count);
-    args.beta1 = config_.adam_beta1;
-    args.beta2 = config_.adam_beta2;
-    args.epsilon = config_.adam_eps;
-    args.weight_decay = places[i].spec.decays ? config_.weight_decay : 0.0;
-    backend_.adamw(args, scalars_);
-    i = end;
+  for (std::size_t i = 0; i < sums_.size(); ++i) {
+    for (const Run& run : runs_[i]) update(run);
+    const Bucket& bucket = store_.layout().buckets()[i];
+    Event ready = backend_.queue().record();
+    if (store_.layout().sharded())
+      ready = groups_.reduction(kShardAxes).all_gather(range_of(store_.weights(), store_.layout().shard(bucket)),
+                                                       range_of(store_.weights(), bucket.range), ready);
+    store_.weights_follow(i, ready);
   }
-  store_.refresh(backend_);
+}
+
+void Optimizer::update(const Run& run) {
+  AdamWArgs args;
+  args.master = store_.updated(store_.masters(), run.elements);
+  args.gradient = gradients(run.elements);
+  args.first_moment = store_.updated(store_.first_moments(), run.elements);
+  args.second_moment = store_.updated(store_.second_moments(), run.elements);
+  args.weight = range_of(store_.weights(), run.elements);
+  args.beta1 = config_.adam_beta1;
+  args.beta2 = config_.adam_beta2;
+  args.epsilon = config_.adam_eps;
+  args.weight_decay = run.decays ? config_.weight_decay : 0.0;
+  backend_.adamw(args, scalars_);
 }
 
 StepScalars Optimizer::read() {

@@ -98,13 +98,13 @@ RankLayout::RankLayout(const RankLayoutRequest& r, int this_rank, int ranks, std
       sharding(sharding_of(r.model, r.parallel, r.batch)),
       rank(this_rank),
       pipeline_rank(grid.coordinate(this_rank, Axis::pipeline)),
-      tensor_rank(grid.coordinate(this_rank, kTensorAxes)),
       chunks(chunks_of(stages, placement, pipeline_rank)),
       schedules(std::move(run_schedules)),
       schedule(schedules->step),
       evaluation(schedules->evaluation),
       buffers(most(program(schedule).buffers, program(evaluation).buffers)),
-      parameters(r.model, chunks, sharding, tensor_rank),
+      parameters(r.model, chunks, sharding,
+                 standing_of(grid, this_rank, r.training && r.parallel.use_distributed_optimizer), r.parallel.ddp_bucket_size),
       memory(memory_of(r, chunks, program(schedule), placement, buffers, sharding)),
       segments(arena_layout(r.model, parameters, memory)) {}
 
@@ -114,11 +114,12 @@ std::int64_t RankLayout::bytes() const {
   return sum;
 }
 
-std::int64_t RankLayout::bytes_per_parameter() const {
-  const auto compute = static_cast<std::int64_t>(size_of(request.precision.compute));
-  const auto accumulate = static_cast<std::int64_t>(size_of(request.precision.accumulate));
+double RankLayout::bytes_per_parameter() const {
+  const auto compute = static_cast<double>(size_of(request.precision.compute));
+  const auto accumulate = static_cast<double>(size_of(request.precision.accumulate));
   if (!request.training) return compute;
-  return compute + 3 * accumulate + (compute == accumulate ? 0 : accumulate);
+  const double state = (compute == accumulate ? 2.0 : 3.0) * accumulate;
+  return compute + accumulate + state * static_cast<double>(parameters.updated_elements()) / static_cast<double>(parameters.elements());
 }
 
 std::vector<RankLayout> pipeline_layouts(const RankLayoutRequest& request, int ranks,

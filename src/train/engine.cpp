@@ -1,10 +1,10 @@
 #include "headwater/train/engine.h"
 
 #include "headwater/base/clock.h"
+#include "headwater/base/log.h"
 
 #include <algorithm>
 #include <exception>
-#include <map>
 #include <tuple>
 
 namespace headwater {
@@ -57,8 +57,8 @@ Engine::Engine(World& world, const RankLayout& layout, std::unique_ptr<Backend> 
   data_ = group("data", {Axis::context, Axis::data});
   pipeline_ = group("pipeline", {Axis::pipeline});
   loss_ = group("loss", {Axis::context, Axis::data, Axis::pipeline});
-  for (const AxisSet axes : reduction_sets(model, layout_.sharding))
-    reductions_.emplace(axes, group("gradients", axes));
+  if (request.training)
+    for (const AxisSet axes : layout_.parameters.sum_axes()) reductions_.emplace(axes, group("gradients", axes));
 
   store_ = std::make_unique<ParameterStore>(layout_.parameters, arena_, precision, request.training);
   for (std::size_t chunk = 0; chunk < layout_.chunks.size(); ++chunk) {
@@ -77,7 +77,7 @@ Engine::Engine(World& world, const RankLayout& layout, std::unique_ptr<Backend> 
   }
   for (const Bucket& bucket : layout_.parameters.buckets())
     if (request.training && bucket.tied_across_stages)
-      tied_buffer_ = arena_.take("communication", precision.accumulate, {bucket.end - bucket.begin});
+      tied_buffer_ = arena_.take("communication", precision.accumulate, {layout_.parameters.shard(bucket).size()});
 
   const std::vector<int> stages = grid.group(layout_.rank, {Axis::pipeline});
   // A folded placement has embedding and head on one rank.
@@ -87,7 +87,15 @@ Engine::Engine(World& world, const RankLayout& layout, std::unique_ptr<Backend> 
 }
 
 Engine::~Engine() {
-  if (std::uncaught_exceptions() > 0) ranks_.abandon();
+  try {
+    if (std::uncaught_exceptions() > 0)
+      ranks_.abandon();
+    else
+      store_->settle(*backend_);
+  } catch (const Error& error) {
+    log::error("{}", error.what());
+    ranks_.abandon();
+  }
 }
 
 bool Engine::has_head() const {
@@ -149,6 +157,7 @@ void Engine::compute(Play& play, const Instruction& i) {
 
 PlayTimes Engine::play(const LoweredSchedule& schedule, HeadMode mode, const BatchSource& batches, RandomKey dropout_seed,
                        Recording* recording) {
+  store_->settle(*backend_);
   Play play{schedule, mode, batches, dropout_seed, {}, {}};
   const Placement& placement = schedule.schedule.placement;
   Queue& queue = backend_->queue();

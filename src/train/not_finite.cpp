@@ -25,7 +25,7 @@ std::string find(Engine& engine, const char* what, TensorView flat, bool from_th
   std::vector<float> host;
   for (const ParameterPlace& place : store.layout().places()) {
     host.resize(static_cast<std::size_t>(place.slice().count));
-    store.to_host(engine.backend(), flat, place, TensorView(host.data(), DType::f32, {place.slice().count}));
+    download(engine.backend(), store.part(flat, place), TensorView(host.data(), DType::f32, {place.slice().count}));
     if (finite(host)) continue;
     found = fmt::format("{} of {} ({}, {})", what, place.spec.name, where(layout.request.model, place.spec.unit),
                         layout.grid.describe(layout.rank));
@@ -48,7 +48,8 @@ std::string over_ranks(Communicator& ranks, const std::string& found, bool from_
 std::string locate_not_finite(Engine& engine) {
   ParameterStore& store = engine.store();
   Communicator& ranks = engine.world_group();
-  std::string found = over_ranks(ranks, find(engine, "weight", store.masters(), false), false);
+  store.settle(engine.backend());
+  std::string found = over_ranks(ranks, find(engine, "weight", store.weights(), false), false);
   if (found.empty()) found = over_ranks(ranks, find(engine, "gradient", store.gradients(), true), true);
   return found.empty() ? "the loss alone; every gradient is finite" : found;
 }

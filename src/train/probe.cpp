@@ -57,13 +57,13 @@ void sum_over_ranks(Engine& engine, std::vector<float>& values) {
   engine.world_group().all_reduce(TensorView(values.data(), DType::f32, {count}), ReduceOp::sum).wait();
 }
 
-// Writes this rank's shard of a parameter's gradient to its place in the whole, unless it is a copy of another rank's.
+// Writes what this rank, and no other, has of a parameter's gradient to its place in the whole.
 void add_part(Engine& engine, const ParameterPlace& place, std::vector<float>& whole_gradient) {
-  if (!engine.layout().owns(place)) return;
-  const Slice slice = place.slice();
+  const Slice slice = place.updated_slice();
+  if (!place.spoken_for || slice.count == 0) return;
   std::vector<float> values(static_cast<std::size_t>(slice.count));
-  engine.store().to_host(engine.backend(), engine.store().gradients(), place,
-                         TensorView(values.data(), DType::f32, {slice.count}));
+  download(engine.backend(), engine.store().updated(engine.store().gradients(), place),
+           TensorView(values.data(), DType::f32, {slice.count}));
   for_shared_runs(slice, whole(place.spec.shape), [&](std::int64_t from, std::int64_t to, std::int64_t count) {
     std::copy_n(values.begin() + from, count, whole_gradient.begin() + to);
   });

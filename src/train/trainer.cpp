@@ -239,7 +239,7 @@ void Trainer::save() {
   header.dtype = start_.choices.dtype;
   header.threads = start_.choices.threads;
   header.counters = counters_;
-  saver_->stage(StateToSave(engine_->store(), engine_->backend(), engine_->layout()).tensors());
+  saver_->stage(StateToSave(engine_->store(), engine_->backend()).tensors());
   saver_->commit(header);
   if (out_ != nullptr)
     *out_ << fmt::format(" saved {}", save_folder_->checkpoint(counters_.step).string()) << std::endl;
@@ -262,6 +262,7 @@ int Trainer::run() {
     if (saver_ && (last || leave || due(training.save_interval))) save();
     if (leave) break;
   }
+  engine_->store().settle(engine_->backend());
   return signal_ == 0 ? 0 : stop();
 }
 

@@ -5,12 +5,10 @@
 namespace headwater {
 
 Optimizer make_optimizer(const OptimizerConfig& config, Engine& engine) {
-  const RankLayout& layout = engine.layout();
   return Optimizer(config, engine.store(), engine.backend(),
                    {[&engine](AxisSet axes) -> Communicator& { return engine.reduction_group(axes); }, engine.world_group(),
                     engine.loss_group(), engine.tied_group()},
-                   [&layout](const ParameterPlace& place) { return layout.owns(place); }, engine.scalars(),
-                   engine.tied_buffer());
+                   engine.scalars(), engine.tied_buffer());
 }
 
 StepResult training_step(Engine& engine, Optimizer& optimizer, double learning_rate, double targets,

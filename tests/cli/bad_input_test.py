@@ -85,7 +85,6 @@ class Config(RunTest):
         for pattern, override in (
                 (r"parallel\.pipeline_schedule.*zb-h1.*not built", "--parallel.pipeline_schedule=zb-h1"),
                 (r"parallel\.pipeline_layout.*auto.*not built", "--parallel.pipeline_layout=auto"),
-                (r"parallel\.use_distributed_optimizer.*not built", "--parallel.use_distributed_optimizer=true"),
                 (r"training\.device.*cuda.*not built", "--training.device=cuda"),
                 (r"model\.family.*llama.*not built", "--model.family=llama")):
             with self.subTest(override=override):

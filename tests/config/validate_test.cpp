@@ -57,8 +57,6 @@ TEST(Validate, WhatIsNotBuiltYetIsRefusedByName) {
       {"parallel.pipeline_schedule=zb-h1", "parallel.pipeline_schedule", "\"zb-h1\""},
       {"parallel.pipeline_schedule=zb-v", "parallel.pipeline_schedule", "1f1b is"},
       {"parallel.num_chunks=2", "parallel.num_chunks", "1 is"},
-      {"parallel.use_distributed_optimizer=true", "parallel.use_distributed_optimizer",
-       "distributed optimizer"},
       {"parallel.cluster=cluster.json", "parallel.cluster", "leave it out"},
       {"parallel.pipeline_layout=auto", "parallel.pipeline_layout", "\"auto\""},
       {"training.device=cuda", "training.device", "auto or cpu is"},

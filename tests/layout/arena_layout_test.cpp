@@ -31,7 +31,7 @@ std::vector<ParameterLayout> cut(const ModelSpec& model, const std::vector<int>&
 
 const Bucket* bucket_at(const ParameterLayout& layout, std::int64_t element) {
   for (const Bucket& bucket : layout.buckets())
-    if (bucket.begin <= element && element < bucket.end) return &bucket;
+    if (bucket.range.begin <= element && element < bucket.range.end) return &bucket;
   return nullptr;
 }
 
@@ -45,9 +45,9 @@ const ParameterPlace* find(const ParameterLayout& layout, const std::string& nam
 void check_cover(const ParameterLayout& layout) {
   std::int64_t end = 0;
   for (const Bucket& bucket : layout.buckets()) {
-    EXPECT_EQ(bucket.begin, end);
-    EXPECT_LT(bucket.begin, bucket.end);
-    end = bucket.end;
+    EXPECT_EQ(bucket.range.begin, end);
+    EXPECT_GT(bucket.range.size(), 0);
+    end = bucket.range.end;
   }
   EXPECT_EQ(end, layout.elements());
   end = 0;
@@ -57,7 +57,7 @@ void check_cover(const ParameterLayout& layout) {
     end = place.offset + place.elements();
     const Bucket* bucket = bucket_at(layout, place.offset);
     ASSERT_NE(bucket, nullptr) << place.spec.name;
-    EXPECT_LE(end, bucket->end) << place.spec.name;
+    EXPECT_LE(end, bucket->range.end) << place.spec.name;
     EXPECT_EQ(bucket->reduced_over, place.spec.reduced_over) << place.spec.name;
     if (place.spec.joined) {
       EXPECT_EQ(place.offset, (&place)[-1].offset + (&place)[-1].elements())
@@ -121,10 +121,10 @@ TEST(ParameterLayout, ATiedEmbeddingAcrossStagesHasABucketOfItsOwn) {
     EXPECT_FALSE(first->second_copy);
     EXPECT_TRUE(last->second_copy);
     // The same cut of the same size inside the two buckets, with nothing else in them.
-    EXPECT_EQ(tied[0]->end - tied[0]->begin, tied[1]->end - tied[1]->begin);
+    EXPECT_EQ(tied[0]->range.size(), tied[1]->range.size());
     EXPECT_EQ(tied[0], bucket_at(layouts.front(), first->offset));
     EXPECT_EQ(tied[1], bucket_at(layouts.back(), last->offset));
-    EXPECT_EQ(first->offset - tied[0]->begin, last->offset - tied[1]->begin);
+    EXPECT_EQ(first->offset - tied[0]->range.begin, last->offset - tied[1]->range.begin);
     for (const ParameterLayout* end : {&layouts.front(), &layouts.back()})
       for (const ParameterPlace& place : end->places())
         EXPECT_EQ(bucket_at(*end, place.offset)->tied_across_stages, place.spec.name == "embedding.weight");
@@ -150,10 +150,10 @@ TEST(ParameterLayout, WhereBothEndsLieOnOneRankItIsThereOnce) {
 TEST(ParameterLayout, BucketsAreCutAtUnits) {
   ModelSpec model = expand(test::small_model(kOptions, 8));
   model.vocabulary = 26'000'000 / 12;  // one unit beyond the size that ends a bucket
-  const ParameterLayout layout = cut(model, {})[0];
+  const ParameterLayout layout(model, {units_of(model, 0, model.units())}, {}, {}, 25'000'000);
   check_cover(layout);
   ASSERT_EQ(layout.buckets().size(), 2U);
-  EXPECT_EQ(layout.buckets()[1].begin, find(layout, "layers.0.attention_norm.weight")->offset);
+  EXPECT_EQ(layout.buckets()[1].range.begin, find(layout, "layers.0.attention_norm.weight")->offset);
 }
 
 std::int64_t bytes_of(const std::vector<SegmentSize>& segments, const std::string& name) {

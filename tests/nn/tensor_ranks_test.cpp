@@ -90,7 +90,7 @@ Found find(const Case& c, const Sharding& sharding, const Batch& batch) {
     shares[static_cast<std::size_t>(world.rank())] = std::move(gradients);
   });
   for (int rank = 0; rank < static_cast<int>(sharding.tensor); ++rank) {
-    const ParameterLayout layout(model, {{0, model.units(), true, true}}, sharding, rank);
+    const ParameterLayout layout(model, {{0, model.units(), true, true}}, sharding, {.tensor_rank = rank});
     for (const ParameterPlace& place : layout.places()) {
       std::vector<double>& whole_gradient = found.gradients[place.spec.name];
       whole_gradient.resize(static_cast<std::size_t>(place.spec.elements()));

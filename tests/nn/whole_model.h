@@ -25,7 +25,7 @@ class WholeModel {
       : precision_(precision), backend_(std::move(backend)), arena_(backend_->device()) {
     const StageUnits units{0, model.units(), true, true, recompute, recomputed};
     const Sharding& sharding = ranks.sharding();
-    const ParameterLayout parameters(model, {units}, sharding, ranks.rank());
+    const ParameterLayout parameters(model, {units}, sharding, {.tensor_rank = ranks.rank()});
     MemoryRequest request;
     request.chunks = {{units, slots, 0}};
     request.sharding = sharding;
@@ -95,7 +95,7 @@ class WholeModel {
     std::map<std::string, std::vector<double>> all;
     for (const ParameterPlace& place : store_->layout().places()) {
       std::vector<double> values(static_cast<std::size_t>(place.slice().count));
-      store_->to_host(*backend_, store_->gradients(), place, dense(values));
+      download(*backend_, store_->part(store_->gradients(), place), dense(values));
       all.emplace(place.spec.name, std::move(values));
     }
     return all;
@@ -117,9 +117,9 @@ class WholeModel {
           values[static_cast<std::size_t>(to + i)] = static_cast<float>(bf16(
               static_cast<float>((gain ? 1.0 : 0.0) + 0.25 * normal(key, static_cast<std::uint64_t>(from + i)))));
       });
-      store_->to_device(*backend_, store_->masters(), place, dense(values));
+      store_->set_weights(*backend_, place, dense(values));
     }
-    store_->weights_from_masters(*backend_);
+    store_->refresh(*backend_);
   }
 
   Precision precision_;

@@ -40,7 +40,7 @@ class OptimizerTest : public testing::Test {
     group_ = world_->group("world", {0});
     optimizer_ = std::make_unique<Optimizer>(
         config, *store_, *backend_, OptimizerGroups{[this](AxisSet) -> Communicator& { return *group_; }, *group_, *group_},
-        [](const ParameterPlace&) { return true; }, scalars_, TensorView());
+        scalars_, TensorView());
     const auto size = static_cast<std::size_t>(layout.elements());
     weights_.assign(size, 0.0), first_.assign(size, 0.0), second_.assign(size, 0.0),
         gradients_.assign(size, 0.0);
@@ -48,7 +48,8 @@ class OptimizerTest : public testing::Test {
       store_->masters().as<float>()[i] = static_cast<float>(draw());
       weights_[i] = store_->masters().as<float>()[i];
     });
-    store_->weights_from_masters(*backend_);
+    backend_->copy(store_->masters(), store_->weights());
+    store_->refresh(*backend_);
   }
 
   double draw() { return std::uniform_real_distribution<double>(-1.0, 1.0)(random_); }
@@ -56,7 +57,7 @@ class OptimizerTest : public testing::Test {
   template <class Body>
   void for_elements(const Body& body) const {
     for (const ParameterPlace& place : store_->layout().places())
-      for (std::int64_t i = 0; i < place.elements(); ++i)
+      for (std::int64_t i = 0; i < place.slice().count; ++i)
         body(place, static_cast<std::size_t>(place.offset + i));
   }
 

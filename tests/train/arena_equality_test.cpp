@@ -18,6 +18,7 @@ struct Case {
   const char* name;
   int ranks;
   std::vector<std::int64_t> stages;  // layers of each; empty: one stage
+  bool sharded_optimizer = false;
 };
 void PrintTo(const Case& c, std::ostream* out) { *out << c.name; }
 
@@ -32,6 +33,7 @@ RankLayoutRequest request_of(const Case& layout, const test::ModelOptions& model
     request.parallel.pipeline_layout = {false, layout.stages};
   }
   request.parallel.recompute = recompute;
+  request.parallel.use_distributed_optimizer = layout.sharded_optimizer;
   request.batch = {3, 9};
   request.micro_batches = 5;
   request.precision = precision;
@@ -81,7 +83,8 @@ INSTANTIATE_TEST_SUITE_P(Layouts, ArenaEquality,
                          testing::Values(Case{"one", 1, {}}, Case{"even", 2, {2, 2}},
                                          Case{"uneven", 2, {3, 1}}, Case{"four", 4, {1, 1, 1, 1}},
                                          Case{"ends_alone", 4, {0, 3, 1, 0}}, Case{"data", 2, {}},
-                                         Case{"both", 4, {1, 3}}),
+                                         Case{"both", 4, {1, 3}}, Case{"sharded", 3, {}, true},
+                                         Case{"sharded_both", 6, {1, 3}, true}),
                          [](const testing::TestParamInfo<Case>& c) { return c.param.name; });
 
 }  // namespace

@@ -87,8 +87,8 @@ TEST(Layouts, InitialWeightsAreTheSameBitsAtEveryLayout) {
       const std::lock_guard lock(mutex);
       for (const ParameterPlace& place : engine.store().layout().places()) {
         std::vector<float> values(static_cast<std::size_t>(place.spec.elements()));
-        engine.store().to_host(engine.backend(), engine.store().masters(), place,
-                               TensorView(values.data(), DType::f32, {place.spec.elements()}));
+        download(engine.backend(), engine.store().part(engine.store().masters(), place),
+                 TensorView(values.data(), DType::f32, {place.spec.elements()}));
         const auto [it, first] = expected.emplace(place.spec.name, values);
         EXPECT_EQ(it->second, values) << layout.name << ", rank " << world.rank() << ": " << place.spec.name;
         EXPECT_TRUE(!first || layout.ranks == 1) << place.spec.name << " is not in the model of one rank";

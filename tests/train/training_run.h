@@ -84,10 +84,10 @@ inline double fastest_step(const Path& metrics) {
   return seconds;
 }
 
-inline TrainingRun train(const Layout& layout, int steps, const std::vector<std::string>& more = {},
-                         const ThreadNetwork& network = {}) {
-  const TemporaryFolder folder;
-  std::vector<std::string> overrides = training_overrides(folder / "save", steps);
+// Starts, or goes on from what `save` holds; the result is that of everything since step 1.
+inline TrainingRun train_in(const Path& save, const Layout& layout, int steps, const std::vector<std::string>& more = {},
+                            const ThreadNetwork& network = {}) {
+  std::vector<std::string> overrides = training_overrides(save, steps);
   overrides.insert(overrides.end(), layout.overrides.begin(), layout.overrides.end());
   overrides.insert(overrides.end(), more.begin(), more.end());
   const LoadedConfig config = load_config({}, overrides);
@@ -98,15 +98,22 @@ inline TrainingRun train(const Layout& layout, int steps, const std::vector<std:
   };
   run_on_threads(layout.ranks, body, network);
 
-  const Path metrics = folder / "save/metrics.jsonl";
+  const Path metrics = save / "metrics.jsonl";
   TrainingRun run{read_curve(metrics), printed.str(), {}, fastest_step(metrics)};
-  EXPECT_EQ(run.curve.losses.size(), static_cast<std::size_t>(steps)) << layout.name;
-  const Checkpoint checkpoint(find_checkpoint(folder / "save"));
+  const Checkpoint checkpoint(find_checkpoint(save));
   for (const ParameterSpec& spec : parameters(expand(checkpoint.model()))) {
     std::vector<float> values(static_cast<std::size_t>(spec.elements()));
     checkpoint.read(spec.name, whole(spec.shape), TensorView(values.data(), DType::f32, spec.shape));
     run.weights.insert(run.weights.end(), values.begin(), values.end());
   }
+  return run;
+}
+
+inline TrainingRun train(const Layout& layout, int steps, const std::vector<std::string>& more = {},
+                         const ThreadNetwork& network = {}) {
+  const TemporaryFolder folder;
+  TrainingRun run = train_in(folder / "save", layout, steps, more, network);
+  EXPECT_EQ(run.curve.losses.size(), static_cast<std::size_t>(steps)) << layout.name;
   return run;
 }
 

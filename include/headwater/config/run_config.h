@@ -58,6 +58,7 @@ struct ParallelConfig {
   std::string pipeline_schedule = "1f1b";
   std::int64_t num_chunks = 1;
   bool use_distributed_optimizer = false;
+  std::int64_t ddp_bucket_size = 25'000'000;
   RecomputeLayout recompute;
   std::string cluster;
   std::string lfa_sharding = "auto";

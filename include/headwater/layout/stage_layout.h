@@ -34,7 +34,7 @@ class StageLayout {
   const StageUnits& stage(int virtual_stage) const { return units_[static_cast<std::size_t>(virtual_stage)]; }
   int stage_of_unit(int unit) const;
   // A table for people: virtual stage, pipeline rank, layers, parameters, bytes of weights and optimizer.
-  std::string table(const ModelSpec& model, const Placement& placement, std::int64_t bytes_per_parameter) const;
+  std::string table(const ModelSpec& model, const Placement& placement, double bytes_per_parameter) const;
 
  private:
   void read_recompute(const ParallelConfig& parallel);

@@ -28,6 +28,11 @@ class AxisSet {
     other.bits_ = static_cast<std::uint8_t>(other.bits_ | bits_);
     return other;
   }
+  constexpr AxisSet without(AxisSet other) const {
+    other.bits_ = static_cast<std::uint8_t>(bits_ & ~other.bits_);
+    return other;
+  }
+  constexpr bool meets(AxisSet other) const { return (bits_ & other.bits_) != 0; }
   auto operator<=>(const AxisSet&) const = default;
 
  private:

@@ -10,7 +10,6 @@
 #include "headwater/model/model_spec.h"
 #include "headwater/tensor/shape.h"
 
-#include <set>
 #include <string>
 #include <vector>
 
@@ -54,9 +53,6 @@ std::vector<ParameterSpec> parameters_of(const ModelSpec& model, int first_unit,
                                          const Sharding& sharding = {});
 
 std::int64_t parameter_count(const ModelSpec& model);
-
-// The sets of axes over which gradients of this model are summed, in an order that is the same on every rank.
-std::set<AxisSet> reduction_sets(const ModelSpec& model, const Sharding& sharding);
 
 // How many tensor ranks hold the same KV heads: 1 where there are enough for all.
 std::int64_t kv_repeat(const ModelSpec& model, const Sharding& sharding);

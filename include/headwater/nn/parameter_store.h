@@ -1,16 +1,19 @@
 #pragma once
-// The parameters of one rank in its arena: weights in compute dtype, fp32 master weights (the weights themselves where
-// both formats are one), gradients and moments, all with the element offsets of a ParameterLayout.
+// The parameters of one rank in its arena, at the offsets of a ParameterLayout: weights in compute dtype and gradients, whole;
+// fp32 master weights (the weights themselves where both formats are one) and moments of what this rank updates.
 //
-// Owns the `Weight`s that linears multiply by; refresh() brings their prepared forms up to date after an update. Blocks
-// look their tensors up once, at start-up. Belongs to the compute thread.
+// Owns the `Weight`s that linears multiply by. After an update weights may still be on their way from the ranks that made
+// them: settle() waits for those that a unit reads and brings their prepared forms up to date. Whoever reads weights calls
+// it first. Blocks look their tensors up once, at start-up. Belongs to the compute thread.
 
 #include "headwater/backend/backend.h"
-#include "headwater/layout/arena_layout.h"
+#include "headwater/layout/parameter_layout.h"
+#include "headwater/model/activation_spec.h"
 #include "headwater/tensor/arena.h"
 
 #include <deque>
 #include <string_view>
+#include <vector>
 
 namespace headwater {
 
@@ -19,6 +22,10 @@ struct Linear {
   const Weight* weight = nullptr;
   TensorView gradient;
 };
+
+// Elements [begin, begin + count) of a flat tensor.
+TensorView range_of(TensorView flat, std::int64_t begin, std::int64_t count);
+inline TensorView range_of(TensorView flat, Range range) { return range_of(flat, range.begin, range.size()); }
 
 class ParameterStore {
  public:
@@ -32,7 +39,6 @@ class ParameterStore {
 
   // Shaped views of one parameter, as held here.
   TensorView weight(std::string_view name) const;
-  TensorView master(std::string_view name) const;
   TensorView gradient(std::string_view name) const;  // empty without training
   // The product with the joined parameters `first` … `last` as one [ΣN, K] matrix; a convolution [2, N, K] is [2N, K].
   Linear linear(std::string_view first, std::string_view last);
@@ -40,27 +46,52 @@ class ParameterStore {
 
   // Flat, all elements.
   TensorView weights() const { return weights_; }
-  TensorView masters() const { return masters_; }
   TensorView gradients() const { return gradients_; }
+  // Flat; where the optimizer is sharded these hold what this rank updates only (masters that are the weights: all).
+  TensorView masters() const { return masters_; }
   TensorView first_moments() const { return first_moments_; }
   TensorView second_moments() const { return second_moments_; }
 
-  // One parameter's canonical elements between the host (dense f32, padding left out) and flat storage here: `flat` is
-  // masters(), first_moments(), ….
-  void to_device(Backend& backend, TensorView flat, const ParameterPlace& place, TensorView host) const;
-  void to_host(Backend& backend, TensorView flat, const ParameterPlace& place, TensorView host) const;
-  void refresh(Backend& backend);                 // prepared forms from the weights
-  void weights_from_masters(Backend& backend);    // then refreshes
+  // Of a flat tensor of either kind the elements [begin, end) of the layout, which this rank updates and one bucket holds.
+  TensorView updated(TensorView flat, Range elements) const;
+  // Those of one parameter.
+  TensorView updated(TensorView flat, const ParameterPlace& place) const {
+    return updated(flat, {place.offset + place.updated.begin, place.offset + place.updated.end});
+  }
+  // Of a flat tensor of all elements those of one parameter, padding left out.
+  TensorView part(TensorView flat, const ParameterPlace& place) const {
+    return range_of(flat, place.offset, place.slice().count);
+  }
+
+  // Weights and masters of one parameter from dense host memory, padding left out; refresh() follows the last.
+  void set_weights(Backend& backend, const ParameterPlace& place, TensorView host);
+  void refresh(Backend& backend);  // all prepared forms
+
+  // The weights of a bucket are new once `ready` is done.
+  void weights_follow(std::size_t bucket, Event ready);
+  void settle(Backend& backend, int unit);  // those that this unit's passes read
+  void settle(Backend& backend);            // all
 
  private:
-  TensorView part(TensorView flat, const ParameterPlace& place) const;
+  struct Product {
+    Weight weight;
+    std::size_t bucket = 0;
+  };
+  struct Coming {
+    bool due = false;
+    Event ready;
+  };
+  void settle_bucket(Backend& backend, std::size_t bucket);
+  TensorView shaped(TensorView flat, const ParameterPlace& place) const;
 
   ParameterLayout layout_;
   TensorView weights_, masters_, gradients_, first_moments_, second_moments_;
-  std::deque<Weight> linears_;
+  std::deque<Product> products_;
+  std::vector<Coming> coming_;  // by bucket
 };
 
-// Elements [begin, begin + count) of a flat tensor.
-TensorView range_of(TensorView flat, std::int64_t begin, std::int64_t count);
+// Between dense tensors of the host and of the device, whatever their dtypes.
+void upload(Backend& backend, TensorView host, TensorView device);
+void download(Backend& backend, TensorView device, TensorView host);
 
 }  // namespace headwater

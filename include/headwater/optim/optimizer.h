@@ -1,9 +1,12 @@
 #pragma once
-// From accumulated gradients to new weights: sums over data-parallel ranks, the tied embedding's exchange between the two
-// ends of the pipeline, the true global norm, clipping, AdamW. Loss, norm and the decision to skip a non-finite step stay on
-// the device (StepScalar); the host learns them from read().
+// From accumulated gradients to new weights: sums over the ranks that hold the same parameters, the tied embedding's exchange
+// between the two ends of the pipeline, the true global norm, clipping, AdamW, and, where the optimizer is sharded, the new
+// weights' way to the ranks that did not make them. Loss, norm and the decision to skip a non-finite step stay on the device
+// (StepScalar); the host learns them from read().
 //
-// Belongs to the compute thread; every rank of a run calls the same functions in the same order.
+// Sums of a bucket begin as soon as its last gradient is there, and new weights travel on when update() returns:
+// ParameterStore::settle waits for them. Belongs to the compute thread; every rank of a run calls the same functions in the
+// same order.
 
 #include "headwater/comm/communicator.h"
 #include "headwater/nn/parameter_store.h"
@@ -15,7 +18,7 @@ namespace headwater {
 
 // The groups that this rank's optimizer talks to.
 struct OptimizerGroups {
-  std::function<Communicator&(AxisSet)> reduction;  // those that a bucket's gradients are summed over
+  std::function<Communicator&(AxisSet)> reduction;  // those that gradients are summed over: ParameterLayout::sum_axes()
   Communicator& all;        // every rank
   Communicator& loss;       // one tensor rank of all stages of all replicas: everything that adds to the loss
   Communicator* tied = nullptr;  // first and last stage, where this rank is one of the two and they are apart
@@ -26,14 +29,16 @@ inline double& at(StepScalars& scalars, StepScalar which) { return scalars[stati
 
 class Optimizer {
  public:
-  // `owned` says whose norm this rank counts: of several copies of a parameter, one rank's. `scalars` f64 [kStepScalars];
-  // `tied_buffer` a [elements of the tied bucket] where groups.tied is set.
+  // `scalars` f64 [kStepScalars]; `tied_buffer` a [elements of this rank's part of the tied bucket] where groups.tied is set.
   Optimizer(const OptimizerConfig& config, ParameterStore& store, Backend& backend, OptimizerGroups groups,
-            std::function<bool(const ParameterPlace&)> owned, TensorView scalars, TensorView tied_buffer);
+            TensorView scalars, TensorView tied_buffer);
 
   // Clears gradients and scalars. `targets`: unmasked targets of the global batch.
   void begin_step(double learning_rate, double targets);
-  // Sums gradients and losses over the ranks and takes the global norm; the gradients then are those of the global batch.
+  // No more gradients of this unit's parameters come in this step. Those that nobody reports reduce() takes as they are.
+  void complete(int unit);
+  // Sums gradients and losses over the ranks and takes the global norm; what this rank updates of the gradients then is
+  // that of the global batch.
   void reduce();
   void update();
   StepScalars read();  // waits
@@ -42,15 +47,30 @@ class Optimizer {
   void set_updates(std::int64_t updates) { updates_ = updates; }
 
  private:
-  void exchange_tied(const Bucket& bucket);
+  // What of a bucket is under way.
+  struct Sum {
+    std::size_t units_left = 0;
+    bool started = false;
+    Event done, sent, received;  // the latter two of a tied bucket
+  };
+  struct Run {  // neighbours that AdamW takes in one call
+    Range elements;
+    bool decays = true;
+  };
+  TensorView gradients(Range range) const { return range_of(store_.gradients(), range); }
   TensorView scalar(StepScalar which) const { return range_of(scalars_, static_cast<std::int64_t>(which), 1); }
+  std::vector<Run> runs_of(const Bucket& bucket) const;
+  void start_sum(std::size_t bucket);
+  void finish_sum(std::size_t bucket);
+  void update(const Run& run);
 
   OptimizerConfig config_;
   ParameterStore& store_;
   Backend& backend_;
   OptimizerGroups groups_;
-  std::function<bool(const ParameterPlace&)> owned_;
   TensorView scalars_, tied_buffer_;
+  std::vector<Sum> sums_;               // by bucket
+  std::vector<std::vector<Run>> runs_;  // by bucket
   std::int64_t updates_ = 0;
 };
 

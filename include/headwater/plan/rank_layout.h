@@ -40,7 +40,7 @@ struct RankLayout {
   Placement placement;
   StageLayout stages;
   Sharding sharding;
-  int rank, pipeline_rank, tensor_rank;
+  int rank, pipeline_rank;
   std::vector<StageUnits> chunks;     // of this rank
   std::shared_ptr<const RunSchedules> schedules;
   const LoweredSchedule& schedule;    // of a step
@@ -51,12 +51,8 @@ struct RankLayout {
   std::vector<SegmentSize> segments;
 
   const RankProgram& program(const LoweredSchedule& of) const { return of.ranks[static_cast<std::size_t>(pipeline_rank)]; }
-  // Whether this rank, of those that hold copies of a parameter's shard, is the one that counts and saves it.
-  bool owns(const ParameterPlace& place) const {
-    return !place.second_copy && grid.coordinate(rank, place.spec.replicated_on) == 0;
-  }
   std::int64_t bytes() const;
-  std::int64_t bytes_per_parameter() const;  // weight, master, gradient and moments
+  double bytes_per_parameter() const;  // weight, gradient, and this rank's share of master and moments
 };
 
 // parallel.lfa_sharding with `auto` decided: the form whose tensor ranks send less in a step.

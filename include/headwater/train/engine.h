@@ -30,7 +30,7 @@ struct PlayTimes {
 class Engine {
  public:
   Engine(World& world, const RankLayout& layout, std::unique_ptr<Backend> backend);
-  // While an exception is under way transfers may be too: lets go of them before the arena goes.
+  // Waits for weights under way. While an exception is, lets go of all transfers before the arena goes.
   ~Engine();
   Engine(const Engine&) = delete;
   Engine& operator=(const Engine&) = delete;
@@ -44,7 +44,7 @@ class Engine {
 
   Communicator& world_group() { return *world_; }       // all ranks
   Communicator& data_group() { return *data_; }         // the replicas of this rank's parameters
-  // Those that the gradients of a bucket are summed over.
+  // Those that gradients are summed over: of ParameterLayout::sum_axes().
   Communicator& reduction_group(AxisSet axes) { return *reductions_.at(axes); }
   Communicator& loss_group() { return *loss_; }         // those that add to the loss: one tensor rank of each stage and replica
   Communicator* tied_group() { return tied_.get(); }    // both ends of the pipeline, where this rank is one of two

@@ -15,11 +15,11 @@ namespace headwater {
 void load_weights(ParameterStore& store, Backend& backend, const WeightSource& source);
 void load_moments(ParameterStore& store, Backend& backend, const Checkpoint& checkpoint);
 
-// The part of the state that this rank, and no other, writes: nothing of what it holds as a copy. Host tensors that stay valid as long
-// as the result (where the device is the CPU, views of the store itself).
+// The part of the state that this rank, and no other, writes: nothing of what it holds as a copy. Host tensors that stay
+// valid as long as the result (where the device is the CPU, views of the store itself).
 class StateToSave {
  public:
-  StateToSave(const ParameterStore& store, Backend& backend, const RankLayout& layout);
+  StateToSave(const ParameterStore& store, Backend& backend);
   const std::vector<SaveTensor>& tensors() const { return tensors_; }
 
  private:
