@@ -7,6 +7,7 @@ namespace headwater {
 Stage::Stage(const ModelSpec& model, const StageUnits& units, const StageOptions& options, ParameterStore& store,
              Arena& arena, Backend& backend, const StageMemory& memory, const TensorRanks& ranks)
     : units_(units),
+      store_(store),
       backend_(backend),
       memory_(memory),
       ranks_(ranks),
@@ -48,6 +49,7 @@ void Stage::forward(const SlotNumbers& numbers, TensorView input, TensorView out
     return head_ ? t.head->input : out;
   };
   if (units_.has_embedding) {
+    store_.settle(backend_, units_.first);
     const TensorView embedded = t.embedded ? t.embedded : stream(0);
     backend_.embedding(context.batch.tokens, embedding_, ranks_.rank() * embedding_.rows(), embedded);
     context.sum(embedded, stream(0));
@@ -55,15 +57,20 @@ void Stage::forward(const SlotNumbers& numbers, TensorView input, TensorView out
     backend_.copy(input, stream(0));
   }
   for (std::size_t i = 0; i < layers_.size(); ++i) {
+    store_.settle(backend_, units_.first_layer() + static_cast<int>(i));
     if (caches != nullptr) context.cache = &(*caches)[i];
     layers_[i].forward(context, t.layers[i], stream(i + 1));
   }
   if (!head_) return;
+  store_.settle(backend_, units_.last - 1);
   if (mode == HeadMode::train) head_->forward(context, *t.head, memory_.scalars);
   if (mode == HeadMode::evaluate) head_->evaluate(context, *t.head, memory_.scalars);
 }
 
-void Stage::backward(const SlotNumbers& numbers, TensorView d_out, TensorView d_input) {
+void Stage::backward(const SlotNumbers& numbers, TensorView d_out, TensorView d_input, const UnitHook& complete) {
+  const auto report = [&](int unit) {
+    if (complete) complete(unit);
+  };
   const bool apart = numbers.delayed_slot >= 0;
   DeferredProducts& products = apart ? delayed_[static_cast<std::size_t>(numbers.delayed_slot)] : products_;
   const Tensors& t = tensors(apart ? UnitPass::input_gradient : UnitPass::backward, numbers);
@@ -78,6 +85,7 @@ void Stage::backward(const SlotNumbers& numbers, TensorView d_out, TensorView d_
   if (head_) {
     gradient = stream(top);
     head_->backward(context, *t.head, gradient);
+    report(units_.last - 1);
   } else if (top < layers_.size() && t.layers[top].d_out) {
     gradient = stream(top);
     backend_.copy(d_out, gradient);
@@ -87,17 +95,25 @@ void Stage::backward(const SlotNumbers& numbers, TensorView d_out, TensorView d_
     const Recompute how = units_.recompute_of(units_.first_layer() + static_cast<int>(i));
     if (how != Recompute::none) layers_[i].recompute(context, t.layers[i], how);
     layers_[i].backward(context, t.layers[i], gradient, below);
-    if (!apart) products.drain(backend_);
+    if (!apart) {
+      products.drain(backend_);
+      report(units_.first_layer() + static_cast<int>(i));
+    }
     gradient = below;
   }
-  if (units_.has_embedding)
+  if (units_.has_embedding) {
     backend_.embedding_backward(context.batch.tokens, context.gather(gradient, t.d_embedded),
                                 ranks_.rank() * embedding_.rows(), d_embedding_);
-  else if (gradient.data != d_input.data)
+    report(units_.first);
+  } else if (gradient.data != d_input.data) {
     backend_.copy(gradient, d_input);  // a stage without layers
+  }
 }
 
-void Stage::weight_gradient(int delayed_slot) { delayed_[static_cast<std::size_t>(delayed_slot)].drain(backend_); }
+void Stage::weight_gradient(int delayed_slot, const UnitHook& complete) {
+  delayed_[static_cast<std::size_t>(delayed_slot)].drain(backend_);
+  for (int i = units_.layers(); complete && i-- > 0;) complete(units_.first_layer() + i);
+}
 
 void Stage::logits(const SlotNumbers& numbers, std::int64_t first, const LogitSink& sink) {
   HW_CHECK(head_, "logits of a stage without a head");

@@ -9,18 +9,19 @@ GroupNetwork network(const PlanRequest& request, const RankLayout& layout, AxisS
 
 bool sharded(const PlanRequest& request) { return request.layout.parallel.use_distributed_optimizer; }
 
-double bytes_of(const Bucket& bucket, DType dtype) {
-  return static_cast<double>(bucket.end - bucket.begin) * static_cast<double>(size_of(dtype));
+double bytes_of(const Range& range, DType dtype) {
+  return static_cast<double>(range.size()) * static_cast<double>(size_of(dtype));
 }
 
-// Sums of gradients, and where the optimizer is sharded the weights' way back.
+// Sums of gradients, where the optimizer is sharded the weights' way back, and the exchange of a tied embedding.
 struct BucketBytes {
-  double gradients, weights;
+  double gradients, weights, tied;
 };
 
-BucketBytes bytes_of(const PlanRequest& request, const Bucket& bucket) {
-  return {bytes_of(bucket, request.layout.precision.accumulate),
-          sharded(request) ? bytes_of(bucket, request.layout.precision.compute) : 0.0};
+BucketBytes bytes_of(const PlanRequest& request, const ParameterLayout& parameters, const Bucket& bucket) {
+  return {bytes_of(bucket.range, request.layout.precision.accumulate),
+          sharded(request) ? bytes_of(bucket.range, request.layout.precision.compute) : 0.0,
+          bucket.tied_across_stages ? bytes_of(parameters.shard(bucket), request.layout.precision.accumulate) : 0.0};
 }
 
 }  // namespace
@@ -48,17 +49,16 @@ EndOfStep end_of_step(const PlanRequest& request, const RankLayout& layout, cons
   EndOfStep end;
   const std::vector<int> stages = layout.grid.group(layout.rank, {Axis::pipeline});
   for (const Bucket& bucket : layout.parameters.buckets()) {
-    const BucketBytes bytes = bytes_of(request, bucket);
+    const BucketBytes bytes = bytes_of(request, layout.parameters, bucket);
     const GroupNetwork group = network(request, layout, bucket.reduced_over);
     end.reduce += (sharded(request) ? 1.0 : 2.0) * group.scatter_seconds(bytes.gradients);
     if (sharded(request)) end.gather += group.scatter_seconds(bytes.weights);
     if (bucket.tied_across_stages)
-      end.tied += GroupNetwork(request.cluster, {stages.front(), stages.back()}).exchange_seconds(bytes.gradients);
+      end.tied += GroupNetwork(request.cluster, {stages.front(), stages.back()}).exchange_seconds(bytes.tied);
   }
   const AxisSet all{Axis::repeat, Axis::tensor, Axis::context, Axis::data, Axis::pipeline};
   end.norm = 2.0 * network(request, layout, all).all_reduce_seconds(sizeof(double));  // and the loss
-  const double replicas = sharded(request) ? layout.grid.size({Axis::context, Axis::data}) : 1.0;
-  end.update = costs.optimizer_seconds(static_cast<double>(layout.parameters.elements()) / replicas);
+  end.update = costs.optimizer_seconds(static_cast<double>(layout.parameters.updated_elements()));
   return end;
 }
 
@@ -77,10 +77,10 @@ SentBytes sent_beside_pipeline(const PlanRequest& request, const RankLayout& lay
     for (int u = units.first; u < units.last; ++u)
       sent.tensor += costs.tensor_bytes(u, units.recompute_of(u)) * request.layout.micro_batches;
   for (const Bucket& bucket : layout.parameters.buckets()) {
-    const BucketBytes bytes = bytes_of(request, bucket);
+    const BucketBytes bytes = bytes_of(request, layout.parameters, bucket);
     const GroupNetwork group = network(request, layout, bucket.reduced_over);
     sent.data += (sharded(request) ? 1.0 : 2.0) * group.scatter_bytes(bytes.gradients) + group.scatter_bytes(bytes.weights);
-    if (bucket.tied_across_stages) sent.data += bytes.gradients;
+    sent.data += bytes.tied;
   }
   return sent;
 }

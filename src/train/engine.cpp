@@ -20,6 +20,8 @@ struct Engine::Play {
   HeadMode mode;
   const BatchSource& batches;
   RandomKey dropout_seed;
+  const UnitHook& complete;
+  std::map<int, int> micro_batches;  // whose gradients a unit has
   // The unfinished transfers of this rank, by direction and what they carry.
   std::map<std::tuple<bool, Payload, int, int>, Event> transfers;
   PlayTimes times;
@@ -136,7 +138,10 @@ void Engine::compute(Play& play, const Instruction& i) {
   const Placement& placement = play.schedule.schedule.placement;
   const int chunk = placement.chunk_of(i.action.stage);
   Stage& stage = stages_[static_cast<std::size_t>(chunk)];
-  if (i.action.kind == ActionKind::weight_gradient) return stage.weight_gradient(i.delayed_slot);
+  const auto added = [&play](int unit) {
+    if (++play.micro_batches[unit] == play.schedule.schedule.micro_batches && play.complete) play.complete(unit);
+  };
+  if (i.action.kind == ActionKind::weight_gradient) return stage.weight_gradient(i.delayed_slot, added);
   const bool forward = i.action.kind == ActionKind::forward;
   const Payload payload = forward ? Payload::activation : Payload::gradient;
 
@@ -151,14 +156,13 @@ void Engine::compute(Play& play, const Instruction& i) {
     fill(stage.micro_batch(i.slot), play.batches(i.action.micro_batch), play.dropout_seed);
     stage.forward({i.slot, i.weight_slot}, input, output, play.mode);
   } else {
-    stage.backward({i.slot, i.weight_slot, i.delayed_slot}, input, output);
+    stage.backward({i.slot, i.weight_slot, i.delayed_slot}, input, output, added);
   }
 }
 
 PlayTimes Engine::play(const LoweredSchedule& schedule, HeadMode mode, const BatchSource& batches, RandomKey dropout_seed,
-                       Recording* recording) {
-  store_->settle(*backend_);
-  Play play{schedule, mode, batches, dropout_seed, {}, {}};
+                       const UnitHook& complete, Recording* recording) {
+  Play play{schedule, mode, batches, dropout_seed, complete, {}, {}, {}};
   const Placement& placement = schedule.schedule.placement;
   Queue& queue = backend_->queue();
   for (const Instruction& i : layout_.program(schedule).instructions) {

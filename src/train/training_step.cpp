@@ -28,7 +28,8 @@ StepResult training_step(Engine& engine, Optimizer& optimizer, double learning_r
 
   optimizer.begin_step(learning_rate, targets);
   const double begun = lap();
-  result.times.play = engine.play(engine.layout().schedule, HeadMode::train, batches, dropout_seed, recording);
+  const UnitHook complete = [&](int unit) { optimizer.complete(unit); };
+  result.times.play = engine.play(engine.layout().schedule, HeadMode::train, batches, dropout_seed, complete, recording);
   result.times.schedule = lap();
   optimizer.reduce();
   result.times.reduce = lap();

@@ -109,7 +109,7 @@ TEST(ParameterShards, ABucketKnowsTheUnitsThatUseIt) {
 
 // KV heads that ranks repeat lie beside their queries, and are summed over the ranks that repeat them first.
 TEST(ParameterShards, RepeatedKvHeadsAreSummedAlso) {
-  ModelConfig config = test::small_model({.grouped = true, .layers = 2}, 8);
+  ModelConfig config = test::small_model({.lfa = false, .grouped = true, .layers = 2}, 8);
   config.num_attention_heads = 4;
   const ModelSpec model = expand(config);
   Sharding four;

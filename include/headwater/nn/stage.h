@@ -10,6 +10,7 @@
 #include "headwater/nn/layer.h"
 #include "headwater/nn/slot_memory.h"
 
+#include <functional>
 #include <map>
 #include <optional>
 #include <utility>
@@ -25,6 +26,9 @@ struct StageMemory {
   TensorView scratch;          // i32 view of bytes
 };
 
+// Hears of a unit of whose parameters all gradients of one micro-batch have been added.
+using UnitHook = std::function<void(int unit)>;
+
 enum class HeadMode : std::uint8_t { train, evaluate, none };  // none: stop before the head (Stage::logits follows)
 
 class Stage {
@@ -36,13 +40,13 @@ class Stage {
   MicroBatch& micro_batch(int slot) { return slots_.micro_batch(slot); }
 
   // `input` is empty where the stage has the embedding, `out` where it has the head. `caches`: one per layer of the stage,
-  // in generation.
+  // in generation. Weights that are still on their way are waited for unit by unit.
   void forward(const SlotNumbers& numbers, TensorView input, TensorView out, HeadMode mode,
                std::vector<LayerCache>* caches = nullptr);
   // `d_out` is empty where the stage has the head, `d_input` where it has the embedding. With a delayed slot the products
   // of the weights' gradients wait for weight_gradient(); those of embedding, norms, biases and head do not.
-  void backward(const SlotNumbers& numbers, TensorView d_out, TensorView d_input);
-  void weight_gradient(int delayed_slot);
+  void backward(const SlotNumbers& numbers, TensorView d_out, TensorView d_input, const UnitHook& complete = {});
+  void weight_gradient(int delayed_slot, const UnitHook& complete = {});
   // After forward(…, HeadMode::none): the logits of rows from `first` on (head.h).
   void logits(const SlotNumbers& numbers, std::int64_t first, const LogitSink& sink);
 
@@ -59,6 +63,7 @@ class Stage {
   }
 
   StageUnits units_;
+  ParameterStore& store_;
   Backend& backend_;
   StageMemory memory_;
   TensorRanks ranks_;

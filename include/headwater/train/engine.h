@@ -51,9 +51,10 @@ class Engine {
   bool has_head() const;
   double waited_seconds() const { return ranks_.waited_seconds(); }
 
-  // `dropout_seed` keys the masks of this step (training only). `recording` gets computes and waits.
+  // `dropout_seed` keys the masks of this step, and `complete` hears of each unit whose last gradient of this program has
+  // been added (training only). `recording` gets computes and waits.
   PlayTimes play(const LoweredSchedule& schedule, HeadMode mode, const BatchSource& batches, RandomKey dropout_seed = {},
-                 Recording* recording = nullptr);
+                 const UnitHook& complete = {}, Recording* recording = nullptr);
   // Logits of the micro-batch that the last play() of one micro-batch put through; only where the head is.
   void logits(std::int64_t first_row, const LogitSink& sink);
 
