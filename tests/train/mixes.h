@@ -13,7 +13,7 @@ namespace headwater::test {
 inline const std::vector<std::vector<std::string>>& factors() {
   static const std::vector<std::vector<std::string>> all = {
       {"tensor 1", "tensor 2", "tensor 4"},
-      {"tokens whole", "tokens cut", "tokens cut, filter too"},
+      {"tokens whole", "tokens cut", "tokens and filter cut"},
       {"pipeline 1", "pipeline 2", "pipeline 2 uneven", "pipeline 4", "pipeline 4 uneven"},
       {"data 1", "data 2"},
       {"zero off", "zero on"},
