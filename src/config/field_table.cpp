@@ -1,5 +1,6 @@
 #include "headwater/config/field_table.h"
 
+#include "headwater/config/pipeline_schedule.h"
 #include "headwater/config/presets.h"
 
 namespace headwater {
@@ -86,11 +87,9 @@ FieldSection parallel_section() {
       "\"uniform\" (the count must divide), or layer counts in the order of the model, one per virtual stage "
       "(P × num_chunks of them; 0 at the two ends leaves embedding or head alone)");
   row("pipeline_schedule", &C::pipeline_schedule, "order of forwards and backwards on a pipeline rank",
-      {.choices = {"1f1b", "gpipe", "interleaved", "zb-h1", "zb-v"},
-       .built = {"1f1b"},
-       .feature = "this schedule"});
+      {.choices = pipeline_schedule_names()});
   row("num_chunks", &C::num_chunks, "virtual stages on each pipeline rank",
-      {.min = 1, .built = {"1"}, .feature = "a rank with several chunks"});
+      {.min = 0, .max = kSizeMax, .note = "0: 2 for interleaved and zb-v, else 1"});
   row("use_distributed_optimizer", &C::use_distributed_optimizer,
       "shard master weights and moments over the data-parallel ranks (ZeRO-1)");
   row("ddp_bucket_size", &C::ddp_bucket_size,

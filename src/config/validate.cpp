@@ -3,6 +3,7 @@
 #include "headwater/base/error.h"
 #include "headwater/config/field_value.h"
 #include "headwater/config/load_config.h"
+#include "headwater/config/pipeline_schedule.h"
 #include "headwater/config/presets.h"
 
 #include <fmt/ranges.h>
@@ -140,6 +141,7 @@ void validate(const RunConfig& run, bool training) {
   validate_model(run.model);
   for (const FieldSection& section : field_table())
     if (section.name != "model") check_section(section, run, training);
+  check_num_chunks(pipeline_schedule(run.parallel.pipeline_schedule), resolved(run.parallel).num_chunks);
   check_data(run, training);
   if (!training) return;
   check_training(run);
@@ -153,6 +155,11 @@ ModelConfig resolved(ModelConfig model, std::int64_t seq_length) {
     model.kv_channels = model.hidden_size / model.num_attention_heads;
   if (model.max_position_embeddings == 0) model.max_position_embeddings = seq_length;
   return model;
+}
+
+ParallelConfig resolved(ParallelConfig parallel) {
+  if (parallel.num_chunks == 0) parallel.num_chunks = pipeline_schedule(parallel.pipeline_schedule).default_chunks;
+  return parallel;
 }
 
 }  // namespace headwater

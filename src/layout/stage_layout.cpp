@@ -1,6 +1,7 @@
 #include "headwater/layout/stage_layout.h"
 
 #include "headwater/base/error.h"
+#include "headwater/config/load_config.h"
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -65,7 +66,8 @@ void check(const Counts& counts, std::int64_t layers, std::int64_t stages, const
 
 }  // namespace
 
-StageLayout::StageLayout(const ModelSpec& model, const ParallelConfig& parallel) {
+StageLayout::StageLayout(const ModelSpec& model, const ParallelConfig& given) {
+  const ParallelConfig parallel = resolved(given);
   const auto layers = static_cast<std::int64_t>(model.layers.size());
   const std::int64_t stages = parallel.pipeline_model_parallel_size * parallel.num_chunks;
   HW_CHECK(parallel.pipeline_model_parallel_size >= 1 && parallel.num_chunks >= 1, "{} x {} stages",

@@ -35,7 +35,7 @@ LoweredSchedule proved(const Schedule& schedule) {
 }
 
 LoweredSchedule evaluation_of(const RankLayoutRequest& request) {
-  return proved(forward_only(axis_size(request.parallel.pipeline_model_parallel_size), request.micro_batches));
+  return proved(forward_only(placement_of(request.parallel), request.micro_batches));
 }
 
 // After everything else that can be refused, as it takes a while where ranks are many.
@@ -43,8 +43,8 @@ LoweredSchedule step_of(const RankLayoutRequest& request, int ranks) {
   static_cast<void>(grid_of(request, ranks));
   static_cast<void>(StageLayout(request.model, request.parallel));
   if (!request.training) return evaluation_of(request);
-  return proved(make_schedule(request.parallel.pipeline_schedule, axis_size(request.parallel.pipeline_model_parallel_size),
-                              axis_size(request.parallel.num_chunks), request.micro_batches));
+  const Placement placement = placement_of(request.parallel);
+  return proved(make_schedule(request.parallel.pipeline_schedule, placement.ranks(), placement.chunks(), request.micro_batches));
 }
 
 std::vector<RankProgram::Buffers> most(const std::vector<RankProgram::Buffers>& a,

@@ -9,9 +9,12 @@ namespace headwater {
 
 Ledger::Ledger(const LoweredSchedule& lowered, ScheduleReport& report)
     : schedule_(lowered.schedule),
+      peak_(report.held),
+      held_(lowered.ranks.size(), 0),
       entries_(as_index(lowered.schedule.micro_batches * lowered.schedule.placement.stages())) {
   const auto chunks = as_index(schedule_.placement.chunks());
   const std::array peaks = {&report.in_flight, &report.kept_for_weights, &report.delayed_weights};
+  report.held.assign(lowered.ranks.size(), 0);
   for (auto* peak : peaks) peak->assign(lowered.ranks.size(), std::vector<int>(chunks, 0));
   for (std::size_t rank = 0; rank < lowered.ranks.size(); ++rank) {
     auto& of_rank = chunks_.emplace_back(chunks);
@@ -53,25 +56,29 @@ void Ledger::enter(int rank, const Instruction& compute) {
   Entry& own = entry(action);
   advance(own, action.kind);
 
+  int& held = held_[as_index(rank)];
+  if (action.kind == ActionKind::forward) peak_[as_index(rank)] = std::max(peak_[as_index(rank)], ++held);
+  if (own.done == finished()) --held;
+
   Chunk& chunk = chunks_[as_index(rank)][as_index(placement.chunk_of(action.stage))];
   for (std::size_t life = 0; life < kLifetimes; ++life) {
     const SlotLifetime& lifetime = kSlotLifetimes[life];
     Slots& slots = chunk[life];
     const int named = compute.*lifetime.slot;
-    int& held = own.held[life];
+    int& taken = own.held[life];
     if (action.kind == lifetime.first) {
       if (named < 0 || named >= static_cast<int>(slots.holders.size()))
         fail("{} {} of {}", lifetime.name, named, slots.holders.size());
       int& holder = slots.holders[as_index(named)];
       if (holder != -1) fail("{} {} still belongs to micro-batch {}", lifetime.name, named, holder);
       holder = action.micro_batch;
-      held = named;
+      taken = named;
       *slots.peak = std::max(*slots.peak, ++slots.in_use);
     }
-    if (named != held) fail("it names {} {}, its micro-batch holds {}", lifetime.name, named, held);
-    if (held >= 0 && lifetime.ends_with(action.kind, schedule_.backward)) {
-      slots.holders[as_index(held)] = -1;
-      held = -1;
+    if (named != taken) fail("it names {} {}, its micro-batch holds {}", lifetime.name, named, taken);
+    if (taken >= 0 && lifetime.ends_with(action.kind, schedule_.backward)) {
+      slots.holders[as_index(taken)] = -1;
+      taken = -1;
       --slots.in_use;
     }
   }
@@ -82,7 +89,7 @@ void Ledger::close() const {
   for (int m = 0; m < schedule_.micro_batches; ++m) {
     for (int stage = 0; stage < stages; ++stage) {
       const Done done = entries_[as_index(m * stages + stage)].done;
-      if (done == (schedule_.backward ? Done::all : Done::forward)) continue;
+      if (done == finished()) continue;
       const ActionKind missing = done == Done::nothing   ? ActionKind::forward
                                  : done == Done::forward ? ActionKind::backward
                                                          : ActionKind::weight_gradient;

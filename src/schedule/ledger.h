@@ -34,10 +34,13 @@ class Ledger {
   using Chunk = std::array<Slots, kLifetimes>;
 
   static std::size_t as_index(int i) { return static_cast<std::size_t>(i); }
+  Done finished() const { return schedule_.backward ? Done::all : Done::forward; }
   Entry& entry(const Action& action);
   void advance(Entry& entry, ActionKind kind) const;
 
   const Schedule& schedule_;
+  std::vector<int>& peak_;                  // [rank], the report's
+  std::vector<int> held_;                   // [rank]
   std::vector<std::vector<Chunk>> chunks_;  // [rank][chunk]
   std::vector<Entry> entries_;              // [micro-batch · stages + stage]
 };

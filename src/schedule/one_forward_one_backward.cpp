@@ -1,3 +1,6 @@
+// 1F1B (PipeDream-Flush, arXiv 2006.09503; Narayanan et al., SC 2021): rank p runs min(P − 1 − p, M)
+// forwards, then alternates, then runs the backwards that are left.
+
 #include "headwater/base/error.h"
 #include "headwater/schedule/schedule.h"
 

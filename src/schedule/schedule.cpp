@@ -1,22 +1,16 @@
 #include "headwater/schedule/schedule.h"
 
-#include "headwater/base/error.h"
-
-#include <algorithm>
-#include <array>
+#include "headwater/config/pipeline_schedule.h"
 
 namespace headwater {
 
 Schedule make_schedule(std::string_view name, int ranks, int chunks, int micro_batches) {
-  if (name == "1f1b") {
-    if (chunks != 1)
-      throw UserError("parallel.num_chunks is {}, but parallel.pipeline_schedule 1f1b takes 1", chunks);
-    return one_forward_one_backward(ranks, micro_batches);
-  }
-  constexpr std::array<std::string_view, 4> to_come = {"gpipe", "interleaved", "zb-h1", "zb-v"};
-  if (std::find(to_come.begin(), to_come.end(), name) != to_come.end())
-    throw UserError("parallel.pipeline_schedule: {} is not built yet; 1f1b is", name);
-  throw UserError("parallel.pipeline_schedule: there is no schedule {}; 1f1b would be right", name);
+  check_num_chunks(pipeline_schedule(name), chunks);
+  if (name == "gpipe") return gpipe(ranks, micro_batches);
+  if (name == "interleaved") return interleaved(ranks, chunks, micro_batches);
+  if (name == "zb-h1") return zero_bubble_h1(ranks, micro_batches);
+  if (name == "zb-v") return zero_bubble_v(ranks, micro_batches);
+  return one_forward_one_backward(ranks, micro_batches);
 }
 
 }  // namespace headwater

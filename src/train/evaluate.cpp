@@ -3,6 +3,7 @@
 #include "headwater/optim/optimizer.h"
 
 #include <algorithm>
+#include <numeric>
 
 namespace headwater {
 namespace {
@@ -47,11 +48,13 @@ Evaluation evaluate(Engine& engine, const SampleStream& stream, const DocumentOp
       result.stopped = true;
       return result;
     }
+    std::vector<double> of_micro_batch(static_cast<std::size_t>(layout.request.micro_batches));  // read by every chunk
     engine.play(layout.evaluation, HeadMode::evaluate, [&](int micro_batch) {
       Batch batch = batch_up_to(stream, first_sample_of(layout, first, micro_batch), micro, end, documents);
-      if (engine.has_head()) targets += static_cast<double>(batch.unmasked_targets());
+      of_micro_batch[static_cast<std::size_t>(micro_batch)] = static_cast<double>(batch.unmasked_targets());
       return batch;
     });
+    if (engine.has_head()) targets = std::accumulate(of_micro_batch.begin(), of_micro_batch.end(), targets);
   }
   std::array<double, 2> sums{};
   StepScalars scalars{};

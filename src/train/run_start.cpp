@@ -94,6 +94,7 @@ RunStart find_start(const LoadedConfig& config, const std::optional<Path>& newes
     start.run.model = agreed_model(config, start.initial_weights.get(), Compare::weights);
   }
   validate(start.run);
+  start.run.parallel = resolved(start.run.parallel);
   start.run.training.global_batch_size = global_batch_size(start.run, world.size());
   resolve_end_of_document(start.run);
   if (start.checkpoint) {

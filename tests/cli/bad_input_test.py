@@ -74,6 +74,11 @@ class Config(RunTest):
         self.bad(r"2.*pipeline|pipeline.*2", "--parallel.pipeline_model_parallel_size=2")
         self.bad(r"parallel\.pipeline_layout \[3\]", "--parallel.pipeline_layout=[3]")
 
+    def test_a_schedule_with_other_chunks(self):
+        self.bad(r"it must be one of 1f1b, gpipe, interleaved, zb-h1, zb-v", "--parallel.pipeline_schedule=zb-h9")
+        self.bad(r"parallel\.num_chunks is 3, but parallel\.pipeline_schedule zb-v takes 2",
+                 "--parallel.pipeline_schedule=zb-v", "--parallel.num_chunks=3")
+
     def test_recomputation(self):
         self.bad(r"parallel\.recompute is \"some\".*must be \"none\"", "--parallel.recompute=some")
         self.bad(r"parallel\.recompute .*entry of stage 0 is \"all\"; it must be", '--parallel.recompute=["all"]')
@@ -83,7 +88,6 @@ class Config(RunTest):
 
     def test_what_is_not_built_is_refused_by_name(self):
         for pattern, override in (
-                (r"parallel\.pipeline_schedule.*zb-h1.*not built", "--parallel.pipeline_schedule=zb-h1"),
                 (r"parallel\.pipeline_layout.*auto.*not built", "--parallel.pipeline_layout=auto"),
                 (r"training\.device.*cuda.*not built", "--training.device=cuda"),
                 (r"model\.family.*llama.*not built", "--model.family=llama")):

@@ -75,7 +75,7 @@ TEST(DescribeConfig, HelpAndReferenceNameEveryKey) {
       expect_says(reference, "| `" + field.name + "` | " + type_name(field));
     }
   }
-  expect_says(help, "(not built yet: gpipe, interleaved, zb-h1, zb-v)");
+  expect_says(help, "one of 1f1b, gpipe, interleaved, zb-h1, zb-v");
 }
 
 TEST(DescribeConfig, ReferenceInDocsIsCurrent) {

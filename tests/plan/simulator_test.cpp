@@ -134,7 +134,7 @@ TEST(Simulator, TheSlowestStageSetsThePaceOfMany) {
 }
 
 TEST(Simulator, PlaysAForwardOnlySchedule) {
-  EXPECT_DOUBLE_EQ(simulate(lower(forward_only(3, 5)), equal(3), {}).end, 7.0);
+  EXPECT_DOUBLE_EQ(simulate(lower(forward_only(Placement(3, 1), 5)), equal(3), {}).end, 7.0);
 }
 
 TEST(Simulator, RefusesCostsOfAnotherCountOfStages) {

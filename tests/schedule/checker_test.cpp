@@ -19,8 +19,10 @@ using Program = std::vector<Instruction>;
 std::vector<LoweredSchedule> proved_programs() {
   std::vector<LoweredSchedule> programs;
   for (const Schedule& schedule :
-       {one_forward_one_backward(1, 3), one_forward_one_backward(4, 6), forward_only(3, 4), interleaved(),
-        split_backward(), folded(), one_rank_two_chunks(), flooding(6)}) {
+       {one_forward_one_backward(1, 3), one_forward_one_backward(4, 6), forward_only(Placement(3, 1), 4),
+        written_interleaved(), split_backward(), folded(), one_rank_two_chunks(), flooding(6),
+        interleaved(2, 3, 5), zero_bubble_h1(3, 5), zero_bubble_v(3, 6),
+        forward_only(Placement(2, 2, true), 3)}) {
     programs.push_back(lower(schedule));
     EXPECT_EQ(check(programs.back()).fault, std::nullopt);
   }
@@ -200,7 +202,7 @@ TEST(Checker, FindsTheDeadlockOfBlockingTransfers) {
 }
 
 TEST(Checker, FindsAPeerThatNeverSends) {
-  LoweredSchedule lowered = lower(forward_only(2, 1));
+  LoweredSchedule lowered = lower(forward_only(Placement(2, 1), 1));
   lowered.ranks[0].instructions.resize(1);
   EXPECT_EQ(check(lowered).fault,
             "deadlock: rank 1 stands at instruction 1, wait for the activation of micro-batch 0 from stage 0 "
@@ -253,7 +255,7 @@ TEST(Checker, FindsABufferFilledWhileItMoves) {
 }
 
 TEST(Checker, FindsAReceiveOverWhatIsNotYetRead) {
-  LoweredSchedule lowered = lower(interleaved());
+  LoweredSchedule lowered = lower(written_interleaved());
   for (Instruction& instruction : lowered.ranks[1].instructions) {
     if (instruction.kind == Kind::compute) instruction.input = std::min(instruction.input, 0);
     const bool receives = instruction.kind == Kind::start_receive || instruction.kind == Kind::wait_receive;
@@ -265,7 +267,7 @@ TEST(Checker, FindsAReceiveOverWhatIsNotYetRead) {
 }
 
 TEST(Checker, FindsAMissingRank) {
-  LoweredSchedule lowered = lower(forward_only(2, 1));
+  LoweredSchedule lowered = lower(forward_only(Placement(2, 1), 1));
   lowered.ranks.pop_back();
   EXPECT_EQ(check(lowered).fault, "1 programs for 2 ranks");
 }

@@ -95,12 +95,12 @@ TEST(Lowering, OneRankSendsNothing) {
 }
 
 TEST(Lowering, ProvesWrittenSchedules) {
-  expect_proved(interleaved());
+  expect_proved(written_interleaved());
   expect_proved(split_backward());
   expect_proved(folded());
   expect_proved(one_rank_two_chunks());
   for (int ranks : {1, 2, 5})
-    for (int micro_batches : {1, 2, 7}) expect_proved(all_forwards_first(ranks, micro_batches));
+    for (int micro_batches : {1, 2, 7}) expect_proved(gpipe(ranks, micro_batches));
 }
 
 TEST(Lowering, SplitBackwardHoldsEachSlotForItsLifetime) {
@@ -111,7 +111,7 @@ TEST(Lowering, SplitBackwardHoldsEachSlotForItsLifetime) {
 }
 
 TEST(Lowering, CountsEachChunkByItself) {
-  const ScheduleReport report = check(lower(interleaved()));
+  const ScheduleReport report = check(lower(written_interleaved()));
   EXPECT_EQ(report.in_flight, (std::vector<std::vector<int>>{{4, 2}, {3, 1}}));
   EXPECT_EQ(report.kept_for_weights, report.in_flight);
   EXPECT_EQ(report.delayed_weights, (std::vector<std::vector<int>>{{0, 0}, {0, 0}}));
@@ -140,7 +140,7 @@ TEST(Lowering, NeighboursOnOneRankHandOver) {
 // A receive starts before the compute ahead of the one that reads it.
 TEST(Lowering, ReceivesStartOneComputeAhead) {
   for (const Schedule& schedule :
-       {one_forward_one_backward(4, 9), interleaved(), split_backward(), folded()}) {
+       {one_forward_one_backward(4, 9), written_interleaved(), split_backward(), folded()}) {
     for (const RankProgram& program : lower(schedule).ranks) {
       const auto& all = program.instructions;
       for (auto wait = all.begin(); wait != all.end(); ++wait) {

@@ -1,7 +1,7 @@
 #include "headwater/schedule/schedule.h"
 
 #include "headwater/base/error.h"
-#include "headwater/schedule/checker.h"
+#include "tests/schedule/written_schedules.h"
 
 #include <gtest/gtest.h>
 
@@ -9,30 +9,6 @@
 
 namespace headwater {
 namespace {
-
-TEST(Schedule, OneForwardOneBackwardIsProvedAtEverySize) {
-  for (int ranks = 1; ranks <= 16; ++ranks) {
-    for (int micro_batches = 1; micro_batches <= 64; ++micro_batches) {
-      const ScheduleReport report = check(lower(one_forward_one_backward(ranks, micro_batches)));
-      ASSERT_EQ(report.fault, std::nullopt) << ranks << " ranks, " << micro_batches << " micro-batches";
-      for (int rank = 0; rank < ranks; ++rank) {
-        const auto r = static_cast<std::size_t>(rank);
-        ASSERT_EQ(report.in_flight[r], std::vector<int>{std::min(ranks - rank, micro_batches)});
-        ASSERT_EQ(report.delayed_weights[r], std::vector<int>{0});
-      }
-    }
-  }
-}
-
-TEST(Schedule, ForwardOnlyIsProvedAtEverySize) {
-  for (int ranks = 1; ranks <= 16; ++ranks) {
-    for (int micro_batches = 1; micro_batches <= 64; ++micro_batches) {
-      const ScheduleReport report = check(lower(forward_only(ranks, micro_batches)));
-      ASSERT_EQ(report.fault, std::nullopt) << ranks << " ranks, " << micro_batches << " micro-batches";
-      for (const auto& chunks : report.in_flight) ASSERT_EQ(chunks, std::vector<int>{1});
-    }
-  }
-}
 
 // Micro-batches go in order in both directions, and backward m follows forward m + P − 1 − p where there is
 // one.
@@ -59,6 +35,57 @@ TEST(Schedule, OneForwardOneBackwardAlternates) {
   }
 }
 
+// "F0/2" is the forward of micro-batch 0 on stage 2; B backward, I input gradient, W weight gradient.
+std::string text_of(const std::vector<Action>& actions) {
+  std::string text;
+  for (const Action& action : actions) {
+    if (!text.empty()) text += ' ';
+    text += "FBIW"[static_cast<std::size_t>(action.kind)];
+    text += std::to_string(action.micro_batch) + "/" + std::to_string(action.stage);
+  }
+  return text;
+}
+
+TEST(Schedule, GpipeRunsAllForwardsFirst) {
+  EXPECT_EQ(text_of(gpipe(2, 3).actions[1]), "F0/1 F1/1 F2/1 B0/1 B1/1 B2/1");
+}
+
+TEST(Schedule, InterleavedIsMegatronsOrder) {
+  EXPECT_EQ(interleaved(2, 2, 4).actions, written_interleaved().actions);
+  EXPECT_EQ(interleaved(3, 1, 7).actions, one_forward_one_backward(3, 7).actions);
+}
+
+TEST(Schedule, InterleavedMakesItsFirstRoundsLonger) {
+  EXPECT_EQ(
+      text_of(interleaved(2, 2, 5).actions[1]),
+      "F0/1 F1/1 F2/1 F0/3 B0/3 F1/3 B1/3 F2/3 B2/3 F3/1 B0/1 F4/1 B1/1 F3/3 B2/1 F4/3 B3/3 B4/3 B3/1 B4/1");
+  EXPECT_EQ(text_of(interleaved(2, 2, 1).actions[1]), "F0/1 F0/3 B0/3 B0/1");
+}
+
+TEST(Schedule, ZeroBubbleH1PutsWeightGradientsOff) {
+  const Schedule schedule = zero_bubble_h1(3, 4);
+  EXPECT_EQ(text_of(schedule.actions[0]), "F0/0 F1/0 F2/0 I0/0 W0/0 F3/0 I1/0 W1/0 I2/0 W2/0 I3/0 W3/0");
+  EXPECT_EQ(text_of(schedule.actions[2]), "F0/2 I0/2 F1/2 I1/2 F2/2 I2/2 W0/2 F3/2 I3/2 W1/2 W2/2 W3/2");
+}
+
+TEST(Schedule, ZeroBubbleVFoldsBack) {
+  const Schedule schedule = zero_bubble_v(2, 4);
+  EXPECT_EQ(
+      text_of(schedule.actions[0]),
+      "F0/0 F1/0 F2/0 F0/3 I0/3 W0/3 F1/3 I1/3 W1/3 F3/0 I0/0 W0/0 F2/3 I2/3 W2/3 I1/0 W1/0 F3/3 I3/3 W3/3 "
+      "I2/0 W2/0 I3/0 W3/0");
+  EXPECT_EQ(text_of(schedule.actions[1]),
+            "F0/1 F0/2 F1/1 F1/2 I0/2 W0/2 F2/1 I0/1 W0/1 F2/2 I1/2 W1/2 F3/1 I1/1 W1/1 F3/2 I2/2 W2/2 I2/1 "
+            "I3/2 I3/1 "
+            "W2/1 W3/2 W3/1");
+}
+
+TEST(Schedule, EvaluationKeepsEveryRankBusy) {
+  EXPECT_EQ(text_of(forward_only(Placement(2, 2), 4).actions[1]), "F0/1 F1/1 F0/3 F1/3 F2/1 F3/1 F2/3 F3/3");
+  EXPECT_EQ(text_of(forward_only(Placement(3, 2, true), 4).actions[1]),
+            "F0/1 F1/1 F0/4 F2/1 F1/4 F3/1 F2/4 F3/4");
+}
+
 std::string refusal(std::string_view name, int chunks) {
   try {
     make_schedule(name, 2, chunks, 4);
@@ -70,11 +97,18 @@ std::string refusal(std::string_view name, int chunks) {
 
 TEST(Schedule, IsMadeByName) {
   EXPECT_EQ(make_schedule("1f1b", 3, 1, 4).actions, one_forward_one_backward(3, 4).actions);
-  for (const std::string name : {"gpipe", "interleaved", "zb-h1", "zb-v"}) {
-    EXPECT_EQ(refusal(name, 1), "parallel.pipeline_schedule: " + name + " is not built yet; 1f1b is");
-  }
-  EXPECT_EQ(refusal("1f2b", 1), "parallel.pipeline_schedule: there is no schedule 1f2b; 1f1b would be right");
+  EXPECT_EQ(make_schedule("gpipe", 3, 1, 4).actions, gpipe(3, 4).actions);
+  EXPECT_EQ(make_schedule("interleaved", 3, 4, 4).actions, interleaved(3, 4, 4).actions);
+  EXPECT_EQ(make_schedule("zb-h1", 3, 1, 4).actions, zero_bubble_h1(3, 4).actions);
+  EXPECT_EQ(make_schedule("zb-v", 3, 2, 4).actions, zero_bubble_v(3, 4).actions);
+  EXPECT_EQ(
+      refusal("1f2b", 1),
+      "parallel.pipeline_schedule: there is no schedule 1f2b; it must be one of 1f1b, gpipe, interleaved, "
+      "zb-h1, zb-v");
   EXPECT_EQ(refusal("1f1b", 2), "parallel.num_chunks is 2, but parallel.pipeline_schedule 1f1b takes 1");
+  EXPECT_EQ(refusal("zb-v", 1), "parallel.num_chunks is 1, but parallel.pipeline_schedule zb-v takes 2");
+  EXPECT_EQ(refusal("interleaved", 0),
+            "parallel.num_chunks is 0, but parallel.pipeline_schedule interleaved takes 1 or more");
 }
 
 }  // namespace

@@ -33,7 +33,7 @@ inline Schedule written(Placement placement, int micro_batches, const std::vecto
 }
 
 // Interleaved 1F1B as Megatron-LM runs it: 2 ranks, 2 chunks, 4 micro-batches in groups of 2.
-inline Schedule interleaved() {
+inline Schedule written_interleaved() {
   return written(Placement(2, 2), 4,
                  {"F0/0 F1/0 F0/2 F1/2 F2/0 B0/2 F3/0 B1/2 F2/2 B0/0 F3/2 B1/0 B2/2 B3/2 B2/0 B3/0",
                   "F0/1 F1/1 F0/3 B0/3 F1/3 B1/3 F2/1 B0/1 F3/1 B1/1 F2/3 B2/3 F3/3 B3/3 B2/1 B3/1"});
@@ -61,22 +61,11 @@ inline Schedule one_rank_two_chunks() {
   return written(Placement(1, 2), 2, {"F0/0 F1/0 F0/1 B0/1 F1/1 B1/1 B0/0 B1/0"});
 }
 
-// All forwards, then all backwards.
-inline Schedule all_forwards_first(int ranks, int micro_batches) {
-  Schedule schedule{"written", Placement(ranks, 1), micro_batches, true, {}};
-  for (int rank = 0; rank < ranks; ++rank) {
-    auto& actions = schedule.actions.emplace_back();
-    for (int m = 0; m < micro_batches; ++m) actions.push_back({ActionKind::forward, m, rank});
-    for (int m = 0; m < micro_batches; ++m) actions.push_back({ActionKind::backward, m, rank});
-  }
-  return schedule;
-}
-
 // Rank 0 computes every forward before it takes a gradient, rank 1 alternates. With two send buffers on
 // either side each would wait for the other for ever.
 inline Schedule flooding(int micro_batches) {
   Schedule schedule = one_forward_one_backward(2, micro_batches);
-  schedule.actions[0] = all_forwards_first(1, micro_batches).actions[0];
+  schedule.actions[0] = gpipe(1, micro_batches).actions[0];
   return schedule;
 }
 

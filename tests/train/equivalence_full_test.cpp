@@ -32,7 +32,7 @@ std::vector<std::string> model_overrides(const Path& save) {
   return all;
 }
 
-struct Run {
+struct MixRun {
   test::Curve curve;
   ProbeGradients gradients;
 };
@@ -49,12 +49,12 @@ ProbeBatch probe_batch() {
 }
 
 // Trains, and then takes gradients with the weights of `weights`, or of its own last checkpoint.
-Run run_mix(const Mix& mix, const Path& save, const Path& weights) {
+MixRun run_mix(const Mix& mix, const Path& save, const Path& weights) {
   std::vector<std::string> all = model_overrides(save);
   for (const std::string& override : test::overrides(mix)) all.push_back(override);
   const LoadedConfig config = load_config({}, all);
   DocumentOptions documents{0, true, true, true, false};
-  Run run;
+  MixRun run;
   std::mutex mutex;
   run_on_threads(test::ranks(mix), [&](World& world) {
     EXPECT_EQ(Trainer(world, config, nullptr).run(), 0);
@@ -79,7 +79,7 @@ struct Errors {
   std::string tensor;
 };
 
-Errors compare(const Run& found, const Run& one) {
+Errors compare(const MixRun& found, const MixRun& one) {
   Errors errors;
   if (found.curve.losses.size() != one.curve.losses.size()) return {1e9, 1e9, "of no step"};
   for (std::size_t i = 0; i < one.curve.losses.size(); ++i)
@@ -102,8 +102,8 @@ TEST(Equivalence, OfMixes) {
   ASSERT_TRUE(table == nullptr || file != nullptr) << table;
   if (file != nullptr) fmt::print(file, "mix\tranks\tloss error / allowed\tgradient error / allowed\n");
 
-  const test::TemporaryFolder folder;
-  std::map<bool, Run> one;  // with LFA, without
+  const TemporaryFolder folder;
+  std::map<bool, MixRun> one;  // with LFA, without
   std::map<bool, Path> weights;
   for (const bool lfa : {true, false}) {
     Mix mix{};
@@ -116,7 +116,7 @@ TEST(Equivalence, OfMixes) {
   for (const Mix& mix : table != nullptr ? test::all_mixes() : test::covering_mixes(120)) {
     const bool lfa = test::has_lfa(mix);
     const Path save = folder / fmt::format("mix {}", ++number);
-    const Run run = run_mix(mix, save, weights[lfa]);
+    const MixRun run = run_mix(mix, save, weights[lfa]);
     std::filesystem::remove_all(save);
     const Errors errors = compare(run, one[lfa]);
     EXPECT_LE(errors.loss, 1.0) << test::name(mix);
@@ -130,11 +130,11 @@ TEST(Equivalence, OfMixes) {
 }
 
 TEST(Equivalence, TheSameMixTwiceIsTheSameBits) {
-  const test::TemporaryFolder folder;
+  const TemporaryFolder folder;
   const std::vector<Mix> mixes = test::covering_mixes(0);
   for (std::size_t i = 1; i < mixes.size(); i += 4) {
     const Path weights = folder / fmt::format("a {}", i);
-    const Run a = run_mix(mixes[i], weights, weights), b = run_mix(mixes[i], folder / fmt::format("b {}", i), weights);
+    const MixRun a = run_mix(mixes[i], weights, weights), b = run_mix(mixes[i], folder / fmt::format("b {}", i), weights);
     EXPECT_EQ(a.curve, b.curve) << test::name(mixes[i]);
     EXPECT_EQ(a.gradients.gradients, b.gradients.gradients) << test::name(mixes[i]);
   }

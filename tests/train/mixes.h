@@ -44,7 +44,10 @@ inline bool fits(const Mix& mix) {
 
 inline std::string name(const Mix& mix) {
   std::string text;
-  for (int f = 0; f < kFactors; ++f) text += (f == 0 ? "" : ", ") + value(mix, static_cast<Factor>(f));
+  for (int f = 0; f < kFactors; ++f) {
+    if (f > 0) text += ", ";
+    text += value(mix, static_cast<Factor>(f));
+  }
   return text;
 }
 
@@ -70,9 +73,11 @@ inline std::vector<std::string> overrides(const Mix& mix) {
     std::string list = "[";
     for (int s = 0; s < virtual_stages; ++s) {
       const bool empty = uneven && ((virtual_stages == 4 && s == 3) || (virtual_stages == 8 && (s == 0 || s == 7)));
-      list += (s == 0 ? "" : ",") + std::string(empty ? "0" : "1");
+      if (s > 0) list += ",";
+      list += empty ? "0" : "1";
     }
-    all.push_back("parallel.recompute=" + list + "]");
+    list += "]";
+    all.push_back("parallel.recompute=" + list);
   }
   return all;
 }

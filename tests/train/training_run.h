@@ -34,8 +34,15 @@ inline Layout pipeline(const char* name, int ranks, int stages, const char* laye
            "parallel.pipeline_layout=" + std::string(layers)}};
 }
 
+inline Layout scheduled(const char* schedule, int ranks, const char* layers, int chunks = 0) {
+  Layout layout = pipeline(schedule, ranks, ranks, layers);
+  layout.overrides.push_back("parallel.pipeline_schedule=" + std::string(schedule));
+  if (chunks > 0) layout.overrides.push_back("parallel.num_chunks=" + std::to_string(chunks));
+  return layout;
+}
+
 struct Curve {
-  std::vector<double> losses, norms;
+  std::vector<double> losses, norms, validations;
   bool operator==(const Curve&) const = default;
 };
 
@@ -51,6 +58,10 @@ inline Curve read_curve(const Path& metrics) {
   std::ifstream file(metrics);
   for (std::string line; std::getline(file, line);) {
     const nlohmann::json json = nlohmann::json::parse(line);
+    if (json.contains("validation_loss")) {
+      curve.validations.push_back(json.at("validation_loss").get<double>());
+      continue;
+    }
     curve.losses.push_back(json.at("loss").get<double>());
     curve.norms.push_back(json.at("grad_norm").get<double>());
   }
@@ -126,6 +137,10 @@ inline void expect_equal_curves(const Curve& found, const Curve& expected, const
     EXPECT_NEAR(found.norms[i], expected.norms[i], kRelative * expected.norms[i])
         << what << ", step " << i + 1;
   }
+  ASSERT_EQ(found.validations.size(), expected.validations.size()) << what;
+  for (std::size_t i = 0; i < expected.validations.size(); ++i)
+    EXPECT_NEAR(found.validations[i], expected.validations[i], kRelative * expected.validations[i])
+        << what << ", evaluation " << i + 1;
 }
 
 inline void expect_same_bits(const TrainingRun& a, const TrainingRun& b, const std::string& what) {

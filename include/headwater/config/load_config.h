@@ -39,6 +39,8 @@ void validate(const RunConfig& run, bool training = true);
 // Fills in what 0 or "" stand for in the model section (ffn_hidden_size, num_query_groups, kv_channels,
 // max_position_embeddings from seq_length).
 ModelConfig resolved(ModelConfig model, std::int64_t seq_length);
+// Fills in what 0 stands for in the parallel section (num_chunks, by pipeline_schedule).
+ParallelConfig resolved(ParallelConfig parallel);
 
 nlohmann::json to_json(const RunConfig& run);
 nlohmann::json to_json(const ModelConfig& model);

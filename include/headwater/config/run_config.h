@@ -56,7 +56,7 @@ struct ParallelConfig {
   std::int64_t pipeline_model_parallel_size = 1;
   PipelineLayout pipeline_layout;
   std::string pipeline_schedule = "1f1b";
-  std::int64_t num_chunks = 1;
+  std::int64_t num_chunks = 0;  // 0: by pipeline_schedule
   bool use_distributed_optimizer = false;
   std::int64_t ddp_bucket_size = 25'000'000;
   RecomputeLayout recompute;

@@ -25,7 +25,7 @@ inline constexpr std::int64_t kBucketElements = 25'000'000;
 struct Standing {
   int tensor_rank = 0;
   int shards = 1, shard = 0;  // parts that each bucket is cut in, and which of them this rank updates
-  AxisSet not_first;          // axes along which it is not the first
+  AxisSet not_first = {};     // axes along which it is not the first
 };
 Standing standing_of(const ProcessGrid& grid, int rank, bool sharded_optimizer);
 

@@ -34,11 +34,16 @@ struct Schedule {
   std::vector<std::vector<Action>> actions;  // per rank
 };
 
-// 1F1B (PipeDream-Flush; Narayanan et al., SC 2021): rank p runs min(P − 1 − p, M) forwards, then alternates.
+// The generators: one file each, whose head says what the order is, and docs/pipeline.md what it costs. All
+// take any number of micro-batches from 1. On every stage the weight gradients come in the order of the
+// micro-batches, so that they are summed to the same bits whatever the schedule.
+Schedule gpipe(int ranks, int micro_batches);
 Schedule one_forward_one_backward(int ranks, int micro_batches);
-// Every forward in order, no backward.
-Schedule forward_only(int ranks, int micro_batches);
-// By `parallel.pipeline_schedule`'s name; throws UserError for a name that is not built.
+Schedule interleaved(int ranks, int chunks, int micro_batches);
+Schedule zero_bubble_h1(int ranks, int micro_batches);
+Schedule zero_bubble_v(int ranks, int micro_batches);
+Schedule forward_only(const Placement& placement, int micro_batches);
+// By `parallel.pipeline_schedule`'s name. Throws UserError where there is none, or none with so many chunks.
 Schedule make_schedule(std::string_view name, int ranks, int chunks, int micro_batches);
 
 }  // namespace headwater

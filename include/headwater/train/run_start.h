@@ -14,7 +14,7 @@ namespace headwater {
 class Communicator;
 
 struct RunStart {
-  RunConfig run;             // validated; model, global batch and end of document resolved
+  RunConfig run;             // validated; model, chunks, global batch and end of document resolved
   Choices choices;           // a resume goes on with its checkpoint's
   Counters counters;
   std::unique_ptr<Checkpoint> checkpoint;          // that this run goes on from
