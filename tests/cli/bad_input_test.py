@@ -96,7 +96,6 @@ class Config(RunTest):
 
     def test_commands(self):
         for pattern, command in ((r"command", ()), (r"trane", ("trane",)), (r"bench ops is not built yet", ("bench", "ops")),
-                                 (r"bench scaling is not built yet", ("bench", "scaling")),
                                  (r"checkpoint export is not built yet", ("checkpoint", "export", "a", "b")),
                                  (r"--steps", ("train", self.config, "--steps", "3")),
                                  (r"--model is required", ("eval",)),

@@ -90,8 +90,10 @@ inline std::vector<std::string> training_overrides(const Path& save, int steps) 
 inline double fastest_step(const Path& metrics) {
   double seconds = std::numeric_limits<double>::infinity();
   std::ifstream file(metrics);
-  for (std::string line; std::getline(file, line);)
-    seconds = std::min(seconds, 1e-3 * nlohmann::json::parse(line).at("elapsed_ms").get<double>());
+  for (std::string line; std::getline(file, line);) {
+    const nlohmann::json json = nlohmann::json::parse(line);
+    if (json.contains("elapsed_ms")) seconds = std::min(seconds, 1e-3 * json.at("elapsed_ms").get<double>());
+  }
   return seconds;
 }
 
