@@ -1,9 +1,13 @@
 #include "headwater/model/flops.h"
 
 namespace headwater {
+namespace {
+
+double product(std::int64_t n, std::int64_t k) { return 2.0 * static_cast<double>(n) * static_cast<double>(k); }
+
+}  // namespace
 
 UnitFlops forward_flops_per_token(const LayerSpec& layer, std::int64_t sequence) {
-  const auto product = [](std::int64_t n, std::int64_t k) { return 2.0 * static_cast<double>(n) * static_cast<double>(k); };
   UnitFlops flops;
   flops.linear = product(layer.query_width() + 2 * layer.key_width(), layer.hidden) +
                  product(layer.hidden, layer.query_width()) + 3.0 * product(layer.ffn, layer.hidden);
@@ -11,6 +15,13 @@ UnitFlops forward_flops_per_token(const LayerSpec& layer, std::int64_t sequence)
   // Query i of a sample meets i + 1 keys: (S + 1) / 2 on average, in two products of P wide rows.
   flops.attention = 2.0 * product(layer.query_width(), 1) * (static_cast<double>(sequence) + 1.0) / 2.0;
   return flops;
+}
+
+UnitFlops recompute_flops_per_token(const LayerSpec& layer, std::int64_t sequence, Recompute recompute) {
+  if (recompute == Recompute::none) return {};
+  const UnitFlops forward = forward_flops_per_token(layer, sequence);
+  if (recompute == Recompute::selective) return {0.0, forward.attention};
+  return {forward.linear - product(layer.hidden, layer.ffn), forward.attention};
 }
 
 UnitFlops head_flops_per_token(const ModelSpec& model) {

@@ -120,6 +120,13 @@ CostModel::Exchanged CostModel::exchanged(const LayerSpec& layer, Pass pass) con
   return all;
 }
 
+// All but the sum of the last product's results.
+CostModel::Exchanged CostModel::exchanged_again(const LayerSpec& layer) const {
+  Exchanged all = exchanged(layer, Pass::forward);
+  if (work_.sharding.tensor > 1) all.scatters -= work_.sharding.sequence_parallel ? 1.0 : 2.0;
+  return all;
+}
+
 double CostModel::seconds(const Exchanged& exchanged) const {
   const double messages =
       exchanged.messages == 0 ? 0.0 : exchanged.messages * tensor_.exchange_seconds(exchanged.message_bytes / exchanged.messages);
@@ -146,8 +153,10 @@ PassSeconds CostModel::layer(const LayerSpec& spec, double weights, Recompute re
   cost.input_gradient.tensor_communication = seconds(exchanged(spec, Pass::backward));
   cost.weight_gradient.compute = product_seconds(linear, sum_bytes);
   if (recompute == Recompute::full) {
-    cost.input_gradient.recompute = cost.forward.compute;
-    cost.input_gradient.tensor_communication += cost.forward.tensor_communication;
+    const UnitFlops again = headwater::recompute_flops_per_token(spec, work_.batch.sequence, recompute);
+    cost.input_gradient.recompute =
+        product_seconds(again.linear * share, weight_bytes) + attention + moved_seconds(bytes_of(list, made_in_forward));
+    cost.input_gradient.tensor_communication += seconds(exchanged_again(spec));
   }
   if (recompute == Recompute::selective)
     cost.input_gradient.recompute = attention + moved_seconds(bytes_of(list, dropped_by_selective));
@@ -209,16 +218,14 @@ double CostModel::tensor_bytes(int unit, Recompute recompute) const {
     return 2.0 * scatter + tensor_.scatter_bytes(statistics_bytes());
   }
   const LayerSpec& spec = work_.model.layers[static_cast<std::size_t>(unit) - 1];
-  return (recompute == Recompute::full ? 2.0 : 1.0) * bytes(exchanged(spec, Pass::forward)) +
-         bytes(exchanged(spec, Pass::backward));
+  return bytes(exchanged(spec, Pass::forward)) + bytes(exchanged(spec, Pass::backward)) +
+         (recompute == Recompute::full ? bytes(exchanged_again(spec)) : 0.0);
 }
 
 double CostModel::recompute_flops_per_token(int unit, Recompute recompute) const {
   if (unit == work_.model.embedding_unit() || unit == work_.model.head_unit()) return 0.0;
-  const UnitFlops flops =
-      forward_flops_per_token(work_.model.layers[static_cast<std::size_t>(unit) - 1], work_.batch.sequence);
-  if (recompute == Recompute::full) return flops.total();
-  return recompute == Recompute::selective ? flops.attention : 0.0;
+  const LayerSpec& layer = work_.model.layers[static_cast<std::size_t>(unit) - 1];
+  return headwater::recompute_flops_per_token(layer, work_.batch.sequence, recompute).total();
 }
 
 double CostModel::optimizer_seconds(double elements) const {

@@ -36,6 +36,14 @@ TEST(Flops, ByHand) {
   }
 }
 
+TEST(Flops, RecomputationRepeatsAttentionOrAllButTheLastProduct) {
+  const LayerSpec layer = expand(test::small_model({}, 8)).layers[0];
+  const UnitFlops forward = forward_flops_per_token(layer, 7);
+  EXPECT_EQ(recompute_flops_per_token(layer, 7, Recompute::none).total(), 0.0);
+  EXPECT_EQ(recompute_flops_per_token(layer, 7, Recompute::selective).total(), forward.attention);
+  EXPECT_DOUBLE_EQ(recompute_flops_per_token(layer, 7, Recompute::full).total(), forward.total() - 2.0 * 12 * 20);
+}
+
 // Six per weight that is multiplied by, and attention.
 TEST(Flops, OfThePublishedModels) {
   const ModelSpec model = expand(resolved(preset("yuan2-51b"), 4096));

@@ -41,16 +41,17 @@ TEST(CostModel, CountsTheFlopsOfTheDescriptions) {
   EXPECT_EQ(model.unit(0, Recompute::none).total(), 0.0);
 }
 
-TEST(CostModel, FullRecomputationRepeatsTheForward) {
+TEST(CostModel, FullRecomputationRepeatsTheForwardButItsLastProduct) {
   const RankWork work = a_rank();
   const CostModel model(work, 1e6, 1e6, {});
   const PassSeconds none = model.unit(2, Recompute::none), selective = model.unit(2, Recompute::selective),
                     full = model.unit(2, Recompute::full);
-  EXPECT_DOUBLE_EQ(full.input_gradient.recompute, none.forward.compute);
+  const double last_product = 2.0 * 32.0 * 12.0 * 20.0;
+  EXPECT_DOUBLE_EQ(full.input_gradient.recompute, none.forward.compute - last_product / 1e6);
   EXPECT_DOUBLE_EQ(full.input_gradient.compute, none.input_gradient.compute);
   EXPECT_GT(selective.input_gradient.recompute, 0.0);
   EXPECT_LT(selective.input_gradient.recompute, full.input_gradient.recompute / 2.0);
-  EXPECT_DOUBLE_EQ(model.recompute_flops_per_token(2, Recompute::full) * 32.0, forward_flops(work, 1));
+  EXPECT_DOUBLE_EQ(model.recompute_flops_per_token(2, Recompute::full) * 32.0, forward_flops(work, 1) - last_product);
   EXPECT_EQ(model.recompute_flops_per_token(2, Recompute::none), 0.0);
   EXPECT_EQ(model.recompute_flops_per_token(0, Recompute::full), 0.0);
 }

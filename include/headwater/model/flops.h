@@ -16,6 +16,8 @@ struct UnitFlops {
 };
 
 UnitFlops forward_flops_per_token(const LayerSpec& layer, std::int64_t sequence);
+// What backward repeats of forward: by full recomputation all but the layer's last product, which no gradient needs.
+UnitFlops recompute_flops_per_token(const LayerSpec& layer, std::int64_t sequence, Recompute recompute);
 UnitFlops head_flops_per_token(const ModelSpec& model);
 double model_flops_per_token(const ModelSpec& model, std::int64_t sequence);  // 3 × forward, all units
 

@@ -9,7 +9,7 @@ namespace headwater {
 enum class Recompute : std::uint8_t {
   none,
   selective,  // norms, the activation, attention's internals
-  full        // everything from the unit's input
+  full        // everything from the unit's input, but for the last product, which no gradient needs
 };
 
 }  // namespace headwater

@@ -71,6 +71,7 @@ class CostModel {
     double message_bytes = 0.0;
   };
   Exchanged exchanged(const LayerSpec& layer, Pass pass) const;
+  Exchanged exchanged_again(const LayerSpec& layer) const;  // by full recomputation
   double seconds(const Exchanged& exchanged) const;
   double bytes(const Exchanged& exchanged) const;
   double product_seconds(double flops, double bytes) const;
