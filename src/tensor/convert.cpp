@@ -36,7 +36,7 @@ void convert(TensorView from, TensorView to) {
   HW_CHECK(from.elements() == to.elements() && from.dense() && to.dense(), "conversion of {} to {}",
            to_string(from.shape), to_string(to.shape));
   if (from.dtype == to.dtype) {
-    std::memcpy(to.data, from.data, from.bytes());
+    if (from.bytes() > 0) std::memcpy(to.data, from.data, from.bytes());
     return;
   }
   switch (from.dtype) {
