@@ -17,11 +17,9 @@ def run(*command, folder=ROOT):
 
 class Refusals(unittest.TestCase):
     def test_presets_are_refused_by_name(self):
-        for preset, words in (("cuda", "not built yet"), ("emulated", "not built yet"), ("fast", "no preset fast")):
-            done = run("scripts/build.sh", preset)
-            self.assertEqual(done.returncode, 2, done)
-            self.assertIn(words, done.stderr)
-            self.assertIn(preset, done.stderr)
+        done = run("scripts/build.sh", "fast")
+        self.assertEqual(done.returncode, 2, done)
+        self.assertIn("no preset fast", done.stderr)
 
     def test_unknown_words_print_the_usage(self):
         for script in ("test.sh", "setup.sh", "format.sh"):

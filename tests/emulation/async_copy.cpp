@@ -1,0 +1,54 @@
+// cp.async. A copy lands when its group is waited for ("late"), at once ("early"), or either by chance; until then its
+// target holds NaN. What lands late is read late too, as on the GPU, which may read the source at any time before.
+
+#include "block.h"
+
+#include <cstring>
+
+namespace emulation {
+namespace {
+
+void land(const AsyncCopy& copy) {
+  std::memcpy(copy.shared, copy.global, static_cast<std::size_t>(copy.source_bytes));
+  std::memset(copy.shared + copy.source_bytes, 0, static_cast<std::size_t>(copy.bytes - copy.source_bytes));
+}
+
+}  // namespace
+
+void copy_async(void* shared, const void* global, int bytes, int source_bytes) {
+  Block& block = *Block::current();
+  Lane& lane = block.lane();
+  const auto misaligned = [bytes](const void* address) {
+    return reinterpret_cast<std::uintptr_t>(address) % static_cast<unsigned>(bytes) != 0;
+  };
+  if (misaligned(shared) || (source_bytes > 0 && misaligned(global))) {
+    block.fault("starts an asynchronous copy of " + std::to_string(bytes) + " bytes whose addresses are no multiples of that");
+  }
+  if (source_bytes < 0 || source_bytes > bytes) {
+    block.fault("starts an asynchronous copy of " + std::to_string(source_bytes) + " of " + std::to_string(bytes) + " bytes");
+  }
+  const AsyncCopy copy{static_cast<unsigned char*>(shared), static_cast<const unsigned char*>(global), bytes,
+                       source_bytes, lane.open_group};
+  const auto time = block.settings().copies;
+  if (time == Settings::Time::early || (time == Settings::Time::random && (block.random()() & 1U) != 0)) {
+    land(copy);
+    return;
+  }
+  std::memset(shared, 0xff, static_cast<std::size_t>(bytes));
+  lane.copies.push_back(copy);
+}
+
+void commit_copies() { ++Block::current()->lane().open_group; }
+
+void wait_for_copies(int groups_left) {
+  Lane& lane = Block::current()->lane();
+  // Committed are the groups below open_group; of those all but the newest groups_left land.
+  std::size_t landed = 0;
+  while (landed < lane.copies.size() &&
+         lane.copies[landed].group + static_cast<std::uint64_t>(groups_left) < lane.open_group) {
+    land(lane.copies[landed++]);
+  }
+  lane.copies.erase(lane.copies.begin(), lane.copies.begin() + static_cast<std::ptrdiff_t>(landed));
+}
+
+}  // namespace emulation

@@ -1,0 +1,49 @@
+// Atomics on global and shared memory; blocks may run on several threads of the CPU.
+
+#include "block.h"
+
+#include <atomic>
+
+namespace emulation {
+namespace {
+
+template <class T, class Change>
+T atomically(T* address, Change change) {
+  std::atomic_ref<T> reference(*address);
+  T before = reference.load();
+  while (!reference.compare_exchange_weak(before, change(before))) {
+  }
+  return before;
+}
+
+template <class T>
+T add(T* address, T value) {
+  return atomically(address, [value](T before) { return before + value; });
+}
+
+template <class T>
+T maximum(T* address, T value) {
+  return atomically(address, [value](T before) { return before < value ? value : before; });
+}
+
+template <class T>
+T compare_and_swap(T* address, T compare, T value) {
+  return atomically(address, [compare, value](T before) { return before == compare ? value : before; });
+}
+
+}  // namespace
+}  // namespace emulation
+
+float atomicAdd(float* address, float value) { return emulation::add(address, value); }
+double atomicAdd(double* address, double value) { return emulation::add(address, value); }
+int atomicAdd(int* address, int value) { return emulation::add(address, value); }
+unsigned atomicAdd(unsigned* address, unsigned value) { return emulation::add(address, value); }
+unsigned long long atomicAdd(unsigned long long* address, unsigned long long value) {
+  return emulation::add(address, value);
+}
+int atomicMax(int* address, int value) { return emulation::maximum(address, value); }
+unsigned atomicMax(unsigned* address, unsigned value) { return emulation::maximum(address, value); }
+int atomicCAS(int* address, int compare, int value) { return emulation::compare_and_swap(address, compare, value); }
+unsigned atomicCAS(unsigned* address, unsigned compare, unsigned value) {
+  return emulation::compare_and_swap(address, compare, value);
+}

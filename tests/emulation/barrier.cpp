@@ -1,0 +1,55 @@
+// __syncthreads and the named barriers of a part of a block.
+
+#include "block.h"
+
+namespace emulation {
+namespace {
+
+void arrive(unsigned id, unsigned expected, bool wait, const char* name, const char* file, int line) {
+  Block& block = *Block::current();
+  Barrier& barrier = block.barrier(id);
+  if (barrier.expected == 0) {
+    barrier.expected = expected, barrier.file = file, barrier.line = line;
+  } else if (barrier.expected != expected) {
+    block.fault("comes to barrier " + std::to_string(id) + " of " + std::to_string(expected) +
+                " threads, where others wait for " + std::to_string(barrier.expected));
+  } else if (file != nullptr && (barrier.line != line || barrier.file != file)) {
+    block.fault(std::string("comes to __syncthreads at ") + file + ":" + std::to_string(line) +
+                " while others wait in that of " + barrier.file + ":" + std::to_string(barrier.line));
+  }
+  barrier.warps |= 1U << (block.lane().number / 32U);
+  if (++barrier.arrived < barrier.expected) {
+    if (!wait) return;
+    barrier.waiting.push_back(block.lane().number);
+    block.wait(name, file, line);
+    return;
+  }
+  for (const std::uint16_t number : barrier.waiting) block.wake(block.lane(number));
+  barrier.waiting.clear();
+  barrier.expected = barrier.arrived = barrier.warps = 0;
+}
+
+}  // namespace
+
+void named_barrier(unsigned id, unsigned threads, bool wait) {
+  Block& block = *Block::current();
+  if (id == 0 || id >= kBarriers) block.fault("names barrier " + std::to_string(id) + "; there are 1 to 15");
+  if (threads == 0 || threads % 32 != 0 || threads > block.threads()) {
+    block.fault("comes to barrier " + std::to_string(id) + " of " + std::to_string(threads) +
+                " threads; whole warps of the block's " + std::to_string(block.threads()) + " can meet");
+  }
+  arrive(id, threads, wait, "a named barrier", nullptr, 0);
+}
+
+}  // namespace emulation
+
+void __syncthreads(int line, const char* file) {
+  emulation::Block& block = *emulation::Block::current();
+  for (unsigned number = 0; number < block.threads(); ++number) {
+    if (block.barrier(0).expected == 0 && block.lane(number).finished) {
+      block.fault(std::string("comes to __syncthreads at ") + file + ":" + std::to_string(line) + ", and thread " +
+                  std::to_string(number) + " has returned");
+    }
+  }
+  emulation::arrive(0, block.threads(), true, "__syncthreads", file, line);
+}

@@ -1,0 +1,128 @@
+#pragma once
+// A block of threads, executed on one thread of the CPU: each lane is a fiber that runs until it waits for others. Who is
+// woken goes to the end of the ready queue; with nobody ready and somebody waiting the block is dead, and the report says
+// who waits where. A fault ends the block at once: its fibers are dropped where they stand.
+
+#include "emulation/device.h"
+#include "emulation/launch.h"
+#include "emulation/settings.h"
+#include "fault.h"
+#include "fiber.h"
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <random>
+#include <string>
+#include <vector>
+
+namespace emulation {
+
+inline constexpr std::size_t kStackBytes = 128 * 1024;
+inline constexpr unsigned kMaxThreads = 1024;
+inline constexpr std::size_t kMaxSharedBytes = 163 * 1024;  // of a block on sm_80
+inline constexpr unsigned kBarriers = 16;
+
+struct AsyncCopy {
+  unsigned char* shared;
+  const unsigned char* global;
+  int bytes, source_bytes;
+  std::uint64_t group;
+};
+
+struct Lane {
+  Fiber fiber;
+  uint3 index;                   // threadIdx
+  std::uint16_t number = 0;      // in the block
+  bool finished = false;
+  const char* waits_for = nullptr;  // while it is not ready
+  const char* file = nullptr;       // where, if known
+  int line = 0;
+  std::vector<AsyncCopy> copies;  // not landed, oldest first
+  std::uint64_t open_group = 0;   // copies that are made now belong to it; those before are committed
+};
+
+struct WarpOperation {
+  const char* name = nullptr;
+  std::uint32_t mask = 0, arrived = 0;  // mask 0: a free entry
+  void* operands[32] = {};
+};
+
+struct Barrier {
+  unsigned expected = 0, arrived = 0;  // expected 0: nobody is here
+  const char* file = nullptr;
+  int line = 0;
+  std::vector<std::uint16_t> waiting;
+  std::uint32_t warps = 0;  // that have arrived
+};
+
+class Block {
+ public:
+  Block();
+  ~Block();
+  Block(const Block&) = delete;
+  Block& operator=(const Block&) = delete;
+
+  // Runs one block of the launch; false where it ended in a fault.
+  bool run(const LaunchShape& shape, const std::function<void()>& thread, uint3 index, const Settings& settings);
+
+  // Of the thread of the CPU that asks; null outside of kernels.
+  static Block* current();
+
+  Lane& lane() { return *running_; }
+  unsigned threads() const { return thread_count_; }
+  Lane& lane(unsigned number) { return lanes_[number]; }
+  std::array<WarpOperation, 4>& warp(unsigned number) { return warps_[number]; }
+  std::uint32_t lanes_of_warp(unsigned number) const;  // that exist
+  Barrier& barrier(unsigned id) { return barriers_[id]; }
+  const Settings& settings() const { return *settings_; }
+  std::mt19937_64& random() { return random_; }
+
+  void wait(const char* for_what, const char* file = nullptr, int line = 0);  // until somebody wakes this lane
+  void wake(Lane& lane);
+  [[noreturn]] void fault(const std::string& text);  // of the running lane
+
+  void* static_shared(const void* site, std::size_t bytes, std::size_t alignment);
+  unsigned char* shared() { return shared_; }
+  std::size_t shared_bytes() const { return shared_used_; }
+  unsigned char* dynamic_shared() { return shared_; }
+  // The stack of the running lane.
+  bool on_stack(const void* address) const;
+
+ private:
+  struct SharedArray {
+    const void* site;
+    std::size_t offset;
+  };
+
+  static void lane_main(void* lane);
+  void go_on();        // in the next lane that is ready, or in run()
+  Lane* next_ready();
+  void finish_lane();
+  std::string deadlock() const;
+  unsigned char* stack_of(unsigned number) const;
+
+  const std::function<void()>* thread_ = nullptr;
+  const Settings* settings_ = nullptr;
+  const LaunchShape* shape_ = nullptr;
+  uint3 block_index_{};
+  unsigned thread_count_ = 0, finished_ = 0;
+  std::size_t stacks_ = 0;  // begun so far, with their guard pages
+  unsigned char* stack_memory_ = nullptr;
+  std::vector<Lane> lanes_;
+  std::vector<std::array<WarpOperation, 4>> warps_;
+  std::array<Barrier, kBarriers> barriers_;
+  std::vector<Lane*> ready_;  // a ring of kMaxThreads
+  unsigned ready_head_ = 0, ready_count_ = 0;
+  Fiber outside_;
+  Lane* running_ = nullptr;
+  bool faulted_ = false;
+  std::mt19937_64 random_;
+
+  unsigned char* shared_ = nullptr;
+  std::size_t shared_used_ = 0;
+  std::vector<SharedArray> shared_arrays_;
+};
+
+}  // namespace emulation
