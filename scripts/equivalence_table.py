@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """The table of docs/benchmarks/equivalence.md from the errors of every mix (scripts/equivalence.sh).
 
-usage: equivalence_table.py TABLE.tsv
+usage: equivalence_table.py TABLE.tsv      ends with 1 where a mix is outside its tolerance
 """
 
 import csv
@@ -34,7 +34,8 @@ def main():
             for key in (loss, gradient) for pick in (lambda errors: errors[-1], lambda errors: errors[len(errors) // 2])) + " |")
     worst = max(rows, key=lambda row: max(row[loss], row[gradient]))
     print(f"\nThe worst mix: {worst['mix']} (loss {worst[loss]:.3f}, gradient {worst[gradient]:.3f}).")
+    return 1 if failed else 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

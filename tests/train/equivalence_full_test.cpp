@@ -2,6 +2,7 @@
 // and the gradients of one, tensor by tensor. About 120 mixes; scripts/equivalence.sh takes the whole product and writes its
 // table.
 
+#include "tests/train/error_table.h"
 #include "tests/train/mixes.h"
 #include "tests/train/training_run.h"
 
@@ -13,6 +14,7 @@
 #include <cstdlib>
 #include <map>
 #include <mutex>
+#include <optional>
 
 namespace headwater {
 namespace {
@@ -97,10 +99,10 @@ Errors compare(const MixRun& found, const MixRun& one) {
 }
 
 TEST(Equivalence, OfMixes) {
-  const char* table = std::getenv("HEADWATER_EQUIVALENCE_TABLE");  // of the whole product
-  std::FILE* file = table != nullptr ? std::fopen(table, "w") : nullptr;
-  ASSERT_TRUE(table == nullptr || file != nullptr) << table;
-  if (file != nullptr) fmt::print(file, "mix\tranks\tloss error / allowed\tgradient error / allowed\n");
+  const char* path = std::getenv("HEADWATER_EQUIVALENCE_TABLE");  // of the whole product
+  const std::vector<Mix> mixes = path != nullptr ? test::all_mixes() : test::covering_mixes(120);
+  std::optional<test::ErrorTable> table;
+  if (path != nullptr) table.emplace(path, mixes.size());
 
   const TemporaryFolder folder;
   std::map<bool, MixRun> one;  // with LFA, without
@@ -113,7 +115,8 @@ TEST(Equivalence, OfMixes) {
     ASSERT_EQ(one[lfa].curve.losses.size(), static_cast<std::size_t>(kSteps));
   }
   int number = 0;
-  for (const Mix& mix : table != nullptr ? test::all_mixes() : test::covering_mixes(120)) {
+  for (const Mix& mix : mixes) {
+    if (table && table->has(test::name(mix))) continue;
     const bool lfa = test::has_lfa(mix);
     const Path save = folder / fmt::format("mix {}", ++number);
     const MixRun run = run_mix(mix, save, weights[lfa]);
@@ -121,12 +124,8 @@ TEST(Equivalence, OfMixes) {
     const Errors errors = compare(run, one[lfa]);
     EXPECT_LE(errors.loss, 1.0) << test::name(mix);
     EXPECT_LE(errors.gradient, 1.0) << test::name(mix) << ": " << errors.tensor;
-    if (file != nullptr) {
-      fmt::print(file, "{}\t{}\t{:.4f}\t{:.4f}\n", test::name(mix), test::ranks(mix), errors.loss, errors.gradient);
-      std::fflush(file);
-    }
+    if (table) table->add(test::name(mix), test::ranks(mix), errors.loss, errors.gradient);
   }
-  if (file != nullptr) std::fclose(file);
 }
 
 TEST(Equivalence, TheSameMixTwiceIsTheSameBits) {
