@@ -9,8 +9,8 @@ import time
 import unittest
 from pathlib import Path
 
-SUPPORT = Path(__file__).resolve().parents[1] / "support"
-sys.path.insert(0, str(SUPPORT))
+SUPPORT, SCRIPTS = Path(__file__).resolve().parents[1] / "support", Path(__file__).resolve().parents[2] / "scripts"
+sys.path[:0] = [str(SUPPORT), str(SCRIPTS)]
 import hosts  # noqa: E402
 
 hosts.enter()
@@ -171,7 +171,7 @@ class NothingIsLeft(unittest.TestCase):
             script = Path(folder, "program.py")
             script.write_text(program)
             environment = {name: value for name, value in os.environ.items() if name != hosts.INSIDE}
-            process = subprocess.Popen([sys.executable, script], env={**environment, "PYTHONPATH": str(SUPPORT)})
+            process = subprocess.Popen([sys.executable, script], env={**environment, "PYTHONPATH": str(SCRIPTS)})
             self.addCleanup(process.kill)
             until(lambda: len(self.processes("sleep infinity")) == 2, seconds=60)
             process.kill()

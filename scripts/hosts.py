@@ -122,10 +122,10 @@ class Hosts:
                 "-np", str(ranks_per_host * len(self.names)), *options,
                 *(str(part) for name, value in settings for part in ("--mca", name, value))]
 
-    def limit(self, bits_per_second):
-        """Every link, in both directions."""
+    def limit(self, bits_per_second, burst_bytes=256 * 1024):
+        """Every link, in both directions; what it has not carried for a while it may carry at once, up to `burst_bytes`."""
         for name in self.names:
-            limit = ("root", "tbf", "rate", f"{int(bits_per_second)}bit", "burst", "256kb", "latency", "400ms")
+            limit = ("root", "tbf", "rate", f"{int(bits_per_second)}bit", "burst", str(int(burst_bytes)), "latency", "400ms")
             run("tc", "qdisc", "replace", "dev", self._port(name), *limit)
             self._inside(name, "tc", "qdisc", "replace", "dev", "eth0", *limit, check=True)
 
