@@ -54,6 +54,7 @@ class ClosingLine(unittest.TestCase):
         "slow": ("COMMAND sleep 60", "TIMEOUT 1"),
         "not_built": ("COMMAND no/such/program", ""),
         "skips": ("COMMAND echo SKIPPED", "SKIP_REGULAR_EXPRESSION SKIPPED"),
+        "skips_by_code": ('COMMAND sh -c "exit 77"', "SKIP_RETURN_CODE 77"),  # as tests/*_test.py do
         "disabled": ("COMMAND true", "DISABLED TRUE"),
         "on_a_gpu": ("COMMAND false", "LABELS gpu"),
         "longer": ("COMMAND true", "LABELS full"),
@@ -80,10 +81,10 @@ class ClosingLine(unittest.TestCase):
         self.assertEqual(self.closing_line("full", ["ok", "longer", "on_a_gpu"]), ("2 passed, 0 failed", 0))
 
     def test_every_kind_of_end_is_counted(self):
-        self.assertEqual(self.closing_line("full", self.TESTS), ("3 passed, 3 failed, 2 skipped", 1))
+        self.assertEqual(self.closing_line("full", self.TESTS), ("3 passed, 3 failed, 3 skipped", 1))
 
     def test_skipped_tests_are_no_failure(self):
-        self.assertEqual(self.closing_line("quick", ["ok", "skips"]), ("1 passed, 0 failed, 1 skipped", 0))
+        self.assertEqual(self.closing_line("quick", ["ok", "skips", "skips_by_code"]), ("1 passed, 0 failed, 2 skipped", 0))
 
     def test_no_tests_at_all_is_a_failure(self):
         self.assertEqual(self.closing_line("quick", ["longer"]), ("0 passed, 0 failed", 1))
