@@ -19,27 +19,38 @@ bool cpu_has_bf16() {
 }
 
 double measure_matmul_flops(DType dtype, int threads) {
-  constexpr std::int64_t kSide = 2048;
+  // The side doubles until a product takes so long that a clock, and the threads' start, do not matter: on one core 1024 will
+  // do, and a larger one would keep eight ranks that share a core busy for seconds.
+  constexpr std::int64_t kSmallest = 512, kLargest = 2048;
+  constexpr double kLong = 0.01;
   constexpr std::size_t kRuns = 9;
   constexpr double kEnough = 0.3;  // seconds: every run and every resume waits for this
   const DType measured = cpu_has_bf16() ? dtype : DType::f32;
-  const std::size_t size = size_of(measured);
-  // Bytes that read as 0.0115 in either dtype: zeros would draw less power, and so let some chips run faster.
-  std::vector<std::byte> memory(3 * kSide * kSide * size, std::byte{0x3C});
-  const auto matrix = [&](std::size_t index) {
-    return cpu::Matrix{memory.data() + index * kSide * kSide * size, measured, kSide, kSide, kSide, 1};
-  };
   cpu::MatrixProducts products(threads);
-  products.multiply(matrix(0), matrix(1), matrix(2), false);
   std::vector<double> seconds;
-  const Stopwatch total;
-  while (seconds.size() < kRuns && (seconds.empty() || total.seconds() < kEnough)) {
-    const Stopwatch watch;
-    products.multiply(matrix(0), matrix(1), matrix(2), false);
-    seconds.push_back(watch.seconds());
+  std::int64_t side = kSmallest;
+  for (;; side *= 2) {
+    const std::size_t bytes = static_cast<std::size_t>(side * side) * size_of(measured);
+    // Bytes that read as 0.0115 in either dtype: zeros would draw less power, and so let some chips run faster.
+    std::vector<std::byte> memory(3 * bytes, std::byte{0x3C});
+    const auto matrix = [&](std::size_t index) {
+      return cpu::Matrix{memory.data() + index * bytes, measured, side, side, side, 1};
+    };
+    const auto time_product = [&] {
+      const Stopwatch watch;
+      products.multiply(matrix(0), matrix(1), matrix(2), false);
+      return watch.seconds();
+    };
+    time_product();  // the first makes the code
+    seconds = {time_product()};
+    if (side < kLargest && seconds.front() < kLong) continue;
+    const Stopwatch total;
+    while (seconds.size() < kRuns && total.seconds() < kEnough) seconds.push_back(time_product());
+    break;
   }
   std::sort(seconds.begin(), seconds.end());
-  return 2.0 * kSide * kSide * kSide / seconds[seconds.size() / 2];
+  const double n = static_cast<double>(side);
+  return 2.0 * n * n * n / seconds[seconds.size() / 2];
 }
 
 }  // namespace headwater
