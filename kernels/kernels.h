@@ -26,4 +26,43 @@ void cast(const From* from, To* to, std::int64_t n, cudaStream_t stream);
 template <class T>
 void transpose(const T* from, T* to, std::int64_t rows, std::int64_t columns, cudaStream_t stream);
 
+// ---- matrices and dropout, as arguments of what follows ------------------------------------------------------------------
+
+// A matrix in device memory whose rows begin `stride` elements apart.
+template <class T>
+struct Rows {
+  T* data = nullptr;
+  std::int64_t stride = 0;
+};
+
+// backend.h, `Dropout`: element e of sample b is kept, and multiplied by `scale`, where word (e mod 4) of
+// philox(key b, counter e / 4, stream `site`) ≥ `threshold`; else it becomes 0.
+struct DropoutMask {
+  const std::int32_t* keys = nullptr;  // [B, 2], low word first, on the device; null where dropout is off
+  std::uint64_t site = 0;
+  std::uint32_t threshold = 0;         // ⌈p · 2^32⌉
+  float scale = 1.0F;                  // 1 / (1 − p)
+};
+
+// ---- attention (attention_forward.cu, attention_backward.cu, attention_plain.cu) -----------------------------------------
+
+// backend.h, `AttentionArgs`. bf16 with D of 64, 96, 128 or 256 and everything 16-aligned runs on tensor cores; float, and
+// bf16 in any other form, on a plain kernel for any D ≤ 256.
+template <class T>
+struct Attention {
+  Rows<const T> q, k, v;  // [B·Sq, A, D], [B·Sk, G, D] twice; query head h reads KV head h / (A / G)
+  int samples = 1, queries = 0, keys = 0;       // B, Sq, Sk
+  int heads = 0, kv_heads = 0, head_dim = 0;    // A, G, D
+  const std::int32_t* start = nullptr;  // [B·Sq]: a query's first key among the B·Sk rows of keys, start_offset added
+  std::int64_t start_offset = 0;
+  int query_offset = 0;  // query i reaches its sample's keys up to i + query_offset
+  float scale = 1.0F;    // > 0
+  DropoutMask dropout;   // element ((first_head + head) · Sq + i) · 4⌈Sk/4⌉ + j for query i, key j
+  int first_head = 0;
+};
+
+// out = dropout(softmax(scale · q kᵀ)) v [B·Sq, A, D]; lse = ln Σ exp(scale · q · k) [B·Sq, A].
+template <class T>
+void attention(const Attention<T>& a, Rows<T> out, Rows<float> lse, cudaStream_t stream);
+
 }  // namespace headwater::kernels

@@ -277,6 +277,15 @@ PTX_FUNCTION float exp2(float x) {
 #endif
 }
 
+// x, of which the compiler forgets where it came from. What a loop derives from it is computed in each turn, and not before
+// the loop, to be kept in registers that are needed for more.
+PTX_FUNCTION int opaque(int x) {
+#if defined(__CUDACC__)
+  asm volatile("" : "+r"(x));
+#endif
+  return x;
+}
+
 // Two floats to nearest even, `low` in the lower half.
 PTX_FUNCTION std::uint32_t pack_bf16(float low, float high) {
 #if defined(__CUDACC__)
