@@ -40,7 +40,7 @@ void launch(void (*kernel)(Parameters...), dim3 grid, dim3 block, std::size_t sh
   }
   kernel<<<grid, block, shared_bytes, stream>>>(static_cast<Parameters>(arguments)...);
 #else
-  ::emulation::launch({reinterpret_cast<void*>(kernel), grid, block, shared_bytes}, stream,
+  ::emulation::launch({reinterpret_cast<const void*>(kernel), grid, block, shared_bytes, nullptr, nullptr, 0}, stream,
                       [=] { kernel(static_cast<Parameters>(arguments)...); });
 #endif
 }

@@ -1,6 +1,6 @@
 // Atomics on global and shared memory; blocks may run on several threads of the CPU.
 
-#include "block.h"
+#include "access_check.h"
 
 #include <atomic>
 
@@ -9,6 +9,7 @@ namespace {
 
 template <class T, class Change>
 T atomically(T* address, Change change) {
+  check_access(*Block::current(), address, sizeof(T), sizeof(T), AccessKind::atomic);
   std::atomic_ref<T> reference(*address);
   T before = reference.load();
   while (!reference.compare_exchange_weak(before, change(before))) {

@@ -1,5 +1,8 @@
 #include "block.h"
 
+#include "memory.h"
+#include "symbol.h"
+
 #include <sys/mman.h>
 
 #include <cstdlib>
@@ -35,11 +38,11 @@ Block::Block()
       lanes_(kMaxThreads),
       warps_(kMaxThreads / 32),
       ready_(kMaxThreads),
-      shared_(static_cast<unsigned char*>(map_memory(2 * kMaxSharedBytes))) {}
+      shared_(static_cast<unsigned char*>(map_memory(kSharedMapped))) {}
 
 Block::~Block() {
   munmap(stack_memory_, kMaxThreads * kStackBytes);
-  munmap(shared_, 2 * kMaxSharedBytes);
+  munmap(shared_, kSharedMapped);
 }
 
 unsigned char* Block::stack_of(unsigned number) const { return stack_memory_ + number * kStackBytes; }
@@ -54,19 +57,37 @@ std::uint32_t Block::lanes_of_warp(unsigned number) const {
   return count >= 32 ? 0xffffffffU : (1U << count) - 1;
 }
 
-bool Block::run(const LaunchShape& shape, const std::function<void()>& thread, uint3 index, const Settings& settings) {
-  thread_ = &thread, settings_ = &settings, shape_ = &shape, block_index_ = index;
-  thread_count_ = shape.block.x * shape.block.y * shape.block.z;
+bool Block::is_argument(const void* address) const {
+  const auto* const arguments = static_cast<const unsigned char*>(launch_->arguments.get());
+  return address >= arguments && address < arguments + launch_->argument_bytes;
+}
+
+void Block::begin_launch(const Settings& settings) {
+  if (!settings.check) return;
+  if (shadow_ == nullptr) shadow_ = std::make_unique<SharedShadow>();
+  if (clocks_.worn_out()) {
+    clocks_.reset();
+    shadow_->history.clear();
+    forget_histories();
+  }
+  clocks_.begin_launch();
+  last_allocation_ = nullptr;  // may have been given back since
+}
+
+bool Block::run(const Launch& launch, uint3 index, const Settings& settings) {
+  settings_ = &settings, launch_ = &launch, block_index_ = index;
+  thread_count_ = launch.block.x * launch.block.y * launch.block.z;
   finished_ = ready_head_ = ready_count_ = 0;
   faulted_ = false;
   random_.seed(settings.seed + index.x + 7919ULL * index.y + 104729ULL * index.z);
   for (; stacks_ < thread_count_; ++stacks_) mprotect(stack_of(static_cast<unsigned>(stacks_)), kPage, PROT_NONE);
   for (unsigned number = 0; number < thread_count_; ++number) {
     Lane& lane = lanes_[number];
-    lane.index = {number % shape.block.x, number / shape.block.x % shape.block.y,
-                  number / (shape.block.x * shape.block.y)};
+    lane.index = {number % launch.block.x, number / launch.block.x % launch.block.y,
+                  number / (launch.block.x * launch.block.y)};
     lane.number = static_cast<std::uint16_t>(number);
     lane.finished = false;
+    lane.place = nullptr;
     lane.copies.clear();
     lane.open_group = 0;
     lane.fiber.begin(stack_of(number) + kPage, kStackBytes - kPage - number % 8 * kStagger, lane_main, this);
@@ -74,12 +95,17 @@ bool Block::run(const LaunchShape& shape, const std::function<void()>& thread, u
   }
   for (auto& operations : warps_) operations = {};
   for (Barrier& barrier : barriers_) barrier = {};
-  // The dynamic memory first, since it is asked for now; static arrays follow as the kernel comes to them.
+  if (settings.check) {
+    std::fill(shadow_->state.begin(), shadow_->state.end(), SharedShadow::kOutside);
+    std::fill(shadow_->copying.begin(), shadow_->copying.end(), 0);
+    clocks_.begin_block();
+  }
+  // The dynamic memory first, since its size is known now; static arrays follow as the kernel comes to them.
   shared_arrays_.clear();
-  shared_used_ = shape.shared_bytes;
-  std::memset(shared_, 0xff, shared_used_);
+  shared_used_ = 0;
+  place_shared(launch.shared_bytes, 1);
 
-  blockIdx = index, blockDim = shape.block, gridDim = shape.grid;
+  blockIdx = index, blockDim = launch.block, gridDim = launch.grid;
   current_block = this;
   running_ = next_ready();
   threadIdx = running_->index;
@@ -94,7 +120,7 @@ bool Block::run(const LaunchShape& shape, const std::function<void()>& thread, u
 
 void Block::lane_main(void* block) {
   auto& self = *static_cast<Block*>(block);
-  (*self.thread_)();
+  self.launch_->call(self.launch_->arguments.get());
   self.finish_lane();
 }
 
@@ -111,8 +137,8 @@ void Block::finish_lane() {
   go_on();
 }
 
-void Block::wait(const char* for_what, const char* file, int line) {
-  running_->waits_for = for_what, running_->file = file, running_->line = line;
+void Block::wait(const char* for_what) {
+  running_->waits_for = for_what;
   go_on();
 }
 
@@ -150,45 +176,61 @@ void Block::fault(const std::string& text) {
   const auto point = [](const uint3& p) {
     return "(" + std::to_string(p.x) + ", " + std::to_string(p.y) + ", " + std::to_string(p.z) + ")";
   };
-  report_fault("block " + point(block_index_) + ", thread " + point(running_->index) + " " + text);
+  const std::string line = source_line(running_->place);
+  report_fault(function_name(launch_->kernel) + ": block " + point(block_index_) + ", thread " + point(running_->index) +
+               " " + text + (line.empty() ? "" : ", at " + line));
   faulted_ = true;
   Fiber::switch_to(running_->fiber, outside_);
   std::abort();  // a dropped fiber is not resumed
 }
 
 std::string Block::deadlock() const {
-  std::string text = "nobody can go on:";
-  unsigned told = 0;
-  for (unsigned number = 0; number < thread_count_; ++number) {
+  std::string text = function_name(launch_->kernel) + ": nobody can go on:";
+  bool first = true;
+  for (unsigned number = 0; number < thread_count_;) {
     const Lane& lane = lanes_[number];
-    if (lane.finished || lane.waits_for == nullptr) continue;
-    unsigned last = number;  // of those that wait for the same
-    while (last + 1 < thread_count_ && !lanes_[last + 1].finished && lanes_[last + 1].waits_for == lane.waits_for &&
-           lanes_[last + 1].line == lane.line) {
-      ++last;
+    unsigned next = number + 1;  // the first that does not wait for the same in the same place
+    while (next < thread_count_ && lanes_[next].waits_for == lane.waits_for && lanes_[next].place == lane.place &&
+           lanes_[next].finished == lane.finished) {
+      ++next;
     }
-    text += (told++ == 0 ? " threads " : "; ") + std::to_string(number) + "-" + std::to_string(last) + " wait in " +
-            lane.waits_for;
-    if (lane.file != nullptr) text += std::string(" at ") + lane.file + ":" + std::to_string(lane.line);
-    number = last;
+    if (!lane.finished) {
+      const std::string line = source_line(lane.place);
+      text += (first ? " threads " : "; threads ") + std::to_string(number) + "-" + std::to_string(next - 1) +
+              " wait in " + lane.waits_for + (line.empty() ? "" : " at " + line);
+      first = false;
+    }
+    number = next;
   }
   return text + "; " + std::to_string(finished_) + " have returned";
 }
 
-void* Block::static_shared(const void* site, std::size_t bytes, std::size_t alignment) {
-  for (const SharedArray& array : shared_arrays_) {
-    if (array.site == site) return shared_ + array.offset;
-  }
-  constexpr std::size_t kLeast = 16;  // what nvcc gives; more than the type asks for hides nothing that the checks look at
-  alignment = alignment < kLeast ? kLeast : alignment;
-  const std::size_t offset = (shared_used_ + alignment - 1) / alignment * alignment;
-  if (offset + bytes > kMaxSharedBytes) {
-    fault("asks for " + std::to_string(offset + bytes) + " bytes of shared memory; a block has " +
-          std::to_string(kMaxSharedBytes));
-  }
-  shared_arrays_.push_back({site, offset});
+// New arrays lie behind the others; where accesses are checked, with room between that belongs to nobody.
+std::size_t Block::place_shared(std::size_t bytes, std::size_t alignment) {
+  constexpr std::size_t kRoom = 64;
+  const std::size_t from = shared_used_ + (settings_->check && shared_used_ > 0 ? kRoom : 0);
+  const std::size_t offset = (from + alignment - 1) / alignment * alignment;
+  if (offset + bytes > kSharedMapped) fault("asks for more shared memory than a block has");
   shared_used_ = offset + bytes;
   std::memset(shared_ + offset, 0xff, bytes);
+  if (settings_->check) std::fill_n(shadow_->state.data() + offset, bytes, SharedShadow::kUnwritten);
+  return offset;
+}
+
+void* Block::static_shared(const void* site, std::size_t bytes, std::size_t alignment) {
+  std::size_t taken = launch_->shared_bytes + bytes;
+  for (const SharedArray& array : shared_arrays_) {
+    if (array.site == site) return shared_ + array.offset;
+    taken += array.bytes;
+  }
+  constexpr std::size_t kStatic = 48 * 1024;  // that nvcc lets a kernel declare
+  if (taken > kMaxSharedBytes || taken - launch_->shared_bytes > kStatic) {
+    fault("asks for " + std::to_string(taken) + " bytes of shared memory; a block has " + std::to_string(kMaxSharedBytes) +
+          ", of which arrays may take " + std::to_string(kStatic));
+  }
+  constexpr std::size_t kLeast = 16;  // what nvcc gives
+  const std::size_t offset = place_shared(bytes, alignment < kLeast ? kLeast : alignment);
+  shared_arrays_.push_back({site, offset, bytes});
   return shared_ + offset;
 }
 
@@ -196,6 +238,6 @@ void* static_shared(const void* site, std::size_t bytes, std::size_t alignment) 
   return Block::current()->static_shared(site, bytes, alignment);
 }
 
-unsigned char* dynamic_shared() { return Block::current()->dynamic_shared(); }
+unsigned char* dynamic_shared() { return Block::current()->shared(); }
 
 }  // namespace emulation

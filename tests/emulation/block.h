@@ -3,6 +3,7 @@
 // woken goes to the end of the ready queue; with nobody ready and somebody waiting the block is dead, and the report says
 // who waits where. A fault ends the block at once: its fibers are dropped where they stand.
 
+#include "access_history.h"
 #include "emulation/device.h"
 #include "emulation/launch.h"
 #include "emulation/settings.h"
@@ -22,13 +23,18 @@ namespace emulation {
 inline constexpr std::size_t kStackBytes = 128 * 1024;
 inline constexpr unsigned kMaxThreads = 1024;
 inline constexpr std::size_t kMaxSharedBytes = 163 * 1024;  // of a block on sm_80
+// With room for what the checks put between arrays.
+inline constexpr std::size_t kSharedMapped = kMaxSharedBytes + 64 * 1024;
 inline constexpr unsigned kBarriers = 16;
+
+struct Allocation;
 
 struct AsyncCopy {
   unsigned char* shared;
   const unsigned char* global;
   int bytes, source_bytes;
   std::uint64_t group;
+  bool landed;
 };
 
 struct Lane {
@@ -37,9 +43,8 @@ struct Lane {
   std::uint16_t number = 0;      // in the block
   bool finished = false;
   const char* waits_for = nullptr;  // while it is not ready
-  const char* file = nullptr;       // where, if known
-  int line = 0;
-  std::vector<AsyncCopy> copies;  // not landed, oldest first
+  const void* place = nullptr;      // in the code, where it last called on the emulation
+  std::vector<AsyncCopy> copies;  // not waited for, oldest first
   std::uint64_t open_group = 0;   // copies that are made now belong to it; those before are committed
 };
 
@@ -54,7 +59,7 @@ struct Barrier {
   const char* file = nullptr;
   int line = 0;
   std::vector<std::uint16_t> waiting;
-  std::uint32_t warps = 0;  // that have arrived
+  Clocks::Times times{};
 };
 
 class Block {
@@ -65,7 +70,8 @@ class Block {
   Block& operator=(const Block&) = delete;
 
   // Runs one block of the launch; false where it ended in a fault.
-  bool run(const LaunchShape& shape, const std::function<void()>& thread, uint3 index, const Settings& settings);
+  bool run(const Launch& launch, uint3 index, const Settings& settings);
+  void begin_launch(const Settings& settings);
 
   // Of the thread of the CPU that asks; null outside of kernels.
   static Block* current();
@@ -79,33 +85,44 @@ class Block {
   const Settings& settings() const { return *settings_; }
   std::mt19937_64& random() { return random_; }
 
-  void wait(const char* for_what, const char* file = nullptr, int line = 0);  // until somebody wakes this lane
+  void wait(const char* for_what);  // until somebody wakes this lane
   void wake(Lane& lane);
   [[noreturn]] void fault(const std::string& text);  // of the running lane
 
   void* static_shared(const void* site, std::size_t bytes, std::size_t alignment);
   unsigned char* shared() { return shared_; }
   std::size_t shared_bytes() const { return shared_used_; }
-  unsigned char* dynamic_shared() { return shared_; }
+
+  // What is known of each byte of shared memory, where accesses are checked.
+  struct SharedShadow {
+    enum State : std::uint8_t { kOutside, kUnwritten, kWritten };
+    std::vector<std::uint8_t> state = std::vector<std::uint8_t>(kSharedMapped);
+    std::vector<std::uint16_t> copying = std::vector<std::uint16_t>(kSharedMapped);  // 1 + the thread whose copy is under way
+    AccessHistory history{kSharedMapped};
+  };
+  SharedShadow& shadow() { return *shadow_; }
+  Clocks& clocks() { return clocks_; }
+  Allocation*& last_allocation() { return last_allocation_; }  // that an access was found in
+  bool is_argument(const void* address) const;
   // The stack of the running lane.
   bool on_stack(const void* address) const;
 
  private:
   struct SharedArray {
     const void* site;
-    std::size_t offset;
+    std::size_t offset, bytes;
   };
 
-  static void lane_main(void* lane);
+  static void lane_main(void* block);
+  std::size_t place_shared(std::size_t bytes, std::size_t alignment);
   void go_on();        // in the next lane that is ready, or in run()
   Lane* next_ready();
   void finish_lane();
   std::string deadlock() const;
   unsigned char* stack_of(unsigned number) const;
 
-  const std::function<void()>* thread_ = nullptr;
   const Settings* settings_ = nullptr;
-  const LaunchShape* shape_ = nullptr;
+  const Launch* launch_ = nullptr;
   uint3 block_index_{};
   unsigned thread_count_ = 0, finished_ = 0;
   std::size_t stacks_ = 0;  // begun so far, with their guard pages
@@ -123,6 +140,9 @@ class Block {
   unsigned char* shared_ = nullptr;
   std::size_t shared_used_ = 0;
   std::vector<SharedArray> shared_arrays_;
+  std::unique_ptr<SharedShadow> shadow_;  // made when first asked for
+  Clocks clocks_;
+  Allocation* last_allocation_ = nullptr;
 };
 
 }  // namespace emulation

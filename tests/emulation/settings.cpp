@@ -12,7 +12,7 @@ namespace {
 [[noreturn]] void refuse(const std::string& entry) {
   std::cerr << "HEADWATER_EMULATION: " << entry
             << " is unknown; there are copies, streams = late, early, random; order = fixed, random; check = on, off; "
-               "seed, threads = N\n";
+               "seed, devices, memory, threads = N\n";
   std::exit(2);
 }
 
@@ -42,6 +42,10 @@ Settings from_environment() {
       settings.check = value == "on";
     } else if (key == "seed" && number) {
       settings.seed = std::stoull(value);
+    } else if (key == "devices" && number) {
+      settings.devices = std::stoi(value);
+    } else if (key == "memory" && number) {
+      settings.memory = std::stoull(value);
     } else if (key == "threads" && number && std::stoi(value) > 0) {
       settings.threads = std::stoi(value);
     } else {

@@ -1,7 +1,7 @@
 // mma.sync and ldmatrix, from the PTX ISA's pictures of their fragments. Products of bf16, f16 and tf32 are exact in
 // float; they are summed in float, in the order of k (the GPU's order and rounding are not specified).
 
-#include "block.h"
+#include "access_check.h"
 
 #include <bit>
 #include <cstring>
@@ -97,16 +97,19 @@ void compute_ldmatrix(void* const operands[32], std::uint32_t /*mask*/) {
 }  // namespace
 
 void mma_m16n8k16_bf16(float (&d)[4], const std::uint32_t (&a)[4], std::uint32_t b0, std::uint32_t b1) {
+  Block::current()->lane().place = __builtin_return_address(0);
   MmaOperands operands{d, a, {b0, b1}};
   warp_operation("mma.m16n8k16.bf16", 0xffffffffU, &operands, compute_mma_16<__nv_bfloat16>);
 }
 
 void mma_m16n8k16_f16(float (&d)[4], const std::uint32_t (&a)[4], std::uint32_t b0, std::uint32_t b1) {
+  Block::current()->lane().place = __builtin_return_address(0);
   MmaOperands operands{d, a, {b0, b1}};
   warp_operation("mma.m16n8k16.f16", 0xffffffffU, &operands, compute_mma_16<__half>);
 }
 
 void mma_m16n8k8_tf32(float (&d)[4], const std::uint32_t (&a)[4], std::uint32_t b0, std::uint32_t b1) {
+  Block::current()->lane().place = __builtin_return_address(0);
   MmaOperands operands{d, a, {b0, b1}};
   warp_operation("mma.m16n8k8.tf32", 0xffffffffU, &operands, compute_mma_8_tf32);
 }
@@ -115,6 +118,7 @@ void ldmatrix(std::uint32_t* registers, int matrices, bool transposed, const voi
   static const char* const names[2][5] = {{"", "ldmatrix.x1", "ldmatrix.x2", "", "ldmatrix.x4"},
                                           {"", "ldmatrix.x1.trans", "ldmatrix.x2.trans", "", "ldmatrix.x4.trans"}};
   Block& block = *Block::current();
+  block.lane().place = __builtin_return_address(0);
   const char* const name = names[transposed ? 1 : 0][matrices];
   // The lanes whose address counts.
   if (static_cast<int>(block.lane().number % 32U) < 8 * matrices) {
@@ -123,18 +127,32 @@ void ldmatrix(std::uint32_t* registers, int matrices, bool transposed, const voi
     if (address < block.shared() || address + 16 > block.shared() + block.shared_bytes()) {
       block.fault(std::string("gives ") + name + " a row outside the block's shared memory");
     }
+    check_access(block, row, 16, 16, AccessKind::read);
   }
   LdmatrixOperands operands{registers, static_cast<const unsigned char*>(row), matrices, transposed};
   warp_operation(name, 0xffffffffU, &operands, compute_ldmatrix);
 }
 
+namespace {
+
+void check_16(const void* address, AccessKind kind, const void* place) {
+  Block& block = *Block::current();
+  block.lane().place = place;
+  if (reinterpret_cast<std::uintptr_t>(address) % 16 != 0) {
+    block.fault(std::string(kind == AccessKind::read ? "loads" : "stores") + " 16 bytes at a misaligned address");
+  }
+  check_access(block, address, 16, 16, kind);
+}
+
+}  // namespace
+
 uint4 load_16(const void* address) {
-  if (reinterpret_cast<std::uintptr_t>(address) % 16 != 0) Block::current()->fault("loads 16 bytes from a misaligned address");
+  check_16(address, AccessKind::read, __builtin_return_address(0));
   return *static_cast<const uint4*>(address);
 }
 
 void store_16(void* address, uint4 value) {
-  if (reinterpret_cast<std::uintptr_t>(address) % 16 != 0) Block::current()->fault("stores 16 bytes to a misaligned address");
+  check_16(address, AccessKind::write, __builtin_return_address(0));
   *static_cast<uint4*>(address) = value;
 }
 

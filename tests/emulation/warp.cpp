@@ -92,12 +92,14 @@ void compute_ballot(void* const operands[32], std::uint32_t mask) {
 }  // namespace
 
 std::uint32_t shuffle(Shuffle mode, std::uint32_t value, unsigned argument, std::uint32_t mask) {
+  Block::current()->lane().place = __builtin_return_address(0);
   ShuffleOperands operands{mode, value, 0, argument};
   warp_operation("a shuffle", mask, &operands, compute_shuffle);
   return operands.result;
 }
 
 std::uint32_t ballot(bool predicate, std::uint32_t mask) {
+  Block::current()->lane().place = __builtin_return_address(0);
   BallotOperands operands{predicate, 0};
   warp_operation("a ballot", mask, &operands, compute_ballot);
   return operands.result;
@@ -116,4 +118,11 @@ std::uint32_t to_tf32(float x) {
 
 }  // namespace emulation
 
-void __syncwarp(unsigned mask) { emulation::warp_operation("__syncwarp", mask, nullptr, nullptr); }
+void __syncwarp(unsigned mask) {
+  using emulation::Block;
+  Block::current()->lane().place = __builtin_return_address(0);
+  emulation::warp_operation("__syncwarp", mask, nullptr, [](void* const[32], std::uint32_t) {
+    Block& block = *Block::current();
+    block.clocks().warp_meets(block.lane().number / 32U);
+  });
+}

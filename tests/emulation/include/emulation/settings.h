@@ -14,7 +14,9 @@ struct Settings {
   bool check = false;         // every access of a kernel: bounds, initialised, alignment, races
   Time streams = Time::late;  // when a stream's work runs: when someone waits for it, at once, or either
   std::uint64_t seed = 1;
-  int threads = 1;            // of the CPU, over which the blocks of a launch are shared out; one where `check` is on
+  int devices = 8;
+  std::uint64_t memory = 16ULL << 30;  // bytes of a device
+  int threads = 1;  // of the CPU, over which the blocks of a launch are shared out; one where `check` is on
 };
 
 // Read by each launch. To be changed by one thread, while nothing is under way.
