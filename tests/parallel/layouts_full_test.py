@@ -12,8 +12,9 @@ from runs import latest, state  # noqa: E402
 MODE = "documents"
 
 
-def pipeline(stages, layers):
-    return (f"--parallel.pipeline_model_parallel_size={stages}", f"--parallel.pipeline_layout={layers}")
+def pipeline(stages, layers, schedule="1f1b"):
+    return (f"--parallel.pipeline_model_parallel_size={stages}", f"--parallel.pipeline_layout={layers}",
+            f"--parallel.pipeline_schedule={schedule}")
 
 
 def tensor(ranks, filter_cut_by=None):
@@ -22,25 +23,26 @@ def tensor(ranks, filter_cut_by=None):
     return (f"--parallel.tensor_model_parallel_size={ranks}", *cut)
 
 
+def recompute(what):
+    return (f"--parallel.recompute={what}",)
+
+
+ZERO = ("--parallel.use_distributed_optimizer=true",)
 # Ranks and what the command line says of the layout.
 LAYOUTS = {
     "one": (1, ()),
-    "data 2": (2, ()),
     "data 4": (4, ()),
-    "pipeline 2": (2, pipeline(2, "uniform")),
-    "pipeline 3+1": (2, pipeline(2, "[3,1]")),
-    "pipeline 1+3": (2, pipeline(2, "[1,3]")),
-    "pipeline 4+0": (2, pipeline(2, "[4,0]")),
-    "pipeline 3": (3, pipeline(3, "[1,2,1]")),
-    "pipeline 4": (4, pipeline(4, "uniform")),
-    "ends alone": (4, pipeline(4, "[0,3,1,0]")),
-    "a layer each, ends alone": (6, pipeline(6, "[0,1,1,1,1,0]")),
-    "pipeline 2 x data 2": (4, pipeline(2, "[3,1]")),
-    "pipeline 3 x data 2": (6, pipeline(3, "[0,4,0]")),
-    "tensor 2": (2, tensor(2)),
-    "tensor 4, tokens cut": (4, tensor(4, "channels")),
-    "tensor 2, filter by tokens, pipeline 2": (4, (*tensor(2, "tokens"), *pipeline(2, "[1,3]"))),
-    "tensor 2 x pipeline 2 x data 2": (8, (*tensor(2), *pipeline(2, "[3,1]"))),
+    "data 2, sharded optimizer": (2, ZERO),
+    "pipeline 4+0, gpipe": (2, pipeline(2, "[4,0]", "gpipe")),
+    "ends alone": (4, (*pipeline(4, "[0,3,1,0]"), *recompute('["none",2,"selective","none"]'))),
+    "a layer each, ends alone, zb-h1": (6, pipeline(6, "[0,1,1,1,1,0]", "zb-h1")),
+    "interleaved, uneven, data 2": (4, pipeline(2, "[0,2,1,1]", "interleaved")),
+    "zb-v, uneven, data 2, sharded optimizer": (4, (*pipeline(2, "[2,1,1,0]", "zb-v"), *ZERO)),
+    "pipeline 3 x data 2": (6, (*pipeline(3, "[0,4,0]"), *recompute("selective"))),
+    "tensor 2, all recomputed": (2, (*tensor(2), *recompute("full"))),
+    "tensor 4, tokens cut": (4, (*tensor(4, "channels"), *recompute("selective"))),
+    "tensor 2, filter by tokens, pipeline 2": (4, (*tensor(2, "tokens"), *pipeline(2, "[1,3]"), *recompute("full"))),
+    "tensor 2 x pipeline 2 x data 2": (8, (*tensor(2, "channels"), *pipeline(2, "[3,1]", "zb-h1"), *ZERO)),
 }
 
 
@@ -84,13 +86,12 @@ class Layouts(GoldenTest):
             self.assertEqual(runs[0][0], runs[1][0])
             self.assertTrue(runs[0][1] == runs[1][1], "the checkpoints differ")
 
-        for name in ("one", "data 4", "pipeline 3+1", "ends alone", "pipeline 2 x data 2",
-                     "tensor 2, filter by tokens, pipeline 2"):
+        for name in ("data 4", "zb-v, uneven, data 2, sharded optimizer", "tensor 2, filter by tokens, pipeline 2"):
             with self.subTest(layout=name):
                 check(name, *LAYOUTS[name])
 
     def test_bf16(self):
-        self.check_bf16(MODE, *LAYOUTS["pipeline 2 x data 2"][1], ranks=4)
+        self.check_bf16(MODE, *LAYOUTS["interleaved, uneven, data 2"][1], ranks=4)
 
 
 if __name__ == "__main__":
