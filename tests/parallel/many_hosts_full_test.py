@@ -37,7 +37,7 @@ LAYOUTS = {
         "tensor 2 x pipeline 2": (*TENSOR, *pipeline(2, "[3,1]")),
     },
     4: {
-        "pipeline 2 x data 4": pipeline(2, "[3,1]"),
+        "pipeline 2 x data 4": (*pipeline(2, "[3,1]"), "--parallel.use_distributed_optimizer=true"),
         "pipeline 4 x data 2": pipeline(4, "[0,2,1,1]"),
         "tensor 2 x data 2 x pipeline 2": (*TENSOR, *pipeline(2, "[3,1]"), "--parallel.sequence_parallel=true"),
     },
