@@ -38,8 +38,6 @@ std::int64_t max_over(Communicator& group, std::int64_t value) {
   return *std::max_element(values.begin(), values.end());
 }
 
-bool all_of(Communicator& group, bool value) { return sum_over(group, value ? 1 : 0) == group.size(); }
-
 void barrier(Communicator& group) { gather_values(group, 0); }
 
 void broadcast_bytes(Communicator& group, std::vector<std::byte>& bytes, int root) {

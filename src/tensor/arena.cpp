@@ -67,7 +67,7 @@ void Arena::reserve(std::string_view segment, std::int64_t bytes) {
   if (pages.data() == nullptr)
     throw SystemError("out of memory: the system refused {} bytes for the segment {} of the arena on {}",
                       bytes, segment, name_of(impl_->device));
-  impl_->blocks.push_back({{std::string(segment), bytes, 0, 0}, std::move(pages)});
+  impl_->blocks.push_back({{std::string(segment), bytes, 0}, std::move(pages)});
 }
 
 TensorView Arena::take(std::string_view segment, DType dtype, Shape shape) {
@@ -79,11 +79,8 @@ TensorView Arena::take(std::string_view segment, DType dtype, Shape shape) {
            to_string(shape), bytes, s.taken, s.reserved);
   TensorView view(block.pages.data() + s.taken, dtype, shape, impl_->device);
   s.taken += aligned(bytes);
-  s.high_water = std::max(s.high_water, s.taken);
   return view;
 }
-
-void Arena::rewind(std::string_view segment) { impl_->at(segment).segment.taken = 0; }
 
 std::vector<Arena::Segment> Arena::segments() const {
   std::vector<Segment> all;

@@ -58,7 +58,7 @@ PredictionCheck compare(Engine& engine, const StepTime& predicted, const std::st
   mine.comparison.predicted = predicted_of(predicted, static_cast<std::size_t>(engine.layout().pipeline_rank));
   mine.comparison.measured = measured_of(measured);
   mine.comparison.predicted_bytes = engine.layout().bytes();
-  for (const Arena::Segment& segment : engine.arena().segments()) mine.comparison.measured_bytes += segment.high_water;
+  for (const Arena::Segment& segment : engine.arena().segments()) mine.comparison.measured_bytes += segment.taken;
   mine.step = median_of(measured, [](const StepTimes& t) { return t.total(); });
   mine.busy = median_of(measured, [](const StepTimes& t) { return t.play.compute + t.play.tensor; });
   mine.schedule = median_of(measured, [](const StepTimes& t) { return t.schedule; });

@@ -143,6 +143,12 @@ TEST(StageLayout, RefusesRecomputationThatDoesNotFit) {
   EXPECT_EQ(refusal(6, recomputing({"full", "none"})),
             "parallel.recompute [full,none] has 2 entries; it needs 3, one per stage (pipeline_model_parallel_size 3 "
             "x num_chunks 1)");
+  ParallelConfig chunks_by_schedule = parallel_of(2, {}, 0);
+  chunks_by_schedule.pipeline_schedule = "zb-v";
+  chunks_by_schedule.recompute.stages = {"full", "none"};
+  EXPECT_EQ(refusal(8, chunks_by_schedule),
+            "parallel.recompute [full,none] has 2 entries; it needs 4, one per stage (pipeline_model_parallel_size 2 "
+            "x num_chunks 2)");
   EXPECT_EQ(refusal(6, recomputing({"full", std::int64_t{4}, "none"})),
             "parallel.recompute [full,4,none] recomputes 4 layers of stage 1, which has 3; 0 to 3 is possible");
 }

@@ -55,7 +55,7 @@ void check(World& world, const RankLayoutRequest& request) {
   ASSERT_EQ(taken.size(), layout.segments.size());
   for (std::size_t i = 0; i < taken.size(); ++i) {
     EXPECT_EQ(taken[i].name, layout.segments[i].name);
-    EXPECT_EQ(taken[i].high_water, layout.segments[i].bytes) << taken[i].name;
+    EXPECT_EQ(taken[i].taken, layout.segments[i].bytes) << taken[i].name;
     EXPECT_EQ(taken[i].reserved, layout.segments[i].bytes) << taken[i].name;
   }
 }

@@ -1,5 +1,5 @@
-// The layout of a run does not change its result: a few layouts, for a few steps. layouts_full_test.cpp takes
-// all of them.
+// The layout of a run does not change its result: a few layouts, for a few steps. equivalence_full_test.cpp has the
+// mixes of all of them.
 
 #include "headwater/backend/cpu_backend.h"
 #include "headwater/nn/initialize.h"

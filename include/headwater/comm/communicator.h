@@ -47,7 +47,6 @@ class Communicator {
 // For host values; waits. Built on the calls above.
 std::int64_t sum_over(Communicator& group, std::int64_t value);
 std::int64_t max_over(Communicator& group, std::int64_t value);
-bool all_of(Communicator& group, bool value);
 void barrier(Communicator& group);
 void broadcast_bytes(Communicator& group, std::vector<std::byte>& bytes, int root);
 // Everybody's bytes in rank order, on every rank.

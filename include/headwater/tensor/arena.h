@@ -1,9 +1,8 @@
 #pragma once
 // Owns a rank's memory for training: one block per named segment, reserved before the first step.
 //
-// A segment is reserved once with its size (ArenaLayout says it) and handed out front to back by take(); the
-// high-water mark says how much was really taken, and a test holds it equal to the layout. Not thread-safe:
-// filled at start-up.
+// A segment is reserved once with its size (ArenaLayout says it) and handed out front to back by take(), never
+// back; a test holds what was taken equal to the layout. Not thread-safe: filled at start-up.
 
 #include "headwater/tensor/tensor_view.h"
 
@@ -23,7 +22,7 @@ class Arena {
  public:
   struct Segment {
     std::string name;
-    std::int64_t reserved = 0, taken = 0, high_water = 0;  // bytes
+    std::int64_t reserved = 0, taken = 0;  // bytes
   };
 
   explicit Arena(Device device);
@@ -35,7 +34,6 @@ class Arena {
   void reserve(std::string_view segment, std::int64_t bytes);
   // Counts the aligned size, so that the layout's sum of aligned() sizes is what is taken.
   TensorView take(std::string_view segment, DType dtype, Shape shape);
-  void rewind(std::string_view segment);  // hand the segment out again from its front
   std::vector<Segment> segments() const;
   Device device() const;
 
