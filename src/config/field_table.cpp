@@ -135,6 +135,10 @@ FieldSection training_section() {
       {.min = 1, .max = kSizeMax});
   row("global_batch_size", &C::global_batch_size, "sequences per step, over all ranks",
       {.min = 0, .max = kInt32Max, .note = "0: micro_batch_size × data-parallel size"});
+  row("rampup_batch_size", &C::rampup_batch_size,
+      "[start, increment, samples]: steps begin with `start` sequences and grow by `increment` to global_batch_size "
+      "while the first `samples` sequences are consumed, in equal parts of them",
+      {.note = "empty: global_batch_size from the first step"});
   row("seq_length", &C::seq_length, "tokens per sequence (S)",
       {.min = 1, .max = kInt32Max, .required = true});
   row("train_iters", &C::train_iters, "steps of the whole run",
@@ -156,6 +160,9 @@ FieldSection training_section() {
       {.min = 0, .note = "0: only at the last step"});
   row("keep", &C::keep, "newest checkpoints that are kept", {.min = 0, .note = "0: all"});
   row("exit_interval", &C::exit_interval, "save and stop when the step is a multiple of this",
+      {.min = 0, .note = "0: never"});
+  row("exit_duration_in_mins", &C::exit_duration_in_mins,
+      "save and stop when this many minutes have passed since the start, after the step that is expected to reach them",
       {.min = 0, .note = "0: never"});
   row("init_from", &C::init_from,
       "Hugging Face folder or checkpoint that gives the initial weights, and the model section where that is "

@@ -122,6 +122,16 @@ struct Writer {
       refuse();
     *target = value.get<std::vector<double>>();
   }
+  void operator()(std::vector<std::int64_t>* target) const {
+    if (!value.is_array()) refuse();
+    std::vector<std::int64_t> numbers;
+    for (const json& item : value) {
+      const auto number = whole_number(item);
+      if (!number) refuse();
+      numbers.push_back(*number);
+    }
+    *target = std::move(numbers);
+  }
 
   static bool is_recompute_word(const json& item) {
     return item == "none" || item == "selective" || item == "full";
@@ -173,6 +183,7 @@ struct Reader {
     return list;
   }
   json operator()(const std::vector<double>* value) const { return *value; }
+  json operator()(const std::vector<std::int64_t>* value) const { return *value; }
 };
 
 struct TypeName {
@@ -184,6 +195,7 @@ struct TypeName {
   const char* operator()(const RecomputeLayout*) const { return "recompute"; }
   const char* operator()(const std::vector<WeightedPrefix>*) const { return "data"; }
   const char* operator()(const std::vector<double>*) const { return "numbers"; }
+  const char* operator()(const std::vector<std::int64_t>*) const { return "integers"; }
 };
 
 struct Expectation {
@@ -203,6 +215,9 @@ struct Expectation {
            "\"weight\": 1}";
   }
   const char* operator()(const std::vector<double>*) const { return "a list of numbers such as [98,1,1]"; }
+  const char* operator()(const std::vector<std::int64_t>*) const {
+    return "a list of whole numbers such as [16,16,300000]";
+  }
 };
 
 // The const_cast is sound: the readers above take pointers to const.

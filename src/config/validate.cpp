@@ -1,6 +1,7 @@
 // The rules that join several keys; those of single keys are in the field table.
 
 #include "headwater/base/error.h"
+#include "headwater/base/nearest.h"
 #include "headwater/config/field_value.h"
 #include "headwater/config/load_config.h"
 #include "headwater/config/pipeline_schedule.h"
@@ -20,11 +21,6 @@ void check_section(const FieldSection& section, const RunConfig& run, bool all_g
     if (all_given) check_given(field, run);
     check_value(field, run);
   }
-}
-
-// The multiple of `unit` that is nearest to `value` and not 0.
-std::int64_t nearest_multiple(std::int64_t value, std::int64_t unit) {
-  return std::max(unit, (value + unit / 2) / unit * unit);
 }
 
 void check_data(const RunConfig& run, bool training) {
@@ -60,7 +56,26 @@ void check_data(const RunConfig& run, bool training) {
         "a document; give data.eod or data.tokenizer");
 }
 
+void check_rampup(const TrainingConfig& training) {
+  const std::vector<std::int64_t>& ramp = training.rampup_batch_size;
+  if (ramp.empty()) return;
+  const std::string key = fmt::format("training.rampup_batch_size is [{}]", fmt::join(ramp, ","));
+  if (ramp.size() != 3)
+    throw UserError("{}: it must have three numbers, start, increment and samples, such as [16,16,300000]", key);
+  for (const std::int64_t number : ramp)
+    if (number < 1) throw UserError("{}: each of the three must be at least 1", key);
+  const std::int64_t full = training.global_batch_size, start = ramp[0], increment = ramp[1];
+  if (full == 0) throw UserError("{}: training.global_batch_size must be given, as the size that it ends at", key);
+  if (start > full)
+    throw UserError("{}: its start must be at most training.global_batch_size, {}", key, full);
+  const std::int64_t growth = full - start;
+  if (growth % increment != 0)
+    throw UserError("{}: its increment must divide {}, training.global_batch_size {} less the start, such as {}", key, growth,
+                    full, nearest_divisor(increment, growth));
+}
+
 void check_training(const RunConfig& run) {
+  check_rampup(run.training);
   const TrainingConfig& training = run.training;
   const std::int64_t global = training.global_batch_size, micro = training.micro_batch_size;
   if (global % micro != 0)

@@ -1,7 +1,9 @@
 #include "headwater/plan/layout_request.h"
 
 #include "headwater/base/error.h"
+#include "headwater/base/nearest.h"
 #include "headwater/layout/process_grid.h"
+#include "headwater/plan/batch_ramp.h"
 
 namespace headwater {
 
@@ -21,15 +23,19 @@ std::int64_t global_batch_size(const RunConfig& run, int ranks) {
   if (run.training.global_batch_size == 0) return per_round;
   if (run.training.global_batch_size % per_round != 0)
     throw UserError(
-        "training.global_batch_size is {}: it must be a multiple of training.micro_batch_size {} x data-parallel size {} = {}",
-        run.training.global_batch_size, micro, data, per_round);
+        "training.global_batch_size is {}: it must be a multiple of training.micro_batch_size {} x data-parallel size {} = {}, "
+        "such as {}",
+        run.training.global_batch_size, micro, data, per_round, nearest_multiple(run.training.global_batch_size, per_round));
   return run.training.global_batch_size;
 }
 
 RankLayoutRequest training_request(const RunConfig& run, const Choices& choices, int ranks) {
   const std::int64_t per_round = run.training.micro_batch_size * data_parallel_size(run.parallel, ranks);
-  return forward_request(run, choices, {run.training.micro_batch_size, run.training.seq_length},
-                         static_cast<int>(global_batch_size(run, ranks) / per_round), true);
+  const BatchRamp ramp = batch_ramp(run, ranks);
+  RankLayoutRequest request = forward_request(run, choices, {run.training.micro_batch_size, run.training.seq_length},
+                                              static_cast<int>(ramp.full() / per_round), true);
+  for (const std::int64_t batch : ramp.smaller()) request.ramp.push_back(static_cast<int>(batch / per_round));
+  return request;
 }
 
 RankLayoutRequest forward_request(const RunConfig& run, const Choices& choices, BatchShape batch, int micro_batches,

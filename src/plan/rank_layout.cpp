@@ -38,40 +38,69 @@ LoweredSchedule evaluation_of(const RankLayoutRequest& request) {
   return proved(forward_only(placement_of(request.parallel), request.micro_batches));
 }
 
+LoweredSchedule training_step_of(const RankLayoutRequest& request, int micro_batches) {
+  const Placement placement = placement_of(request.parallel);
+  return proved(make_schedule(request.parallel.pipeline_schedule, placement.ranks(), placement.chunks(), micro_batches));
+}
+
 // After everything else that can be refused, as it takes a while where ranks are many.
 LoweredSchedule step_of(const RankLayoutRequest& request, int ranks) {
   static_cast<void>(grid_of(request, ranks));
   static_cast<void>(StageLayout(request.model, request.parallel));
-  if (!request.training) return evaluation_of(request);
-  const Placement placement = placement_of(request.parallel);
-  return proved(make_schedule(request.parallel.pipeline_schedule, placement.ranks(), placement.chunks(), request.micro_batches));
+  return request.training ? training_step_of(request, request.micro_batches) : evaluation_of(request);
 }
 
-std::vector<RankProgram::Buffers> most(const std::vector<RankProgram::Buffers>& a,
-                                       const std::vector<RankProgram::Buffers>& b) {
-  std::vector<RankProgram::Buffers> buffers;
-  for (std::size_t i = 0; i < a.size(); ++i)
-    buffers.push_back({std::max(a[i].send_activation, b[i].send_activation), std::max(a[i].send_gradient, b[i].send_gradient),
-                       std::max(a[i].receive_activation, b[i].receive_activation),
-                       std::max(a[i].receive_gradient, b[i].receive_gradient)});
-  return buffers;
+// One rank's programs of the steps of each size.
+std::vector<const RankProgram*> steps_of(const RunSchedules& schedules, int pipeline_rank) {
+  const auto rank = static_cast<std::size_t>(pipeline_rank);
+  std::vector<const RankProgram*> programs{&schedules.step.ranks[rank]};
+  for (const LoweredSchedule& smaller : schedules.ramp) programs.push_back(&smaller.ranks[rank]);
+  return programs;
 }
 
-SlotCounts slots_of(const RankProgram& program, const Placement& placement, std::size_t chunk) {
-  SlotCounts counts{program.slots[chunk], program.weight_slots[chunk], program.delayed_slots[chunk], false};
-  for (const Instruction& i : program.instructions)
-    if (i.kind == Instruction::Kind::compute && i.action.kind == ActionKind::backward &&
-        placement.chunk_of(i.action.stage) == static_cast<int>(chunk))
-      counts.whole_backward = true;
+void raise(int& value, int other) { value = std::max(value, other); }
+
+// Per chunk, enough for each of the programs.
+std::vector<RankProgram::Buffers> most_buffers(std::vector<const RankProgram*> programs) {
+  std::vector<RankProgram::Buffers> most(programs.front()->buffers.size());
+  for (const RankProgram* program : programs)
+    for (std::size_t chunk = 0; chunk < most.size(); ++chunk) {
+      const RankProgram::Buffers& needed = program->buffers[chunk];
+      raise(most[chunk].send_activation, needed.send_activation);
+      raise(most[chunk].send_gradient, needed.send_gradient);
+      raise(most[chunk].receive_activation, needed.receive_activation);
+      raise(most[chunk].receive_gradient, needed.receive_gradient);
+    }
+  return most;
+}
+
+std::vector<RankProgram::Buffers> buffers_of(const RunSchedules& schedules, int pipeline_rank) {
+  std::vector<const RankProgram*> programs = steps_of(schedules, pipeline_rank);
+  programs.push_back(&schedules.evaluation.ranks[static_cast<std::size_t>(pipeline_rank)]);
+  return most_buffers(std::move(programs));
+}
+
+SlotCounts slots_of(const std::vector<const RankProgram*>& steps, const Placement& placement, std::size_t chunk) {
+  SlotCounts counts{0, 0, 0, false};
+  for (const RankProgram* step : steps) {
+    raise(counts.slots, step->slots[chunk]);
+    raise(counts.weight_slots, step->weight_slots[chunk]);
+    raise(counts.delayed_slots, step->delayed_slots[chunk]);
+    for (const Instruction& i : step->instructions)
+      if (i.kind == Instruction::Kind::compute && i.action.kind == ActionKind::backward &&
+          placement.chunk_of(i.action.stage) == static_cast<int>(chunk))
+        counts.whole_backward = true;
+  }
   return counts;
 }
 
-MemoryRequest memory_of(const RankLayoutRequest& request, const std::vector<StageUnits>& chunks, const RankProgram& program,
-                        const Placement& placement, const std::vector<RankProgram::Buffers>& buffers, const Sharding& sharding) {
+MemoryRequest memory_of(const RankLayoutRequest& request, const std::vector<StageUnits>& chunks,
+                        const std::vector<const RankProgram*>& steps, const Placement& placement,
+                        const std::vector<RankProgram::Buffers>& buffers, const Sharding& sharding) {
   MemoryRequest memory;
   for (std::size_t chunk = 0; chunk < chunks.size(); ++chunk) {
     const RankProgram::Buffers& b = buffers[chunk];
-    memory.chunks.push_back({chunks[chunk], slots_of(program, placement, chunk),
+    memory.chunks.push_back({chunks[chunk], slots_of(steps, placement, chunk),
                              b.send_activation + b.send_gradient + b.receive_activation + b.receive_gradient});
   }
   memory.sharding = sharding;
@@ -85,7 +114,16 @@ MemoryRequest memory_of(const RankLayoutRequest& request, const std::vector<Stag
 }  // namespace
 
 RunSchedules::RunSchedules(const RankLayoutRequest& request, int ranks)
-    : step(step_of(request, ranks)), evaluation(request.training ? evaluation_of(request) : step) {}
+    : step(step_of(request, ranks)), evaluation(request.training ? evaluation_of(request) : step) {
+  for (const int micro_batches : request.ramp) ramp.push_back(training_step_of(request, micro_batches));
+}
+
+const LoweredSchedule& RunSchedules::of(std::int64_t micro_batches) const {
+  if (step.schedule.micro_batches == micro_batches) return step;
+  const auto smaller = std::ranges::find(ramp, micro_batches, [](const LoweredSchedule& s) { return s.schedule.micro_batches; });
+  HW_CHECK(smaller != ramp.end(), "no schedule of {} micro-batches", micro_batches);
+  return *smaller;
+}
 
 RankLayout::RankLayout(const RankLayoutRequest& r, int this_rank, int ranks)
     : RankLayout(r, this_rank, ranks, std::make_shared<const RunSchedules>(r, ranks)) {}
@@ -102,10 +140,10 @@ RankLayout::RankLayout(const RankLayoutRequest& r, int this_rank, int ranks, std
       schedules(std::move(run_schedules)),
       schedule(schedules->step),
       evaluation(schedules->evaluation),
-      buffers(most(program(schedule).buffers, program(evaluation).buffers)),
+      buffers(buffers_of(*schedules, pipeline_rank)),
       parameters(r.model, chunks, sharding,
                  standing_of(grid, this_rank, r.training && r.parallel.use_distributed_optimizer), r.parallel.ddp_bucket_size),
-      memory(memory_of(r, chunks, program(schedule), placement, buffers, sharding)),
+      memory(memory_of(r, chunks, steps_of(*schedules, pipeline_rank), placement, buffers, sharding)),
       segments(arena_layout(r.model, parameters, memory)) {}
 
 std::int64_t RankLayout::bytes() const {

@@ -31,11 +31,15 @@ std::int64_t first_sample_of(const RankLayout& layout, std::int64_t first, int m
   return first + (micro_batch * replicas + replica) * layout.request.batch.samples;
 }
 
+std::int64_t samples_of_round(const RankLayout& layout) {
+  return layout.request.batch.samples * layout.grid.size(Axis::data);
+}
+
 Evaluation evaluate(Engine& engine, const SampleStream& stream, const DocumentOptions& documents, std::int64_t samples,
                     const std::function<bool()>& stop) {
   const RankLayout& layout = engine.layout();
   const std::int64_t micro = layout.request.batch.samples;
-  const std::int64_t global = micro * layout.request.micro_batches * layout.grid.size(Axis::data);
+  const std::int64_t global = samples_of_round(layout) * layout.request.micro_batches;
   const std::int64_t all = stream.samples_per_epoch();
   const std::int64_t end = samples == 0 ? all : std::min(all, samples);
 

@@ -18,8 +18,8 @@ std::string hours_minutes_seconds(double seconds) {
 
 }  // namespace
 
-ProgressLog::ProgressLog(std::int64_t train_iters, std::int64_t log_interval, std::int64_t global_batch_size)
-    : train_iters_(train_iters), log_interval_(log_interval), global_batch_size_(global_batch_size) {}
+ProgressLog::ProgressLog(std::int64_t train_iters, std::int64_t log_interval)
+    : train_iters_(train_iters), log_interval_(log_interval) {}
 
 std::optional<std::string> ProgressLog::add(const StepMetrics& step) {
   step_ = step.step;
@@ -62,7 +62,7 @@ std::string ProgressLog::line(const StepMetrics& step) const {
       "learning rate: {:.6E} | global batch size: {:5} | lm loss: {:.6E} | grad norm: {:.3f} | "
       "number of skipped iterations: {:3} | number of nan iterations: {:3} | tokens/s: {:.0f} |",
       step.step, train_iters_, step.samples, interval_.elapsed_ms / static_cast<double>(interval_.steps),
-      step.lr, global_batch_size_, loss, step.grad_norm, interval_.steps - interval_.applied,
+      step.lr, step.global_batch, loss, step.grad_norm, interval_.steps - interval_.applied,
       interval_.not_finite, interval_.tokens / (interval_.elapsed_ms * 1e-3));
   if (step.mfu) text += fmt::format(" MFU: {:.1f}% |", 100.0 * interval_.mfu_ms / interval_.elapsed_ms);
   return text + fmt::format(" time left: {} |", hours_minutes_seconds(seconds_left()));

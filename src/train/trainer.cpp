@@ -37,6 +37,11 @@ std::string tensor_ranks(const RankLayout& layout) {
                      sharding.sequence_parallel ? fmt::format(" (sequence parallel{})", lfa ? filter : "") : "");
 }
 
+std::string growth_of(const TrainingConfig& training) {
+  const std::vector<std::int64_t>& ramp = training.rampup_batch_size;
+  return ramp.empty() ? "" : fmt::format(", from {} by {} over the first {} samples", ramp[0], ramp[1], ramp[2]);
+}
+
 }  // namespace
 
 Trainer::Trainer(World& world, const LoadedConfig& config, std::ostream* out) : world_(world), out_(out) {
@@ -76,7 +81,7 @@ void Trainer::open_data() {
 }
 
 void Trainer::build(const RankLayout& layout) {
-  global_batch_ = start_.run.training.global_batch_size;
+  batch_ = batch_ramp(start_.run, world_.size());
   engine_ = std::make_unique<Engine>(world_, layout, make_cpu_backend({start_.choices.threads}));
   optimizer_ = std::make_unique<Optimizer>(make_optimizer(start_.run.optimizer, *engine_));
   optimizer_->set_updates(counters_.updates);
@@ -99,7 +104,7 @@ void Trainer::build(const RankLayout& layout) {
 
 void Trainer::open_metrics() {
   const TrainingConfig& training = start_.run.training;
-  progress_ = std::make_unique<ProgressLog>(training.train_iters, training.log_interval, global_batch_);
+  progress_ = std::make_unique<ProgressLog>(training.train_iters, training.log_interval);
   if (world_.rank() == 0) {
     const bool saves = !training.save.empty();
     const Path file = !training.metrics_file.empty() ? Path(training.metrics_file)
@@ -124,9 +129,9 @@ void Trainer::describe() const {
         << fmt::format("ranks: {} = {}{} pipeline stages x {} replicas, {} threads each, {} on the CPU\n", world_.size(),
                        tensor_ranks(layout), layout.grid.size(Axis::pipeline), layout.grid.size(Axis::data),
                        start_.choices.threads, start_.choices.dtype)
-        << fmt::format("data: {} tokens, {} samples an epoch; a step takes {} samples of {} tokens\n",
-                       training_data_->tokens(), training_data_->samples_per_epoch(), global_batch_,
-                       start_.run.training.seq_length)
+        << fmt::format("data: {} tokens, {} samples an epoch; a step takes {} samples of {} tokens{}\n",
+                       training_data_->tokens(), training_data_->samples_per_epoch(), batch_->full(),
+                       start_.run.training.seq_length, growth_of(start_.run.training))
         << mfu_.statement() << std::endl;
 }
 
@@ -135,13 +140,19 @@ bool Trainer::stop_asked() {
   return signal_ != 0;
 }
 
-double Trainer::targets_of_step(std::int64_t first_sample) const {
-  if (!documents_.eod_mask_loss) return static_cast<double>(global_batch_ * start_.run.training.seq_length);
+bool Trainer::time_is_up() const {
+  const double limit = 60.0 * start_.run.training.exit_duration_in_mins;
+  return world_.rank() == 0 && limit > 0.0 && since_start_.seconds() + last_step_seconds_ >= limit;
+}
+
+double Trainer::targets_of_step(std::int64_t first_sample, int micro_batches) const {
+  const RankLayout& layout = engine_->layout();
+  if (!documents_.eod_mask_loss)
+    return static_cast<double>(micro_batches * samples_of_round(layout) * start_.run.training.seq_length);
   std::int64_t targets = 0;
-  const RankLayoutRequest& request = engine_->layout().request;
-  for (int m = 0; m < request.micro_batches; ++m)
-    targets += unmasked_targets(*training_data_, first_sample_of(engine_->layout(), first_sample, m),
-                                request.batch.samples, documents_);
+  for (int m = 0; m < micro_batches; ++m)
+    targets += unmasked_targets(*training_data_, first_sample_of(layout, first_sample, m), layout.request.batch.samples,
+                                documents_);
   targets = sum_over(engine_->data_group(), targets);
   if (targets == 0) throw UserError("the global batch at sample {} has no target that is not masked", first_sample);
   return static_cast<double>(targets);
@@ -153,26 +164,29 @@ StepMetrics Trainer::step() {
   const double rate = learning_rate(start_.run.optimizer, start_.run.training.train_iters, number);
   const RandomKey dropout = derive(derive(RandomKey{static_cast<std::uint64_t>(start_.run.training.seed)}, "dropout"),
                                    static_cast<std::uint64_t>(number));
-  // Whether any rank was told to stop; the question travels while the step computes.
-  stop_ = signals::pending();
-  const Event stop_agreed = control_->all_reduce(TensorView(&stop_, DType::i32, {1}), ReduceOp::max);
+  // Whether any rank was told to stop, and whether time is up; the question travels while the step computes.
+  stop_ = {signals::pending(), time_is_up() ? 1 : 0};
+  const Event stop_agreed = control_->all_reduce(TensorView(stop_.data(), DType::i32, {2}), ReduceOp::max);
 
-  const double targets = targets_of_step(first_sample);
+  const RankLayout& layout = engine_->layout();
+  const std::int64_t batch = batch_->batch_after(first_sample), tokens = batch * start_.run.training.seq_length;
+  const LoweredSchedule& schedule = layout.schedules->of(batch / samples_of_round(layout));
+  const double targets = targets_of_step(first_sample, schedule.schedule.micro_batches);
   auto [scalars, times] = training_step(
-      *engine_, *optimizer_, rate, targets,
+      *engine_, *optimizer_, schedule, rate, targets,
       [&](int m) {
-        return make_batch(*training_data_, first_sample_of(engine_->layout(), first_sample, m),
-                          engine_->layout().request.batch.samples, documents_);
+        return make_batch(*training_data_, first_sample_of(layout, first_sample, m), layout.request.batch.samples, documents_);
       },
       dropout);
   stop_agreed.wait();
-  signal_ = std::max(signal_, static_cast<int>(stop_));
+  signal_ = std::max(signal_, static_cast<int>(stop_[0]));
+  time_is_up_ = stop_[1] != 0;
 
   StepMetrics metrics;
   metrics.applied = at(scalars, StepScalar::apply) != 0.0;
   counters_.step = number;
-  counters_.samples += global_batch_;
-  counters_.tokens += global_batch_ * start_.run.training.seq_length;
+  counters_.samples += batch;
+  counters_.tokens += tokens;
   counters_.updates = optimizer_->updates();
   counters_.skipped += metrics.applied ? 0 : 1;
   counters_.bad_in_a_row = metrics.applied ? 0 : counters_.bad_in_a_row + 1;
@@ -183,12 +197,13 @@ StepMetrics Trainer::step() {
   metrics.lr = rate;
   metrics.tokens = counters_.tokens;
   metrics.samples = counters_.samples;
+  metrics.global_batch = batch;
   metrics.skipped = counters_.skipped;
   metrics.clip_factor = at(scalars, StepScalar::clip_factor);
   metrics.waiting_ms = times.play.waiting * 1e3;
-  const double seconds = watch.seconds();
+  const double seconds = last_step_seconds_ = watch.seconds();
   metrics.elapsed_ms = seconds * 1e3;
-  metrics.tokens_per_second = static_cast<double>(global_batch_ * start_.run.training.seq_length) / seconds;
+  metrics.tokens_per_second = static_cast<double>(tokens) / seconds;
   metrics.mfu = mfu_.mfu(metrics.tokens_per_second);
   return metrics;
 }
@@ -211,7 +226,7 @@ void Trainer::evaluate() {
   counters_.evaluation_due = 1;
   if (signal_ != 0) return;
   const Evaluation result = headwater::evaluate(*engine_, *validation_data_, documents_,
-                                                start_.run.training.eval_iters * global_batch_, [this] { return stop_asked(); });
+                                                start_.run.training.eval_iters * batch_->full(), [this] { return stop_asked(); });
   if (result.stopped) return;
   counters_.evaluation_due = 0;
   EvaluationMetrics metrics;
@@ -258,8 +273,12 @@ int Trainer::run() {
     last = counters_.step >= training.train_iters;
     if (validation_data_ && (last || due(training.eval_interval))) evaluate();
     if (signal_ != 0) break;
-    const bool leave = due(training.exit_interval);
+    const bool leave = due(training.exit_interval) || time_is_up_;
     if (saver_ && (last || leave || due(training.save_interval))) save();
+    if (time_is_up_ && !last && out_ != nullptr)
+      *out_ << fmt::format(" stopped after step {}: training.exit_duration_in_mins is {}", counters_.step,
+                           training.exit_duration_in_mins)
+            << std::endl;
     if (leave) break;
   }
   engine_->store().settle(engine_->backend());

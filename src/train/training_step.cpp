@@ -11,8 +11,8 @@ Optimizer make_optimizer(const OptimizerConfig& config, Engine& engine) {
                    engine.scalars(), engine.tied_buffer());
 }
 
-StepResult training_step(Engine& engine, Optimizer& optimizer, double learning_rate, double targets,
-                         const BatchSource& batches, RandomKey dropout_seed, Recording* recording) {
+StepResult training_step(Engine& engine, Optimizer& optimizer, const LoweredSchedule& schedule, double learning_rate,
+                         double targets, const BatchSource& batches, RandomKey dropout_seed, Recording* recording) {
   StepResult result;
   const Stopwatch watch;
   const double waited_before = engine.waited_seconds();
@@ -29,7 +29,7 @@ StepResult training_step(Engine& engine, Optimizer& optimizer, double learning_r
   optimizer.begin_step(learning_rate, targets);
   const double begun = lap();
   const UnitHook complete = [&](int unit) { optimizer.complete(unit); };
-  result.times.play = engine.play(engine.layout().schedule, HeadMode::train, batches, dropout_seed, complete, recording);
+  result.times.play = engine.play(schedule, HeadMode::train, batches, dropout_seed, complete, recording);
   result.times.schedule = lap();
   optimizer.reduce();
   result.times.reduce = lap();

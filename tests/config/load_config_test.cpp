@@ -113,6 +113,8 @@ TEST(LoadConfig, WrongTypesNameKeyValueAndWhatIsRight) {
       {"--training.dtype=[1]", "training.dtype is [1] (a list)", "one of auto, bf16, fp32"},
       {"--data.split=1,2,3", "data.split is \"1,2,3\" (text)", "a list of numbers"},
       {"--data.split=[1,\"a\"]", "(a list)", "a list of numbers"},
+      {"--training.rampup_batch_size=16", "16 (a number)", "a list of whole numbers"},
+      {"--training.rampup_batch_size=[1.5,1,1]", "[1.5,1,1] (a list)", "a list of whole numbers"},
       {"--parallel.pipeline_layout=even", "\"even\" (text)", "\"uniform\" or a list of layer counts"},
       {"--parallel.pipeline_layout=[]", "[] (a list)", "\"uniform\" or a list of layer counts"},
       {"--parallel.pipeline_layout=[1.5]", "[1.5]", "\"uniform\" or a list of layer counts"},
@@ -209,7 +211,7 @@ TEST(LoadConfig, FileIsReadAndNamed) {
 TEST(ConfigJson, RoundTrip) {
   RunConfig run = with({"--model.preset=yuan2-51b", "--parallel.pipeline_layout=[1,2]", "--data.train=a",
                         R"(--data.validation=[{"prefix":"v","weight":0.25},"w"])", "--data.split=[1,2,3]",
-                        "--optimizer.lr=0.1", "--training.save=\"f\\\"g\""});
+                        "--optimizer.lr=0.1", "--training.rampup_batch_size=[16,8,300000]", "--training.save=\"f\\\"g\""});
   EXPECT_EQ(parse_config(json::parse(to_json(run).dump()), "manifest", {}).run, run);
   EXPECT_EQ(to_json(run)["data"]["train"], "a");
   EXPECT_EQ(to_json(RunConfig{})["parallel"]["pipeline_layout"], "uniform");

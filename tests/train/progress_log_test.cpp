@@ -15,6 +15,7 @@ StepMetrics step_of(std::int64_t step, double loss, double elapsed_ms) {
   StepMetrics metrics;
   metrics.step = step;
   metrics.samples = 32 * step;
+  metrics.global_batch = 32;
   metrics.loss = loss;
   metrics.grad_norm = 1.2344;
   metrics.lr = 1e-4;
@@ -26,7 +27,7 @@ StepMetrics step_of(std::int64_t step, double loss, double elapsed_ms) {
 bool contains(const std::string& line, std::string_view part) { return line.find(part) != std::string::npos; }
 
 TEST(ProgressLog, ALineHasMegatronsFieldsInItsOrderThenOurs) {
-  ProgressLog log(100, 2, 32);
+  ProgressLog log(100, 2);
   StepMetrics first = step_of(9, 11.0, 100.0), second = step_of(10, 10.0, 300.0);
   first.mfu = 0.4;
   second.mfu = 0.1;
@@ -41,12 +42,12 @@ TEST(ProgressLog, ALineHasMegatronsFieldsInItsOrderThenOurs) {
 }
 
 TEST(ProgressLog, WithoutAPeakThereIsNoMfu) {
-  ProgressLog log(100, 1, 32);
+  ProgressLog log(100, 1);
   EXPECT_FALSE(contains(log.add(step_of(1, 1.0, 100.0)).value(), "MFU"));
 }
 
 TEST(ProgressLog, IsDueAtMultiplesOfTheIntervalWhereverTheRunBeganAndAtTheLastStep) {
-  ProgressLog log(23, 10, 32);
+  ProgressLog log(23, 10);
   std::vector<std::int64_t> due;
   for (std::int64_t step = 7; step <= 23; ++step)
     if (log.add(step_of(step, 1.0, 1.0))) due.push_back(step);
@@ -55,7 +56,7 @@ TEST(ProgressLog, IsDueAtMultiplesOfTheIntervalWhereverTheRunBeganAndAtTheLastSt
 
 TEST(ProgressLog, SkippedStepsAreCountedAndDoNotEnterTheLoss) {
   const double nan = std::numeric_limits<double>::quiet_NaN();
-  ProgressLog log(100, 4, 32);
+  ProgressLog log(100, 4);
   StepMetrics not_finite = step_of(2, nan, 10.0), norm_overflowed = step_of(3, 7.0, 10.0);
   not_finite.applied = norm_overflowed.applied = false;
   log.add(step_of(1, 2.0, 10.0));
@@ -74,7 +75,7 @@ TEST(ProgressLog, SkippedStepsAreCountedAndDoNotEnterTheLoss) {
 }
 
 TEST(ProgressLog, TimeLeftFollowsRecentStepsAndNotAHiccup) {
-  ProgressLog log(100000, 1, 32);
+  ProgressLog log(100000, 1);
   EXPECT_EQ(log.seconds_left(), 0.0);
   std::int64_t step = 0;
   log.add(step_of(++step, 1.0, 60000.0));  // the first step, slow by its nature
@@ -86,7 +87,7 @@ TEST(ProgressLog, TimeLeftFollowsRecentStepsAndNotAHiccup) {
 }
 
 TEST(ProgressLog, NothingIsLeftAfterTheLastStep) {
-  ProgressLog log(2, 1, 32);
+  ProgressLog log(2, 1);
   log.add(step_of(1, 1.0, 1000.0));
   EXPECT_TRUE(contains(log.add(step_of(2, 1.0, 1000.0)).value(), "time left: 0:00:00 |"));
 }

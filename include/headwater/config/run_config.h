@@ -90,6 +90,7 @@ struct DataConfig {
 struct TrainingConfig {
   std::int64_t micro_batch_size = 1;
   std::int64_t global_batch_size = 0;  // 0: micro_batch_size × data-parallel size
+  std::vector<std::int64_t> rampup_batch_size;  // start, increment, samples; or empty
   std::int64_t seq_length = 0;
   std::int64_t train_iters = 0;
   std::int64_t seed = 1234;
@@ -103,6 +104,7 @@ struct TrainingConfig {
   std::int64_t save_interval = 0;  // 0: only at the end
   std::int64_t keep = 0;           // 0: all
   std::int64_t exit_interval = 0;
+  double exit_duration_in_mins = 0.0;  // 0: never
   std::string init_from;
   std::string metrics_file;
   std::string tensorboard_dir;  // "": SAVE/tensorboard where there is a `save`

@@ -17,6 +17,7 @@ struct RankLayoutRequest {
   ParallelConfig parallel;
   BatchShape batch;          // one micro-batch
   int micro_batches = 1;     // of a step, per replica
+  std::vector<int> ramp;     // of the steps before, while the batch grows
   Precision precision;
   bool training = true;
   int threads = 1;
@@ -29,6 +30,9 @@ struct RunSchedules {
 
   LoweredSchedule step;        // forward only without training
   LoweredSchedule evaluation;  // the same micro-batches, forward only
+  std::vector<LoweredSchedule> ramp;  // steps of fewer micro-batches, as the request has them
+
+  const LoweredSchedule& of(std::int64_t micro_batches) const;
 };
 
 struct RankLayout {
@@ -43,9 +47,9 @@ struct RankLayout {
   int rank, pipeline_rank;
   std::vector<StageUnits> chunks;     // of this rank
   std::shared_ptr<const RunSchedules> schedules;
-  const LoweredSchedule& schedule;    // of a step
+  const LoweredSchedule& schedule;    // of a step with the full batch
   const LoweredSchedule& evaluation;
-  std::vector<RankProgram::Buffers> buffers;  // per chunk, enough for both
+  std::vector<RankProgram::Buffers> buffers;  // per chunk, enough for all
   ParameterLayout parameters;
   MemoryRequest memory;
   std::vector<SegmentSize> segments;

@@ -23,5 +23,6 @@ Evaluation evaluate(Engine& engine, const SampleStream& stream, const DocumentOp
 // Which global samples micro-batch `micro_batch` of replica `replica` takes in a batch that starts at `first`: the first of
 // them; replicas take turns.
 std::int64_t first_sample_of(const RankLayout& layout, std::int64_t first, int micro_batch);
+std::int64_t samples_of_round(const RankLayout& layout);  // of one micro-batch of every replica
 
 }  // namespace headwater

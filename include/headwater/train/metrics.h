@@ -19,6 +19,7 @@ struct StepMetrics {
   double lr = 0.0;                 // learning rate of this step
   std::int64_t tokens = 0;         // since the start of training
   std::int64_t samples = 0;        // since the start of training
+  std::int64_t global_batch = 0;   // samples of this step
   double elapsed_ms = 0.0;         // wall time of the step: no evaluation, no saving
   double tokens_per_second = 0.0;  // of all ranks together
   std::optional<double> mfu;       // share of the peak; none where no peak is known

@@ -16,7 +16,7 @@ namespace headwater {
 
 class ProgressLog {
  public:
-  ProgressLog(std::int64_t train_iters, std::int64_t log_interval, std::int64_t global_batch_size);
+  ProgressLog(std::int64_t train_iters, std::int64_t log_interval);
 
   // Takes a step in. Gives the line where one is due: at every multiple of log_interval, and at the last
   // step.
@@ -36,7 +36,7 @@ class ProgressLog {
   };
   std::string line(const StepMetrics& step) const;
 
-  std::int64_t train_iters_, log_interval_, global_batch_size_;
+  std::int64_t train_iters_, log_interval_;
   std::int64_t step_ = 0;  // the last one added
   Interval interval_;
   std::vector<double> recent_ms_;  // a ring of the last steps' times

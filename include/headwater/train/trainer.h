@@ -3,9 +3,11 @@
 //
 // One per rank, on its compute thread. What is printed for people goes to `out`, which is null but on rank 0.
 
+#include "headwater/base/clock.h"
 #include "headwater/checkpoint/saver.h"
 #include "headwater/data/sample_stream.h"
 #include "headwater/optim/optimizer.h"
+#include "headwater/plan/batch_ramp.h"
 #include "headwater/train/engine.h"
 #include "headwater/train/evaluate.h"
 #include "headwater/train/metrics.h"
@@ -13,6 +15,7 @@
 #include "headwater/train/run_start.h"
 #include "headwater/train/tensorboard.h"
 
+#include <array>
 #include <iosfwd>
 #include <memory>
 #include <optional>
@@ -25,7 +28,7 @@ class Trainer {
   Trainer(World& world, const LoadedConfig& config, std::ostream* out);
   ~Trainer();
 
-  // Until train_iters, exit_interval or a signal. Gives the exit code: 0, 75, or 128 + the signal.
+  // Until train_iters, exit_interval, exit_duration_in_mins or a signal. Gives the exit code: 0, 75, or 128 + the signal.
   int run();
 
  private:
@@ -36,10 +39,11 @@ class Trainer {
   void open_metrics();
   void describe() const;
   StepMetrics step();
-  double targets_of_step(std::int64_t first_sample) const;
+  double targets_of_step(std::int64_t first_sample, int micro_batches) const;
   void judge(const StepMetrics& metrics);
   void evaluate();
   void save();
+  bool time_is_up() const;      // by rank 0's clock: with the step that begins now
   bool stop_asked();            // by a signal, on any rank
   int stop();
 
@@ -56,9 +60,12 @@ class Trainer {
   std::optional<SampleStream> training_data_, validation_data_;
   std::unique_ptr<Engine> engine_;
   std::unique_ptr<Optimizer> optimizer_;
-  std::int64_t global_batch_ = 0;
+  std::optional<BatchRamp> batch_;
+  Stopwatch since_start_;
+  double last_step_seconds_ = 0.0;
   int signal_ = 0;
-  std::int32_t stop_ = 0;       // in flight during a step: the engine must end before it
+  bool time_is_up_ = false;     // on all ranks
+  std::array<std::int32_t, 2> stop_{};  // signal, time: in flight during a step, which the engine must end before
 
   MfuBasis mfu_;
   std::unique_ptr<MetricsFile> metrics_file_;       // rank 0
