@@ -1,5 +1,6 @@
-"""The scripts that people and CI call: what they refuse, and the closing line of scripts/test.sh."""
+"""The scripts that people and CI call: what they refuse, the closing line of scripts/test.sh, the table of predictions."""
 
+import json
 import os
 import shutil
 import subprocess
@@ -42,6 +43,40 @@ class Refusals(unittest.TestCase):
         self.assertEqual(done.returncode, 2, done)
         self.assertIn("pkg-config", done.stderr)
         self.assertNotIn("ninja-build", done.stderr)
+
+
+class PredictionTable(unittest.TestCase):
+    """scripts/prediction_table.py on made-up runs."""
+
+    @staticmethod
+    def bench(predicted, measured, bytes_measured=1024):
+        parts = {"compute": predicted / 2, "waiting": predicted / 4, "communication": 0.0, "update": predicted / 4}
+        rank = {"predicted": parts, "measured": parts, "predicted_bytes": 1024, "measured_bytes": bytes_measured}
+        return {"dtype": "fp32", "tokens": 64, "prediction": {
+            "predicted_seconds": predicted, "measured_seconds": measured, "error": predicted / measured - 1,
+            "predicted_bubble": 0.1, "measured_bubble": 0.2, "ranks": [rank, rank]}}
+
+    def table(self, layouts):
+        with tempfile.TemporaryDirectory() as folder:
+            for number, (name, runs) in enumerate(layouts.items()):
+                Path(folder, f"{number}.name").write_text(name)
+                for i, bench in enumerate(runs):
+                    Path(folder, f"{number}.{i}.json").write_text(json.dumps(bench))
+            done = run("python3", "scripts/prediction_table.py", folder, f"{folder}/table.md")
+            self.assertEqual(done.returncode, 0, done)
+            return Path(folder, "table.md").read_text()
+
+    def test_it_has_medians_of_runs_and_of_layouts(self):
+        text = self.table({"one": [self.bench(0.09, 0.1), self.bench(0.1, 0.1), self.bench(0.11, 0.1)],
+                           "two": [self.bench(0.2, 0.1)] * 3, "three": [self.bench(0.095, 0.1)] * 3})
+        self.assertIn("| one | 100.0 | 100.0 | +0.0 % | -10.0 % | 10.0 / 20.0 % |", text)
+        self.assertIn("| two | 200.0 | 100.0 | +100.0 % | +100.0 % | 10.0 / 20.0 % |", text)
+        self.assertIn("**5.0 %**", text)
+        self.assertIn("equals the arena's", text)
+        self.assertIn("| one | 50.0 / 50.0 | 25.0 / 25.0 | 0.0 / 0.0 | 25.0 / 25.0 |", text)
+
+    def test_it_says_where_memory_differs(self):
+        self.assertIn("DIFFERS", self.table({"one": [self.bench(0.1, 0.1, 2048)]}))
 
 
 class ClosingLine(unittest.TestCase):
