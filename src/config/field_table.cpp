@@ -175,6 +175,13 @@ FieldSection training_section() {
   row("comm_timeout_s", &C::comm_timeout_s, "seconds that a transfer may wait for its peers", {.above = 0});
   row("max_bad_steps", &C::max_bad_steps,
       "steps in a row with a loss or norm that is not finite before the run ends", {.min = 1});
+  row("check_weight_hash_across_dp_replicas_interval", &C::check_weight_hash_across_dp_replicas_interval,
+      "steps between two comparisons, by hash, of the weights that several ranks hold: replicas, the ends of a tied "
+      "embedding, what tensor ranks hold whole; a difference ends the run",
+      {.min = 0, .note = "0: never"});
+  row("timeline", &C::timeline,
+      "file for the predicted and the measured timeline of one of the first steps, for Chrome's about:tracing or Perfetto",
+      {.note = "empty: none"});
   return row.take();
 }
 

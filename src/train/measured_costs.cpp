@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <array>
 #include <limits>
+#include <span>
 
 namespace headwater {
 namespace {
@@ -24,12 +25,22 @@ double max_over_ranks(Communicator& group, double value) {
   return value;
 }
 
-// Of one stage and kind on this rank; −1: it does not lie here.
-double median_of(const std::vector<Span>& spans, int stage, std::size_t kind) {
-  std::vector<double> seconds;
-  for (const Span& span : spans)
-    if (span.stage == stage && static_cast<std::size_t>(span.kind) == kind) seconds.push_back(span.end - span.begin);
-  return seconds.empty() ? -1.0 : median(std::move(seconds));
+// Of one stage and kind on this rank: the mean over a step, as a step is their sum, and of that the median over the steps,
+// all of which have as many spans. −1: it does not lie here.
+double seconds_of(const CostSamples& samples, int stage, std::size_t kind) {
+  const std::size_t steps = samples.times.size(), each = samples.spans.size() / steps;
+  std::vector<double> means;
+  for (std::size_t step = 0; step < steps; ++step) {
+    double sum = 0.0;
+    int passes = 0;
+    for (const Span& span : std::span(samples.spans).subspan(step * each, each)) {
+      if (span.stage != stage || static_cast<std::size_t>(span.kind) != kind) continue;
+      sum += span.end - span.begin;
+      ++passes;
+    }
+    if (passes > 0) means.push_back(sum / passes);
+  }
+  return means.empty() ? -1.0 : median(std::move(means));
 }
 
 template <class Value>
@@ -84,6 +95,7 @@ PipelineNetwork measure_pipeline_network(World& world, Engine& engine) {
 }
 
 StepCosts measured_costs(Engine& engine, const CostSamples& samples, const PipelineNetwork& network) {
+  HW_CHECK(!samples.times.empty(), "costs of no step");
   Communicator& ranks = engine.world_group();
   StepCosts costs;
   costs.network = network;
@@ -97,7 +109,7 @@ StepCosts measured_costs(Engine& engine, const CostSamples& samples, const Pipel
   for (int stage = 0; stage < engine.layout().placement.stages(); ++stage) {
     std::array<double, kKinds> seconds{};
     for (std::size_t kind = 0; kind < kKinds; ++kind)
-      seconds[kind] = std::max(0.0, max_over_ranks(ranks, median_of(samples.spans, stage, kind)));
+      seconds[kind] = std::max(0.0, max_over_ranks(ranks, seconds_of(samples, stage, kind)));
     PassSeconds passes;
     passes.forward = parts(seconds[static_cast<std::size_t>(SpanKind::forward)]);
     passes.input_gradient = parts(seconds[static_cast<std::size_t>(SpanKind::backward)] +

@@ -9,6 +9,8 @@
 #include "headwater/optim/learning_rate.h"
 #include "headwater/train/data_streams.h"
 #include "headwater/train/not_finite.h"
+#include "headwater/train/replica_check.h"
+#include "headwater/train/run_description.h"
 #include "headwater/train/state_io.h"
 #include "headwater/train/training_step.h"
 
@@ -25,21 +27,6 @@ std::vector<int> all_ranks(const World& world) {
   std::vector<int> ranks(static_cast<std::size_t>(world.size()));
   std::iota(ranks.begin(), ranks.end(), 0);
   return ranks;
-}
-
-// "2 tensor ranks (sequence parallel, filter by tokens) x "; empty where there is one.
-std::string tensor_ranks(const RankLayout& layout) {
-  const Sharding& sharding = layout.sharding;
-  if (sharding.tensor == 1) return {};
-  const bool lfa = layout.request.model.layers.front().filter == FilterKind::lfa;
-  const char* filter = sharding.filter_by_tokens() ? ", filter by tokens" : ", filter by channels";
-  return fmt::format("{} tensor ranks{} x ", sharding.tensor,
-                     sharding.sequence_parallel ? fmt::format(" (sequence parallel{})", lfa ? filter : "") : "");
-}
-
-std::string growth_of(const TrainingConfig& training) {
-  const std::vector<std::int64_t>& ramp = training.rampup_batch_size;
-  return ramp.empty() ? "" : fmt::format(", from {} by {} over the first {} samples", ramp[0], ramp[1], ramp[2]);
 }
 
 }  // namespace
@@ -85,6 +72,7 @@ void Trainer::build(const RankLayout& layout) {
   engine_ = std::make_unique<Engine>(world_, layout, make_cpu_backend({start_.choices.threads}));
   optimizer_ = std::make_unique<Optimizer>(make_optimizer(start_.run.optimizer, *engine_));
   optimizer_->set_updates(counters_.updates);
+  check_ = std::make_unique<StepCheck>(world_, *engine_, start_.run, start_.choices);
   if (save_folder_) saver_ = std::make_unique<Saver>(*save_folder_, *saving_, start_.run.training.keep);
 
   if (start_.checkpoint) {
@@ -118,21 +106,6 @@ void Trainer::open_metrics() {
   }
   counters_.run = metrics_file_ ? metrics_file_->run() : counters_.run + 1;
   counters_.run = max_over(*control_, world_.rank() == 0 ? counters_.run : 0);
-}
-
-void Trainer::describe() const {
-  if (out_ == nullptr) return;
-  const RankLayout& layout = engine_->layout();
-  *out_ << fmt::format("model: {} parameters, {} layers, hidden {}, vocabulary {}, LFA {}\n",
-                       parameter_count(layout.request.model), start_.run.model.num_layers, start_.run.model.hidden_size, start_.run.model.vocab_size,
-                       start_.run.model.lfa ? "on" : "off")
-        << fmt::format("ranks: {} = {}{} pipeline stages x {} replicas, {} threads each, {} on the CPU\n", world_.size(),
-                       tensor_ranks(layout), layout.grid.size(Axis::pipeline), layout.grid.size(Axis::data),
-                       start_.choices.threads, start_.choices.dtype)
-        << fmt::format("data: {} tokens, {} samples an epoch; a step takes {} samples of {} tokens{}\n",
-                       training_data_->tokens(), training_data_->samples_per_epoch(), batch_->full(),
-                       start_.run.training.seq_length, growth_of(start_.run.training))
-        << mfu_.statement() << std::endl;
 }
 
 bool Trainer::stop_asked() {
@@ -171,13 +144,14 @@ StepMetrics Trainer::step() {
   const RankLayout& layout = engine_->layout();
   const std::int64_t batch = batch_->batch_after(first_sample), tokens = batch * start_.run.training.seq_length;
   const LoweredSchedule& schedule = layout.schedules->of(batch / samples_of_round(layout));
+  const bool full = batch == batch_->full();  // what is predicted
   const double targets = targets_of_step(first_sample, schedule.schedule.micro_batches);
   auto [scalars, times] = training_step(
       *engine_, *optimizer_, schedule, rate, targets,
       [&](int m) {
         return make_batch(*training_data_, first_sample_of(layout, first_sample, m), layout.request.batch.samples, documents_);
       },
-      dropout);
+      dropout, full ? check_->next() : nullptr);
   stop_agreed.wait();
   signal_ = std::max(signal_, static_cast<int>(stop_[0]));
   time_is_up_ = stop_[1] != 0;
@@ -205,6 +179,7 @@ StepMetrics Trainer::step() {
   metrics.elapsed_ms = seconds * 1e3;
   metrics.tokens_per_second = static_cast<double>(tokens) / seconds;
   metrics.mfu = mfu_.mfu(metrics.tokens_per_second);
+  table_ = full ? check_->add(times) : std::nullopt;
   return metrics;
 }
 
@@ -215,11 +190,20 @@ void Trainer::judge(const StepMetrics& metrics) {
     if (out_ != nullptr) *out_ << *line << std::endl;
     if (tensorboard_) tensorboard_->flush();
   }
+  if (table_ && out_ != nullptr) *out_ << *table_ << std::flush;
   if (counters_.bad_in_a_row >= start_.run.training.max_bad_steps)
     throw UserError(
         "loss or gradient norm was not finite in {} steps in a row up to step {} (training.max_bad_steps); where it began: "
         "{}; a lower optimizer.lr or a longer warm-up may help",
         counters_.bad_in_a_row, counters_.step, locate_not_finite(*engine_));
+}
+
+void Trainer::compare_copies() {
+  const std::int64_t tensors = check_replicas(*engine_, counters_.step);
+  if (out_ != nullptr)
+    *out_ << fmt::format(" after step {}: the copies of {} tensors are the same on all ranks that hold them", counters_.step,
+                         tensors)
+          << std::endl;
 }
 
 void Trainer::evaluate() {
@@ -262,7 +246,11 @@ void Trainer::save() {
 
 int Trainer::run() {
   const TrainingConfig& training = start_.run.training;
-  describe();
+  if (out_ != nullptr) {
+    *out_ << describe_run(start_, engine_->layout(), world_.size(), *training_data_) << mfu_.statement() << "\n";
+    if (const std::string plan = check_->announcement(); !plan.empty()) *out_ << plan << "\n";
+    out_->flush();
+  }
   const auto due = [&](std::int64_t interval) { return interval > 0 && counters_.step % interval == 0; };
   bool last = counters_.step >= training.train_iters;
   if (last) log::info("nothing to do: step {} of training.train_iters {} is done", counters_.step, training.train_iters);
@@ -270,6 +258,7 @@ int Trainer::run() {
 
   while (!last && signal_ == 0) {
     judge(step());
+    if (due(training.check_weight_hash_across_dp_replicas_interval)) compare_copies();
     last = counters_.step >= training.train_iters;
     if (validation_data_ && (last || due(training.eval_interval))) evaluate();
     if (signal_ != 0) break;

@@ -36,13 +36,13 @@ TEST(MeasuredCosts, WithoutTransfersOnlyTheComputesAreLeft) {
 }
 
 // Rank 0 holds stage 0, rank 1 stage 1: each knows only its own spans.
-TEST(MeasuredCosts, EachStageCostsTheMedianOfItsSpans) {
+TEST(MeasuredCosts, EachStageCostsWhatItsPassesTakeInATypicalStep) {
   run_on_threads(2, [](World& world) {
     const RankLayout layout(two_stages(), world.rank(), world.size());
     Engine engine(world, layout, make_cpu_backend({}));
     CostSamples samples;
     const double slow = world.rank() == 0 ? 1.0 : 10.0;
-    for (const double seconds : {1.0, 3.0, 2.0}) {
+    for (const double seconds : {1.0, 3.0, 1.0, 7.0, 1.0, 2.0}) {  // two in each of three steps: 2, 4 and 1.5 on average
       samples.spans.push_back({SpanKind::forward, 0, world.rank(), 0.0, slow * seconds});
       samples.spans.push_back({SpanKind::backward, 0, world.rank(), 5.0, 5.0 + 2.0 * slow * seconds});
     }
@@ -51,7 +51,7 @@ TEST(MeasuredCosts, EachStageCostsTheMedianOfItsSpans) {
     times.play.tensor = 1.0;
     times.reduce = world.rank() == 0 ? 0.25 : 4.0;  // the first to come waits for the other
     times.update = world.rank() == 0 ? 0.5 : 0.75;
-    samples.times = {times};
+    samples.times = {times, times, times};
     const StepCosts costs = measured_costs(engine, samples, {});
     ASSERT_EQ(costs.stages.size(), 2U);
     for (const std::size_t stage : {0U, 1U}) {

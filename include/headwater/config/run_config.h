@@ -110,6 +110,8 @@ struct TrainingConfig {
   std::string tensorboard_dir;  // "": SAVE/tensorboard where there is a `save`
   double comm_timeout_s = 600.0;
   std::int64_t max_bad_steps = 5;
+  std::int64_t check_weight_hash_across_dp_replicas_interval = 0;  // 0: never
+  std::string timeline;  // "": none
 
   bool operator==(const TrainingConfig&) const = default;
 };

@@ -13,7 +13,7 @@
 
 namespace headwater {
 
-// Of one rank: spans of computes, and the times of the steps, or trials, that they come from.
+// Of one rank: spans of computes, step after step, and the times of the steps, or trials, that they come from.
 struct CostSamples {
   std::vector<Span> spans;
   std::vector<StepTimes> times;
@@ -22,7 +22,7 @@ struct CostSamples {
 // Between neighbouring pipeline ranks, by messages as large as theirs; the slowest of each kind.
 PipelineNetwork measure_pipeline_network(World& world, Engine& engine);
 
-// The median of each stage's passes, of the slowest rank that holds it; likewise the end of the step.
+// What each stage's passes take in a typical step, of the slowest rank that holds it; likewise the end of the step.
 StepCosts measured_costs(Engine& engine, const CostSamples& samples, const PipelineNetwork& network);
 
 // The same computes in the same order and places, without transfers: what all ranks can play at once to time them. Results

@@ -13,6 +13,7 @@
 #include "headwater/train/metrics.h"
 #include "headwater/train/progress_log.h"
 #include "headwater/train/run_start.h"
+#include "headwater/train/step_check.h"
 #include "headwater/train/tensorboard.h"
 
 #include <array>
@@ -37,10 +38,10 @@ class Trainer {
   void open_data();
   void build(const RankLayout& layout);
   void open_metrics();
-  void describe() const;
   StepMetrics step();
   double targets_of_step(std::int64_t first_sample, int micro_batches) const;
   void judge(const StepMetrics& metrics);
+  void compare_copies();
   void evaluate();
   void save();
   bool time_is_up() const;      // by rank 0's clock: with the step that begins now
@@ -71,6 +72,8 @@ class Trainer {
   std::unique_ptr<MetricsFile> metrics_file_;       // rank 0
   std::unique_ptr<TensorBoardWriter> tensorboard_;  // rank 0
   std::unique_ptr<ProgressLog> progress_;
+  std::unique_ptr<StepCheck> check_;
+  std::optional<std::string> table_;                // of the step before, where it is the check's last
 };
 
 }  // namespace headwater

@@ -1,0 +1,14 @@
+#pragma once
+// What a run is, in a few lines for people: its model, its ranks, its data.
+
+#include "headwater/data/sample_stream.h"
+#include "headwater/plan/rank_layout.h"
+#include "headwater/train/run_start.h"
+
+#include <string>
+
+namespace headwater {
+
+std::string describe_run(const RunStart& start, const RankLayout& layout, int ranks, const SampleStream& data);
+
+}  // namespace headwater
