@@ -108,7 +108,7 @@ void check_global(Block& block, Allocation& allocation, const unsigned char* add
 
 void check_access(Block& block, const void* pointer, std::size_t bytes, std::size_t alignment, AccessKind kind) {
   const auto* const address = static_cast<const unsigned char*>(pointer);
-  if (!block.settings().check || block.on_stack(address)) return;
+  if (!block.checks() || block.on_stack(address)) return;
   const Access access{kind, bytes};
   if (reinterpret_cast<std::uintptr_t>(address) % alignment != 0) {
     block.fault(access.words() + "at an address that is no multiple of " + std::to_string(alignment));
@@ -134,7 +134,7 @@ void check_access(Block& block, const void* pointer, std::size_t bytes, std::siz
 }
 
 void note_copy_begins(Block& block, const AsyncCopy& copy) {
-  if (!block.settings().check) return;
+  if (!block.checks()) return;
   const auto bytes = static_cast<std::size_t>(copy.bytes);
   if (copy.source_bytes > 0) {
     check_access(block, copy.global, static_cast<std::size_t>(copy.source_bytes), 1, AccessKind::read);
@@ -145,7 +145,7 @@ void note_copy_begins(Block& block, const AsyncCopy& copy) {
 }
 
 void note_copy_lands(Block& block, const AsyncCopy& copy) {
-  if (!block.settings().check) return;
+  if (!block.checks()) return;
   const auto bytes = static_cast<std::size_t>(copy.bytes);
   std::fill_n(block.shadow().copying.data() + (copy.shared - block.shared()), bytes, std::uint16_t{0});
   check_access(block, copy.shared, bytes, 1, AccessKind::write);
@@ -162,7 +162,7 @@ namespace {
 
 void access(const void* address, std::size_t bytes, std::size_t alignment, emulation::AccessKind kind, const void* place) {
   emulation::Block* const block = emulation::Block::current();
-  if (block == nullptr || !block->settings().check) return;
+  if (block == nullptr || !block->checks() || block->on_stack(address)) return;
   block->lane().place = place;
   emulation::check_access(*block, address, bytes, alignment, kind);
 }

@@ -41,17 +41,30 @@ Conflict AccessHistory::note(std::size_t offset, std::size_t size, unsigned thre
     if (conflict.found || !open(then) || (atomic && (then >> 10U & 1U) != 0)) return;
     conflict = {true, (then >> 11U) < clocks.block_began(), wrote, then & 0x3ffU};
   };
-  for (Byte* byte = bytes_.data() + offset; byte != bytes_.data() + offset + size; ++byte) {
-    clash(byte->write, true);
+  const auto change = [&](Byte& byte) {
+    // Read just now by the same thread: who has written since has seen that.
+    if (!write && (byte.read[0] == mine || byte.read[1] == mine)) return;
+    clash(byte.write, true);
     if (write) {
-      clash(byte->read[0], false);
-      clash(byte->read[1], false);
-      byte->write = mine;
+      clash(byte.read[0], false);
+      clash(byte.read[1], false);
+      byte.write = mine;
     }
     if (!write || atomic) {
       // In the place of one that is known to come before, or of its own.
-      const bool first = (byte->read[0] & 0x3ffU) == thread || !open(byte->read[0]);
-      if (first || (byte->read[1] & 0x3ffU) == thread || !open(byte->read[1])) byte->read[first ? 0 : 1] = mine;
+      const bool first = (byte.read[0] & 0x3ffU) == thread || !open(byte.read[0]);
+      if (first || (byte.read[1] & 0x3ffU) == thread || !open(byte.read[1])) byte.read[first ? 0 : 1] = mine;
+    }
+  };
+  // The bytes of an access nearly always have the same history.
+  Byte* const bytes = bytes_.data() + offset;
+  const Byte before = bytes[0];
+  change(bytes[0]);
+  for (std::size_t i = 1; i < size; ++i) {
+    if (bytes[i] == before) {
+      bytes[i] = bytes[0];
+    } else {
+      change(bytes[i]);
     }
   }
   return conflict;

@@ -59,6 +59,7 @@ class AccessHistory {
   using Stamp = std::uint32_t;  // time << 11 | atomic << 10 | thread; 0: never
   struct Byte {
     Stamp write = 0, read[2] = {0, 0};
+    bool operator==(const Byte&) const = default;
   };
   std::vector<Byte> bytes_;
 };

@@ -17,8 +17,6 @@ constinit thread_local dim3 gridDim{};
 namespace emulation {
 namespace {
 
-thread_local Block* current_block = nullptr;
-
 constexpr std::size_t kPage = 4096;
 // Stacks that all began at the same place of a page would fight for the same lines of the cache.
 constexpr std::size_t kStagger = 5 * 64;
@@ -31,7 +29,7 @@ void* map_memory(std::size_t bytes) {
 
 }  // namespace
 
-Block* Block::current() { return current_block; }
+constinit thread_local Block* Block::current_ = nullptr;
 
 Block::Block()
     : stack_memory_(static_cast<unsigned char*>(map_memory(kMaxThreads * kStackBytes))),
@@ -43,13 +41,6 @@ Block::Block()
 Block::~Block() {
   munmap(stack_memory_, kMaxThreads * kStackBytes);
   munmap(shared_, kSharedMapped);
-}
-
-unsigned char* Block::stack_of(unsigned number) const { return stack_memory_ + number * kStackBytes; }
-
-bool Block::on_stack(const void* address) const {
-  const auto* const stack = stack_of(running_->number);
-  return address >= stack && address < stack + kStackBytes;
 }
 
 std::uint32_t Block::lanes_of_warp(unsigned number) const {
@@ -106,11 +97,11 @@ bool Block::run(const Launch& launch, uint3 index, const Settings& settings) {
   place_shared(launch.shared_bytes, 1);
 
   blockIdx = index, blockDim = launch.block, gridDim = launch.grid;
-  current_block = this;
+  current_ = this;
   running_ = next_ready();
   threadIdx = running_->index;
   Fiber::switch_to(outside_, running_->fiber);
-  current_block = nullptr;
+  current_ = nullptr;
   if (!faulted_ && finished_ < thread_count_) {
     faulted_ = true;
     report_fault(deadlock());

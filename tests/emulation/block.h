@@ -74,7 +74,7 @@ class Block {
   void begin_launch(const Settings& settings);
 
   // Of the thread of the CPU that asks; null outside of kernels.
-  static Block* current();
+  static Block* current() { return current_; }
 
   Lane& lane() { return *running_; }
   unsigned threads() const { return thread_count_; }
@@ -105,7 +105,11 @@ class Block {
   Allocation*& last_allocation() { return last_allocation_; }  // that an access was found in
   bool is_argument(const void* address) const;
   // The stack of the running lane.
-  bool on_stack(const void* address) const;
+  bool on_stack(const void* address) const {
+    const auto* const stack = stack_of(running_->number);
+    return address >= stack && address < stack + kStackBytes;
+  }
+  bool checks() const { return settings_->check; }
 
  private:
   struct SharedArray {
@@ -119,8 +123,9 @@ class Block {
   Lane* next_ready();
   void finish_lane();
   std::string deadlock() const;
-  unsigned char* stack_of(unsigned number) const;
+  unsigned char* stack_of(unsigned number) const { return stack_memory_ + number * kStackBytes; }
 
+  static constinit thread_local Block* current_;
   const Settings* settings_ = nullptr;
   const Launch* launch_ = nullptr;
   uint3 block_index_{};

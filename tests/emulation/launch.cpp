@@ -46,7 +46,7 @@ void run_grid(const Launch& shape) {
 }  // namespace
 
 void queue_launch(const Launch& shape, cudaStream_t handle) {
-  const auto lock = lock_streams();
+  const StreamLock lock;
   Stream* const stream = find_stream(handle);
   if (stream == nullptr) {
     failed(cudaErrorInvalidResourceHandle);

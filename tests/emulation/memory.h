@@ -37,4 +37,9 @@ std::size_t allocated_bytes(int device);
 void note_written(const void* address, std::size_t bytes);
 void forget_histories();
 
+// Memory of the devices cannot be touched while it is closed: a host that reads it ends with a line that says so. Closed
+// between calls where accesses are checked, open while work runs.
+void open_device_memory();
+void close_device_memory();
+
 }  // namespace emulation

@@ -145,7 +145,7 @@ cudaError_t cudaMemGetInfo(std::size_t* free, std::size_t* total) {
 }
 
 cudaError_t cudaDeviceSynchronize() {
-  auto lock = emulation::lock_streams();
+  emulation::StreamLock lock;
   emulation::synchronize_all(lock);
   return done();
 }

@@ -58,7 +58,7 @@ void copy_rows(const Rectangle& r) {
 }
 
 cudaError_t copy(const Rectangle& r, cudaMemcpyKind kind, cudaStream_t handle) {
-  auto lock = lock_streams();
+  StreamLock lock;
   Stream* const stream = find_stream(handle);
   if (stream == nullptr) return failed(cudaErrorInvalidResourceHandle);
   if (r.width == 0 || r.height == 0) return done();
@@ -91,7 +91,7 @@ cudaError_t take(void** memory, std::size_t bytes, bool pinned) {
 }
 
 cudaError_t give_back(void* memory, bool pinned) {
-  auto lock = lock_streams();
+  StreamLock lock;
   synchronize_all(lock);
   if (memory != nullptr && !release(memory, pinned)) return failed(cudaErrorInvalidValue);
   return done();
@@ -126,7 +126,7 @@ cudaError_t cudaMemcpy(void* to, const void* from, std::size_t bytes, cudaMemcpy
 }
 
 cudaError_t cudaMemsetAsync(void* memory, int value, std::size_t bytes, cudaStream_t handle) {
-  auto lock = emulation::lock_streams();
+  emulation::StreamLock lock;
   emulation::Stream* const stream = emulation::find_stream(handle);
   if (stream == nullptr) return failed(cudaErrorInvalidResourceHandle);
   if (bytes == 0) return done();

@@ -55,7 +55,7 @@ using emulation::failed;
 
 cudaError_t cudaStreamCreateWithFlags(cudaStream_t* stream, unsigned flags) {
   if (flags != cudaStreamNonBlocking) return failed(cudaErrorInvalidValue);
-  const auto lock = emulation::lock_streams();
+  const emulation::StreamLock lock;
   *stream = emulation::new_stream();
   return done();
 }
@@ -70,7 +70,7 @@ cudaError_t cudaDeviceGetStreamPriorityRange(int* least, int* greatest) {
 }
 
 cudaError_t cudaStreamDestroy(cudaStream_t handle) {
-  auto lock = emulation::lock_streams();
+  emulation::StreamLock lock;
   if (handle == nullptr || emulation::find_stream(handle) == nullptr) return failed(cudaErrorInvalidResourceHandle);
   emulation::synchronize(handle, lock);
   emulation::delete_stream(handle);
@@ -78,7 +78,7 @@ cudaError_t cudaStreamDestroy(cudaStream_t handle) {
 }
 
 cudaError_t cudaStreamSynchronize(cudaStream_t handle) {
-  auto lock = emulation::lock_streams();
+  emulation::StreamLock lock;
   emulation::Stream* const stream = emulation::find_stream(handle);
   if (stream == nullptr) return failed(cudaErrorInvalidResourceHandle);
   if (stream->capture != nullptr) return failed(cudaErrorStreamCaptureUnsupported);
@@ -87,7 +87,7 @@ cudaError_t cudaStreamSynchronize(cudaStream_t handle) {
 }
 
 cudaError_t cudaStreamQuery(cudaStream_t handle) {
-  const auto lock = emulation::lock_streams();
+  const emulation::StreamLock lock;
   emulation::Stream* const stream = emulation::find_stream(handle);
   if (stream == nullptr) return failed(cudaErrorInvalidResourceHandle);
   if (!stream->queue.empty() && !emulation::run_one(stream)) emulation::run_some();
@@ -95,7 +95,7 @@ cudaError_t cudaStreamQuery(cudaStream_t handle) {
 }
 
 cudaError_t cudaStreamWaitEvent(cudaStream_t handle, cudaEvent_t event, unsigned) {
-  const auto lock = emulation::lock_streams();
+  const emulation::StreamLock lock;
   emulation::Stream* const stream = emulation::find_stream(handle);
   if (stream == nullptr || event == nullptr) return failed(cudaErrorInvalidResourceHandle);
   if (event->latest == nullptr) return done();
@@ -123,13 +123,13 @@ cudaError_t cudaEventCreate(cudaEvent_t* event) { return cudaEventCreateWithFlag
 
 cudaError_t cudaEventDestroy(cudaEvent_t event) {
   if (event == nullptr) return failed(cudaErrorInvalidResourceHandle);
-  const auto lock = emulation::lock_streams();
+  const emulation::StreamLock lock;
   delete event;
   return done();
 }
 
 cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t handle) {
-  const auto lock = emulation::lock_streams();
+  const emulation::StreamLock lock;
   emulation::Stream* const stream = emulation::find_stream(handle);
   if (stream == nullptr || event == nullptr) return failed(cudaErrorInvalidResourceHandle);
   event->latest = std::make_shared<emulation::Record>();
@@ -140,7 +140,7 @@ cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t handle) {
 }
 
 cudaError_t cudaEventSynchronize(cudaEvent_t event) {
-  auto lock = emulation::lock_streams();
+  emulation::StreamLock lock;
   if (event == nullptr) return failed(cudaErrorInvalidResourceHandle);
   if (event->latest == nullptr) return done();
   const auto record = event->latest;
@@ -150,7 +150,7 @@ cudaError_t cudaEventSynchronize(cudaEvent_t event) {
 }
 
 cudaError_t cudaEventQuery(cudaEvent_t event) {
-  const auto lock = emulation::lock_streams();
+  const emulation::StreamLock lock;
   if (event == nullptr) return failed(cudaErrorInvalidResourceHandle);
   if (event->latest == nullptr) return done();
   if (event->latest->captured) return failed(cudaErrorStreamCaptureUnsupported);
@@ -159,7 +159,7 @@ cudaError_t cudaEventQuery(cudaEvent_t event) {
 }
 
 cudaError_t cudaEventElapsedTime(float* milliseconds, cudaEvent_t start, cudaEvent_t end) {
-  const auto lock = emulation::lock_streams();
+  const emulation::StreamLock lock;
   for (const cudaEvent_t event : {start, end}) {
     if (event == nullptr || event->latest == nullptr || !event->timed) return failed(cudaErrorInvalidResourceHandle);
     if (!event->latest->done) return cudaErrorNotReady;
@@ -169,7 +169,7 @@ cudaError_t cudaEventElapsedTime(float* milliseconds, cudaEvent_t start, cudaEve
 }
 
 cudaError_t cudaStreamBeginCapture(cudaStream_t handle, cudaStreamCaptureMode) {
-  const auto lock = emulation::lock_streams();
+  const emulation::StreamLock lock;
   emulation::Stream* const stream = emulation::find_stream(handle);
   if (stream == nullptr) return failed(cudaErrorInvalidResourceHandle);
   if (handle == nullptr || stream->capture != nullptr) return failed(cudaErrorStreamCaptureUnsupported);
@@ -179,7 +179,7 @@ cudaError_t cudaStreamBeginCapture(cudaStream_t handle, cudaStreamCaptureMode) {
 }
 
 cudaError_t cudaStreamEndCapture(cudaStream_t handle, cudaGraph_t* graph) {
-  const auto lock = emulation::lock_streams();
+  const emulation::StreamLock lock;
   emulation::Stream* const stream = emulation::find_stream(handle);
   if (stream == nullptr || stream->capture == nullptr || stream->capture->streams.front() != stream) {
     return failed(cudaErrorStreamCaptureUnsupported);
@@ -205,7 +205,7 @@ cudaError_t cudaGraphInstantiate(cudaGraphExec_t* executable, cudaGraph_t graph,
 }
 
 cudaError_t cudaGraphLaunch(cudaGraphExec_t executable, cudaStream_t handle) {
-  const auto lock = emulation::lock_streams();
+  const emulation::StreamLock lock;
   emulation::Stream* const stream = emulation::find_stream(handle);
   if (stream == nullptr || executable == nullptr) return failed(cudaErrorInvalidResourceHandle);
   if (stream->capture != nullptr) return failed(cudaErrorStreamCaptureUnsupported);

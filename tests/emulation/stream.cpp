@@ -1,6 +1,7 @@
 #include "stream.h"
 
 #include "emulation/settings.h"
+#include "memory.h"
 
 #include <algorithm>
 #include <chrono>
@@ -11,6 +12,7 @@ namespace emulation {
 namespace {
 
 std::recursive_mutex mutex;
+int holders = 0;  // of the lock, all by one thread
 Stream default_stream;
 
 std::vector<std::unique_ptr<Stream>>& made_streams() {
@@ -46,7 +48,15 @@ void run_as_set() {
 
 }  // namespace
 
-StreamLock lock_streams() { return StreamLock(mutex); }
+void StreamLock::lock() {
+  mutex.lock();
+  ++holders;
+}
+
+void StreamLock::unlock() {
+  if (--holders == 0) close_device_memory();
+  mutex.unlock();
+}
 
 Stream* new_stream() {
   made_streams().push_back(std::make_unique<Stream>());
@@ -78,6 +88,7 @@ bool run_one(Stream* stream) {
   if (stream->queue.empty()) return false;
   Work& head = stream->queue.front();
   if (head.awaited != nullptr && !head.awaited->done) return run_one(head.awaited->on);
+  open_device_memory();
   if (head.ready && !head.ready()) return false;
   const Work work = std::move(head);
   stream->queue.pop_front();

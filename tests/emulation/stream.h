@@ -46,8 +46,16 @@ class Stream {
   std::shared_ptr<Graph> capture;  // where work goes while it is not null
 };
 
-using StreamLock = std::unique_lock<std::recursive_mutex>;
-StreamLock lock_streams();
+// Where one is held by a call, calls within it hold it too. The outermost closes the devices' memory to the host.
+class StreamLock {
+ public:
+  StreamLock() { lock(); }
+  ~StreamLock() { unlock(); }
+  StreamLock(const StreamLock&) = delete;
+  StreamLock& operator=(const StreamLock&) = delete;
+  void lock();
+  void unlock();
+};
 
 Stream* new_stream();
 void delete_stream(Stream* stream);     // when its work is done

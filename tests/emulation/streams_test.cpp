@@ -163,6 +163,19 @@ TEST_F(Streams, WrongCallsAreRefused) {
   EXPECT_EQ(cudaGetLastError(), cudaSuccess);
 }
 
+TEST_F(Streams, TheHostDoesNotTouchDeviceMemory) {
+  const auto touch = [this] {
+    set(Time::late);
+    emulation::settings().check = true;
+    kernels::fill(device_, 2.0F, kN, first_);
+    cudaStreamSynchronize(first_);
+    float values[2] = {};
+    cudaMemcpy(values, device_, sizeof(values), cudaMemcpyDeviceToHost);  // as it should be done
+    return values[1] + *static_cast<volatile float*>(device_ + 1);
+  };
+  EXPECT_DEATH(touch(), "the host touches byte 4 of 128 bytes of a device's memory");
+}
+
 TEST_F(Streams, ADeviceHasSoMuchMemoryAndNoMore) {
   set(Time::late);
   emulation::settings().memory = 1 << 20;

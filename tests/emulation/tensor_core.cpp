@@ -29,18 +29,23 @@ template <> void unpack<__half>(std::uint32_t packed, float& low, float& high) {
   high = __half2float(__ushort_as_half(static_cast<unsigned short>(packed >> 16U)));
 }
 
+// Where register i of a lane lies in D.
+int row_of(int lane, int i) { return lane / 4 + 8 * (i / 2); }
+int column_of(int lane, int i) { return 2 * (lane % 4) + i % 2; }
+
 template <int kDepth>
 void multiply(void* const operands[32], const float (&a)[16][kDepth], const float (&b)[kDepth][8]) {
+  float d[16][8];
   for (int lane = 0; lane < 32; ++lane) {
-    const int g = lane / 4, q = lane % 4;
-    float* const d = static_cast<MmaOperands*>(operands[lane])->d;
-    for (int half = 0; half < 2; ++half) {
-      for (int column = 0; column < 2; ++column) {
-        float sum = d[2 * half + column];
-        for (int k = 0; k < kDepth; ++k) sum += a[g + 8 * half][k] * b[k][2 * q + column];
-        d[2 * half + column] = sum;
-      }
+    for (int i = 0; i < 4; ++i) d[row_of(lane, i)][column_of(lane, i)] = static_cast<MmaOperands*>(operands[lane])->d[i];
+  }
+  for (int row = 0; row < 16; ++row) {
+    for (int k = 0; k < kDepth; ++k) {
+      for (int column = 0; column < 8; ++column) d[row][column] += a[row][k] * b[k][column];
     }
+  }
+  for (int lane = 0; lane < 32; ++lane) {
+    for (int i = 0; i < 4; ++i) static_cast<MmaOperands*>(operands[lane])->d[i] = d[row_of(lane, i)][column_of(lane, i)];
   }
 }
 
