@@ -54,7 +54,7 @@ struct LaneRow {
 };
 
 // Fragments of a tile: as stored, an A of rows × columns, or two neighbouring B whose columns are the tile's rows;
-// transposed, two B of rows × columns. Made anew in each turn of a loop from an opaque lane, so that the addresses of all
+// transposed, two B of rows × columns or an A of columns × rows. Made anew in each turn of a loop from an opaque lane, so that the addresses of all
 // fragments need no registers over the loop.
 template <int D>
 struct Fragments {
@@ -74,6 +74,10 @@ struct Fragments {
   __device__ __forceinline__ void two_b_transposed(std::uint32_t (&r)[4], const unsigned char* tile, int row,
                                                    int column) const {
     ptx::ldmatrix_x4_trans(r, down.at(tile, row, column / 8));
+  }
+  // An A whose rows are columns `column`, … of the tile; depth from `row`.
+  __device__ __forceinline__ void a_transposed(std::uint32_t (&r)[4], const unsigned char* tile, int row, int column) const {
+    ptx::ldmatrix_x4_trans(r, across.at(tile, row, column / 8));
   }
 };
 

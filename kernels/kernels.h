@@ -41,7 +41,7 @@ struct DropoutMask {
   const std::int32_t* keys = nullptr;  // [B, 2], low word first, on the device; null where dropout is off
   std::uint64_t site = 0;
   std::uint32_t threshold = 0;         // ⌈p · 2^32⌉
-  float scale = 1.0F;                  // 1 / (1 − p)
+  float scale = 1.0F;                  // 1 / (1 − p); 1 where dropout is off
 };
 
 // ---- attention (attention_forward.cu, attention_backward.cu, attention_plain.cu) -----------------------------------------
@@ -64,5 +64,27 @@ struct Attention {
 // out = dropout(softmax(scale · q kᵀ)) v [B·Sq, A, D]; lse = ln Σ exp(scale · q · k) [B·Sq, A].
 template <class T>
 void attention(const Attention<T>& a, Rows<T> out, Rows<float> lse, cudaStream_t stream);
+
+// Backward: from what forward gave, and d_out, the gradients of q, k and v (written, not added to; they may be views of one
+// fused matrix). `ordered`: the same bits each time; else dq is summed by atomic additions, which saves two of seven
+// products on tensor cores (the plain kernel is always ordered). The workspace is 16-aligned.
+template <class T>
+struct AttentionGradients {
+  Rows<const T> out, d_out;  // [B·Sq, A, D]
+  Rows<const float> lse;     // [B·Sq, A]
+  Rows<T> dq, dk, dv;        // as q, k, v
+};
+template <class T>
+void attention_backward(const Attention<T>& a, const AttentionGradients<T>& g, void* workspace, bool ordered,
+                        cudaStream_t stream);
+
+// Bytes, with P = ⌈Sq / 64⌉ · 64: (lse, δ) of each query and head 8·B·A·P, first keys 4·B·P, their range in each tile of 64
+// queries 8·B·P/64; and where dq is not ordered, its sums in fp32, 4·B·Sq·A·D.
+inline std::int64_t attention_backward_bytes(std::int64_t samples, std::int64_t queries, std::int64_t heads,
+                                             std::int64_t head_dim, bool ordered) {
+  const std::int64_t padded = samples * ((queries + 63) / 64 * 64);
+  const std::int64_t bytes = 8 * padded * heads + 4 * padded + (padded / 64 * 8 + 15) / 16 * 16;
+  return bytes + (ordered ? 0 : 4 * samples * queries * heads * head_dim);
+}
 
 }  // namespace headwater::kernels

@@ -9,21 +9,21 @@ namespace {
 const AttentionSizes kCases[] = {
     {1, 1, 1, 1, 1, 64},
     {2, 7, 7, 2, 1, 64},
-    {1, 63, 63, 2, 2, 64, 0, {}, 0.0, 8},
+    {1, 63, 63, 1, 1, 64, 0, {}, 0.0, 8},
     {1, 64, 64, 1, 1, 64, 0, {1, 2, 3, 40}},
-    {2, 65, 65, 4, 2, 64, 0, {32, 63, 64}, 0.2},
-    {1, 130, 130, 3, 1, 64, 0, {62, 63, 64, 65, 66, 128}, 0.1, 24, 3},
-    {1, 70, 70, 2, 2, 96, 0, {64}, 0.3},
-    {2, 63, 63, 3, 1, 96},
+    {1, 65, 65, 4, 2, 64, 0, {32, 63, 64}, 0.2},
+    {1, 130, 130, 1, 1, 64, 0, {62, 63, 64, 65, 66, 128}, 0.1, 24, 3},
+    {1, 70, 70, 1, 1, 96, 0, {64}, 0.3},
+    {2, 17, 17, 3, 1, 96},
     {1, 130, 130, 1, 1, 96, 0, {96, 97}},
-    {1, 65, 65, 2, 2, 128, 0, {}, 0.1},
+    {1, 65, 65, 1, 1, 128, 0, {}, 0.1},
     {2, 33, 33, 2, 1, 128, 0, {5, 32}},
     {1, 130, 130, 1, 1, 128, 0, {128}},
-    {1, 65, 65, 2, 1, 256, 0, {31, 32, 33}, 0.1},
-    {1, 7, 7, 1, 1, 256},
-    {1, 1, 77, 4, 2, 64, 76},                            // generation, one token
-    {2, 3, 140, 3, 1, 128, 131, {64, 100}, 0.2, 16},     // a few, with room left in the cache
-    {1, 40, 100, 2, 1, 96, 60, {50, 80}, 0.0, 0, 0, 1000},  // indices that count from elsewhere
+    {1, 65, 65, 1, 1, 256, 0, {31, 32, 33}, 0.1},
+    {1, 7, 7, 2, 1, 256},
+    {1, 1, 77, 4, 2, 64, 76},                               // generation, one token
+    {2, 3, 140, 2, 1, 128, 131, {64, 100}, 0.2, 16},        // a few, with room left in the cache
+    {1, 40, 100, 1, 1, 96, 60, {50, 80}, 0.0, 0, 0, 1000},  // indices that count from elsewhere
     {1, 20, 150, 1, 1, 256, 130, {90}},
 };
 // Those that only the plain kernel takes.
@@ -45,18 +45,60 @@ void forward_as_reference(const AttentionSizes& sizes) {
   SCOPED_TRACE(describe(sizes));
   AttentionProblem<T> problem(sizes);
   const std::int64_t width = sizes.heads * sizes.head_dim;
-  TestMatrix<T> out(problem.query_rows, width, width + sizes.gap), again(problem.query_rows, width, width + sizes.gap);
+  TestMatrix<T> out(problem.query_rows, width, width + sizes.gap);
   TestMatrix<float> lse(problem.query_rows, sizes.heads, sizes.heads + sizes.gap);
   attention(problem.args(), out.view(), lse.view(), nullptr);
-  attention(problem.args(), again.view(), lse.view(), nullptr);
   ReferenceBackend reference;
   reference.attention(problem.reference(), out.reference(sizes.heads), lse.reference());
-  const std::vector<T> got = out.host(), got_again = again.host();
   // Weights are rounded to bf16 before they meet the values, and so is the result; fp32 sums of up to 256 products.
-  expect_close(got, out.exact, kHalf<T> ? 4e-3 : 3e-6, kHalf<T> ? 6e-3 : 1e-6);
+  expect_close(out.host(), out.exact, kHalf<T> ? 4e-3 : 3e-6, kHalf<T> ? 6e-3 : 1e-6);
   expect_close(lse.host(), lse.exact, 4e-6, 4e-6);
-  EXPECT_EQ(std::memcmp(got.data(), got_again.data(), got.size() * sizeof(T)), 0) << "other bits the second time";
 }
+
+template <class T>
+void backward_as_reference(const AttentionSizes& sizes, bool ordered, bool twice = false) {
+  SCOPED_TRACE(describe(sizes) + (ordered ? "" : ", unordered"));
+  AttentionProblem<T> problem(sizes);
+  const std::int64_t width = sizes.heads * sizes.head_dim, kv_width = sizes.kv_heads * sizes.head_dim;
+  const std::int64_t row = width + sizes.gap;
+  // What forward saves: the reference's, rounded.
+  TestMatrix<double> exact_out(problem.query_rows, width, width), exact_lse(problem.query_rows, sizes.heads, sizes.heads);
+  ReferenceBackend reference;
+  const AttentionArgs args = problem.reference();
+  reference.attention(args, exact_out.reference(sizes.heads), exact_lse.reference());
+  TestMatrix<T> out(problem.query_rows, width, row, exact_out.exact);
+  TestMatrix<float> lse(problem.query_rows, sizes.heads, sizes.heads + sizes.gap, exact_lse.exact);
+  auto d_out = TestMatrix<T>::random(problem.query_rows, width, row, 1.0, problem.random);
+  TestMatrix<T> dq(problem.query_rows, width, problem.stride), dk(problem.key_rows, kv_width, problem.stride),
+      dv(problem.key_rows, kv_width, problem.stride);
+  const std::int64_t bytes =
+      attention_backward_bytes(sizes.samples, sizes.queries, sizes.heads, sizes.head_dim, ordered);
+  const auto run = [&] {
+    DeviceArray<unsigned char> workspace(static_cast<std::size_t>(bytes));
+    attention_backward(problem.args(), {out.input(), d_out.input(), lse.input(), dq.view(), dk.view(), dv.view()},
+                       workspace.data(), ordered, nullptr);
+    return std::vector<std::vector<T>>{dq.host(), dk.host(), dv.host()};
+  };
+  const auto got = run();
+  reference.attention_backward(args, exact_out.reference(sizes.heads), exact_lse.reference(),
+                               d_out.reference(sizes.heads), dq.reference(sizes.heads), dk.reference(sizes.kv_heads),
+                               dv.reference(sizes.kv_heads));
+  // Probabilities and their gradients are rounded to bf16 before they are multiplied; gradients of keys are sums over all
+  // queries of a group, of terms up to 3 · |dP|.
+  const double absolute = kHalf<T> ? 1.2e-2 : 6e-6, relative = kHalf<T> ? 4e-3 : 4e-6;
+  expect_close(got[0], dq.exact, absolute, relative);
+  expect_close(got[1], dk.exact, absolute, relative);
+  expect_close(got[2], dv.exact, absolute, relative);
+  if (!twice) return;
+  const auto again = run();
+  for (std::size_t i = 0; i < got.size(); ++i) {
+    EXPECT_EQ(std::memcmp(got[i].data(), again[i].data(), got[i].size() * sizeof(T)), 0) << "other bits the second time";
+  }
+}
+
+// Head sizes that tensor cores have for bf16.
+const AttentionSizes kLargeHeads[] = {
+    {1, 33, 33, 2, 1, 64, 0, {32}, 0.1}, {1, 7, 7, 1, 1, 96, 0, {3}}, {2, 20, 20, 1, 1, 128}, {1, 17, 17, 1, 1, 256, 0, {16}}};
 
 TEST(Attention, OnTensorCores) {
   in_every_mode([] {
@@ -70,13 +112,41 @@ TEST(Attention, PlainInBothTypes) {
       forward_as_reference<float>(sizes);
       forward_as_reference<bf16>(sizes);
     }
+    for (const AttentionSizes& sizes : kLargeHeads) forward_as_reference<float>(sizes);
   });
 }
 
-TEST(Attention, Fp32OfLargeHeads) {
+TEST(AttentionBackward, OnTensorCores) {
+  in_every_mode([] {
+    for (const AttentionSizes& sizes : kCases) backward_as_reference<bf16>(sizes, true);
+  });
+}
+
+TEST(AttentionBackward, Unordered) {
   in_every_mode([] {
     for (const AttentionSizes& sizes : kCases)
-      if (sizes.queries < 70) forward_as_reference<float>(sizes);
+      if (sizes.dropout > 0.0 || sizes.queries < 10) backward_as_reference<bf16>(sizes, false);
+  });
+}
+
+TEST(AttentionBackward, SameBitsTwice) {
+  in_every_mode([] {
+#if defined(HEADWATER_TESTS_EMULATED)
+    emulation::settings().threads = 2;  // so that blocks end in other orders
+#endif
+    backward_as_reference<bf16>({1, 130, 130, 2, 1, 64, 0, {50}, 0.1}, true, true);
+    backward_as_reference<bf16>({1, 35, 35, 2, 1, 256}, true, true);
+    backward_as_reference<float>({1, 40, 40, 2, 1, 24, 0, {35}, 0.1}, true, true);
+  });
+}
+
+TEST(AttentionBackward, PlainInBothTypes) {
+  in_every_mode([] {
+    for (const AttentionSizes& sizes : kPlainCases) {
+      backward_as_reference<float>(sizes, true);
+      backward_as_reference<bf16>(sizes, true);
+    }
+    for (const AttentionSizes& sizes : kLargeHeads) backward_as_reference<float>(sizes, true);
   });
 }
 
