@@ -13,6 +13,10 @@ def median(values):
     return statistics.median(values)
 
 
+def one_digit(value):
+    return f"{value:.1f}".replace("-0.0", "0.0")
+
+
 def parts(runs, which):
     """Each part of a step, in ms: the median over runs of the mean over ranks."""
     def mean(run, part):
@@ -28,9 +32,9 @@ def layout_rows(name, runs):
     predicted, measured = (1e3 * median([check[f"{key}_seconds"] for check in checks]) for key in ("predicted", "measured"))
     bubbles = [100 * median([check[f"{key}_bubble"] for check in checks]) for key in ("predicted", "measured")]
     row = (f"| {name} | {predicted:.1f} | {measured:.1f} | {median(errors):+.1f} % | {worst:+.1f} % | "
-           f"{bubbles[0]:.1f} / {bubbles[1]:.1f} % |")
+           f"{one_digit(bubbles[0])} / {one_digit(bubbles[1])} % |")
     of_predicted, of_measured = parts(runs, "predicted"), parts(runs, "measured")
-    shares = " | ".join(f"{of_predicted[part]:.1f} / {of_measured[part]:.1f}" for part in of_predicted)
+    shares = " | ".join(f"{one_digit(of_predicted[part])} / {one_digit(of_measured[part])}" for part in of_predicted)
     return row, f"| {name} | {shares} |", errors
 
 

@@ -28,7 +28,7 @@ for run in $(seq "${RUNS:-5}"); do
     echo "run $run: $name" >&2
     echo "$name" >"$folder/$i.name"
     # shellcheck disable=SC2086  # options are words
-    mpirun --oversubscribe --bind-to none -np 2 "$binary" bench step "${model[@]}" $options --steps "${STEPS:-8}" --json \
+    mpirun --oversubscribe --bind-to none -np 2 "$binary" bench step "${model[@]}" $options --steps "${STEPS:-6}" --json \
       >"$folder/$i.$run.json"
   done
 done

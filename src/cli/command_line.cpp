@@ -81,6 +81,7 @@ int run_command_line(World& world, std::vector<std::string> arguments) {
   add_checkpoint(app, session);
   add_bench(app, session);
   add_plan(app, session);
+  add_schedule(app, session);
   add_config_reference(app, session);
   check_command(app, arguments);
   try {

@@ -2,6 +2,7 @@
 #include "headwater/cli/commands.h"
 #include "headwater/config/load_config.h"
 #include "headwater/plan/layout_request.h"
+#include "headwater/plan/paper_plan.h"
 #include "headwater/plan/plan_report.h"
 #include "headwater/plan/timeline.h"
 #include "config_without_data.h"
@@ -15,7 +16,7 @@ namespace headwater {
 namespace {
 
 struct PlanOptions {
-  std::string config, cluster, trace, svg;
+  std::string config, cluster, trace, svg, cost_model = "headwater";
   int ranks = 0, threads = 1;
   bool json = false;
 };
@@ -42,8 +43,20 @@ PlanRequest request_of(const PlanOptions& options, const Session& session) {
   return request;
 }
 
+int plan_by_paper(const PlanOptions& options, const PlanRequest& request) {
+  if (!options.trace.empty() || !options.svg.empty())
+    throw UserError("--cost-model paper has no timeline for {}; --cost-model headwater does", options.svg.empty() ? "--trace" : "--svg");
+  const PaperPlan plan = predict_by_paper(request);
+  if (options.json)
+    std::cout << to_json(plan).dump() << std::endl;
+  else
+    std::cout << report(plan) << std::flush;
+  return 0;
+}
+
 int plan_command(const Session& session, const PlanOptions& options) {
   session.one_rank_only("plan");
+  if (options.cost_model == "paper") return plan_by_paper(options, request_of(options, session));
   const Plan plan = predict(request_of(options, session));
   const Timeline timeline = timeline_of(plan.time, plan.costs);
   if (!options.trace.empty()) write_text_atomically(options.trace, chrome_trace({timeline}));
@@ -69,6 +82,9 @@ void add_plan(CLI::App& app, Session& session) {
   command->add_option("--ranks", options->ranks, "devices; all of the cluster's unless said")->check(CLI::Range(1, 1 << 24));
   command->add_option("--threads", options->threads, "threads of each rank, on which its workspace depends")
       ->check(CLI::Range(1, 4096))
+      ->capture_default_str();
+  command->add_option("--cost-model", options->cost_model, "headwater, or paper: the formulas of Yuan 2.0's paper as printed")
+      ->check(CLI::IsMember({"headwater", "paper"}))
       ->capture_default_str();
   command->add_option("--trace", options->trace, "write the timeline for Chrome's about:tracing or Perfetto");
   command->add_option("--svg", options->svg, "write the timeline as a picture");

@@ -34,6 +34,7 @@ class Engine {
   FlightRecorder& recorder() { return recorder_; }
   const FlightRecorder& recorder() const { return recorder_; }
   const std::shared_ptr<WaitBoard>& board() const { return board_; }
+  std::int64_t sent_bytes() const { return transport_->sent_bytes(); }  // before close()
 
   void add(const std::shared_ptr<Group>& group);
   void submit(std::shared_ptr<Operation> operation);

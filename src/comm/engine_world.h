@@ -27,6 +27,7 @@ class EngineWorld : public World {
   void abandon() override { engine_.abandon(); }
   const FlightRecorder& flight_recorder() const override { return engine_.recorder(); }
   double waited_seconds() const override { return engine_.board()->waited_seconds(); }
+  std::int64_t sent_bytes() const override { return engine_.sent_bytes(); }
   std::int64_t scratch_bytes() const override;
 
   void finish() override;

@@ -56,13 +56,6 @@ class MpiTransport final : public Transport {
   int rank() const override { return rank_; }
   const std::vector<std::string>& hosts() const override { return hosts_; }
 
-  Request send(const void* data, std::size_t bytes, int peer, int channel) override {
-    const Request request = free_slot();
-    check(MPI_Isend(data, static_cast<int>(bytes), MPI_BYTE, peer, channel, data_, &slots_[request].handle),
-          "MPI_Isend");
-    return request;
-  }
-
   Request receive(void* data, std::size_t bytes, int peer, int channel) override {
     const Request request = free_slot();
     check(MPI_Irecv(data, static_cast<int>(bytes), MPI_BYTE, peer, channel, data_, &slots_[request].handle),
@@ -114,6 +107,13 @@ class MpiTransport final : public Transport {
     std::vector<std::byte> message;
     MPI_Request handle = MPI_REQUEST_NULL;
   };
+
+  Request post_send(const void* data, std::size_t bytes, int peer, int channel) override {
+    const Request request = free_slot();
+    check(MPI_Isend(data, static_cast<int>(bytes), MPI_BYTE, peer, channel, data_, &slots_[request].handle),
+          "MPI_Isend");
+    return request;
+  }
 
   bool finished(Request request) override {
     Slot& slot = slots_[request];

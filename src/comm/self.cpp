@@ -64,6 +64,7 @@ class SelfWorld final : public World {
   void abandon() override {}
   const FlightRecorder& flight_recorder() const override { return recorder_; }
   double waited_seconds() const override { return 0.0; }
+  std::int64_t sent_bytes() const override { return 0; }
   std::int64_t scratch_bytes() const override { return 0; }
 
   [[noreturn]] void fail(const std::string& message, int exit_code) override {

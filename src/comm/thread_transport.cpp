@@ -22,18 +22,6 @@ class ThreadTransport final : public Transport {
   int rank() const override { return rank_; }
   const std::vector<std::string>& hosts() const override { return hosts_; }
 
-  Request send(const void* data, std::size_t bytes, int peer, int channel) override {
-    auto taken = std::make_shared<std::atomic<bool>>(false);
-    Post::Mailbox& mailbox = box(peer);
-    const double arrives = post_->links.arrival(rank_, peer, bytes, now_seconds());
-    {
-      const std::lock_guard lock(mailbox.mutex);
-      mailbox.letters[{rank_, channel}].push_back({data, bytes, arrives, taken});
-    }
-    sends_[++requests_] = {std::move(taken), peer, channel};
-    return requests_;
-  }
-
   Request receive(void* data, std::size_t bytes, int peer, int channel) override {
     Counter& counter = counters_[{peer, channel}];
     receives_[++requests_] = {data, bytes, {peer, channel}, counter.posted++};
@@ -79,6 +67,18 @@ class ThreadTransport final : public Transport {
   struct Counter {
     std::uint64_t posted = 0, received = 0;
   };
+
+  Request post_send(const void* data, std::size_t bytes, int peer, int channel) override {
+    auto taken = std::make_shared<std::atomic<bool>>(false);
+    Post::Mailbox& mailbox = box(peer);
+    const double arrives = post_->links.arrival(rank_, peer, bytes, now_seconds());
+    {
+      const std::lock_guard lock(mailbox.mutex);
+      mailbox.letters[{rank_, channel}].push_back({data, bytes, arrives, taken});
+    }
+    sends_[++requests_] = {std::move(taken), peer, channel};
+    return requests_;
+  }
 
   bool finished(Request request) override {
     if (const auto send = sends_.find(request); send != sends_.end()) {

@@ -3,8 +3,9 @@
 // threads.
 //
 // Nothing here blocks. Messages of one pair of ranks on one channel arrive in the order sent, and a receive
-// states the exact size of its message. Made, used and destroyed by the engine's thread only.
+// states the exact size of its message. Made, used and destroyed by the engine's thread only, unless said.
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <span>
@@ -22,7 +23,10 @@ class Transport {
   virtual int rank() const = 0;
   virtual const std::vector<std::string>& hosts() const = 0;  // by rank
 
-  virtual Request send(const void* data, std::size_t bytes, int peer, int channel) = 0;
+  Request send(const void* data, std::size_t bytes, int peer, int channel) {
+    sent_bytes_ += static_cast<std::int64_t>(bytes);
+    return post_send(data, bytes, peer, channel);
+  }
   virtual Request receive(void* data, std::size_t bytes, int peer, int channel) = 0;
   // Once true the request is forgotten.
   bool test(Request request) {
@@ -31,6 +35,7 @@ class Transport {
     return done;
   }
   std::uint64_t completions() const { return completions_; }
+  std::int64_t sent_bytes() const { return sent_bytes_; }  // as data; any thread may ask
 
   // Small messages beside the data, which every engine answers whatever its compute thread does.
   virtual void send_control(int peer, std::span<const std::byte> message) = 0;
@@ -42,9 +47,11 @@ class Transport {
   virtual void close() = 0;
 
  private:
+  virtual Request post_send(const void* data, std::size_t bytes, int peer, int channel) = 0;
   virtual bool finished(Request request) = 0;
 
   std::uint64_t completions_ = 0;
+  std::atomic<std::int64_t> sent_bytes_ = 0;
 };
 
 }  // namespace headwater::comm

@@ -39,6 +39,12 @@ struct Section {
     return number;
   }
 
+  bool flag(const std::string& of) const {
+    if (!object.contains(of)) return false;
+    if (!object.at(of).is_boolean()) throw UserError("{} is {}; it must be true or false", key(of), object.at(of).dump());
+    return object.at(of).get<bool>();
+  }
+
   std::int64_t whole(const std::string& of, double least, double most, const char* expected) const {
     const double value = number(of, least, most, expected);
     if (value != std::floor(value)) throw UserError("{} is {}; it must be {}", key(of), object.at(of).dump(), expected);
@@ -53,6 +59,18 @@ std::map<std::string, double> by_dtype(const Section& device, const std::string&
   for (const auto& item : section.object.items()) values[item.key()] = section.number(item.key(), least, most, expected);
   if (values.empty()) throw UserError("{} is empty; it must name a dtype, bf16 or fp32", section.name);
   return values;
+}
+
+SoftwareFigures software(const Section& file) {
+  SoftwareFigures figures;
+  if (!file.object.contains("software")) return figures;
+  const Section section = file.section("software", "an object with whole_scores, whole_recompute, split_messages or launch_seconds");
+  figures.whole_scores = section.flag("whole_scores");
+  figures.whole_recompute = section.flag("whole_recompute");
+  figures.split_messages = section.flag("split_messages");
+  if (section.object.contains("launch_seconds"))
+    figures.launch_seconds = section.number("launch_seconds", 0.0, 10.0, "seconds, 0 to 10");
+  return figures;
 }
 
 LinkFigures link(const Section& file, const std::string& of, bool needed, const char* why) {
@@ -108,6 +126,9 @@ Cluster parse_cluster(const json& root, const std::string& where) {
 
   cluster.intra_node = link(file, "intra_node", cluster.devices_per_node > 1, "devices of one node talk to each other");
   cluster.inter_node = link(file, "inter_node", cluster.nodes > 1, "nodes talk to each other");
+  if (root.contains("network_ports"))
+    cluster.network_ports = static_cast<int>(file.whole("network_ports", 1, 1024, "a whole number, 1 to 1024"));
+  cluster.software = software(file);
   return cluster;
 }
 
@@ -124,6 +145,12 @@ json to_json(const Cluster& cluster) {
     if (std::isfinite(figures.bandwidth))
       root[key] = {{"bandwidth", figures.bandwidth}, {"latency_seconds", figures.latency_seconds}};
   };
+  if (cluster.network_ports > 0) root["network_ports"] = cluster.network_ports;
+  if (const SoftwareFigures& s = cluster.software; s != SoftwareFigures{})
+    root["software"] = {{"whole_scores", s.whole_scores},
+                        {"whole_recompute", s.whole_recompute},
+                        {"split_messages", s.split_messages},
+                        {"launch_seconds", s.launch_seconds}};
   add("intra_node", cluster.intra_node);
   add("inter_node", cluster.inter_node);
   return root;

@@ -4,13 +4,12 @@
 #include "headwater/layout/arena_layout.h"
 #include "headwater/model/flops.h"
 
+#include "attention_cost.h"
+
 #include <algorithm>
 
 namespace headwater {
 namespace {
-
-// Products of attention's backward for each of its forward's.
-constexpr double kAttentionBackward = 2.5;
 
 double size_of_type(DType dtype) { return static_cast<double>(size_of(dtype)); }
 
@@ -58,8 +57,8 @@ PassSeconds& PassSeconds::operator+=(const PassSeconds& other) {
   return *this;
 }
 
-CostModel::CostModel(const RankWork& work, double product_flops, double memory_bandwidth, const GroupNetwork& tensor)
-    : work_(work), product_flops_(product_flops), memory_bandwidth_(memory_bandwidth), tensor_(tensor) {
+CostModel::CostModel(const RankWork& work, const DeviceSpeed& device, const GroupNetwork& tensor)
+    : work_(work), device_(device), tensor_(tensor) {
   const ModelSpec& model = work_.model;
   const std::vector<double> weights = weights_by_unit(work_);
   kind_.resize(weights.size());
@@ -79,7 +78,13 @@ CostModel::CostModel(const RankWork& work, double product_flops, double memory_b
 }
 
 double CostModel::product_seconds(double flops, double bytes) const {
-  return std::max(flops / product_flops_, bytes / memory_bandwidth_);
+  return std::max(flops / device_.product_flops, moved_seconds(bytes));
+}
+
+double CostModel::attention_seconds(const LayerSpec& layer, Pass pass) const {
+  const auto of_way = device_.software.whole_scores ? whole_scores_cost : fused_attention_cost;
+  const AttentionCost cost = of_way(layer, work_, pass);
+  return cost.flops / device_.product_flops + moved_seconds(cost.bytes);
 }
 
 double CostModel::stream_bytes() const {
@@ -92,8 +97,8 @@ double CostModel::statistics_bytes() const {
 }
 
 double CostModel::message_bytes() const {
-  return static_cast<double>(work_.sharding.local_tokens(work_.batch.tokens()) * work_.model.hidden) *
-         size_of_type(work_.precision.compute);
+  const bool split = work_.sharding.sequence_parallel || device_.software.split_messages;
+  return stream_bytes() / (split ? static_cast<double>(work_.sharding.tensor) : 1.0);
 }
 
 CostModel::Exchanged CostModel::exchanged(const LayerSpec& layer, Pass pass) const {
@@ -120,10 +125,17 @@ CostModel::Exchanged CostModel::exchanged(const LayerSpec& layer, Pass pass) con
   return all;
 }
 
+CostModel::Exchanged& CostModel::Exchanged::operator+=(const Exchanged& other) {
+  scatters += other.scatters;
+  messages += other.messages;
+  message_bytes += other.message_bytes;
+  return *this;
+}
+
 // All but the sum of the last product's results.
 CostModel::Exchanged CostModel::exchanged_again(const LayerSpec& layer) const {
   Exchanged all = exchanged(layer, Pass::forward);
-  if (work_.sharding.tensor > 1) all.scatters -= work_.sharding.sequence_parallel ? 1.0 : 2.0;
+  if (work_.sharding.tensor > 1 && !device_.software.whole_recompute) all.scatters -= work_.sharding.sequence_parallel ? 1.0 : 2.0;
   return all;
 }
 
@@ -133,34 +145,44 @@ double CostModel::seconds(const Exchanged& exchanged) const {
   return exchanged.scatters * tensor_.scatter_seconds(stream_bytes()) + messages;
 }
 
-double CostModel::bytes(const Exchanged& exchanged) const {
-  return exchanged.scatters * tensor_.scatter_bytes(stream_bytes()) + exchanged.message_bytes;
+double CostModel::bytes(const Exchanged& forward, const Exchanged& backward) const {
+  // Messages go to the right in forward, to the left in backward; of two ranks neither does both.
+  const bool both = work_.sharding.tensor > 2;
+  return (forward.scatters + backward.scatters) * tensor_.scatter_bytes(stream_bytes()) + forward.message_bytes +
+         (both ? backward.message_bytes : 0.0);
 }
 
 PassSeconds CostModel::layer(const LayerSpec& spec, double weights, Recompute recompute) const {
   const std::vector<ActivationSpec> list = activations(spec, work_.sharding, work_.batch, work_.precision);
   const UnitFlops per_token = forward_flops_per_token(spec, work_.batch.sequence);
   const double share = static_cast<double>(work_.batch.tokens()) / static_cast<double>(work_.sharding.tensor);
-  const double linear = per_token.linear * share, attention = per_token.attention * share / product_flops_;
+  const double linear = per_token.linear * share, launch = device_.software.launch_seconds;
+  const double attention = attention_seconds(spec, Pass::forward);
   const double weight_bytes = weights * size_of_type(work_.precision.compute);
   const double sum_bytes = 2.0 * weights * size_of_type(work_.precision.accumulate);
 
   PassSeconds cost;
-  cost.forward.compute = product_seconds(linear, weight_bytes) + attention + moved_seconds(bytes_of(list, made_in_forward));
+  cost.forward.compute =
+      product_seconds(linear, weight_bytes) + attention + moved_seconds(bytes_of(list, made_in_forward)) + launch;
   cost.forward.tensor_communication = seconds(exchanged(spec, Pass::forward));
-  cost.input_gradient.compute = product_seconds(linear, weight_bytes) + kAttentionBackward * attention +
-                                moved_seconds(bytes_of(list, of_input_gradient));
+  cost.input_gradient.compute = product_seconds(linear, weight_bytes) + attention_seconds(spec, Pass::backward) +
+                                moved_seconds(bytes_of(list, of_input_gradient)) + 2.0 * launch;
   cost.input_gradient.tensor_communication = seconds(exchanged(spec, Pass::backward));
   cost.weight_gradient.compute = product_seconds(linear, sum_bytes);
   if (recompute == Recompute::full) {
-    const UnitFlops again = headwater::recompute_flops_per_token(spec, work_.batch.sequence, recompute);
-    cost.input_gradient.recompute =
-        product_seconds(again.linear * share, weight_bytes) + attention + moved_seconds(bytes_of(list, made_in_forward));
+    cost.input_gradient.recompute = product_seconds(again(spec, recompute).linear * share, weight_bytes) + attention +
+                                    moved_seconds(bytes_of(list, made_in_forward)) + launch;
     cost.input_gradient.tensor_communication += seconds(exchanged_again(spec));
   }
   if (recompute == Recompute::selective)
     cost.input_gradient.recompute = attention + moved_seconds(bytes_of(list, dropped_by_selective));
   return cost;
+}
+
+UnitFlops CostModel::again(const LayerSpec& layer, Recompute recompute) const {
+  if (recompute == Recompute::full && device_.software.whole_recompute)
+    return forward_flops_per_token(layer, work_.batch.sequence);
+  return headwater::recompute_flops_per_token(layer, work_.batch.sequence, recompute);
 }
 
 // A look-up: its rows read and written; backward adds them to the gradient.
@@ -218,14 +240,15 @@ double CostModel::tensor_bytes(int unit, Recompute recompute) const {
     return 2.0 * scatter + tensor_.scatter_bytes(statistics_bytes());
   }
   const LayerSpec& spec = work_.model.layers[static_cast<std::size_t>(unit) - 1];
-  return bytes(exchanged(spec, Pass::forward)) + bytes(exchanged(spec, Pass::backward)) +
-         (recompute == Recompute::full ? bytes(exchanged_again(spec)) : 0.0);
+  Exchanged forward = exchanged(spec, Pass::forward);
+  if (recompute == Recompute::full) forward += exchanged_again(spec);
+  return bytes(forward, exchanged(spec, Pass::backward));
 }
 
 double CostModel::recompute_flops_per_token(int unit, Recompute recompute) const {
   if (unit == work_.model.embedding_unit() || unit == work_.model.head_unit()) return 0.0;
   const LayerSpec& layer = work_.model.layers[static_cast<std::size_t>(unit) - 1];
-  return headwater::recompute_flops_per_token(layer, work_.batch.sequence, recompute).total();
+  return again(layer, recompute).total();
 }
 
 double CostModel::optimizer_seconds(double elements) const {

@@ -201,7 +201,7 @@ void Trainer::judge(const StepMetrics& metrics) {
 void Trainer::compare_copies() {
   const std::int64_t tensors = check_replicas(*engine_, counters_.step);
   if (out_ != nullptr)
-    *out_ << fmt::format(" after step {}: the copies of {} tensors are the same on all ranks that hold them", counters_.step,
+    *out_ << fmt::format(" after step {}: copies of weights are the same bits (tensors held by several ranks: {})", counters_.step,
                          tensors)
           << std::endl;
 }

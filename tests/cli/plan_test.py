@@ -66,6 +66,22 @@ class Plan(unittest.TestCase):
             self.assertEqual(total, sum(memory.values()))
             self.assertLessEqual({"weights", "gradients", "optimizer", "activations"}, set(memory))
 
+    def test_by_the_paper(self):
+        plan = self.plan("--ranks", "4", "--cost-model", "paper")
+        terms = plan["paper"]
+        self.assertAlmostEqual(sum(terms.values()), plan["step_seconds"])
+        self.assertAlmostEqual(sum(plan["seconds"].values()), plan["step_seconds"])
+        self.assertAlmostEqual(plan["tokens_per_second"] * plan["step_seconds"], 16 * 64, places=6)
+        self.assertAlmostEqual(terms["T1"] / terms["T0"], 1 / 4)  # one of two stages idle, 4 micro-batches
+        self.assertAlmostEqual(terms["T3"], 2 * terms["T4"])      # gradients in fp32, weights in bf16
+        self.assertEqual(plan["parallel"]["pipeline_model_parallel_size"], 2)
+        self.assertNotEqual(plan["step_seconds"], self.plan("--ranks", "4")["step_seconds"])
+        done = self.run_plan("--ranks", "4", "--cost-model", "paper")
+        self.assertEqual((done.returncode, done.stderr), (0, ""), done)
+        for words in ("equation 4", "A 4, B 2, L 4", "sum of gradients", "not in these formulas"):
+            self.assertIn(words, done.stdout)
+        self.refused("--cost-model paper has no timeline for --trace", "--cost-model", "paper", "--trace", "t.json")
+
     def test_report_and_files(self):
         trace, picture = self.folder / "trace.json", self.folder / "picture.svg"
         done = self.run_plan("--ranks", "2", "--trace", str(trace), "--svg", str(picture))

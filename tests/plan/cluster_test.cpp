@@ -103,6 +103,28 @@ TEST(Cluster, RefusesWhatIsAbsurd) {
   EXPECT_EQ(refusal(json::array()), "C.json: a cluster file must hold one object; found []");
 }
 
+TEST(Cluster, SaysWhichSoftwareRunsWhereItIsAnother) {
+  json file = a_cluster();
+  EXPECT_EQ(parse_cluster(file, "C.json").software, SoftwareFigures{});
+  file["software"] = {{"whole_scores", true}, {"launch_seconds", 1e-3}};
+  file["network_ports"] = 2;
+  const Cluster cluster = parse_cluster(file, "C.json");
+  EXPECT_EQ(cluster.software, (SoftwareFigures{true, false, false, 1e-3}));
+  EXPECT_EQ(cluster.network_ports, 2);
+  EXPECT_EQ(to_json(parse_cluster(to_json(cluster), "C.json")), to_json(cluster));
+
+  file["software"]["whole_scores"] = 1;
+  EXPECT_EQ(refusal(file), "C.json: software.whole_scores is 1; it must be true or false");
+  file["software"] = {{"launch_seconds", -1}};
+  EXPECT_EQ(refusal(file), "C.json: software.launch_seconds is -1; it must be seconds, 0 to 10");
+  file["software"] = "Megatron-LM";
+  EXPECT_EQ(refusal(file), "C.json: software is \"Megatron-LM\"; it must be an object with whole_scores, whole_recompute, "
+                           "split_messages or launch_seconds");
+  file.erase("software");
+  file["network_ports"] = 0;
+  EXPECT_EQ(refusal(file), "C.json: network_ports is 0; it must be a whole number, 1 to 1024");
+}
+
 TEST(Cluster, RefusesADtypeThatItSaysNothingOf) {
   const Cluster cluster = parse_cluster(a_cluster(), "C.json");
   try {

@@ -29,7 +29,7 @@ double forward_flops(const RankWork& work, int layer) {
 // Where memory is free only products take time: forward once, backward twice, attention's backward two and a half times.
 TEST(CostModel, CountsTheFlopsOfTheDescriptions) {
   const RankWork work = a_rank();
-  const CostModel model(work, 1e6, kFree, {});
+  const CostModel model(work, {1e6, kFree, {}}, {});
   const PassSeconds& layer = model.unit(1, Recompute::none);
   const UnitFlops flops = forward_flops_per_token(work.model.layers[0], 16);
   EXPECT_DOUBLE_EQ(layer.forward.compute, forward_flops(work, 0) / 1e6);
@@ -43,7 +43,7 @@ TEST(CostModel, CountsTheFlopsOfTheDescriptions) {
 
 TEST(CostModel, FullRecomputationRepeatsTheForwardButItsLastProduct) {
   const RankWork work = a_rank();
-  const CostModel model(work, 1e6, 1e6, {});
+  const CostModel model(work, {1e6, 1e6, {}}, {});
   const PassSeconds none = model.unit(2, Recompute::none), selective = model.unit(2, Recompute::selective),
                     full = model.unit(2, Recompute::full);
   const double last_product = 2.0 * 32.0 * 12.0 * 20.0;
@@ -58,7 +58,7 @@ TEST(CostModel, FullRecomputationRepeatsTheForwardButItsLastProduct) {
 
 TEST(CostModel, WhatIsNoProductGoesByMemory) {
   const RankWork work = a_rank();
-  const CostModel slow(work, kFree, 1e6, {}), fast(work, kFree, 4e6, {});
+  const CostModel slow(work, {kFree, 1e6, {}}, {}), fast(work, {kFree, 4e6, {}}, {});
   for (int unit = 0; unit < work.model.units(); ++unit) {
     EXPECT_GT(slow.unit(unit, Recompute::none).forward.total(), 0.0) << unit;
     EXPECT_NEAR(slow.unit(unit, Recompute::none).total(), 4.0 * fast.unit(unit, Recompute::none).total(), 1e-12) << unit;
@@ -67,9 +67,42 @@ TEST(CostModel, WhatIsNoProductGoesByMemory) {
   EXPECT_DOUBLE_EQ(slow.optimizer_seconds(1e6), (9 * 4 + 2) * 1.0);
 }
 
+// Of 2 samples of 16 tokens, 6 heads of 4 values: scores 2 x 6 x 16 x 16, in two bytes each.
+TEST(CostModel, WholeScoresAreComputedAndMoved) {
+  const RankWork work = a_rank(false);
+  constexpr double kScores = 2.0 * 6 * 16 * 16;
+  const auto more = [&](double flops, double bandwidth, auto of) {
+    const SoftwareFigures whole{.whole_scores = true};
+    return of(CostModel(work, {flops, bandwidth, whole}, {}).unit(1, Recompute::selective)) -
+           of(CostModel(work, {flops, bandwidth, {}}, {}).unit(1, Recompute::selective));
+  };
+  const auto forward = [](const PassSeconds& s) { return s.forward.compute; };
+  const auto again = [](const PassSeconds& s) { return s.input_gradient.recompute; };
+  const auto backward = [](const PassSeconds& s) { return s.input_gradient.compute; };
+  // Two products of the whole square for the half with its diagonal, 17 of 32; backward four for five.
+  constexpr double kProducts = 2.0 * 2.0 * kScores * 4.0;
+  EXPECT_NEAR(more(1e6, kFree, forward), kProducts * (1.0 - 17.0 / 32.0) / 1e6, 1e-12);
+  EXPECT_NEAR(more(1e6, kFree, again), kProducts * (1.0 - 17.0 / 32.0) / 1e6, 1e-12);
+  EXPECT_NEAR(more(1e6, kFree, backward), kProducts * (2.0 - 2.5 * 17.0 / 32.0) / 1e6, 1e-12);
+  // Without dropout.
+  EXPECT_NEAR(more(kFree, 1e6, forward), 4.0 * 2.0 * kScores / 1e6, 1e-12);
+  EXPECT_NEAR(more(kFree, 1e6, backward), 7.0 * 2.0 * kScores / 1e6, 1e-12);
+}
+
+TEST(CostModel, OtherSoftwareRepeatsTheLastProductAndLaunches) {
+  const RankWork work = a_rank();
+  const auto seconds = [&](SoftwareFigures software) {
+    return CostModel(work, {1e6, kFree, software}, {}).unit(1, Recompute::full);
+  };
+  const PassSeconds ours = seconds({}), whole = seconds({.whole_recompute = true}), launches = seconds({.launch_seconds = 0.5});
+  EXPECT_NEAR(whole.input_gradient.recompute, ours.forward.compute, 1e-12);
+  EXPECT_NEAR(launches.forward.compute - ours.forward.compute, 0.5, 1e-12);
+  EXPECT_NEAR(launches.total() - ours.total(), 4.0 * 0.5, 1e-9);  // forward, again, and a backward of two
+}
+
 TEST(CostModel, AStageIsTheSumOfItsUnits) {
   const RankWork work = a_rank();
-  const CostModel model(work, 1e6, 1e6, {});
+  const CostModel model(work, {1e6, 1e6, {}}, {});
   StageUnits all;
   all.last = work.model.units();
   all.has_embedding = all.has_head = true;
@@ -82,8 +115,10 @@ TEST(CostModel, AStageIsTheSumOfItsUnits) {
 }
 
 TEST(CostModel, AMessageIsOneResidualStream) {
-  EXPECT_EQ(CostModel(a_rank(), 1.0, 1.0, {}).message_bytes(), 32 * 12 * 2);
-  EXPECT_EQ(CostModel(a_rank(), 1.0, 1.0, {}).tensor_bytes(1, Recompute::full), 0.0);
+  EXPECT_EQ(CostModel(a_rank(), {1.0, 1.0, {}}, {}).message_bytes(), 32 * 12 * 2);
+  EXPECT_EQ(CostModel(a_rank(), {1.0, 1.0, {}}, {}).tensor_bytes(1, Recompute::full), 0.0);
+  EXPECT_EQ(CostModel(a_rank(true, 2), {1.0, 1.0, {}}, {}).message_bytes(), 32 * 12 * 2);
+  EXPECT_EQ(CostModel(a_rank(true, 2), {1.0, 1.0, {.split_messages = true}}, {}).message_bytes(), 32 * 12);
 }
 
 }  // namespace

@@ -113,7 +113,7 @@ TEST(ReplicaCheck, TrainingKeepsCopiesEqual) {
   for (const test::Layout& layout : {four, tensor}) {
     const std::string printed = test::train(layout, 4, more).printed;
     EXPECT_EQ(printed.find("after step 1:"), std::string::npos) << printed;
-    for (const char* line : {"after step 2: the copies of ", "after step 4: the copies of "})
+    for (const char* line : {"after step 2: copies of ", "after step 4: copies of "})
       EXPECT_NE(printed.find(line), std::string::npos) << printed;
   }
 }

@@ -28,11 +28,22 @@ struct DeviceFigures {
   std::map<std::string, double> efficiency;  // the share of it that a step's matrix products reach
 };
 
+// What runs there where it is not Headwater, as far as its time differs: so that published runs can be predicted.
+struct SoftwareFigures {
+  bool whole_scores = false;     // attention writes every score to memory, also those that the mask drops
+  bool whole_recompute = false;  // full recomputation repeats a layer's last product too
+  bool split_messages = false;   // tensor ranks share out what they send to another stage
+  double launch_seconds = 0.0;   // of one forward of a layer, where the device waits for its host; a backward takes twice that
+  bool operator==(const SoftwareFigures&) const = default;
+};
+
 struct Cluster {
   std::string name;
   int nodes = 1, devices_per_node = 1;
   DeviceFigures device;
   LinkFigures intra_node, inter_node;
+  int network_ports = 0;  // of a node, which the paper's formulas ask for; 0: one for each device
+  SoftwareFigures software;
 
   int devices() const { return nodes * devices_per_node; }
   // Ranks fill one node after the other.

@@ -7,13 +7,16 @@
 // computed again. What is not a product takes as long as memory needs to move it: each tensor that a pass makes moves once
 // beside the products, and a backward moves once more what the forward kept for it.
 //
+// Programs that attend with all scores in memory compute the whole square and move it: what a forward and a backward move
+// are the constants of attention_cost.h.
+//
 // Tensor ranks: forward sums each of a layer's two branches over them, and what comes out of a filter; backward sums as often
 // what goes into their products. With sequence parallelism each sum is a reduce-scatter, and what the products need is
 // gathered, in backward once more. A filter that is cut by tokens is neither summed nor gathered for, and gets the vectors
 // before its shard from the neighbour.
 
 #include "headwater/layout/stage_layout.h"
-#include "headwater/model/activation_spec.h"
+#include "headwater/model/flops.h"
 #include "headwater/model/recompute.h"
 #include "headwater/plan/group_network.h"
 
@@ -35,6 +38,13 @@ struct PassSeconds {
   PassSeconds& operator+=(const PassSeconds& other);
 };
 
+// Of a device, as the runs on it reach it.
+struct DeviceSpeed {
+  double product_flops = 0.0;     // peak × efficiency, FLOP/s
+  double memory_bandwidth = 0.0;  // bytes/s
+  SoftwareFigures software;
+};
+
 // The work of one rank: how a layer is cut, and one micro-batch.
 struct RankWork {
   ModelSpec model;
@@ -45,15 +55,15 @@ struct RankWork {
 
 class CostModel {
  public:
-  // `product_flops`: peak × efficiency, FLOP/s. `tensor` joins the ranks that share a layer.
-  CostModel(const RankWork& work, double product_flops, double memory_bandwidth, const GroupNetwork& tensor);
+  // `tensor` joins the ranks that share a layer.
+  CostModel(const RankWork& work, const DeviceSpeed& device, const GroupNetwork& tensor);
 
   const PassSeconds& unit(int unit, Recompute recompute) const;
   PassSeconds stage(const StageUnits& units) const;
 
   // Of what passes between two stages, from one device to its counterpart.
   double message_bytes() const;
-  // Sent by a device to the ranks that share its layers, for one micro-batch.
+  // Sent by a device to the ranks that share its layers, for one micro-batch; by the one that sends most.
   double tensor_bytes(int unit, Recompute recompute) const;
   double recompute_flops_per_token(int unit, Recompute recompute) const;  // of all devices that share the unit
 
@@ -62,6 +72,7 @@ class CostModel {
 
  private:
   PassSeconds layer(const LayerSpec& layer, double weights, Recompute recompute) const;
+  UnitFlops again(const LayerSpec& layer, Recompute recompute) const;  // per token, of all devices
   PassSeconds embedding() const;
   PassSeconds head(double weights) const;
   // Between the ranks that share a layer, for one micro-batch.
@@ -69,18 +80,20 @@ class CostModel {
     double scatters = 0.0;  // reduce-scatters and all-gathers of one [T, H]; an all-reduce counts as both
     int messages = 0;       // to the neighbour, with
     double message_bytes = 0.0;
+    Exchanged& operator+=(const Exchanged& other);
   };
   Exchanged exchanged(const LayerSpec& layer, Pass pass) const;
   Exchanged exchanged_again(const LayerSpec& layer) const;  // by full recomputation
   double seconds(const Exchanged& exchanged) const;
-  double bytes(const Exchanged& exchanged) const;
+  double bytes(const Exchanged& forward, const Exchanged& backward) const;  // of the device that sends most
   double product_seconds(double flops, double bytes) const;
-  double moved_seconds(double bytes) const { return bytes / memory_bandwidth_; }
+  double moved_seconds(double bytes) const { return bytes / device_.memory_bandwidth; }
+  double attention_seconds(const LayerSpec& layer, Pass pass) const;
   double stream_bytes() const;      // of [T, H]
   double statistics_bytes() const;  // of the head's softmax, of all ranks
 
   RankWork work_;
-  double product_flops_, memory_bandwidth_;
+  DeviceSpeed device_;
   GroupNetwork tensor_;
   std::vector<std::size_t> kind_;  // by unit: which entry of `kinds_`
   std::vector<std::vector<PassSeconds>> kinds_;  // [kind][recompute]: units with equal specs cost the same

@@ -1,0 +1,74 @@
+#include "headwater/cli/commands.h"
+#include "headwater/config/load_config.h"
+#include "headwater/config/pipeline_schedule.h"
+#include "headwater/plan/simulator.h"
+#include "headwater/schedule/checker.h"
+
+#include <CLI/CLI.hpp>
+#include <nlohmann/json.hpp>
+
+#include <iostream>
+
+namespace headwater {
+namespace {
+
+struct ScheduleOptions {
+  std::string schedule = "1f1b";
+  int pipeline = 1, chunks = 0, micro_batches = 1;
+  double forward = 1.0, input_gradient = 1.0, weight_gradient = 1.0, link = 0.0;
+  bool json = false;
+};
+
+// Every chunk takes its share of a rank's seconds, every transfer the same time.
+Simulation play(const ScheduleOptions& o) {
+  const PipelineSchedule& known = pipeline_schedule(o.schedule);
+  const int chunks = o.chunks > 0 ? o.chunks : static_cast<int>(known.default_chunks);
+  check_num_chunks(known, chunks);
+  const LoweredSchedule lowered = lower(make_schedule(o.schedule, o.pipeline, chunks, o.micro_batches));
+  const std::optional<std::string> fault = check(lowered).fault;
+  HW_CHECK(!fault, "schedule {}: {}", o.schedule, *fault);
+  PassSeconds stage;
+  stage.forward.compute = o.forward / chunks;
+  stage.input_gradient.compute = o.input_gradient / chunks;
+  stage.weight_gradient.compute = o.weight_gradient / chunks;
+  PipelineNetwork network;
+  network.intra_node.latency_seconds = o.link;
+  return simulate(lowered, std::vector<PassSeconds>(static_cast<std::size_t>(o.pipeline * chunks), stage), network);
+}
+
+int schedule_command(const Session& session, const ScheduleOptions& options) {
+  session.one_rank_only("schedule");
+  const Simulation simulation = play(options);
+  if (options.json) {
+    std::cout << nlohmann::json{{"step_seconds", simulation.end}, {"bubble_fraction", simulation.bubble_fraction()}}.dump()
+              << std::endl;
+    return 0;
+  }
+  std::cout << fmt::format(
+      "{} on {} ranks, {} micro-batches: {:.6g} s, bubble = 1 - m(F + B + W)/T = {:.2f} %\n", options.schedule, options.pipeline,
+      options.micro_batches, simulation.end, 100.0 * simulation.bubble_fraction());
+  return 0;
+}
+
+}  // namespace
+
+void add_schedule(CLI::App& app, Session& session) {
+  auto options = std::make_shared<ScheduleOptions>();
+  CLI::App* command = app.add_subcommand("schedule", "How long a pipeline schedule takes, of equal stages whose times are given");
+  command->add_option("--schedule", options->schedule, "as parallel.pipeline_schedule")->capture_default_str();
+  command->add_option("--pipeline", options->pipeline, "ranks")->required()->check(CLI::Range(1, 1024));
+  command->add_option("--chunks", options->chunks, "of each rank; by the schedule unless said")->check(CLI::Range(1, 64));
+  command->add_option("--micro-batches", options->micro_batches, "of a step")->required()->check(CLI::Range(1, 4096));
+  const auto seconds = [&](const char* name, double& value, const char* help) {
+    command->add_option(name, value, help)->check(CLI::Range(0.0, 1e6))->capture_default_str();
+  };
+  seconds("--forward", options->forward, "seconds of a rank for a micro-batch, all its chunks");
+  seconds("--input-gradient", options->input_gradient, "likewise");
+  seconds("--weight-gradient", options->weight_gradient, "likewise");
+  seconds("--link", options->link, "seconds of a transfer between two ranks");
+  command->add_flag("--json", options->json, "print one JSON object");
+  command->callback(
+      [&session, options] { session.command = [&session, options] { return schedule_command(session, *options); }; });
+}
+
+}  // namespace headwater
