@@ -1,0 +1,129 @@
+// Token embedding over a shard of the vocabulary, and its backward: tokens are sorted first, so that each row
+// of the table is added to by one warp (for each of its columns), in the order of t, on any GPU.
+
+#include "rows.cuh"
+
+namespace headwater::kernels {
+namespace {
+
+template <class T, int kN>
+__global__ void __launch_bounds__(256)
+    embedding_kernel(const std::int32_t* tokens, Rows<const T> table, std::int64_t first,
+                     std::int64_t vocabulary, Rows<T> out, std::int64_t rows, std::int64_t columns) {
+  for_each_chunk<kN>(rows, columns, [&](std::int64_t t, std::int64_t column) {
+    const std::int64_t row = tokens[t] - first;
+    float v[kN] = {};
+    if (row >= 0 && row < vocabulary) load<kN>(table.row(row) + column, v);
+    store<kN>(out.row(t) + column, v);
+  });
+}
+
+// Tokens that are sorted at once: the count is quadratic in it.
+constexpr std::int64_t kSortedTokens = 4096;
+
+// order[i] is the i-th of the tokens 0 … count − 1 when they are sorted by id, and by number among equal ids.
+// A thread finds the place of its token by counting those before it, a tile of ids at a time.
+constexpr int kSortThreads = 256;
+
+__global__ void __launch_bounds__(kSortThreads)
+    sort_kernel(const std::int32_t* tokens, std::int32_t* order, int count) {
+  SHARED_ARRAY(std::int32_t, tile, [kSortThreads]);
+  const int me = static_cast<int>(blockIdx.x * kSortThreads + threadIdx.x);
+  const std::int32_t id = me < count ? tokens[me] : 0;
+  int place = 0;
+  for (int first = 0; first < count; first += kSortThreads) {
+    const int other = first + static_cast<int>(threadIdx.x);
+    __syncthreads();
+    tile[threadIdx.x] =
+        other < count ? tokens[other] : INT32_MAX;  // sorts last, so that it counts for nobody
+    __syncthreads();
+    for (int i = 0; i < kSortThreads; ++i) {
+      place += tile[i] < id || (tile[i] == id && first + i < me) ? 1 : 0;
+    }
+  }
+  if (me < count) order[place] = me;
+}
+
+// A warp for each place in the order (y of the grid: 8 a block) and each 32·kN columns (x). Where a run of
+// equal ids begins it adds the whole run to the table's row.
+constexpr int kWarpsOfBlock = 8, kAhead = 4;  // rows of d_out asked for before the first is added
+
+template <class T, int kN>
+__global__ void __launch_bounds__(kWarp* kWarpsOfBlock)
+    embedding_backward_kernel(const std::int32_t* tokens, const std::int32_t* order, int count,
+                              Rows<const T> d_out, std::int64_t first, std::int64_t vocabulary,
+                              Rows<float> d_table, std::int64_t columns) {
+  const int place = static_cast<int>(blockIdx.y * kWarpsOfBlock + threadIdx.y);
+  const std::int64_t column = (static_cast<std::int64_t>(blockIdx.x) * kWarp + threadIdx.x) * kN;
+  if (place >= count || column >= columns) return;
+  const std::int32_t id = tokens[order[place]];
+  const std::int64_t row = id - first;
+  if (row < 0 || row >= vocabulary) return;
+  if (place > 0 && tokens[order[place - 1]] == id) return;
+  float sum[kN];
+  load<kN>(d_table.row(row) + column, sum);
+  int next = place;
+  for (bool inside = true; inside;) {
+    float d[kAhead][kN] = {};
+    bool taken[kAhead];
+    for (int i = 0; i < kAhead; ++i) {
+      const int t = next + i < count ? order[next + i] : -1;
+      inside = inside && t >= 0 && tokens[t] == id;
+      taken[i] = inside;
+      if (inside) load<kN>(d_out.row(t) + column, d[i]);
+    }
+    for (int i = 0; i < kAhead; ++i) {
+      if (!taken[i]) break;
+      for (int k = 0; k < kN; ++k) sum[k] += d[i][k];
+    }
+    next += kAhead;
+  }
+  store<kN>(d_table.row(row) + column, sum);
+}
+
+}  // namespace
+
+std::int64_t embedding_backward_bytes(std::int64_t rows) {
+  return std::min(rows, kSortedTokens) * static_cast<std::int64_t>(sizeof(std::int32_t));
+}
+
+template <class T>
+void embedding(const std::int32_t* tokens, Rows<const T> table, std::int64_t first, std::int64_t vocabulary,
+               Rows<T> out, std::int64_t rows, std::int64_t columns, cudaStream_t stream) {
+  if (rows == 0 || columns == 0) return;
+  const bool vectors = fit_vectors(columns, table, out);
+  const RowGrid shape(rows, columns, vectors ? kVector<T> : 1);
+  launch(vectors ? embedding_kernel<T, kVector<T>> : embedding_kernel<T, 1>, shape.grid, shape.threads, 0,
+         stream, tokens, table, first, vocabulary, out, rows, columns);
+}
+
+template <class T>
+void embedding_backward(const std::int32_t* tokens, Rows<const T> d_out, std::int64_t first,
+                        std::int64_t vocabulary, Rows<float> d_table, void* workspace, std::int64_t rows,
+                        std::int64_t columns, cudaStream_t stream) {
+  if (columns == 0 || vocabulary == 0) return;
+  const bool vectors = fit_vectors(columns, d_out, d_table);
+  const std::int64_t width = kWarp * (vectors ? kVector<T, float> : 1);
+  auto* order = static_cast<std::int32_t*>(workspace);
+  for (std::int64_t begin = 0; begin < rows; begin += kSortedTokens) {
+    const int count = static_cast<int>(std::min(kSortedTokens, rows - begin));
+    launch(sort_kernel, static_cast<unsigned>((count + kSortThreads - 1) / kSortThreads), kSortThreads, 0,
+           stream, tokens + begin, order, count);
+    launch(vectors ? embedding_backward_kernel<T, kVector<T, float>> : embedding_backward_kernel<T, 1>,
+           dim3(static_cast<unsigned>((columns + width - 1) / width),
+                static_cast<unsigned>((count + kWarpsOfBlock - 1) / kWarpsOfBlock)),
+           dim3(kWarp, kWarpsOfBlock), 0, stream, tokens + begin, order, count,
+           Rows<const T>{d_out.row(begin), d_out.stride}, first, vocabulary, d_table, columns);
+  }
+}
+
+#define INSTANTIATE(T)                                                                             \
+  template void embedding(const std::int32_t*, Rows<const T>, std::int64_t, std::int64_t, Rows<T>, \
+                          std::int64_t, std::int64_t, cudaStream_t);                               \
+  template void embedding_backward(const std::int32_t*, Rows<const T>, std::int64_t, std::int64_t, \
+                                   Rows<float>, void*, std::int64_t, std::int64_t, cudaStream_t);
+INSTANTIATE(float)
+INSTANTIATE(bf16)
+#undef INSTANTIATE
+
+}  // namespace headwater::kernels
