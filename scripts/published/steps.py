@@ -12,6 +12,9 @@ SEQUENCE = 2048
 # What matrix products reach: on the run nearest to GPT-3 of a site whose launches nothing waits for. What launches cost where
 # the device waits for them: on the run of the other site that launches most.
 FITTED_ON = ("175B full", "181B D4 T8 P12 b1")
+# Others that might have been chosen, to see how much the choice matters.
+OTHER_PAIRS = (("145.6B", "181B D4 T8 P12 b1"), ("529.6B", "181B D4 T8 P12 b1"), ("1T full", "181B D4 T8 P12 b1"),
+               ("175B full", "181B D8 T8 P6 b1"), ("175B full", "176B 112 heads D8 T4 P12 b2"))
 # Where launches are taken to be free: the runs nearest to GPT-3, one of each site.
 FITTED_ALONE_ON = ("175B full", "176B 112 heads D8 T4 P12 b2")
 

@@ -41,7 +41,7 @@ class World {
   virtual const FlightRecorder& flight_recorder() const = 0;
   // How long this rank has waited, in all, for calls of its communicators that had not ended.
   virtual double waited_seconds() const = 0;
-  // What this rank has sent to others in calls that have ended.
+  // What this rank has sent to others; of a call that has not ended, what is under way or gone. Before finish().
   virtual std::int64_t sent_bytes() const = 0;
   // What the communicators hold for sums, outside the arena.
   virtual std::int64_t scratch_bytes() const = 0;
