@@ -1,4 +1,5 @@
-// Fills and casts: each thread takes 16 bytes of the wider side where addresses allow, else one element at a time.
+// Fills and casts: each thread takes 16 bytes of the wider side where addresses allow, else one element at a
+// time.
 
 #include "kernels.h"
 #include "vector.cuh"
@@ -19,15 +20,19 @@ bool aligned_16(const void* a) { return reinterpret_cast<std::uintptr_t>(a) % 16
 __device__ __forceinline__ std::int64_t first_index() {
   return static_cast<std::int64_t>(blockIdx.x) * kThreads + threadIdx.x;
 }
-__device__ __forceinline__ std::int64_t index_stride() { return static_cast<std::int64_t>(gridDim.x) * kThreads; }
+__device__ __forceinline__ std::int64_t index_stride() {
+  return static_cast<std::int64_t>(gridDim.x) * kThreads;
+}
 
 // The first `packs` · kElements elements by 16 bytes, the rest one by one.
 template <class T>
-__global__ void __launch_bounds__(kThreads) fill_kernel(T* __restrict__ x, float value, std::int64_t packs, std::int64_t n) {
+__global__ void __launch_bounds__(kThreads)
+    fill_kernel(T* __restrict__ x, float value, std::int64_t packs, std::int64_t n) {
   Pack<T> pack;
   for (float& element : pack.value) element = value;
   for (std::int64_t i = first_index(); i < packs; i += index_stride()) pack.store(x + i * Pack<T>::kElements);
-  for (std::int64_t i = packs * Pack<T>::kElements + first_index(); i < n; i += index_stride()) x[i] = from_float<T>(value);
+  for (std::int64_t i = packs * Pack<T>::kElements + first_index(); i < n; i += index_stride())
+    x[i] = from_float<T>(value);
 }
 
 // Eight elements a thread: two packs of float on one side, one of bf16 on the other.
@@ -70,7 +75,8 @@ void fill(T* x, float value, std::int64_t n, cudaStream_t stream) {
   if (n == 0) return;
   const std::int64_t packs = aligned_16(x) ? n / Pack<T>::kElements : 0;
   const std::int64_t single = n - packs * Pack<T>::kElements;
-  launch(fill_kernel<T>, blocks_for(packs > single ? packs : single), kThreads, 0, stream, x, value, packs, n);
+  launch(fill_kernel<T>, blocks_for(packs > single ? packs : single), kThreads, 0, stream, x, value, packs,
+         n);
 }
 
 template <class From, class To>
@@ -78,7 +84,8 @@ void cast(const From* from, To* to, std::int64_t n, cudaStream_t stream) {
   if (n == 0) return;
   const std::int64_t packs = aligned_16(from) && aligned_16(to) ? n / kCastElements : 0;
   const std::int64_t single = n - packs * kCastElements;
-  launch(cast_kernel<From, To>, blocks_for(packs > single ? packs : single), kThreads, 0, stream, from, to, packs, n);
+  launch(cast_kernel<From, To>, blocks_for(packs > single ? packs : single), kThreads, 0, stream, from, to,
+         packs, n);
 }
 
 template void fill(float*, float, std::int64_t, cudaStream_t);

@@ -1,7 +1,7 @@
 #pragma once
-// Every instruction of the GPU that C++ has no words for, as a function: its PTX for nvcc, its meaning for the emulation.
-// Names and semantics follow the PTX ISA manual (8.0); tests/conformance compares the two sides instruction by
-// instruction. Everything called "warp-wide" must be reached by all 32 lanes.
+// Every instruction of the GPU that C++ has no words for, as a function: its PTX for nvcc, its meaning for
+// the emulation. Names and semantics follow the PTX ISA manual (8.0); tests/conformance compares the two
+// sides instruction by instruction. Everything called "warp-wide" must be reached by all 32 lanes.
 
 #include "launch.cuh"
 
@@ -20,16 +20,18 @@ namespace headwater::ptx {
 
 inline constexpr std::uint32_t kAllLanes = 0xffffffffU;
 
-// ---- tensor cores: D += A·B, warp-wide; A row-major, B column-major, sums fp32 ------------------------------------------
-// Lane l, with g = l / 4 and q = l % 4, holds of a 16×16 A: a[0] (row g, columns 2q and 2q + 1), a[1] (row g + 8, those),
-// a[2] (row g, columns 2q + 8, + 9), a[3] (row g + 8, those); of the 16×8 B: b0 (rows 2q, 2q + 1 of column g), b1 (rows
-// 2q + 8, + 9); of the 16×8 D: d[0], d[1] (row g, columns 2q, 2q + 1), d[2], d[3] (row g + 8). The lower half of a
-// register is the element of lower index.
+// ---- tensor cores: D += A·B, warp-wide; A row-major, B column-major, sums fp32 -------------------
+// Lane l, with g = l / 4 and q = l % 4, holds of a 16×16 A: a[0] (row g, columns 2q and 2q + 1), a[1] (row g
+// + 8, those), a[2] (row g, columns 2q + 8, + 9), a[3] (row g + 8, those); of the 16×8 B: b0 (rows 2q, 2q + 1
+// of column g), b1 (rows 2q + 8, + 9); of the 16×8 D: d[0], d[1] (row g, columns 2q, 2q + 1), d[2], d[3] (row
+// g + 8). The lower half of a register is the element of lower index.
 
-PTX_FUNCTION void mma_m16n8k16_bf16(float (&d)[4], const std::uint32_t (&a)[4], std::uint32_t b0, std::uint32_t b1) {
+PTX_FUNCTION void mma_m16n8k16_bf16(float (&d)[4], const std::uint32_t (&a)[4], std::uint32_t b0,
+                                    std::uint32_t b1) {
 #if defined(__CUDACC__)
   asm volatile(
-      "mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, {%0,%1,%2,%3};"
+      "mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, "
+      "{%0,%1,%2,%3};"
       : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3])
       : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1));
 #else
@@ -37,10 +39,12 @@ PTX_FUNCTION void mma_m16n8k16_bf16(float (&d)[4], const std::uint32_t (&a)[4], 
 #endif
 }
 
-PTX_FUNCTION void mma_m16n8k16_f16(float (&d)[4], const std::uint32_t (&a)[4], std::uint32_t b0, std::uint32_t b1) {
+PTX_FUNCTION void mma_m16n8k16_f16(float (&d)[4], const std::uint32_t (&a)[4], std::uint32_t b0,
+                                   std::uint32_t b1) {
 #if defined(__CUDACC__)
   asm volatile(
-      "mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, {%0,%1,%2,%3};"
+      "mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, "
+      "{%0,%1,%2,%3};"
       : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3])
       : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1));
 #else
@@ -48,12 +52,14 @@ PTX_FUNCTION void mma_m16n8k16_f16(float (&d)[4], const std::uint32_t (&a)[4], s
 #endif
 }
 
-// tf32: a[0] (row g, column q), a[1] (row g + 8, column q), a[2] (row g, column q + 4), a[3] (row g + 8, column q + 4);
-// b0 (row q, column g), b1 (row q + 4, column g); D as above. Operands from to_tf32().
-PTX_FUNCTION void mma_m16n8k8_tf32(float (&d)[4], const std::uint32_t (&a)[4], std::uint32_t b0, std::uint32_t b1) {
+// tf32: a[0] (row g, column q), a[1] (row g + 8, column q), a[2] (row g, column q + 4), a[3] (row g + 8,
+// column q + 4); b0 (row q, column g), b1 (row q + 4, column g); D as above. Operands from to_tf32().
+PTX_FUNCTION void mma_m16n8k8_tf32(float (&d)[4], const std::uint32_t (&a)[4], std::uint32_t b0,
+                                   std::uint32_t b1) {
 #if defined(__CUDACC__)
   asm volatile(
-      "mma.sync.aligned.m16n8k8.row.col.f32.tf32.tf32.f32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, {%0,%1,%2,%3};"
+      "mma.sync.aligned.m16n8k8.row.col.f32.tf32.tf32.f32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, "
+      "{%0,%1,%2,%3};"
       : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3])
       : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1));
 #else
@@ -61,9 +67,9 @@ PTX_FUNCTION void mma_m16n8k8_tf32(float (&d)[4], const std::uint32_t (&a)[4], s
 #endif
 }
 
-// ---- ldmatrix, warp-wide: 8×8 matrices of 16-bit elements from shared memory --------------------------------------------
-// Lane 8·m + r gives the 16-byte aligned address of row r of matrix m (x2: lanes 0–15 count, x1: lanes 0–7); lane l gets in
-// register m the elements 2(l % 4) and + 1 of row l / 4, or with _trans of column l / 4.
+// ---- ldmatrix, warp-wide: 8×8 matrices of 16-bit elements from shared memory ---------------------
+// Lane 8·m + r gives the 16-byte aligned address of row r of matrix m (x2: lanes 0–15 count, x1: lanes 0–7);
+// lane l gets in register m the elements 2(l % 4) and + 1 of row l / 4, or with _trans of column l / 4.
 
 #if defined(__CUDACC__)
 PTX_FUNCTION std::uint32_t shared_address(const void* pointer) {
@@ -137,10 +143,10 @@ PTX_FUNCTION void ldmatrix_x1_trans(std::uint32_t& r, const void* row) {
 #endif
 }
 
-// ---- cp.async: global to shared memory while the thread goes on ----------------------------------------------------------
-// kBytes 4, 8 or 16 (past L1), both addresses aligned to that. The first source_bytes are copied, the rest becomes zero:
-// with 0 nothing is read. Copies since the last commit make a group; a wait covers the thread's own copies only, so that
-// a barrier must follow before others read.
+// ---- cp.async: global to shared memory while the thread goes on ----------------------------------
+// kBytes 4, 8 or 16 (past L1), both addresses aligned to that. The first source_bytes are copied, the rest
+// becomes zero: with 0 nothing is read. Copies since the last commit make a group; a wait covers the thread's
+// own copies only, so that a barrier must follow before others read.
 
 template <int kBytes>
 PTX_FUNCTION void cp_async(void* shared, const void* global, int source_bytes = kBytes) {
@@ -154,7 +160,8 @@ PTX_FUNCTION void cp_async(void* shared, const void* global, int source_bytes = 
   } else {
     asm volatile("cp.async.ca.shared.global [%0], [%1], %2, %3;"
                  :
-                 : "r"(shared_address(shared)), "l"(__cvta_generic_to_global(global)), "n"(kBytes), "r"(source_bytes)
+                 : "r"(shared_address(shared)), "l"(__cvta_generic_to_global(global)), "n"(kBytes),
+                   "r"(source_bytes)
                  : "memory");
   }
 #else
@@ -180,30 +187,55 @@ PTX_FUNCTION void cp_async_wait() {
 #endif
 }
 
-// ---- lanes of a warp, warp-wide -------------------------------------------------------------------------------------------
+// ---- lanes of a warp, warp-wide ------------------------------------------------------------------
 // T is of four bytes: float, int, std::uint32_t.
 
 #if defined(__CUDACC__)
-template <class T> PTX_FUNCTION T shuffle(T value, int lane) { return __shfl_sync(kAllLanes, value, lane); }
-template <class T> PTX_FUNCTION T shuffle_xor(T value, int mask) { return __shfl_xor_sync(kAllLanes, value, mask); }
-template <class T> PTX_FUNCTION T shuffle_down(T value, int by) { return __shfl_down_sync(kAllLanes, value, by); }
-template <class T> PTX_FUNCTION T shuffle_up(T value, int by) { return __shfl_up_sync(kAllLanes, value, by); }
+template <class T>
+PTX_FUNCTION T shuffle(T value, int lane) {
+  return __shfl_sync(kAllLanes, value, lane);
+}
+template <class T>
+PTX_FUNCTION T shuffle_xor(T value, int mask) {
+  return __shfl_xor_sync(kAllLanes, value, mask);
+}
+template <class T>
+PTX_FUNCTION T shuffle_down(T value, int by) {
+  return __shfl_down_sync(kAllLanes, value, by);
+}
+template <class T>
+PTX_FUNCTION T shuffle_up(T value, int by) {
+  return __shfl_up_sync(kAllLanes, value, by);
+}
 PTX_FUNCTION std::uint32_t ballot(bool predicate) { return __ballot_sync(kAllLanes, predicate); }
 #else
-template <class T> T shuffle_as(emulation::Shuffle mode, T value, int argument) {
-  return std::bit_cast<T>(
-      emulation::shuffle(mode, std::bit_cast<std::uint32_t>(value), static_cast<unsigned>(argument), kAllLanes));
+template <class T>
+T shuffle_as(emulation::Shuffle mode, T value, int argument) {
+  return std::bit_cast<T>(emulation::shuffle(mode, std::bit_cast<std::uint32_t>(value),
+                                             static_cast<unsigned>(argument), kAllLanes));
 }
-template <class T> T shuffle(T value, int lane) { return shuffle_as(emulation::Shuffle::index, value, lane); }
-template <class T> T shuffle_xor(T value, int mask) { return shuffle_as(emulation::Shuffle::exclusive_or, value, mask); }
-template <class T> T shuffle_down(T value, int by) { return shuffle_as(emulation::Shuffle::down, value, by); }
-template <class T> T shuffle_up(T value, int by) { return shuffle_as(emulation::Shuffle::up, value, by); }
+template <class T>
+T shuffle(T value, int lane) {
+  return shuffle_as(emulation::Shuffle::index, value, lane);
+}
+template <class T>
+T shuffle_xor(T value, int mask) {
+  return shuffle_as(emulation::Shuffle::exclusive_or, value, mask);
+}
+template <class T>
+T shuffle_down(T value, int by) {
+  return shuffle_as(emulation::Shuffle::down, value, by);
+}
+template <class T>
+T shuffle_up(T value, int by) {
+  return shuffle_as(emulation::Shuffle::up, value, by);
+}
 inline std::uint32_t ballot(bool predicate) { return emulation::ballot(predicate, kAllLanes); }
 #endif
 PTX_FUNCTION bool any(bool predicate) { return ballot(predicate) != 0; }
 PTX_FUNCTION bool all(bool predicate) { return ballot(predicate) == kAllLanes; }
 
-// ---- barriers among a part of a block: `id` 1 to 15 (0 is __syncthreads), `threads` a multiple of 32 ---------------------
+// ---- barriers among a part of a block: `id` 1 to 15 (0 is __syncthreads), `threads` a multiple of 32 ----
 // sync waits for `threads` arrivals in all; arrive counts as one and goes on.
 
 PTX_FUNCTION void barrier_sync(int id, int threads) {
@@ -222,7 +254,7 @@ PTX_FUNCTION void barrier_arrive(int id, int threads) {
 #endif
 }
 
-// ---- 16-byte accesses, aligned to 16 -------------------------------------------------------------------------------------
+// ---- 16-byte accesses, aligned to 16 -------------------------------------------------------------
 
 PTX_FUNCTION uint4 load_16(const void* address) {
 #if defined(__CUDACC__)
@@ -256,15 +288,15 @@ PTX_FUNCTION void store_16(void* address, uint4 v) {
 // To global memory that is not read again soon: first to leave the caches.
 PTX_FUNCTION void store_16_streaming(void* global, uint4 v) {
 #if defined(__CUDACC__)
-  asm volatile("st.global.cs.v4.u32 [%0], {%1,%2,%3,%4};" ::"l"(__cvta_generic_to_global(global)), "r"(v.x), "r"(v.y),
-               "r"(v.z), "r"(v.w)
+  asm volatile("st.global.cs.v4.u32 [%0], {%1,%2,%3,%4};" ::"l"(__cvta_generic_to_global(global)), "r"(v.x),
+               "r"(v.y), "r"(v.z), "r"(v.w)
                : "memory");
 #else
   emulation::store_16(global, v);
 #endif
 }
 
-// ---- conversions and functions ---------------------------------------------------------------------------------------------
+// ---- conversions and functions -------------------------------------------------------------------
 
 // 2^x to 2 ulp; subnormal results are zero, 2^−∞ = 0.
 PTX_FUNCTION float exp2(float x) {
@@ -277,8 +309,8 @@ PTX_FUNCTION float exp2(float x) {
 #endif
 }
 
-// x, of which the compiler forgets where it came from. What a loop derives from it is computed in each turn, and not before
-// the loop, to be kept in registers that are needed for more.
+// x, of which the compiler forgets where it came from. What a loop derives from it is computed in each turn,
+// and not before the loop, to be kept in registers that are needed for more.
 PTX_FUNCTION int opaque(int x) {
 #if defined(__CUDACC__)
   asm volatile("" : "+r"(x));

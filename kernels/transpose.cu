@@ -11,7 +11,8 @@ constexpr int kRowsAtOnce = 8;  // a block of 32 × 8 threads walks its tile in 
 
 template <class T>
 __global__ void __launch_bounds__(kTile* kRowsAtOnce)
-    transpose_kernel(const T* __restrict__ from, T* __restrict__ to, std::int64_t rows, std::int64_t columns) {
+    transpose_kernel(const T* __restrict__ from, T* __restrict__ to, std::int64_t rows,
+                     std::int64_t columns) {
   SHARED_ARRAY(T, tile, [kTile][kTile + 1]);  // a column more: 32 rows of one column lie in 32 banks
   const int x = static_cast<int>(threadIdx.x), y = static_cast<int>(threadIdx.y);
   const std::int64_t column_tiles = (columns + kTile - 1) / kTile;
@@ -36,8 +37,8 @@ template <class T>
 void transpose(const T* from, T* to, std::int64_t rows, std::int64_t columns, cudaStream_t stream) {
   if (rows == 0 || columns == 0) return;
   const std::int64_t tiles = (rows + kTile - 1) / kTile * ((columns + kTile - 1) / kTile);
-  launch(transpose_kernel<T>, dim3(static_cast<unsigned>(tiles)), dim3(kTile, kRowsAtOnce), 0, stream, from, to, rows,
-         columns);
+  launch(transpose_kernel<T>, dim3(static_cast<unsigned>(tiles)), dim3(kTile, kRowsAtOnce), 0, stream, from,
+         to, rows, columns);
 }
 
 template void transpose(const float*, float*, std::int64_t, std::int64_t, cudaStream_t);

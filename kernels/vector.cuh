@@ -1,6 +1,6 @@
 #pragma once
-// 16 bytes at a time: Pack<T> is what one access moves, eight bf16 or four floats, as floats in registers. And sums over
-// a warp or a block, always in the same order.
+// 16 bytes at a time: Pack<T> is what one access moves, eight bf16 or four floats, as floats in registers.
+// And sums over a warp or a block, always in the same order.
 
 #include "ptx.cuh"
 
@@ -12,9 +12,16 @@ using bf16 = __nv_bfloat16;
 
 __device__ __forceinline__ float to_float(float x) { return x; }
 __device__ __forceinline__ float to_float(bf16 x) { return __bfloat162float(x); }
-template <class T> __device__ __forceinline__ T from_float(float x);
-template <> __device__ __forceinline__ float from_float<float>(float x) { return x; }
-template <> __device__ __forceinline__ bf16 from_float<bf16>(float x) { return __float2bfloat16_rn(x); }
+template <class T>
+__device__ __forceinline__ T from_float(float x);
+template <>
+__device__ __forceinline__ float from_float<float>(float x) {
+  return x;
+}
+template <>
+__device__ __forceinline__ bf16 from_float<bf16>(float x) {
+  return __float2bfloat16_rn(x);
+}
 
 template <class T>
 struct Pack {
@@ -38,7 +45,8 @@ struct Pack {
   }
   __device__ __forceinline__ uint4 packed() const {
     if constexpr (kElements == 4) {
-      return {__float_as_uint(value[0]), __float_as_uint(value[1]), __float_as_uint(value[2]), __float_as_uint(value[3])};
+      return {__float_as_uint(value[0]), __float_as_uint(value[1]), __float_as_uint(value[2]),
+              __float_as_uint(value[3])};
     } else {
       return {ptx::pack_bf16(value[0], value[1]), ptx::pack_bf16(value[2], value[3]),
               ptx::pack_bf16(value[4], value[5]), ptx::pack_bf16(value[6], value[7])};
@@ -47,9 +55,13 @@ struct Pack {
 
   // `address` is 16-byte aligned.
   __device__ __forceinline__ static Pack load(const T* address) { return unpack(ptx::load_16(address)); }
-  __device__ __forceinline__ static Pack load_once(const T* address) { return unpack(ptx::load_16_once(address)); }
+  __device__ __forceinline__ static Pack load_once(const T* address) {
+    return unpack(ptx::load_16_once(address));
+  }
   __device__ __forceinline__ void store(T* address) const { ptx::store_16(address, packed()); }
-  __device__ __forceinline__ void store_streaming(T* address) const { ptx::store_16_streaming(address, packed()); }
+  __device__ __forceinline__ void store_streaming(T* address) const {
+    ptx::store_16_streaming(address, packed());
+  }
 };
 
 // The sum, or maximum, over the 32 lanes; every lane gets it. Warp-wide.
@@ -62,8 +74,8 @@ __device__ __forceinline__ float warp_max(float x) {
   return x;
 }
 
-// The sum over a block of kThreads (a multiple of 32) threads in one dimension; every thread gets it, and all must call.
-// `partial` has a float for each warp, and may be used again after the next barrier only.
+// The sum over a block of kThreads (a multiple of 32) threads in one dimension; every thread gets it, and all
+// must call. `partial` has a float for each warp, and may be used again after the next barrier only.
 template <int kThreads>
 __device__ __forceinline__ float block_sum(float x, float (&partial)[kThreads / 32]) {
   x = warp_sum(x);

@@ -1,4 +1,5 @@
-// Each instruction of ptx.cuh against the PTX manual's meaning, and against what a GPU gave where that is recorded.
+// Each instruction of ptx.cuh against the PTX manual's meaning, and against what a GPU gave where that is
+// recorded.
 
 #include "instructions.h"
 
@@ -38,7 +39,8 @@ TEST(Conformance, EveryInstructionGivesWhatAGpuGave) {
     std::istringstream fields(line);
     std::string name, word;
     std::getline(fields, name, '\t');
-    while (std::getline(fields, word, '\t')) recorded[name].push_back(static_cast<std::uint32_t>(std::stoul(word, nullptr, 16)));
+    while (std::getline(fields, word, '\t'))
+      recorded[name].push_back(static_cast<std::uint32_t>(std::stoul(word, nullptr, 16)));
   }
   for (const Outcome& outcome : all_outcomes()) {
     SCOPED_TRACE(outcome.name);

@@ -12,20 +12,35 @@ namespace {
 
 // Both signs, ties, subnormals, values on both sides of a power of two, infinity.
 std::vector<float> awkward() {
-  std::vector<float> values = {0.0F, -0.0F, 1.0F, -1.0F, 1.00390625F, 1.01171875F, 1.0009765625F, 1.00048828125F,
-                               1.99999988F, -65504.0F, 3.0e38F, 1e-40F, 6.0e-8F, std::numeric_limits<float>::infinity(),
-                               -std::numeric_limits<float>::infinity(), 0.1F};
+  std::vector<float> values = {0.0F,
+                               -0.0F,
+                               1.0F,
+                               -1.0F,
+                               1.00390625F,
+                               1.01171875F,
+                               1.0009765625F,
+                               1.00048828125F,
+                               1.99999988F,
+                               -65504.0F,
+                               3.0e38F,
+                               1e-40F,
+                               6.0e-8F,
+                               std::numeric_limits<float>::infinity(),
+                               -std::numeric_limits<float>::infinity(),
+                               0.1F};
   for (const std::uint32_t word : random_words(48, 12)) {
     values.push_back(std::bit_cast<float>((word & 0x807fffffU) | (100U + word % 50U) << 23U));
   }
   return values;  // 64
 }
 
-// x to the nearest value of `mantissa` bits and an exponent of at least `least`, ties to even or away from zero.
+// x to the nearest value of `mantissa` bits and an exponent of at least `least`, ties to even or away from
+// zero.
 double nearest(double x, int mantissa, int least, bool ties_away) {
   if (x == 0.0 || std::isinf(x)) return x;
   const int exponent = std::max(std::ilogb(x), least);
-  const double unit = std::ldexp(1.0, exponent - mantissa), steps = std::abs(x) / unit, below = std::floor(steps);
+  const double unit = std::ldexp(1.0, exponent - mantissa), steps = std::abs(x) / unit,
+               below = std::floor(steps);
   const double rest = steps - below;
   const bool up = rest > 0.5 || (rest == 0.5 && (ties_away || std::fmod(below, 2.0) != 0.0));
   return std::copysign((below + (up ? 1.0 : 0.0)) * unit, x);
@@ -37,7 +52,8 @@ std::uint32_t bits_of(double x, int exponent, int mantissa) {
   const std::uint32_t sign = std::signbit(x) ? 1U : 0U, top = sign << (exponent + mantissa);
   const double size = std::abs(x), largest = std::ldexp(2.0 - std::ldexp(1.0, -mantissa), bias);
   if (size > largest) return top | ((1U << exponent) - 1U) << mantissa;  // infinity
-  if (size < std::ldexp(1.0, 1 - bias)) return top | static_cast<std::uint32_t>(std::ldexp(size, bias - 1 + mantissa));
+  if (size < std::ldexp(1.0, 1 - bias))
+    return top | static_cast<std::uint32_t>(std::ldexp(size, bias - 1 + mantissa));
   const int e = std::ilogb(size);
   return top | (static_cast<std::uint32_t>(std::ldexp(size, mantissa - e)) - (1U << mantissa)) |
          static_cast<std::uint32_t>(e + bias) << mantissa;

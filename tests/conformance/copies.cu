@@ -24,7 +24,8 @@ template <int kBytes>
 Outcome zero_filled(const char* name) {
   constexpr std::size_t kWords = kBytes / 4;
   const std::vector<std::uint32_t> in = random_words(32 * kWords, 5);
-  Outcome outcome{name, false, words_of(32 * kWords, 32, copy_with_zeros<kBytes>, OnDevice<std::uint32_t>(in)), {}, 0.0};
+  Outcome outcome{
+      name, false, words_of(32 * kWords, 32, copy_with_zeros<kBytes>, OnDevice<std::uint32_t>(in)), {}, 0.0};
   for (std::size_t lane = 0; lane < 32; ++lane) {
     const std::size_t copied = lane * kWords % (kBytes + 1);  // bytes; a word may be copied in part
     for (std::size_t i = 0; i < kWords; ++i) {
@@ -55,9 +56,11 @@ __global__ void copy_in_groups(const std::uint32_t* in, std::uint32_t* out) {
 
 Outcome groups() {
   const std::vector<std::uint32_t> in = random_words(2 * 256, 6);
-  Outcome outcome{"cp.async groups", false, words_of(128, 64, copy_in_groups, OnDevice<std::uint32_t>(in)), {}, 0.0};
+  Outcome outcome{
+      "cp.async groups", false, words_of(128, 64, copy_in_groups, OnDevice<std::uint32_t>(in)), {}, 0.0};
   for (std::size_t group = 0; group < 2; ++group) {
-    for (std::size_t thread = 0; thread < 64; ++thread) outcome.meaning.push_back(in[group * 256 + 255 - thread * 4]);
+    for (std::size_t thread = 0; thread < 64; ++thread)
+      outcome.meaning.push_back(in[group * 256 + 255 - thread * 4]);
   }
   return outcome;
 }
@@ -71,7 +74,11 @@ __global__ void vector_accesses(const std::uint32_t* in, std::uint32_t* out) {
 
 Outcome vectors() {
   const std::vector<std::uint32_t> in = random_words(256, 7);
-  Outcome outcome{"16-byte loads and stores", false, words_of(256, 32, vector_accesses, OnDevice<std::uint32_t>(in)), {}, 0.0};
+  Outcome outcome{"16-byte loads and stores",
+                  false,
+                  words_of(256, 32, vector_accesses, OnDevice<std::uint32_t>(in)),
+                  {},
+                  0.0};
   for (std::size_t i = 0; i < 256; ++i) outcome.meaning.push_back(in[i / 4 * 4 + 3 - i % 4]);
   return outcome;
 }
@@ -79,7 +86,8 @@ Outcome vectors() {
 }  // namespace
 
 std::vector<Outcome> copy_outcomes() {
-  return {zero_filled<4>("cp.async.4"), zero_filled<8>("cp.async.8"), zero_filled<16>("cp.async.16"), groups(), vectors()};
+  return {zero_filled<4>("cp.async.4"), zero_filled<8>("cp.async.8"), zero_filled<16>("cp.async.16"),
+          groups(), vectors()};
 }
 
 }  // namespace headwater::conformance

@@ -1,7 +1,7 @@
 #pragma once
-// Each instruction of ptx.cuh run once by a small kernel: what came out, and what the PTX manual says should, computed in
-// double on the host by other means. The emulation is held to the latter, and to what a GPU gave (expected.tsv) where that
-// has been written.
+// Each instruction of ptx.cuh run once by a small kernel: what came out, and what the PTX manual says should,
+// computed in double on the host by other means. The emulation is held to the latter, and to what a GPU gave
+// (expected.tsv) where that has been written.
 
 #include <cstdint>
 #include <string>
@@ -11,7 +11,7 @@ namespace headwater::conformance {
 
 struct Outcome {
   std::string name;
-  bool floats = false;               // the words are floats, and may differ by `tolerance`; else they are exact
+  bool floats = false;  // the words are floats, and may differ by `tolerance`; else they are exact
   std::vector<std::uint32_t> words;  // by lane, then by register
   std::vector<double> meaning;       // of each word
   double tolerance = 0.0;            // absolute

@@ -54,7 +54,8 @@ Outcome voted() {
     if (word % 3 == 0) thirds += bit;
     bit *= 2.0;
   }
-  for (int lane = 0; lane < 32; ++lane) outcome.meaning.insert(outcome.meaning.end(), {thirds, 1.0, 0.0, 1.0});
+  for (int lane = 0; lane < 32; ++lane)
+    outcome.meaning.insert(outcome.meaning.end(), {thirds, 1.0, 0.0, 1.0});
   return outcome;
 }
 
@@ -73,7 +74,8 @@ __global__ void hand_over(const std::uint32_t* in, std::uint32_t* out) {
 
 Outcome handed_over() {
   const std::vector<std::uint32_t> in = random_words(64, 10);
-  Outcome outcome{"bar.sync, bar.arrive", false, words_of(64, 128, hand_over, OnDevice<std::uint32_t>(in)), {}, 0.0};
+  Outcome outcome{
+      "bar.sync, bar.arrive", false, words_of(64, 128, hand_over, OnDevice<std::uint32_t>(in)), {}, 0.0};
   for (std::size_t i = 0; i < 64; ++i) outcome.meaning.push_back(in[i / 32 * 32 + 31 - i % 32]);
   return outcome;
 }

@@ -71,6 +71,8 @@ inline std::vector<float> random_floats(std::size_t count, std::uint32_t seed) {
   return values;
 }
 
-inline std::vector<double> as_doubles(const std::vector<std::uint32_t>& words) { return {words.begin(), words.end()}; }
+inline std::vector<double> as_doubles(const std::vector<std::uint32_t>& words) {
+  return {words.begin(), words.end()};
+}
 
 }  // namespace headwater::conformance

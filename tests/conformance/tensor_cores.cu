@@ -1,5 +1,5 @@
-// mma.sync alone, with fragments filled element by element as the PTX ISA describes them, and behind ldmatrix, which must
-// bring the same fragments from matrices in shared memory.
+// mma.sync alone, with fragments filled element by element as the PTX ISA describes them, and behind
+// ldmatrix, which must bring the same fragments from matrices in shared memory.
 
 #include "instructions.h"
 #include "ptx.cuh"
@@ -18,8 +18,8 @@ __device__ std::uint32_t pair(float low, float high) {
 }
 
 // § "Matrix Fragments for mma.m16n8k16": element i of A is in row group (+ 8 for i = 2, 3, 6, 7) and column
-// 2·(lane % 4) + (i & 1) (+ 8 for i ≥ 4); of B in row 2·(lane % 4) + (i & 1) (+ 8 for i ≥ 2), column group; of D in row
-// group (+ 8 for i ≥ 2), column 2·(lane % 4) + (i & 1). a is [16, 16], b [16, 8], c [16, 8].
+// 2·(lane % 4) + (i & 1) (+ 8 for i ≥ 4); of B in row 2·(lane % 4) + (i & 1) (+ 8 for i ≥ 2), column group;
+// of D in row group (+ 8 for i ≥ 2), column 2·(lane % 4) + (i & 1). a is [16, 16], b [16, 8], c [16, 8].
 template <Kind kKind>
 __global__ void mma_16(const float* a, const float* b, const float* c, std::uint32_t* out) {
   const int lane = static_cast<int>(threadIdx.x), group = lane >> 2, member = lane % 4;
@@ -50,7 +50,8 @@ __global__ void mma_8(const float* a, const float* b, const float* c, std::uint3
   }
   float d[4];
   for (int i = 0; i < 4; ++i) d[i] = c[(group + (i >= 2 ? 8 : 0)) * 8 + 2 * member + (i & 1)];
-  ptx::mma_m16n8k8_tf32(d, fragment, ptx::to_tf32(b[member * 8 + group]), ptx::to_tf32(b[(member + 4) * 8 + group]));
+  ptx::mma_m16n8k8_tf32(d, fragment, ptx::to_tf32(b[member * 8 + group]),
+                        ptx::to_tf32(b[(member + 4) * 8 + group]));
   for (int i = 0; i < 4; ++i) out[lane * 4 + i] = __float_as_uint(d[i]);
 }
 
@@ -75,16 +76,22 @@ __global__ void mma_from_shared(const float* a, const float* b, const float* c, 
 }
 
 // C + A·B in double, in the order of the lanes' registers.
-Outcome product(const char* name, void (*kernel)(const float*, const float*, const float*, std::uint32_t*), int depth) {
+Outcome product(const char* name, void (*kernel)(const float*, const float*, const float*, std::uint32_t*),
+                int depth) {
   const auto k = static_cast<std::size_t>(depth);
-  const std::vector<float> a = random_floats(16 * k, 1), b = random_floats(k * 8, 2), c = random_floats(16 * 8, 3);
-  Outcome outcome{name, true, words_of(32 * 4, 32, kernel, OnDevice<float>(a), OnDevice<float>(b), OnDevice<float>(c)),
-                  {}, 2e-5};
+  const std::vector<float> a = random_floats(16 * k, 1), b = random_floats(k * 8, 2),
+                           c = random_floats(16 * 8, 3);
+  Outcome outcome{name,
+                  true,
+                  words_of(32 * 4, 32, kernel, OnDevice<float>(a), OnDevice<float>(b), OnDevice<float>(c)),
+                  {},
+                  2e-5};
   for (std::size_t lane = 0; lane < 32; ++lane) {
     for (std::size_t i = 0; i < 4; ++i) {
       const std::size_t row = lane / 4 + 8 * (i / 2), column = 2 * (lane % 4) + i % 2;
       double sum = static_cast<double>(c[row * 8 + column]);
-      for (std::size_t j = 0; j < k; ++j) sum += static_cast<double>(a[row * k + j]) * static_cast<double>(b[j * 8 + column]);
+      for (std::size_t j = 0; j < k; ++j)
+        sum += static_cast<double>(a[row * k + j]) * static_cast<double>(b[j * 8 + column]);
       outcome.meaning.push_back(sum);
     }
   }
@@ -114,8 +121,12 @@ __global__ void load_matrices(const std::uint32_t* in, std::uint32_t* out) {
 template <int kMatrices, bool kTransposed>
 Outcome loaded(const char* name) {
   const std::vector<std::uint32_t> in = random_words(kMatrices * 32, 4);
-  Outcome outcome{name, false,
-                  words_of(kMatrices * 32, 32, load_matrices<kMatrices, kTransposed>, OnDevice<std::uint32_t>(in)), {}, 0.0};
+  Outcome outcome{
+      name,
+      false,
+      words_of(kMatrices * 32, 32, load_matrices<kMatrices, kTransposed>, OnDevice<std::uint32_t>(in)),
+      {},
+      0.0};
   const auto element = [&in](std::size_t m, std::size_t row, std::size_t column) {
     return in[m * 32 + row * 4 + column / 2] >> 16U * (column % 2) & 0xffffU;
   };

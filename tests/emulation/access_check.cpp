@@ -12,7 +12,9 @@ namespace {
 
 struct Range {
   const unsigned char *begin, *end;
-  bool holds(const unsigned char* address, std::size_t bytes) const { return address >= begin && address + bytes <= end; }
+  bool holds(const unsigned char* address, std::size_t bytes) const {
+    return address >= begin && address + bytes <= end;
+  }
 };
 
 // The program's constants, which device code may read: its segments that cannot be written.
@@ -24,7 +26,8 @@ const std::vector<Range>& constants() {
           for (int i = 0; i < info->dlpi_phnum; ++i) {
             const auto& segment = info->dlpi_phdr[i];
             if (segment.p_type != PT_LOAD || (segment.p_flags & PF_W) != 0) continue;
-            const auto* const begin = reinterpret_cast<const unsigned char*>(info->dlpi_addr + segment.p_vaddr);
+            const auto* const begin =
+                reinterpret_cast<const unsigned char*>(info->dlpi_addr + segment.p_vaddr);
             static_cast<std::vector<Range>*>(data)->push_back({begin, begin + segment.p_memsz});
           }
           return 0;
@@ -46,7 +49,8 @@ struct Access {
   AccessKind kind;
   std::size_t bytes;
   std::string words() const {
-    const char* const verb = kind == AccessKind::read ? "reads " : (kind == AccessKind::write ? "writes " : "changes ");
+    const char* const verb =
+        kind == AccessKind::read ? "reads " : (kind == AccessKind::write ? "writes " : "changes ");
     return verb + std::to_string(bytes) + " bytes ";
   }
   bool reads() const { return kind != AccessKind::write; }
@@ -66,14 +70,17 @@ void fault_on_race(Block& block, const Conflict& conflict, Words words) {
 void check_shared(Block& block, std::size_t offset, Access access) {
   using Shadow = Block::SharedShadow;
   Shadow& shadow = block.shadow();
-  const auto words = [&] { return access.words() + "at byte " + std::to_string(offset) + " of shared memory"; };
+  const auto words = [&] {
+    return access.words() + "at byte " + std::to_string(offset) + " of shared memory";
+  };
   for (std::size_t i = offset; i < offset + access.bytes; ++i) {
     if (shadow.state[i] == Shadow::kOutside) block.fault(words() + ", outside of every array");
     if (shadow.copying[i] != 0) {
-      block.fault(words() + ", where an asynchronous copy of thread " + std::to_string(shadow.copying[i] - 1) +
-                  " is under way");
+      block.fault(words() + ", where an asynchronous copy of thread " +
+                  std::to_string(shadow.copying[i] - 1) + " is under way");
     }
-    if (access.reads() && shadow.state[i] == Shadow::kUnwritten) block.fault(words() + ", which nobody has written");
+    if (access.reads() && shadow.state[i] == Shadow::kUnwritten)
+      block.fault(words() + ", which nobody has written");
   }
   if (access.writes()) std::memset(shadow.state.data() + offset, Shadow::kWritten, access.bytes);
   fault_on_race(block,
@@ -106,7 +113,8 @@ void check_global(Block& block, Allocation& allocation, const unsigned char* add
 
 }  // namespace
 
-void check_access(Block& block, const void* pointer, std::size_t bytes, std::size_t alignment, AccessKind kind) {
+void check_access(Block& block, const void* pointer, std::size_t bytes, std::size_t alignment,
+                  AccessKind kind) {
   const auto* const address = static_cast<const unsigned char*>(pointer);
   if (!block.checks() || block.on_stack(address)) return;
   const Access access{kind, bytes};
@@ -124,7 +132,8 @@ void check_access(Block& block, const void* pointer, std::size_t bytes, std::siz
     return;
   }
   if (kind == AccessKind::read) {
-    if (is(threadIdx, address) || is(blockIdx, address) || is(blockDim, address) || is(gridDim, address)) return;
+    if (is(threadIdx, address) || is(blockIdx, address) || is(blockDim, address) || is(gridDim, address))
+      return;
     if (block.is_argument(address)) return;
     for (const Range& range : constants()) {
       if (range.holds(address, bytes)) return;
@@ -156,11 +165,12 @@ void note_copy_lands(Block& block, const AsyncCopy& copy) {
 
 }  // namespace emulation
 
-// ---- what instrumented code calls -----------------------------------------------------------------------------------------
+// ---- what instrumented code calls ----------------------------------------------------------------
 
 namespace {
 
-void access(const void* address, std::size_t bytes, std::size_t alignment, emulation::AccessKind kind, const void* place) {
+void access(const void* address, std::size_t bytes, std::size_t alignment, emulation::AccessKind kind,
+            const void* place) {
   emulation::Block* const block = emulation::Block::current();
   if (block == nullptr || !block->checks() || block->on_stack(address)) return;
   block->lane().place = place;
@@ -169,12 +179,14 @@ void access(const void* address, std::size_t bytes, std::size_t alignment, emula
 
 }  // namespace
 
-#define EMULATION_ACCESS(name, bytes, alignment, kind) \
-  void name(void* address) { access(address, bytes, alignment, emulation::AccessKind::kind, __builtin_return_address(0)); }
-#define EMULATION_ACCESSES(bytes)                                              \
-  EMULATION_ACCESS(__tsan_read##bytes, bytes, bytes, read)                     \
-  EMULATION_ACCESS(__tsan_write##bytes, bytes, bytes, write)                   \
-  EMULATION_ACCESS(__tsan_unaligned_read##bytes, bytes, 1, read)               \
+#define EMULATION_ACCESS(name, bytes, alignment, kind)                                           \
+  void name(void* address) {                                                                     \
+    access(address, bytes, alignment, emulation::AccessKind::kind, __builtin_return_address(0)); \
+  }
+#define EMULATION_ACCESSES(bytes)                                \
+  EMULATION_ACCESS(__tsan_read##bytes, bytes, bytes, read)       \
+  EMULATION_ACCESS(__tsan_write##bytes, bytes, bytes, write)     \
+  EMULATION_ACCESS(__tsan_unaligned_read##bytes, bytes, 1, read) \
   EMULATION_ACCESS(__tsan_unaligned_write##bytes, bytes, 1, write)
 
 extern "C" {
@@ -199,8 +211,8 @@ int __tsan_atomic32_fetch_add(volatile int* address, int value, int /*order*/) {
   return __atomic_fetch_add(address, value, __ATOMIC_SEQ_CST);
 }
 
-// The undefined-behaviour sanitizer's: a vector is read or written as its parts, and only its pointer tells that it is not
-// aligned as the GPU asks.
+// The undefined-behaviour sanitizer's: a vector is read or written as its parts, and only its pointer tells
+// that it is not aligned as the GPU asks.
 struct MisalignedData {
   const char* file;
   std::uint32_t line, column;

@@ -13,7 +13,8 @@ void Clocks::begin_block() {
 }
 
 void Clocks::arrive(unsigned warp, Times& at_barrier) const {
-  for (unsigned other = 0; other < kWarps; ++other) at_barrier[other] = std::max(at_barrier[other], known_[warp][other]);
+  for (unsigned other = 0; other < kWarps; ++other)
+    at_barrier[other] = std::max(at_barrier[other], known_[warp][other]);
   at_barrier[warp] = std::max(at_barrier[warp], own_[warp] + 1);
 }
 

@@ -1,10 +1,10 @@
 #pragma once
 // Who touched each byte last, and whether that is ordered before who touches it now: races inside a block.
 //
-// Time is counted per warp. A warp's clock moves on at every barrier it passes, and it then knows of the accesses that the
-// others there made before (vector clocks, Mattern 1989). Two accesses of a byte, one of them a write, by two threads are
-// a race unless one knows of the other, or both are atomic. Two readers are remembered for each byte: a third is
-// forgotten, so that a race with it alone goes unseen.
+// Time is counted per warp. A warp's clock moves on at every barrier it passes, and it then knows of the
+// accesses that the others there made before (vector clocks, Mattern 1989). Two accesses of a byte, one of
+// them a write, by two threads are a race unless one knows of the other, or both are atomic. Two readers are
+// remembered for each byte: a third is forgotten, so that a race with it alone goes unseen.
 
 #include <array>
 #include <cstddef>
@@ -19,7 +19,8 @@ class Clocks {
  public:
   using Times = std::array<std::uint32_t, kWarps>;  // of each warp: what lies before it is known
 
-  // Everything from before is known to all; `launch`: and nothing of the blocks from here on is known to others.
+  // Everything from before is known to all; `launch`: and nothing of the blocks from here on is known to
+  // others.
   void begin_launch();
   void begin_block();
   bool worn_out() const { return now_ > (1U << 20U); }  // time to forget all histories, and to begin again
@@ -50,9 +51,10 @@ struct Conflict {
 class AccessHistory {
  public:
   explicit AccessHistory(std::size_t bytes) : bytes_(bytes) {}
-  // Notes the access of [offset, offset + size) by a thread. `among_blocks`: the bytes are seen by other blocks too.
-  Conflict note(std::size_t offset, std::size_t size, unsigned thread, bool write, bool atomic, bool among_blocks,
-                const Clocks& clocks);
+  // Notes the access of [offset, offset + size) by a thread. `among_blocks`: the bytes are seen by other
+  // blocks too.
+  Conflict note(std::size_t offset, std::size_t size, unsigned thread, bool write, bool atomic,
+                bool among_blocks, const Clocks& clocks);
   void clear() { bytes_.assign(bytes_.size(), {}); }
 
  private:

@@ -1,5 +1,6 @@
-// cp.async. A copy lands when its group is waited for ("late"), at once ("early"), or either by chance; until then its
-// target holds NaN. What lands late is read late too, as on the GPU, which may read the source at any time before.
+// cp.async. A copy lands when its group is waited for ("late"), at once ("early"), or either by chance; until
+// then its target holds NaN. What lands late is read late too, as on the GPU, which may read the source at
+// any time before.
 
 #include "access_check.h"
 
@@ -23,13 +24,19 @@ void copy_async(void* shared, const void* global, int bytes, int source_bytes) {
     return reinterpret_cast<std::uintptr_t>(address) % static_cast<unsigned>(bytes) != 0;
   };
   if (misaligned(shared) || (source_bytes > 0 && misaligned(global))) {
-    block.fault("starts an asynchronous copy of " + std::to_string(bytes) + " bytes whose addresses are no multiples of that");
+    block.fault("starts an asynchronous copy of " + std::to_string(bytes) +
+                " bytes whose addresses are no multiples of that");
   }
   if (source_bytes < 0 || source_bytes > bytes) {
-    block.fault("starts an asynchronous copy of " + std::to_string(source_bytes) + " of " + std::to_string(bytes) + " bytes");
+    block.fault("starts an asynchronous copy of " + std::to_string(source_bytes) + " of " +
+                std::to_string(bytes) + " bytes");
   }
-  AsyncCopy copy{static_cast<unsigned char*>(shared), static_cast<const unsigned char*>(global), bytes, source_bytes,
-                 lane.open_group, false};
+  AsyncCopy copy{static_cast<unsigned char*>(shared),
+                 static_cast<const unsigned char*>(global),
+                 bytes,
+                 source_bytes,
+                 lane.open_group,
+                 false};
   if (copy.shared < block.shared() || copy.shared + bytes > block.shared() + block.shared_bytes()) {
     block.fault("starts an asynchronous copy to outside of the block's shared memory");
   }

@@ -44,7 +44,9 @@ unsigned long long atomicAdd(unsigned long long* address, unsigned long long val
 }
 int atomicMax(int* address, int value) { return emulation::maximum(address, value); }
 unsigned atomicMax(unsigned* address, unsigned value) { return emulation::maximum(address, value); }
-int atomicCAS(int* address, int compare, int value) { return emulation::compare_and_swap(address, compare, value); }
+int atomicCAS(int* address, int compare, int value) {
+  return emulation::compare_and_swap(address, compare, value);
+}
 unsigned atomicCAS(unsigned* address, unsigned compare, unsigned value) {
   return emulation::compare_and_swap(address, compare, value);
 }

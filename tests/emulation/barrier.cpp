@@ -45,7 +45,8 @@ void named_barrier(unsigned id, unsigned threads, bool wait) {
   }
   arrive(id, threads, wait, "a named barrier", nullptr, 0);
   if (!wait) {
-    // A warp goes on as one from here, so that what its lanes do from now on is told from what they did before.
+    // A warp goes on as one from here, so that what its lanes do from now on is told from what they did
+    // before.
     warp_operation("bar.arrive", 0xffffffffU, nullptr, [](void* const[32], std::uint32_t) {
       Block& here = *Block::current();
       here.clocks().move_on(here.lane().number / 32U);
@@ -60,8 +61,8 @@ void __syncthreads(int line, const char* file) {
   block.lane().place = __builtin_return_address(0);
   for (unsigned number = 0; number < block.threads(); ++number) {
     if (block.barrier(0).expected == 0 && block.lane(number).finished) {
-      block.fault(std::string("comes to __syncthreads at ") + file + ":" + std::to_string(line) + ", and thread " +
-                  std::to_string(number) + " has returned");
+      block.fault(std::string("comes to __syncthreads at ") + file + ":" + std::to_string(line) +
+                  ", and thread " + std::to_string(number) + " has returned");
     }
   }
   emulation::arrive(0, block.threads(), true, "__syncthreads", file, line);

@@ -22,7 +22,8 @@ constexpr std::size_t kPage = 4096;
 constexpr std::size_t kStagger = 5 * 64;
 
 void* map_memory(std::size_t bytes) {
-  void* const memory = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  void* const memory =
+      mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (memory == MAP_FAILED) throw std::bad_alloc();
   return memory;
 }
@@ -71,7 +72,8 @@ bool Block::run(const Launch& launch, uint3 index, const Settings& settings) {
   finished_ = ready_head_ = ready_count_ = 0;
   faulted_ = false;
   random_.seed(settings.seed + index.x + 7919ULL * index.y + 104729ULL * index.z);
-  for (; stacks_ < thread_count_; ++stacks_) mprotect(stack_of(static_cast<unsigned>(stacks_)), kPage, PROT_NONE);
+  for (; stacks_ < thread_count_; ++stacks_)
+    mprotect(stack_of(static_cast<unsigned>(stacks_)), kPage, PROT_NONE);
   for (unsigned number = 0; number < thread_count_; ++number) {
     Lane& lane = lanes_[number];
     lane.index = {number % launch.block.x, number / launch.block.x % launch.block.y,
@@ -168,8 +170,8 @@ void Block::fault(const std::string& text) {
     return "(" + std::to_string(p.x) + ", " + std::to_string(p.y) + ", " + std::to_string(p.z) + ")";
   };
   const std::string line = source_line(running_->place);
-  report_fault(function_name(launch_->kernel) + ": block " + point(block_index_) + ", thread " + point(running_->index) +
-               " " + text + (line.empty() ? "" : ", at " + line));
+  report_fault(function_name(launch_->kernel) + ": block " + point(block_index_) + ", thread " +
+               point(running_->index) + " " + text + (line.empty() ? "" : ", at " + line));
   faulted_ = true;
   Fiber::switch_to(running_->fiber, outside_);
   std::abort();  // a dropped fiber is not resumed
@@ -181,8 +183,8 @@ std::string Block::deadlock() const {
   for (unsigned number = 0; number < thread_count_;) {
     const Lane& lane = lanes_[number];
     unsigned next = number + 1;  // the first that does not wait for the same in the same place
-    while (next < thread_count_ && lanes_[next].waits_for == lane.waits_for && lanes_[next].place == lane.place &&
-           lanes_[next].finished == lane.finished) {
+    while (next < thread_count_ && lanes_[next].waits_for == lane.waits_for &&
+           lanes_[next].place == lane.place && lanes_[next].finished == lane.finished) {
       ++next;
     }
     if (!lane.finished) {
@@ -216,8 +218,8 @@ void* Block::static_shared(const void* site, std::size_t bytes, std::size_t alig
   }
   constexpr std::size_t kStatic = 48 * 1024;  // that nvcc lets a kernel declare
   if (taken > kMaxSharedBytes || taken - launch_->shared_bytes > kStatic) {
-    fault("asks for " + std::to_string(taken) + " bytes of shared memory; a block has " + std::to_string(kMaxSharedBytes) +
-          ", of which arrays may take " + std::to_string(kStatic));
+    fault("asks for " + std::to_string(taken) + " bytes of shared memory; a block has " +
+          std::to_string(kMaxSharedBytes) + ", of which arrays may take " + std::to_string(kStatic));
   }
   constexpr std::size_t kLeast = 16;  // what nvcc gives
   const std::size_t offset = place_shared(bytes, alignment < kLeast ? kLeast : alignment);

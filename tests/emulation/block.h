@@ -1,7 +1,8 @@
 #pragma once
-// A block of threads, executed on one thread of the CPU: each lane is a fiber that runs until it waits for others. Who is
-// woken goes to the end of the ready queue; with nobody ready and somebody waiting the block is dead, and the report says
-// who waits where. A fault ends the block at once: its fibers are dropped where they stand.
+// A block of threads, executed on one thread of the CPU: each lane is a fiber that runs until it waits for
+// others. Who is woken goes to the end of the ready queue; with nobody ready and somebody waiting the block
+// is dead, and the report says who waits where. A fault ends the block at once: its fibers are dropped where
+// they stand.
 
 #include "access_history.h"
 #include "emulation/device.h"
@@ -39,13 +40,13 @@ struct AsyncCopy {
 
 struct Lane {
   Fiber fiber;
-  uint3 index;                   // threadIdx
-  std::uint16_t number = 0;      // in the block
+  uint3 index;               // threadIdx
+  std::uint16_t number = 0;  // in the block
   bool finished = false;
   const char* waits_for = nullptr;  // while it is not ready
   const void* place = nullptr;      // in the code, where it last called on the emulation
-  std::vector<AsyncCopy> copies;  // not waited for, oldest first
-  std::uint64_t open_group = 0;   // copies that are made now belong to it; those before are committed
+  std::vector<AsyncCopy> copies;    // not waited for, oldest first
+  std::uint64_t open_group = 0;     // copies that are made now belong to it; those before are committed
 };
 
 struct WarpOperation {
@@ -97,7 +98,8 @@ class Block {
   struct SharedShadow {
     enum State : std::uint8_t { kOutside, kUnwritten, kWritten };
     std::vector<std::uint8_t> state = std::vector<std::uint8_t>(kSharedMapped);
-    std::vector<std::uint16_t> copying = std::vector<std::uint16_t>(kSharedMapped);  // 1 + the thread whose copy is under way
+    std::vector<std::uint16_t> copying =
+        std::vector<std::uint16_t>(kSharedMapped);  // 1 + the thread whose copy is under way
     AccessHistory history{kSharedMapped};
   };
   SharedShadow& shadow() { return *shadow_; }
@@ -119,7 +121,7 @@ class Block {
 
   static void lane_main(void* block);
   std::size_t place_shared(std::size_t bytes, std::size_t alignment);
-  void go_on();        // in the next lane that is ready, or in run()
+  void go_on();  // in the next lane that is ready, or in run()
   Lane* next_ready();
   void finish_lane();
   std::string deadlock() const;

@@ -1,6 +1,6 @@
 #pragma once
-// Kernels that are right, each with one mistake that can be planted. `out` gets kFaultThreads floats: in[i] for thread i, in
-// some roundabout way.
+// Kernels that are right, each with one mistake that can be planted. `out` gets kFaultThreads floats: in[i]
+// for thread i, in some roundabout way.
 
 #include <cuda_runtime.h>
 

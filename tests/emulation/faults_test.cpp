@@ -1,5 +1,5 @@
-// What the emulation is for: mistakes in device code, planted one at a time, are found and named; without them the same
-// kernels pass in every mode.
+// What the emulation is for: mistakes in device code, planted one at a time, are found and named; without
+// them the same kernels pass in every mode.
 
 #include "faults.h"
 
@@ -17,7 +17,8 @@ using Time = emulation::Settings::Time;
 struct Case {
   const char* name;
   Run run;
-  // What the check of accesses, or the emulation in any mode, says of it; null: nothing is said without the check.
+  // What the check of accesses, or the emulation in any mode, says of it; null: nothing is said without the
+  // check.
   const char* checked;
   const char* unchecked;
   // The modes without a check in which the result is wrong, where nothing is said.
@@ -26,21 +27,28 @@ struct Case {
 
 const Case kCases[] = {
     {"CopyWithoutWait", copy_without_wait, "is under way, at faults.cu:", nullptr, true, false},
-    {"CopyWithTooFewWaits", copy_with_too_few_waits, "asynchronous copy of thread 63 is under way", nullptr, true, false},
+    {"CopyWithTooFewWaits", copy_with_too_few_waits, "asynchronous copy of thread 63 is under way", nullptr,
+     true, false},
     {"CopyWithoutBarrier", copy_without_barrier, "which nobody has written", nullptr, true, true},
-    {"BufferFilledTooEarly", buffer_filled_too_early, "thread 63 of the block has written with nothing to order the two", nullptr, false, false},
+    {"BufferFilledTooEarly", buffer_filled_too_early,
+     "thread 63 of the block has written with nothing to order the two", nullptr, false, false},
     {"MissingBarrier", missing_barrier, "nobody has written, at faults.cu:", nullptr, true, true},
     {"MissingWarpBarrier", missing_warp_barrier, "nobody has written", nullptr, true, true},
-    {"ReadBeyondGlobal", read_beyond_global, "at byte 256 of 256 bytes of global memory, beyond its end", nullptr, false, false},
+    {"ReadBeyondGlobal", read_beyond_global, "at byte 256 of 256 bytes of global memory, beyond its end",
+     nullptr, false, false},
     {"WriteBeyondShared", write_beyond_shared, "outside of every array", nullptr, false, false},
-    {"ReadUnwrittenGlobal", read_unwritten_global, "global memory, which nobody has written", nullptr, true, true},
-    {"ReadUnwrittenShared", read_unwritten_shared, "shared memory, which nobody has written", nullptr, true, true},
+    {"ReadUnwrittenGlobal", read_unwritten_global, "global memory, which nobody has written", nullptr, true,
+     true},
+    {"ReadUnwrittenShared", read_unwritten_shared, "shared memory, which nobody has written", nullptr, true,
+     true},
     {"HostPointer", host_pointer, "memory that is not the device's", nullptr, true, true},
-    {"MisalignedVector", misaligned_vector, "no multiple of 16, at faults.cu:", "no multiple of 16", false, false},
-    {"MisalignedLoad16", misaligned_load_16, "misaligned address, at faults.cu:", "misaligned address", false, false},
-    {"BarrierInABranch", barrier_in_a_branch, "__syncthreads", "__syncthreads", false, false},
-    {"TwoBarriersMetAsOne", two_barriers_met_as_one, "while others wait in that of", "while others wait in that of", false,
+    {"MisalignedVector", misaligned_vector, "no multiple of 16, at faults.cu:", "no multiple of 16", false,
      false},
+    {"MisalignedLoad16", misaligned_load_16, "misaligned address, at faults.cu:", "misaligned address", false,
+     false},
+    {"BarrierInABranch", barrier_in_a_branch, "__syncthreads", "__syncthreads", false, false},
+    {"TwoBarriersMetAsOne", two_barriers_met_as_one, "while others wait in that of",
+     "while others wait in that of", false, false},
     {"ShuffleWithoutALane", shuffle_without_a_lane, "a shuffle", "a shuffle", false, false},
     {"NamedBarrierOfTooMany", named_barrier_of_too_many, "threads 0-31 wait in a named barrier at faults.cu:",
      "threads 0-31 wait in a named barrier", false, false},
@@ -63,7 +71,8 @@ class PlantedFault : public testing::TestWithParam<Case> {
     EXPECT_EQ(error == cudaSuccess, fault.empty());
     cudaGetLastError();
     std::vector<float> got(in.size());
-    EXPECT_EQ(cudaMemcpy(got.data(), out.data(), got.size() * sizeof(float), cudaMemcpyDeviceToHost), cudaSuccess);
+    EXPECT_EQ(cudaMemcpy(got.data(), out.data(), got.size() * sizeof(float), cudaMemcpyDeviceToHost),
+              cudaSuccess);
     return {fault, got == in};
   }
 

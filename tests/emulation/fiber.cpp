@@ -10,7 +10,9 @@ namespace emulation {
 namespace {
 // makecontext passes ints only.
 void enter(unsigned entry_high, unsigned entry_low, unsigned argument_high, unsigned argument_low) {
-  const auto join = [](unsigned high, unsigned low) { return (static_cast<std::uintptr_t>(high) << 32U) | low; };
+  const auto join = [](unsigned high, unsigned low) {
+    return (static_cast<std::uintptr_t>(high) << 32U) | low;
+  };
   reinterpret_cast<void (*)(void*)>(join(entry_high, entry_low))(
       reinterpret_cast<void*>(join(argument_high, argument_low)));
   std::abort();
@@ -31,8 +33,8 @@ void Fiber::switch_to(Fiber& from, Fiber& to) { swapcontext(&from.context_, &to.
 
 #else
 
-// Keeps rbx, rbp, r12 to r15 on the stack that is left. Ends in a jump rather than in `ret`, which the processor would
-// predict to return to where this fiber's stack was entered last, always wrongly.
+// Keeps rbx, rbp, r12 to r15 on the stack that is left. Ends in a jump rather than in `ret`, which the
+// processor would predict to return to where this fiber's stack was entered last, always wrongly.
 asm(R"(
 .text
 .type emulation_switch_fiber, @function
@@ -68,11 +70,12 @@ extern "C" void emulation_enter_fiber();
 
 void Fiber::begin(void* stack, std::size_t bytes, void (*entry)(void*), void* argument) {
   const auto top = (reinterpret_cast<std::uintptr_t>(stack) + bytes) & ~std::uintptr_t{63};
-  auto* const words = reinterpret_cast<std::uintptr_t*>(top) - 8;  // six registers, in the order in which they are popped
-  words[0] = words[1] = words[2] = 0;                              // r15, r14, r13
-  words[3] = reinterpret_cast<std::uintptr_t>(argument);           // r12
-  words[4] = reinterpret_cast<std::uintptr_t>(entry);              // rbx
-  words[5] = 0;                                                    // rbp: the end of the chain of frames
+  auto* const words =
+      reinterpret_cast<std::uintptr_t*>(top) - 8;  // six registers, in the order in which they are popped
+  words[0] = words[1] = words[2] = 0;              // r15, r14, r13
+  words[3] = reinterpret_cast<std::uintptr_t>(argument);  // r12
+  words[4] = reinterpret_cast<std::uintptr_t>(entry);     // rbx
+  words[5] = 0;                                           // rbp: the end of the chain of frames
   stack_pointer_ = words;
   resume_at_ = reinterpret_cast<void*>(&emulation_enter_fiber);
 }

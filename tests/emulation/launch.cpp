@@ -1,4 +1,5 @@
-// The launch of a kernel: refused where its shape cannot be, else queued; its blocks are then shared out over threads.
+// The launch of a kernel: refused where its shape cannot be, else queued; its blocks are then shared out over
+// threads.
 
 #include "emulation/launch.h"
 
@@ -23,7 +24,8 @@ bool launchable(const Launch& shape) {
 
 void run_grid(const Launch& shape) {
   const Settings how = settings();
-  const std::uint64_t plane = static_cast<std::uint64_t>(shape.grid.x) * shape.grid.y, blocks = plane * shape.grid.z;
+  const std::uint64_t plane = static_cast<std::uint64_t>(shape.grid.x) * shape.grid.y,
+                      blocks = plane * shape.grid.z;
   std::atomic<std::uint64_t> next{0};
   std::atomic<bool> broken{false};
   const auto work = [&] {
@@ -36,7 +38,8 @@ void run_grid(const Launch& shape) {
       if (!block.run(shape, index, how)) broken = true;
     }
   };
-  const auto helpers = how.check ? 0 : std::min<std::uint64_t>(static_cast<std::uint64_t>(how.threads), blocks) - 1;
+  const auto helpers =
+      how.check ? 0 : std::min<std::uint64_t>(static_cast<std::uint64_t>(how.threads), blocks) - 1;
   std::vector<std::thread> threads;
   for (std::uint64_t i = 0; i < helpers; ++i) threads.emplace_back(work);
   work();
@@ -57,7 +60,10 @@ void queue_launch(const Launch& shape, cudaStream_t handle) {
   } else {
     enqueue(stream, {[shape] {
                        if (!faulty()) run_grid(shape);
-                     }, {}, nullptr, nullptr});
+                     },
+                     {},
+                     nullptr,
+                     nullptr});
   }
 }
 

@@ -28,7 +28,8 @@ Allocation* find(const void* address, std::size_t room) {
     Allocation& before = std::prev(after)->second;
     if (address < before.begin + before.bytes + room) return &before;
   }
-  if (after == allocations.end() || static_cast<const unsigned char*>(address) + room < after->first) return nullptr;
+  if (after == allocations.end() || static_cast<const unsigned char*>(address) + room < after->first)
+    return nullptr;
   return room > 0 ? &after->second : nullptr;
 }
 
@@ -51,8 +52,9 @@ void on_fault(int, siginfo_t* info, void*) {
   const Allocation* const allocation = mutex.try_lock() ? find(info->si_addr, 0) : nullptr;
   if (allocation == nullptr || allocation->pinned) return;
   std::array<char, 160> line;
-  const int length = std::snprintf(line.data(), line.size(), "emulation: the host touches byte %td of %zu bytes of a device's memory\n",
-                                   static_cast<const unsigned char*>(info->si_addr) - allocation->begin, allocation->bytes);
+  const int length = std::snprintf(
+      line.data(), line.size(), "emulation: the host touches byte %td of %zu bytes of a device's memory\n",
+      static_cast<const unsigned char*>(info->si_addr) - allocation->begin, allocation->bytes);
   [[maybe_unused]] const auto written = write(STDERR_FILENO, line.data(), static_cast<std::size_t>(length));
 }
 
@@ -73,7 +75,8 @@ Allocation& Allocation::operator=(Allocation&&) noexcept = default;
 Allocation::~Allocation() = default;
 
 void* allocate(std::size_t bytes, bool pinned, int device) {
-  if (!pinned && (bytes > settings().memory || allocated_bytes(device) > settings().memory - bytes)) return nullptr;
+  if (!pinned && (bytes > settings().memory || allocated_bytes(device) > settings().memory - bytes))
+    return nullptr;
   void* const mapped =
       mmap(nullptr, mapped_bytes(bytes), PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (mapped == MAP_FAILED) return nullptr;
@@ -121,7 +124,8 @@ std::size_t allocated_bytes(int device) {
 void note_written(const void* address, std::size_t bytes) {
   Allocation* const allocation = allocation_of(address);
   if (allocation == nullptr || allocation->written == nullptr) return;
-  std::memset(allocation->written.get() + (static_cast<const unsigned char*>(address) - allocation->begin), 1, bytes);
+  std::memset(allocation->written.get() + (static_cast<const unsigned char*>(address) - allocation->begin), 1,
+              bytes);
 }
 
 void open_device_memory() {

@@ -1,6 +1,7 @@
 #pragma once
-// What has been allocated on the devices, and as pinned memory of the host. Memory of a device is ordinary memory, filled
-// with 0xFF (a NaN in every floating type), with room around it that belongs to nobody. Any thread may call.
+// What has been allocated on the devices, and as pinned memory of the host. Memory of a device is ordinary
+// memory, filled with 0xFF (a NaN in every floating type), with room around it that belongs to nobody. Any
+// thread may call.
 
 #include <cstddef>
 #include <cstdint>
@@ -37,8 +38,8 @@ std::size_t allocated_bytes(int device);
 void note_written(const void* address, std::size_t bytes);
 void forget_histories();
 
-// Memory of the devices cannot be touched while it is closed: a host that reads it ends with a line that says so. Closed
-// between calls where accesses are checked, open while work runs.
+// Memory of the devices cannot be touched while it is closed: a host that reads it ends with a line that says
+// so. Closed between calls where accesses are checked, open while work runs.
 void open_device_memory();
 void close_device_memory();
 

@@ -1,6 +1,6 @@
 #pragma once
-// What the files behind the runtime's calls share: codes of errors. A fault in a kernel makes every later call fail, as on
-// a GPU, until take_fault().
+// What the files behind the runtime's calls share: codes of errors. A fault in a kernel makes every later
+// call fail, as on a GPU, until take_fault().
 
 #include "cuda_runtime_api.h"
 #include "fault.h"

@@ -30,7 +30,9 @@ cudaError_t cudaGetLastError() {
   return error;
 }
 
-cudaError_t cudaPeekAtLastError() { return emulation::faulty() ? cudaErrorLaunchFailure : emulation::last_error; }
+cudaError_t cudaPeekAtLastError() {
+  return emulation::faulty() ? cudaErrorLaunchFailure : emulation::last_error;
+}
 
 const char* cudaGetErrorName(cudaError_t error) {
 #define EMULATION_NAME(name) \
@@ -124,7 +126,8 @@ cudaError_t cudaDeviceGetAttribute(int* value, cudaDeviceAttr attribute, int dev
 
 cudaError_t cudaDeviceGetPCIBusId(char* id, int bytes, int device) {
   if (device < 0 || device >= emulation::settings().devices) return failed(cudaErrorInvalidDevice);
-  std::snprintf(id, static_cast<std::size_t>(bytes), "0000:%02x:00.0", static_cast<unsigned>(device + 1) & 0xffU);
+  std::snprintf(id, static_cast<std::size_t>(bytes), "0000:%02x:00.0",
+                static_cast<unsigned>(device + 1) & 0xffU);
   return done();
 }
 

@@ -1,5 +1,5 @@
-// Streams, events and graphs. Streams are made with cudaStreamNonBlocking: the default stream's implicit order with others
-// is not there.
+// Streams, events and graphs. Streams are made with cudaStreamNonBlocking: the default stream's implicit
+// order with others is not there.
 
 #include "runtime.h"
 #include "stream.h"
@@ -71,7 +71,8 @@ cudaError_t cudaDeviceGetStreamPriorityRange(int* least, int* greatest) {
 
 cudaError_t cudaStreamDestroy(cudaStream_t handle) {
   emulation::StreamLock lock;
-  if (handle == nullptr || emulation::find_stream(handle) == nullptr) return failed(cudaErrorInvalidResourceHandle);
+  if (handle == nullptr || emulation::find_stream(handle) == nullptr)
+    return failed(cudaErrorInvalidResourceHandle);
   emulation::synchronize(handle, lock);
   emulation::delete_stream(handle);
   return done();
@@ -145,7 +146,9 @@ cudaError_t cudaEventSynchronize(cudaEvent_t event) {
   if (event->latest == nullptr) return done();
   const auto record = event->latest;
   if (record->captured) return failed(cudaErrorStreamCaptureUnsupported);
-  if (!record->done) emulation::run_until(record->on, [&record] { return record->done; }, lock);
+  if (!record->done)
+    emulation::run_until(
+        record->on, [&record] { return record->done; }, lock);
   return done();
 }
 
@@ -161,7 +164,8 @@ cudaError_t cudaEventQuery(cudaEvent_t event) {
 cudaError_t cudaEventElapsedTime(float* milliseconds, cudaEvent_t start, cudaEvent_t end) {
   const emulation::StreamLock lock;
   for (const cudaEvent_t event : {start, end}) {
-    if (event == nullptr || event->latest == nullptr || !event->timed) return failed(cudaErrorInvalidResourceHandle);
+    if (event == nullptr || event->latest == nullptr || !event->timed)
+      return failed(cudaErrorInvalidResourceHandle);
     if (!event->latest->done) return cudaErrorNotReady;
   }
   *milliseconds = static_cast<float>(1e3 * (end->latest->seconds - start->latest->seconds));
@@ -190,9 +194,10 @@ cudaError_t cudaStreamEndCapture(cudaStream_t handle, cudaGraph_t* graph) {
   for (std::size_t branch = 1; branch < captured->streams.size(); ++branch) {
     const auto last = std::find_if(captured->works.rbegin(), captured->works.rend(),
                                    [branch](const auto& work) { return work.first == branch; });
-    const bool joined = std::any_of(captured->works.begin(), captured->works.end(), [&last](const auto& work) {
-      return last->second.recorded != nullptr && work.second.awaited == last->second.recorded;
-    });
+    const bool joined =
+        std::any_of(captured->works.begin(), captured->works.end(), [&last](const auto& work) {
+          return last->second.recorded != nullptr && work.second.awaited == last->second.recorded;
+        });
     if (!joined) return failed(cudaErrorStreamCaptureUnjoined);
   }
   *graph = new emulation::GraphHandle{captured};

@@ -11,7 +11,8 @@ namespace {
 
 [[noreturn]] void refuse(const std::string& entry) {
   std::cerr << "HEADWATER_EMULATION: " << entry
-            << " is unknown; there are copies, streams = late, early, random; order = fixed, random; check = on, off; "
+            << " is unknown; there are copies, streams = late, early, random; order = fixed, random; check = "
+               "on, off; "
                "seed, devices, memory, threads = N\n";
   std::exit(2);
 }
@@ -30,7 +31,8 @@ Settings from_environment() {
   while (!rest.empty()) {
     const std::string entry = rest.substr(0, rest.find(','));
     rest.erase(0, entry.size() + 1);
-    const std::string key = entry.substr(0, entry.find('=')), value = entry.substr(std::min(entry.size(), key.size() + 1));
+    const std::string key = entry.substr(0, entry.find('=')),
+                      value = entry.substr(std::min(entry.size(), key.size() + 1));
     const bool number = !value.empty() && value.find_first_not_of("0123456789") == std::string::npos;
     if (key == "copies") {
       settings.copies = time_of(entry, value);

@@ -40,7 +40,8 @@ void run_as_set() {
     case Settings::Time::random: {
       static std::mt19937_64 random(settings().seed);
       const std::vector<Stream*> streams = all_streams();
-      for (auto rounds = random() % (2 * streams.size()); rounds > 0; --rounds) run_one(streams[random() % streams.size()]);
+      for (auto rounds = random() % (2 * streams.size()); rounds > 0; --rounds)
+        run_one(streams[random() % streams.size()]);
       break;
     }
   }
@@ -115,7 +116,8 @@ void run_until(Stream* stream, const std::function<bool()>& condition, StreamLoc
 }
 
 void synchronize(Stream* stream, StreamLock& lock) {
-  run_until(stream, [stream] { return stream->queue.empty(); }, lock);
+  run_until(
+      stream, [stream] { return stream->queue.empty(); }, lock);
 }
 
 void synchronize_all(StreamLock& lock) {

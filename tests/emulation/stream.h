@@ -1,8 +1,9 @@
 #pragma once
-// Streams are queues of work, first in, first out, and nothing more: what orders two of them is an event. Work runs on the
-// thread that comes to need it (`late`), at once where nothing holds it up (`early`), or by chance at any call in between
-// (`random`), so that a missing event or a buffer reused too soon shows as a wrong result. One lock guards all streams,
-// events and graphs; it is held while work runs.
+// Streams are queues of work, first in, first out, and nothing more: what orders two of them is an event.
+// Work runs on the thread that comes to need it (`late`), at once where nothing holds it up (`early`), or by
+// chance at any call in between
+// (`random`), so that a missing event or a buffer reused too soon shows as a wrong result. One lock guards
+// all streams, events and graphs; it is held while work runs.
 
 #include "cuda_runtime_api.h"
 
@@ -46,7 +47,8 @@ class Stream {
   std::shared_ptr<Graph> capture;  // where work goes while it is not null
 };
 
-// Where one is held by a call, calls within it hold it too. The outermost closes the devices' memory to the host.
+// Where one is held by a call, calls within it hold it too. The outermost closes the devices' memory to the
+// host.
 class StreamLock {
  public:
   StreamLock() { lock(); }
@@ -59,8 +61,8 @@ class StreamLock {
 inline StreamLock lock_streams() { return {}; }
 
 Stream* new_stream();
-void delete_stream(Stream* stream);     // when its work is done
-Stream* find_stream(Stream* stream);    // the default stream for null; null where there is no such stream
+void delete_stream(Stream* stream);   // when its work is done
+Stream* find_stream(Stream* stream);  // the default stream for null; null where there is no such stream
 
 void enqueue(Stream* stream, Work work);
 bool run_one(Stream* stream);  // of its work, or of what that waits for; false where nothing can run

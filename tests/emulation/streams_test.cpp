@@ -48,7 +48,8 @@ class Streams : public testing::Test {
     kernels::fill(device_, 2.0F, kN, first_);
     EXPECT_EQ(cudaEventRecord(event_, first_), cudaSuccess);
     order();
-    EXPECT_EQ(cudaMemcpyAsync(pinned_, device_, kN * sizeof(float), cudaMemcpyDeviceToHost, second_), cudaSuccess);
+    EXPECT_EQ(cudaMemcpyAsync(pinned_, device_, kN * sizeof(float), cudaMemcpyDeviceToHost, second_),
+              cudaSuccess);
     EXPECT_EQ(cudaStreamSynchronize(second_), cudaSuccess);
     return pinned_[kN - 1];
   }
@@ -91,7 +92,8 @@ TEST_F(Streams, AMissingEventShowsByChance) {
 TEST_F(Streams, PinnedMemoryThatIsWrittenTooSoonShowsLate) {
   set(Time::late);
   std::fill_n(pinned_, kN, 1.0F);
-  ASSERT_EQ(cudaMemcpyAsync(device_, pinned_, kN * sizeof(float), cudaMemcpyHostToDevice, first_), cudaSuccess);
+  ASSERT_EQ(cudaMemcpyAsync(device_, pinned_, kN * sizeof(float), cudaMemcpyHostToDevice, first_),
+            cudaSuccess);
   std::fill_n(pinned_, kN, 3.0F);
   ASSERT_EQ(cudaStreamSynchronize(first_), cudaSuccess);
   std::vector<float> got(kN);
@@ -102,9 +104,11 @@ TEST_F(Streams, PinnedMemoryThatIsWrittenTooSoonShowsLate) {
 TEST_F(Streams, MemoryThatIsNotPinnedHasBeenRead) {
   set(Time::late);
   std::vector<float> host(kN, 1.0F);
-  ASSERT_EQ(cudaMemcpyAsync(device_, host.data(), kN * sizeof(float), cudaMemcpyHostToDevice, first_), cudaSuccess);
+  ASSERT_EQ(cudaMemcpyAsync(device_, host.data(), kN * sizeof(float), cudaMemcpyHostToDevice, first_),
+            cudaSuccess);
   host.assign(kN, 3.0F);
-  ASSERT_EQ(cudaMemcpyAsync(host.data(), device_, kN * sizeof(float), cudaMemcpyDeviceToHost, first_), cudaSuccess);
+  ASSERT_EQ(cudaMemcpyAsync(host.data(), device_, kN * sizeof(float), cudaMemcpyDeviceToHost, first_),
+            cudaSuccess);
   EXPECT_EQ(host[0], 1.0F);
 }
 
@@ -115,7 +119,8 @@ TEST_F(Streams, AGraphRepeatsWhatItCaptured) {
     kernels::fill(device_, 5.0F, kN, first_);
     ASSERT_EQ(cudaEventRecord(event_, first_), cudaSuccess);
     ASSERT_EQ(cudaStreamWaitEvent(second_, event_, 0), cudaSuccess);
-    ASSERT_EQ(cudaMemcpyAsync(pinned_, device_, kN * sizeof(float), cudaMemcpyDeviceToHost, second_), cudaSuccess);
+    ASSERT_EQ(cudaMemcpyAsync(pinned_, device_, kN * sizeof(float), cudaMemcpyDeviceToHost, second_),
+              cudaSuccess);
     ASSERT_EQ(cudaEventRecord(other_, second_), cudaSuccess);
     ASSERT_EQ(cudaStreamWaitEvent(first_, other_, 0), cudaSuccess);
     kernels::fill(device_, 6.0F, kN, first_);

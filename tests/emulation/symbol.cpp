@@ -18,10 +18,13 @@ struct Frame {
 std::vector<Frame> frames_at(const void* code) {
   Dl_info info;
   if (dladdr(code, &info) == 0) return {};
-  const auto offset = reinterpret_cast<std::uintptr_t>(code) - reinterpret_cast<std::uintptr_t>(info.dli_fbase);
+  const auto offset =
+      reinterpret_cast<std::uintptr_t>(code) - reinterpret_cast<std::uintptr_t>(info.dli_fbase);
   std::array<char, 64> address;
   std::snprintf(address.data(), address.size(), "0x%lx", static_cast<unsigned long>(offset));
-  std::FILE* const pipe = popen((std::string("addr2line -Cfi -e '") + info.dli_fname + "' " + address.data() + " 2>/dev/null").c_str(), "r");
+  std::FILE* const pipe = popen(
+      (std::string("addr2line -Cfi -e '") + info.dli_fname + "' " + address.data() + " 2>/dev/null").c_str(),
+      "r");
   if (pipe == nullptr) return {};
   std::vector<std::string> lines;
   std::array<char, 4096> line;
@@ -31,7 +34,8 @@ std::vector<Frame> frames_at(const void* code) {
   }
   pclose(pipe);
   std::vector<Frame> frames;
-  for (std::size_t i = 0; i + 1 < lines.size(); i += 2) frames.push_back({lines[i], lines[i + 1].substr(0, lines[i + 1].find(' '))});
+  for (std::size_t i = 0; i + 1 < lines.size(); i += 2)
+    frames.push_back({lines[i], lines[i + 1].substr(0, lines[i + 1].find(' '))});
   return frames;
 }
 
@@ -53,9 +57,11 @@ std::string function_name(const void* code) {
 
 std::string source_line(const void* code) {
   if (code == nullptr) return "";
-  for (const Frame& frame : frames_at(static_cast<const char*>(code) - 1)) {  // the call itself, not what follows it
+  for (const Frame& frame :
+       frames_at(static_cast<const char*>(code) - 1)) {  // the call itself, not what follows it
     const std::string file = frame.place.substr(frame.place.rfind('/') + 1);
-    if (frame.place[0] == '?' || file.rfind("ptx.cuh", 0) == 0 || frame.place.find("emulation/include") != std::string::npos) {
+    if (frame.place[0] == '?' || file.rfind("ptx.cuh", 0) == 0 ||
+        frame.place.find("emulation/include") != std::string::npos) {
       continue;
     }
     return file;

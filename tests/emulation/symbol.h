@@ -6,6 +6,7 @@
 namespace emulation {
 
 std::string function_name(const void* code);  // "transpose_kernel<float>"
-std::string source_line(const void* code);    // "transpose.cu:25", of the caller outside of the dialect's own headers
+std::string source_line(
+    const void* code);  // "transpose.cu:25", of the caller outside of the dialect's own headers
 
 }  // namespace emulation

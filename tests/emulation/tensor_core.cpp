@@ -1,5 +1,6 @@
-// mma.sync and ldmatrix, from the PTX ISA's pictures of their fragments. Products of bf16, f16 and tf32 are exact in
-// float; they are summed in float, in the order of k (the GPU's order and rounding are not specified).
+// mma.sync and ldmatrix, from the PTX ISA's pictures of their fragments. Products of bf16, f16 and tf32 are
+// exact in float; they are summed in float, in the order of k (the GPU's order and rounding are not
+// specified).
 
 #include "access_check.h"
 
@@ -19,12 +20,15 @@ struct MmaOperands {
 };
 
 // The two elements of a register.
-template <class T> void unpack(std::uint32_t packed, float& low, float& high);
-template <> void unpack<__nv_bfloat16>(std::uint32_t packed, float& low, float& high) {
+template <class T>
+void unpack(std::uint32_t packed, float& low, float& high);
+template <>
+void unpack<__nv_bfloat16>(std::uint32_t packed, float& low, float& high) {
   low = std::bit_cast<float>(packed << 16U);
   high = std::bit_cast<float>(packed & 0xffff0000U);
 }
-template <> void unpack<__half>(std::uint32_t packed, float& low, float& high) {
+template <>
+void unpack<__half>(std::uint32_t packed, float& low, float& high) {
   low = __half2float(__ushort_as_half(static_cast<unsigned short>(packed)));
   high = __half2float(__ushort_as_half(static_cast<unsigned short>(packed >> 16U)));
 }
@@ -37,7 +41,8 @@ template <int kDepth>
 void multiply(void* const operands[32], const float (&a)[16][kDepth], const float (&b)[kDepth][8]) {
   float d[16][8];
   for (int lane = 0; lane < 32; ++lane) {
-    for (int i = 0; i < 4; ++i) d[row_of(lane, i)][column_of(lane, i)] = static_cast<MmaOperands*>(operands[lane])->d[i];
+    for (int i = 0; i < 4; ++i)
+      d[row_of(lane, i)][column_of(lane, i)] = static_cast<MmaOperands*>(operands[lane])->d[i];
   }
   for (int row = 0; row < 16; ++row) {
     for (int k = 0; k < kDepth; ++k) {
@@ -45,7 +50,8 @@ void multiply(void* const operands[32], const float (&a)[16][kDepth], const floa
     }
   }
   for (int lane = 0; lane < 32; ++lane) {
-    for (int i = 0; i < 4; ++i) static_cast<MmaOperands*>(operands[lane])->d[i] = d[row_of(lane, i)][column_of(lane, i)];
+    for (int i = 0; i < 4; ++i)
+      static_cast<MmaOperands*>(operands[lane])->d[i] = d[row_of(lane, i)][column_of(lane, i)];
   }
 }
 
@@ -120,15 +126,17 @@ void mma_m16n8k8_tf32(float (&d)[4], const std::uint32_t (&a)[4], std::uint32_t 
 }
 
 void ldmatrix(std::uint32_t* registers, int matrices, bool transposed, const void* row) {
-  static const char* const names[2][5] = {{"", "ldmatrix.x1", "ldmatrix.x2", "", "ldmatrix.x4"},
-                                          {"", "ldmatrix.x1.trans", "ldmatrix.x2.trans", "", "ldmatrix.x4.trans"}};
+  static const char* const names[2][5] = {
+      {"", "ldmatrix.x1", "ldmatrix.x2", "", "ldmatrix.x4"},
+      {"", "ldmatrix.x1.trans", "ldmatrix.x2.trans", "", "ldmatrix.x4.trans"}};
   Block& block = *Block::current();
   block.lane().place = __builtin_return_address(0);
   const char* const name = names[transposed ? 1 : 0][matrices];
   // The lanes whose address counts.
   if (static_cast<int>(block.lane().number % 32U) < 8 * matrices) {
     const auto* const address = static_cast<const unsigned char*>(row);
-    if (reinterpret_cast<std::uintptr_t>(row) % 16 != 0) block.fault(std::string("gives ") + name + " a misaligned row");
+    if (reinterpret_cast<std::uintptr_t>(row) % 16 != 0)
+      block.fault(std::string("gives ") + name + " a misaligned row");
     if (address < block.shared() || address + 16 > block.shared() + block.shared_bytes()) {
       block.fault(std::string("gives ") + name + " a row outside the block's shared memory");
     }
@@ -144,7 +152,8 @@ void check_16(const void* address, AccessKind kind, const void* place) {
   Block& block = *Block::current();
   block.lane().place = place;
   if (reinterpret_cast<std::uintptr_t>(address) % 16 != 0) {
-    block.fault(std::string(kind == AccessKind::read ? "loads" : "stores") + " 16 bytes at a misaligned address");
+    block.fault(std::string(kind == AccessKind::read ? "loads" : "stores") +
+                " 16 bytes at a misaligned address");
   }
   check_access(block, address, 16, 16, kind);
 }

@@ -82,7 +82,8 @@ struct BallotOperands {
 void compute_ballot(void* const operands[32], std::uint32_t mask) {
   std::uint32_t votes = 0;
   for (unsigned lane = 0; lane < 32; ++lane) {
-    if ((mask >> lane & 1U) != 0 && static_cast<BallotOperands*>(operands[lane])->predicate) votes |= 1U << lane;
+    if ((mask >> lane & 1U) != 0 && static_cast<BallotOperands*>(operands[lane])->predicate)
+      votes |= 1U << lane;
   }
   for (unsigned lane = 0; lane < 32; ++lane) {
     if ((mask >> lane & 1U) != 0) static_cast<BallotOperands*>(operands[lane])->result = votes;

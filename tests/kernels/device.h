@@ -1,6 +1,6 @@
 #pragma once
-// What a test of kernels needs: arrays on the device, every way in which the emulation runs a kernel, and a comparison that
-// a NaN does not slip through. The same tests run on a GPU where they are built for one.
+// What a test of kernels needs: arrays on the device, every way in which the emulation runs a kernel, and a
+// comparison that a NaN does not slip through. The same tests run on a GPU where they are built for one.
 
 #include <cuda_bf16.h>
 #include <cuda_runtime.h>
@@ -68,8 +68,9 @@ inline void in_every_mode(const std::function<void()>& body) {
   emulation::Settings late, early, checked;
   early.copies = Time::early, early.streams = Time::early, early.shuffled = true, early.seed = 2;
   checked.copies = Time::random, checked.streams = Time::random, checked.check = true;
-  const std::pair<const char*, emulation::Settings> modes[] = {
-      {"late copies, fixed order", late}, {"early copies, random order", early}, {"checked accesses", checked}};
+  const std::pair<const char*, emulation::Settings> modes[] = {{"late copies, fixed order", late},
+                                                               {"early copies, random order", early},
+                                                               {"checked accesses", checked}};
   for (const auto& [name, mode] : modes) {
     SCOPED_TRACE(name);
     emulation::settings() = mode;
@@ -87,7 +88,8 @@ inline void in_every_mode(const std::function<void()>& body) {
 
 // |got − expected| ≤ absolute + relative · |expected| for every element.
 template <class Got, class Expected>
-void expect_close(const std::vector<Got>& got, const std::vector<Expected>& expected, double absolute, double relative) {
+void expect_close(const std::vector<Got>& got, const std::vector<Expected>& expected, double absolute,
+                  double relative) {
   ASSERT_EQ(got.size(), expected.size());
   std::size_t wrong = 0, worst = 0;
   double worst_excess = 0.0;

@@ -27,6 +27,8 @@ inline __half __ushort_as_half(unsigned short bits) {
   return result;
 }
 inline unsigned short __half_as_ushort(__half x) { return x.bits; }
-inline __half __float2half_rn(float x) { return __ushort_as_half(std::bit_cast<std::uint16_t>(static_cast<_Float16>(x))); }
+inline __half __float2half_rn(float x) {
+  return __ushort_as_half(std::bit_cast<std::uint16_t>(static_cast<_Float16>(x)));
+}
 inline __half __float2half(float x) { return __float2half_rn(x); }
 inline float __half2float(__half x) { return static_cast<float>(std::bit_cast<_Float16>(x.bits)); }

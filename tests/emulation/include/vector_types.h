@@ -3,12 +3,18 @@
 
 struct dim3;
 
-#define EMULATION_VECTOR(scalar, name, bytes)                                                              \
-  struct alignas(2 * bytes) name##2 { scalar x, y; };                                                      \
-  struct name##3 { scalar x, y, z; };                                                                      \
-  struct alignas(4 * bytes <= 16 ? 4 * bytes : 16) name##4 { scalar x, y, z, w; };                         \
-  inline name##2 make_##name##2(scalar x, scalar y) { return {x, y}; }                                     \
-  inline name##3 make_##name##3(scalar x, scalar y, scalar z) { return {x, y, z}; }                        \
+#define EMULATION_VECTOR(scalar, name, bytes)                                       \
+  struct alignas(2 * bytes) name##2 {                                               \
+    scalar x, y;                                                                    \
+  };                                                                                \
+  struct name##3 {                                                                  \
+    scalar x, y, z;                                                                 \
+  };                                                                                \
+  struct alignas(4 * bytes <= 16 ? 4 * bytes : 16) name##4 {                        \
+    scalar x, y, z, w;                                                              \
+  };                                                                                \
+  inline name##2 make_##name##2(scalar x, scalar y) { return {x, y}; }              \
+  inline name##3 make_##name##3(scalar x, scalar y, scalar z) { return {x, y, z}; } \
   inline name##4 make_##name##4(scalar x, scalar y, scalar z, scalar w) { return {x, y, z, w}; }
 
 EMULATION_VECTOR(signed char, char, 1)

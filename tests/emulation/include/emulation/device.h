@@ -1,7 +1,7 @@
 #pragma once
-// What device code may name: CUDA's qualifiers, the built-in variables, shared memory, barriers, atomics. A kernel's thread
-// is a fiber; what waits for other threads hands the processor to the next fiber (block.h). Where a line is a default
-// argument it is the caller's, for reports of who waits where.
+// What device code may name: CUDA's qualifiers, the built-in variables, shared memory, barriers, atomics. A
+// kernel's thread is a fiber; what waits for other threads hands the processor to the next fiber (block.h).
+// Where a line is a default argument it is the caller's, for reports of who waits where.
 
 #include "vector_types.h"
 

@@ -14,7 +14,8 @@ struct Launch {
   const void* kernel = nullptr;  // for reports
   dim3 grid, block;
   std::size_t shared_bytes = 0;
-  // Each thread of the grid calls this on a fiber. The arguments are the one thing of the host that device code may read.
+  // Each thread of the grid calls this on a fiber. The arguments are the one thing of the host that device
+  // code may read.
   void (*call)(const void* arguments) = nullptr;
   std::shared_ptr<const void> arguments;
   std::size_t argument_bytes = 0;
