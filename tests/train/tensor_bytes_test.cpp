@@ -25,7 +25,7 @@ void PrintTo(const Case& c, std::ostream* out) { *out << c.name << ", recompute 
 PlanRequest request_of(const Case& layout) {
   ModelConfig model;
   model.family = "yuan2";
-  model.num_layers = 3;
+  model.num_layers = 2;
   model.hidden_size = 16;
   model.num_attention_heads = 4;
   model.num_query_groups = 4;
@@ -79,7 +79,7 @@ TEST_P(TensorBytes, PredictedAreSent) {
 
 std::vector<Case> cases() {
   std::vector<Case> all;
-  for (const char* recompute : {"none", "selective", "full"}) {
+  for (const char* recompute : {"none", "full"}) {
     for (const int ranks : {2, 4}) {
       all.push_back({"without_a_filter", ranks, false, false, "channels", recompute});
       all.push_back({"without_a_filter_tokens_cut", ranks, false, true, "channels", recompute});
