@@ -24,7 +24,8 @@ __device__ __forceinline__ int end_key(const Attention<T>& a, int query) {
 
 // The counter of dropout's element (head, query, key), whose word is key mod 4.
 template <class T>
-__device__ __forceinline__ std::uint64_t dropout_counter(const Attention<T>& a, int head, int query, int key) {
+__device__ __forceinline__ std::uint64_t dropout_counter(const Attention<T>& a, int head, int query,
+                                                         int key) {
   const std::uint64_t row = static_cast<std::uint64_t>(a.first_head + head) * a.queries + query;
   return row * ((a.keys + 3) / 4) + key / 4;
 }
@@ -34,11 +35,11 @@ struct FirstKeys {
   int least, greatest;
 };
 
-// Of the kRows queries from `query`; each is also left in `of_row`. All kThreads ≥ kRows threads of the block call it, and
-// a barrier must pass before `of_row` and `partial` are written again.
+// Of the kRows queries from `query`; each is also left in `of_row`. All kThreads ≥ kRows threads of the block
+// call it, and a barrier must pass before `of_row` and `partial` are written again.
 template <int kRows, int kThreads, class T>
-__device__ __forceinline__ FirstKeys first_keys(const Attention<T>& a, int sample, int query, int (&of_row)[kRows],
-                                                FirstKeys (&partial)[kRows / 32]) {
+__device__ __forceinline__ FirstKeys first_keys(const Attention<T>& a, int sample, int query,
+                                                int (&of_row)[kRows], FirstKeys (&partial)[kRows / 32]) {
   static_assert(kThreads >= kRows && kRows % 32 == 0);
   const int row = static_cast<int>(threadIdx.x);
   if (row < kRows) {  // whole warps

@@ -1,6 +1,8 @@
-// Attention, backward: statistics of the queries, the choice of kernels, and where dq was summed in no order its rounding.
+// Attention, backward: statistics of the queries, the choice of kernels, and where dq was summed in no order
+// its rounding.
 //
-// The statistics read out and d_out once, 4·B·Sq·A·D bytes in bf16: 10 µs for S = 4096, D = 128, A = 32 on an H100.
+// The statistics read out and d_out once, 4·B·Sq·A·D bytes in bf16: 10 µs for S = 4096, D = 128, A = 32 on an
+// H100.
 
 #include "attention_backward.cuh"
 #include "vector.cuh"
@@ -43,7 +45,8 @@ __global__ void __launch_bounds__(kThreads)
 }
 
 template <class T>
-__global__ void __launch_bounds__(kQueryPad) first_keys_kernel(const Attention<T> a, const BackwardWorkspace w) {
+__global__ void __launch_bounds__(kQueryPad)
+    first_keys_kernel(const Attention<T> a, const BackwardWorkspace w) {
   SHARED_ARRAY(int, of_row, [kQueryPad]);
   SHARED_ARRAY(FirstKeys, of_warp, [kQueryPad / 32]);
   const int tile = static_cast<int>(blockIdx.x), sample = static_cast<int>(blockIdx.y);
@@ -54,8 +57,8 @@ __global__ void __launch_bounds__(kQueryPad) first_keys_kernel(const Attention<T
 }
 
 // dq = scale · sums, eight elements a thread.
-__global__ void __launch_bounds__(kThreads)
-    round_kernel(const Attention<bf16> a, const Rows<bf16> dq, const float* __restrict__ sums, std::int64_t packs) {
+__global__ void __launch_bounds__(kThreads) round_kernel(const Attention<bf16> a, const Rows<bf16> dq,
+                                                         const float* __restrict__ sums, std::int64_t packs) {
   const std::int64_t pack = static_cast<std::int64_t>(blockIdx.x) * kThreads + threadIdx.x;
   if (pack >= packs) return;
   const std::int64_t width = static_cast<std::int64_t>(a.heads) * a.head_dim, row = pack * 8 / width;
@@ -67,10 +70,13 @@ __global__ void __launch_bounds__(kThreads)
   rounded.store(dq.data + row * dq.stride + pack * 8 % width);
 }
 
-unsigned blocks_for(std::int64_t threads) { return static_cast<unsigned>((threads + kThreads - 1) / kThreads); }
+unsigned blocks_for(std::int64_t threads) {
+  return static_cast<unsigned>((threads + kThreads - 1) / kThreads);
+}
 
 template <class T, bool kAligned>
-void prepare(const Attention<T>& a, const AttentionGradients<T>& g, const BackwardWorkspace& w, cudaStream_t stream) {
+void prepare(const Attention<T>& a, const AttentionGradients<T>& g, const BackwardWorkspace& w,
+             cudaStream_t stream) {
   const std::int64_t rows = static_cast<std::int64_t>(a.samples) * w.padded;
   launch(statistics_kernel<T, kAligned>, blocks_for(rows * a.heads * kLanes), kThreads, 0, stream, a, g, w);
   const dim3 tiles(static_cast<unsigned>(w.padded / kQueryPad), static_cast<unsigned>(a.samples));
@@ -84,8 +90,8 @@ bool all_aligned(const AttentionGradients<bf16>& g) {
 }  // namespace
 
 template <>
-void attention_backward(const Attention<float>& a, const AttentionGradients<float>& g, void* workspace, bool /*ordered*/,
-                        cudaStream_t stream) {
+void attention_backward(const Attention<float>& a, const AttentionGradients<float>& g, void* workspace,
+                        bool /*ordered*/, cudaStream_t stream) {
   if (a.samples == 0 || a.queries == 0) return;
   const BackwardWorkspace w = backward_workspace(a, workspace, true);
   prepare<float, false>(a, g, w, stream);
@@ -93,8 +99,8 @@ void attention_backward(const Attention<float>& a, const AttentionGradients<floa
 }
 
 template <>
-void attention_backward(const Attention<bf16>& a, const AttentionGradients<bf16>& g, void* workspace, bool ordered,
-                        cudaStream_t stream) {
+void attention_backward(const Attention<bf16>& a, const AttentionGradients<bf16>& g, void* workspace,
+                        bool ordered, cudaStream_t stream) {
   if (a.samples == 0 || a.queries == 0) return;
   if (!on_tensor_cores(a) || !all_aligned(g)) {
     const BackwardWorkspace w = backward_workspace(a, workspace, true);

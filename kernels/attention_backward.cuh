@@ -1,10 +1,11 @@
 #pragma once
-// Attention, backward: what its kernels share. With P the probabilities, made again from the saved log-sum-exp, M dropout's
-// factors, ∘ element by element and δ_i = Σ_d d_out·out:
+// Attention, backward: what its kernels share. With P the probabilities, made again from the saved
+// log-sum-exp, M dropout's factors, ∘ element by element and δ_i = Σ_d d_out·out:
 //   dV = (P ∘ M)ᵀ dO,  dS = P ∘ (M ∘ (dO Vᵀ) − δ),  dQ = scale · dS K,  dK = scale · dSᵀ Q.
 //
-// attention_backward.cu fills the workspace and calls: attention_backward_keys.cu, a block per tile of keys, and
-// attention_backward_queries.cu, a block per tile of queries; or attention_backward_plain.cu, which has both.
+// attention_backward.cu fills the workspace and calls: attention_backward_keys.cu, a block per tile of keys,
+// and attention_backward_queries.cu, a block per tile of queries; or attention_backward_plain.cu, which has
+// both.
 
 #include "attention.cuh"
 
@@ -17,10 +18,10 @@ struct Statistics {
 };
 
 struct BackwardWorkspace {
-  Statistics* statistics;  // [B, A, padded]
-  int* first;              // [B, padded]: first keys, INT_MAX past the last query
+  Statistics* statistics;    // [B, A, padded]
+  int* first;                // [B, padded]: first keys, INT_MAX past the last query
   FirstKeys* first_of_tile;  // [B, padded / 64]
-  float* dq;               // [B·Sq, A, D] sums; null where ordered
+  float* dq;                 // [B·Sq, A, D] sums; null where ordered
   int padded;
 };
 
@@ -39,14 +40,14 @@ BackwardWorkspace backward_workspace(const Attention<T>& a, void* memory, bool o
 }
 
 // dk and dv, and without order dq's sums.
-void attention_key_gradients(const Attention<bf16>& a, const AttentionGradients<bf16>& g, const BackwardWorkspace& w,
-                             cudaStream_t stream);
+void attention_key_gradients(const Attention<bf16>& a, const AttentionGradients<bf16>& g,
+                             const BackwardWorkspace& w, cudaStream_t stream);
 // dq, in order.
-void attention_query_gradients(const Attention<bf16>& a, const AttentionGradients<bf16>& g, const BackwardWorkspace& w,
-                               cudaStream_t stream);
+void attention_query_gradients(const Attention<bf16>& a, const AttentionGradients<bf16>& g,
+                               const BackwardWorkspace& w, cudaStream_t stream);
 // All three.
 template <class T>
-void plain_attention_backward(const Attention<T>& a, const AttentionGradients<T>& g, const BackwardWorkspace& w,
-                              cudaStream_t stream);
+void plain_attention_backward(const Attention<T>& a, const AttentionGradients<T>& g,
+                              const BackwardWorkspace& w, cudaStream_t stream);
 
 }  // namespace headwater::kernels

@@ -1,17 +1,24 @@
 // Flash attention, backward, dk and dv on tensor cores (Dao 2023, algorithm 2, turned round).
 //
-// A block of four warps holds kKeys keys of a KV head and walks the tiles of queries, of all heads of its group, that reach
-// any of them. A warp owns 16 R keys; everything is transposed, keys down and queries across, so that Pᵀ and dSᵀ are left
-// in registers just as the products with dO and Q want them, and pass through no memory:
+// A block of four warps holds kKeys keys of a KV head and walks the tiles of queries, of all heads of its
+// group, that reach any of them. A warp owns 16 R keys; everything is transposed, keys down and queries
+// across, so that Pᵀ and dSᵀ are left in registers just as the products with dO and Q want them, and pass
+// through no memory:
 //   Sᵀ = K Qᵀ,  dPᵀ = V dOᵀ,  dV += (P ∘ M)ᵀ dO,  dK += dSᵀ Q.
-// At D = 256 both sums do not fit a warp's registers: dv and dk are made by two launches, each making Sᵀ again.
+// At D = 256 both sums do not fit a warp's registers: dv and dk are made by two launches, each making Sᵀ
+// again.
 //
-// Without order dq is summed here too: dSᵀ goes through shared memory, and the warps share out the rows of dS K, which
-// they add to the sums in global memory by atomics.
+// Without order dq is summed here too: dSᵀ goes through shared memory, and the warps share out the rows of dS
+// K, which they add to the sums in global memory by atomics.
 //
-// Counts, of a head: 8·D FLOPs for each reached pair (10·D at D = 256), S²/2 pairs in one document; 2·D more where dq is
-// not ordered. The floor on an H100, B·A·S²·4D / 989e12 s: at S = 4096, D = 128, A = 32 a sample 278 µs. With dq (6·D,
-// attention_backward_queries.cu) 487 µs in order, and 347 µs without, beside 4 bytes of atomics for 2·D·kKeys FLOPs.
+// Counts, of a head: 8·D FLOPs for each reached pair (10·D at D = 256), S²/2 pairs in one document; 2·D more
+// where dq is not ordered. The floor on an H100, B·A·S²·4D / 989e12 s: at S = 4096, D = 128, A = 32 a sample
+// 278 µs. With dq (6·D, attention_backward_queries.cu) 487 µs in order, and 347 µs without, beside 4 bytes of
+// atomics for 2·D·kKeys FLOPs.
+//
+// For the 4096 FLOPs of an mma ldmatrix reads 192 bytes at D = 64 and, with R = 1, 320 beyond: at 128 bytes a
+// clock at most 2730 and 1640 FLOPs of the 4096 that a multiprocessor could do. R = 2 would need more
+// registers than a thread can have.
 //
 // Registers bind: two blocks, eight warps, on a multiprocessor of an H100.
 //
@@ -40,18 +47,22 @@ struct Tiles {
   static constexpr int kKeyTiles = D == 64 ? 2 : 1;  // R
   static constexpr int kKeys = 16 * kKeyTiles * kWarps;
   static constexpr int kQueries = D == 256 ? 32 : 64;
-  static constexpr int kPart = kOrdered || D == 96 ? 32 : 16;  // queries whose scores are in registers at once
+  static constexpr int kPart =
+      kOrdered || D == 96 ? 32 : 16;  // queries whose scores are in registers at once
   static constexpr int kKeyBytes = kKeys * D * 2, kQueryBytes = kQueries * D * 2;
   static constexpr int kStatisticBytes = kQueries * static_cast<int>(sizeof(Statistics));
-  static constexpr int kStageBytes = 2 * kQueryBytes + kStatisticBytes + 4 * kQueries;  // Q, dO, statistics, first keys
-  static constexpr int kScoreBytes = kKeys * 2 * 64;  // dSᵀ in bf16, rows of 64 queries
-  static constexpr int kStages = (kDk ? 2 : 1) * kKeyBytes;  // where they begin: after K, and V where dP is needed
+  static constexpr int kStageBytes =
+      2 * kQueryBytes + kStatisticBytes + 4 * kQueries;  // Q, dO, statistics, first keys
+  static constexpr int kScoreBytes = kKeys * 2 * 64;     // dSᵀ in bf16, rows of 64 queries
+  static constexpr int kStages =
+      (kDk ? 2 : 1) * kKeyBytes;  // where they begin: after K, and V where dP is needed
   static constexpr int kScores = kStages + 2 * kStageBytes;
   static constexpr int kSharedBytes = kScores + (kDq ? kScoreBytes : 0);
 };
 
-// Gives the probabilities that dropout drops a minus sign: keys down from `key`, queries across from `query`. A 16×8 tile has
-// 32 counters of four keys each; the four lanes of equal l mod 4 and l / 16 need the same four, so that each makes one.
+// Gives the probabilities that dropout drops a minus sign: keys down from `key`, queries across from `query`.
+// A 16×8 tile has 32 counters of four keys each; the four lanes of equal l mod 4 and l / 16 need the same
+// four, so that each makes one.
 template <class T, int R, int N>
 __device__ __forceinline__ void mark_dropped(const Attention<T>& a, int sample, int head, int query, int key,
                                              float (&p)[R][N][4]) {
@@ -78,7 +89,8 @@ __device__ __forceinline__ void mark_dropped(const Attention<T>& a, int sample, 
 
 // A warp's dSᵀ, as bf16, to rows `warp_key`, … and columns `part`, … of the tile of scores.
 template <int R, int N>
-__device__ __forceinline__ void store_scores(const float (&ds)[R][N][4], unsigned char* tile, int warp_key, int part) {
+__device__ __forceinline__ void store_scores(const float (&ds)[R][N][4], unsigned char* tile, int warp_key,
+                                             int part) {
   const int lane = static_cast<int>(threadIdx.x) % 32;
 #pragma unroll
   for (int r = 0; r < R; ++r)
@@ -92,11 +104,11 @@ __device__ __forceinline__ void store_scores(const float (&ds)[R][N][4], unsigne
       }
 }
 
-// sums += dS K for a tile of queries, of which the first `valid` exist: each warp takes 16 rows, and its part of the columns
-// where there are more warps than that.
+// sums += dS K for a tile of queries, of which the first `valid` exist: each warp takes 16 rows, and its part
+// of the columns where there are more warps than that.
 template <int D, int kKeys, int kQueries>
-__device__ __forceinline__ void add_query_gradients(const unsigned char* scores, const unsigned char* keys, float* sums,
-                                                    int stride, int valid) {
+__device__ __forceinline__ void add_query_gradients(const unsigned char* scores, const unsigned char* keys,
+                                                    float* sums, int stride, int valid) {
   constexpr int kRowTiles = kQueries / 16, kColumns = D * kRowTiles / kWarps;
   const Fragments<64> of_scores;
   const Fragments<D> of_keys;
@@ -120,7 +132,8 @@ __device__ __forceinline__ void add_query_gradients(const unsigned char* scores,
       for (int i = 0; i < 4; ++i) {
         const int at = row + lane / 4 + i / 2 * 8;
         if (at < valid) {
-          atomicAdd(sums + static_cast<std::int64_t>(at) * stride + column + 8 * n + lane % 4 * 2 + i % 2, sum[0][n][i]);
+          atomicAdd(sums + static_cast<std::int64_t>(at) * stride + column + 8 * n + lane % 4 * 2 + i % 2,
+                    sum[0][n][i]);
         }
       }
   }
@@ -133,7 +146,8 @@ struct Turn {
 
 template <int D, Sums kSums, bool kOrdered>
 __global__ void __launch_bounds__(kThreads)
-    key_gradients_kernel(const Attention<bf16> a, const AttentionGradients<bf16> g, const BackwardWorkspace w) {
+    key_gradients_kernel(const Attention<bf16> a, const AttentionGradients<bf16> g,
+                         const BackwardWorkspace w) {
   using T = Tiles<D, kSums, kOrdered>;
   constexpr int R = T::kKeyTiles, N = T::kPart / 8;
   SHARED_BLOCK(memory);
@@ -157,20 +171,22 @@ __global__ void __launch_bounds__(kThreads)
     load_tile<T::kQueries, D, kThreads>(stage + T::kQueryBytes,
                                         g.d_out.data + which * a.queries * g.d_out.stride + turn.head * D,
                                         static_cast<int>(g.d_out.stride), query, a.queries);
-    const Statistics* const statistics =
-        w.statistics + (which * a.heads + turn.head) * w.padded + query;
+    const Statistics* const statistics = w.statistics + (which * a.heads + turn.head) * w.padded + query;
     const int* const first = w.first + which * w.padded + query;
     unsigned char* const to = stage + 2 * T::kQueryBytes;
     if (thread < T::kQueries / 2) ptx::cp_async<16>(to + 16 * thread, statistics + 2 * thread);
-    if (thread < T::kQueries / 4) ptx::cp_async<16>(to + T::kStatisticBytes + 16 * thread, first + 4 * thread);
+    if (thread < T::kQueries / 4)
+      ptx::cp_async<16>(to + T::kStatisticBytes + 16 * thread, first + 4 * thread);
     ptx::cp_async_commit();
   };
 
   const auto first_keys_of = [&](int tile) {
-    return w.first_of_tile[(static_cast<std::int64_t>(ptx::opaque(sample)) * w.padded + tile * T::kQueries) / kQueryPad];
+    return w.first_of_tile[(static_cast<std::int64_t>(ptx::opaque(sample)) * w.padded + tile * T::kQueries) /
+                           kQueryPad];
   };
   const int tiles = (a.queries + T::kQueries - 1) / T::kQueries;
-  const int first_tile = max(0, key - a.query_offset) / T::kQueries;  // queries before it end before these keys
+  const int first_tile =
+      max(0, key - a.query_offset) / T::kQueries;  // queries before it end before these keys
   const auto next = [&](Turn turn) {
     do {
       if (++turn.tile >= tiles) turn = {turn.head + 1, first_tile};
@@ -200,7 +216,8 @@ __global__ void __launch_bounds__(kThreads)
 
 #pragma unroll 1
     for (int part = 0; part < T::kQueries; part += T::kPart) {
-      const int thread = ptx::opaque(static_cast<int>(threadIdx.x)), lane = thread % 32, warp_key = thread / 32 * 16 * R;
+      const int thread = ptx::opaque(static_cast<int>(threadIdx.x)), lane = thread % 32,
+                warp_key = thread / 32 * 16 * R;
       const Fragments<D> fragments(lane);
       float p[R][N][4];
       multiply_rows(fragments, memory, warp_key, q, part, p);
@@ -264,9 +281,9 @@ __global__ void __launch_bounds__(kThreads)
     if constexpr (T::kDq) {
       __syncthreads();
       const std::int64_t first_row = static_cast<std::int64_t>(sample) * a.queries + tile_query;
-      add_query_gradients<D, T::kKeys, T::kQueries>(
-          memory + T::kScores, memory, w.dq + (first_row * a.heads + turn.head) * D, a.heads * D,
-          min(a.queries - tile_query, T::kQueries));
+      add_query_gradients<D, T::kKeys, T::kQueries>(memory + T::kScores, memory,
+                                                    w.dq + (first_row * a.heads + turn.head) * D, a.heads * D,
+                                                    min(a.queries - tile_query, T::kQueries));
     }
     turn = after;
   }
@@ -278,8 +295,9 @@ __global__ void __launch_bounds__(kThreads)
   const auto leave = [&](const auto& sum, float factor, unsigned char* tile, const Rows<bf16>& rows) {
 #pragma unroll
     for (int r = 0; r < R; ++r) factors[r][0] = factors[r][1] = factor;
-    store_rows<D>(sum, factors, tile, warp_key, rows.data + (sample_keys + key + warp_key) * rows.stride + kv_head * D,
-                  rows.stride, a.keys - key - warp_key);
+    store_rows<D>(sum, factors, tile, warp_key,
+                  rows.data + (sample_keys + key + warp_key) * rows.stride + kv_head * D, rows.stride,
+                  a.keys - key - warp_key);
   };
   if constexpr (T::kDk) leave(dk, a.scale, memory + T::kKeyBytes, g.dk);
   if constexpr (T::kDv) leave(dv, a.dropout.scale, memory, g.dv);
@@ -289,8 +307,8 @@ template <int D, Sums kSums, bool kOrdered>
 void launch_one(const Attention<bf16>& a, const AttentionGradients<bf16>& g, const BackwardWorkspace& w,
                 cudaStream_t stream) {
   using T = Tiles<D, kSums, kOrdered>;
-  const dim3 grid(static_cast<unsigned>((a.keys + T::kKeys - 1) / T::kKeys), static_cast<unsigned>(a.kv_heads),
-                  static_cast<unsigned>(a.samples));
+  const dim3 grid(static_cast<unsigned>((a.keys + T::kKeys - 1) / T::kKeys),
+                  static_cast<unsigned>(a.kv_heads), static_cast<unsigned>(a.samples));
   launch(key_gradients_kernel<D, kSums, kOrdered>, grid, dim3(kThreads), T::kSharedBytes, stream, a, g, w);
 }
 
@@ -309,8 +327,8 @@ void launch_all(const Attention<bf16>& a, const AttentionGradients<bf16>& g, con
 
 }  // namespace
 
-void attention_key_gradients(const Attention<bf16>& a, const AttentionGradients<bf16>& g, const BackwardWorkspace& w,
-                             cudaStream_t stream) {
+void attention_key_gradients(const Attention<bf16>& a, const AttentionGradients<bf16>& g,
+                             const BackwardWorkspace& w, cudaStream_t stream) {
   if (w.dq == nullptr) {
     launch_all<true>(a, g, w, stream);
   } else {

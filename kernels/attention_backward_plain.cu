@@ -1,6 +1,6 @@
-// Attention, backward, on plain FMAs: see attention_plain.cu. Seven products, 14·D FLOPs for each reached pair: probabilities
-// are made once by a block per tile of keys, for dk and dv, and once by a block per tile of queries, for dq, so that each
-// sum belongs to one block and has one order.
+// Attention, backward, on plain FMAs: see attention_plain.cu. Seven products, 14·D FLOPs for each reached
+// pair: probabilities are made once by a block per tile of keys, for dk and dv, and once by a block per tile
+// of queries, for dq, so that each sum belongs to one block and has one order.
 
 #include "attention_backward.cuh"
 #include "attention_plain.cuh"
@@ -17,8 +17,8 @@ struct Weights {
 template <int kTile, class T>
 __device__ __forceinline__ Weights<kTile> weights(const Attention<T>& a, const PlainTile<kTile>& q,
                                                   const PlainTile<kTile>& d_out, const PlainTile<kTile>& k,
-                                                  const PlainTile<kTile>& v, Statistics statistics, int sample, int head,
-                                                  int query, int first, int key) {
+                                                  const PlainTile<kTile>& v, Statistics statistics,
+                                                  int sample, int head, int query, int first, int key) {
   float score[kTile / 4], dp[kTile / 4];
   plain_products(q, k, score);
   plain_products(d_out, v, dp);
@@ -43,7 +43,8 @@ __device__ __forceinline__ T* corner(const Rows<T>& rows, std::int64_t row, int 
 
 template <int kTile, class T>
 __global__ void __launch_bounds__(4 * kTile)
-    plain_key_gradients_kernel(const Attention<T> a, const AttentionGradients<T> g, const BackwardWorkspace w, int width) {
+    plain_key_gradients_kernel(const Attention<T> a, const AttentionGradients<T> g, const BackwardWorkspace w,
+                               int width) {
   SHARED_BLOCK(memory);
   const auto tile = [&](int i) {
     return PlainTile<kTile>{reinterpret_cast<float*>(memory) + i * PlainTile<kTile>::floats(width), width};
@@ -52,7 +53,8 @@ __global__ void __launch_bounds__(4 * kTile)
   const PlainTile<kTile> dropped{tile(6).data, kTile};
   const PlainTile<kTile> d_score{dropped.data + PlainTile<kTile>::floats(kTile), kTile};
   const int key = static_cast<int>(blockIdx.x) * kTile, kv_head = static_cast<int>(blockIdx.y);
-  const int sample = static_cast<int>(blockIdx.z), keys = min(a.keys - key, kTile), group = a.heads / a.kv_heads;
+  const int sample = static_cast<int>(blockIdx.z), keys = min(a.keys - key, kTile),
+            group = a.heads / a.kv_heads;
   const int row = static_cast<int>(threadIdx.x) / 4, lane = static_cast<int>(threadIdx.x) % 4;
   const std::int64_t key_row = static_cast<std::int64_t>(sample) * a.keys + key;
   k.load(corner(a.k, key_row, kv_head, a.head_dim), a.k.stride, keys, a.head_dim);
@@ -71,16 +73,18 @@ __global__ void __launch_bounds__(4 * kTile)
       __syncthreads();
       const Statistics statistics =
           w.statistics[(static_cast<std::int64_t>(sample) * a.heads + head) * w.padded + query + row];
-      const Weights<kTile> made = weights(a, q, d_out, k, v, statistics, sample, head, query + row,
-                                          w.first[padded_row + row], key);
+      const Weights<kTile> made =
+          weights(a, q, d_out, k, v, statistics, sample, head, query + row, w.first[padded_row + row], key);
 #pragma unroll
       for (int c = 0; c < kTile / 4; ++c) {
         dropped.at(row, lane + 4 * c) = made.dropped[c];
         d_score.at(row, lane + 4 * c) = made.d_score[c];
       }
       __syncthreads();
-      plain_add_rows(dv, 1.0F, [&](int i) { return dropped.at(i, row); }, d_out);
-      plain_add_rows(dk, 1.0F, [&](int i) { return d_score.at(i, row); }, q);
+      plain_add_rows(
+          dv, 1.0F, [&](int i) { return dropped.at(i, row); }, d_out);
+      plain_add_rows(
+          dk, 1.0F, [&](int i) { return d_score.at(i, row); }, q);
     }
   }
   __syncthreads();
@@ -90,7 +94,8 @@ __global__ void __launch_bounds__(4 * kTile)
 
 template <int kTile, class T>
 __global__ void __launch_bounds__(4 * kTile)
-    plain_query_gradients_kernel(const Attention<T> a, const AttentionGradients<T> g, const BackwardWorkspace w, int width) {
+    plain_query_gradients_kernel(const Attention<T> a, const AttentionGradients<T> g,
+                                 const BackwardWorkspace w, int width) {
   SHARED_BLOCK(memory);
   const auto tile = [&](int i) {
     return PlainTile<kTile>{reinterpret_cast<float*>(memory) + i * PlainTile<kTile>::floats(width), width};
@@ -120,7 +125,8 @@ __global__ void __launch_bounds__(4 * kTile)
 #pragma unroll
     for (int c = 0; c < kTile / 4; ++c) d_score.at(row, lane + 4 * c) = made.d_score[c];
     __syncthreads();
-    plain_add_rows(dq, 1.0F, [&](int j) { return d_score.at(row, j); }, k);
+    plain_add_rows(
+        dq, 1.0F, [&](int j) { return d_score.at(row, j); }, k);
   }
   __syncthreads();
   dq.store(corner(g.dq, first_row, head, a.head_dim), g.dq.stride, queries, a.head_dim, a.scale);
@@ -138,17 +144,17 @@ void launch_backward(const Attention<T>& a, const AttentionGradients<T>& g, cons
     return dim3(static_cast<unsigned>((rows + kTile - 1) / kTile), static_cast<unsigned>(heads),
                 static_cast<unsigned>(a.samples));
   };
-  launch(plain_key_gradients_kernel<kTile, T>, grid(a.keys, a.kv_heads), dim3(4 * kTile), bytes(6, 2), stream, a, g, w,
-         width);
-  launch(plain_query_gradients_kernel<kTile, T>, grid(a.queries, a.heads), dim3(4 * kTile), bytes(5, 1), stream, a, g, w,
-         width);
+  launch(plain_key_gradients_kernel<kTile, T>, grid(a.keys, a.kv_heads), dim3(4 * kTile), bytes(6, 2), stream,
+         a, g, w, width);
+  launch(plain_query_gradients_kernel<kTile, T>, grid(a.queries, a.heads), dim3(4 * kTile), bytes(5, 1),
+         stream, a, g, w, width);
 }
 
 }  // namespace
 
 template <class T>
-void plain_attention_backward(const Attention<T>& a, const AttentionGradients<T>& g, const BackwardWorkspace& w,
-                              cudaStream_t stream) {
+void plain_attention_backward(const Attention<T>& a, const AttentionGradients<T>& g,
+                              const BackwardWorkspace& w, cudaStream_t stream) {
   if (a.head_dim <= 128) {
     launch_backward<32>(a, g, w, stream);
   } else {
@@ -156,9 +162,9 @@ void plain_attention_backward(const Attention<T>& a, const AttentionGradients<T>
   }
 }
 
-template void plain_attention_backward(const Attention<float>&, const AttentionGradients<float>&, const BackwardWorkspace&,
-                                       cudaStream_t);
-template void plain_attention_backward(const Attention<bf16>&, const AttentionGradients<bf16>&, const BackwardWorkspace&,
-                                       cudaStream_t);
+template void plain_attention_backward(const Attention<float>&, const AttentionGradients<float>&,
+                                       const BackwardWorkspace&, cudaStream_t);
+template void plain_attention_backward(const Attention<bf16>&, const AttentionGradients<bf16>&,
+                                       const BackwardWorkspace&, cudaStream_t);
 
 }  // namespace headwater::kernels

@@ -1,8 +1,11 @@
-// Flash attention, backward, dq in order on tensor cores: the walk of attention_forward.cu once more. A warp owns 16 R query
-// rows; for each tile of keys it makes S = Q Kᵀ, dP = dO Vᵀ and from them dS, and adds dS K to its rows of dQ.
+// Flash attention, backward, dq in order on tensor cores: the walk of attention_forward.cu once more. A warp
+// owns 16 R query rows; for each tile of keys it makes S = Q Kᵀ, dP = dO Vᵀ and from them dS, and adds dS K
+// to its rows of dQ.
 //
-// Counts, of a head: 6·D FLOPs for each reached pair; the floor on an H100, B·A·S²·3D / 989e12 s: at S = 4096, D = 128,
-// A = 32 a sample 208 µs. All four operands come from shared memory: 192 bytes for 4096 FLOPs where R = 2, 384 where R = 1.
+// Counts, of a head: 6·D FLOPs for each reached pair; the floor on an H100, B·A·S²·3D / 989e12 s: at S =
+// 4096, D = 128, A = 32 a sample 208 µs. For the 4096 FLOPs of an mma ldmatrix reads 213 bytes at D of 64
+// and 96, 299 at 128, 341 at 256: at 128 bytes a clock at most 2460, 1750 and 1540 FLOPs of the 4096 that
+// a multiprocessor could do.
 //
 // Registers bind at D ≤ 128: two blocks on a multiprocessor of an H100; one at D = 256.
 //
@@ -33,13 +36,15 @@ struct Tiles {
 
 template <int D>
 __global__ void __launch_bounds__(kThreads)
-    query_gradients_kernel(const Attention<bf16> a, const AttentionGradients<bf16> g, const BackwardWorkspace w) {
+    query_gradients_kernel(const Attention<bf16> a, const AttentionGradients<bf16> g,
+                           const BackwardWorkspace w) {
   using T = Tiles<D>;
   constexpr int R = T::kRowTiles, N = T::kPart / 8;
   SHARED_BLOCK(memory);
   SHARED_ARRAY(int, first_of_row, [T::kQueries]);
   SHARED_ARRAY(FirstKeys, first_of_warp, [T::kQueries / 32]);
-  const int tile_query = static_cast<int>(gridDim.x - 1 - blockIdx.x) * T::kQueries;  // late ones, the longest, first
+  const int tile_query =
+      static_cast<int>(gridDim.x - 1 - blockIdx.x) * T::kQueries;  // late ones, the longest, first
   const int head = static_cast<int>(blockIdx.y), sample = static_cast<int>(blockIdx.z);
   const int queries = min(a.queries - tile_query, T::kQueries);
   const int warp_row = static_cast<int>(threadIdx.x) / 32 * 16 * R;
@@ -47,7 +52,8 @@ __global__ void __launch_bounds__(kThreads)
 
   load_tile<T::kQueries, D, kThreads>(memory, a.q.data + first_row * a.q.stride + head * D,
                                       static_cast<int>(a.q.stride), 0, queries);
-  load_tile<T::kQueries, D, kThreads>(memory + T::kQueryBytes, g.d_out.data + first_row * g.d_out.stride + head * D,
+  load_tile<T::kQueries, D, kThreads>(memory + T::kQueryBytes,
+                                      g.d_out.data + first_row * g.d_out.stride + head * D,
                                       static_cast<int>(g.d_out.stride), 0, queries);
   const int kv_column = head / (a.heads / a.kv_heads) * D;
   const bf16* const keys = a.k.data + static_cast<std::int64_t>(sample) * a.keys * a.k.stride + kv_column;
@@ -59,7 +65,8 @@ __global__ void __launch_bounds__(kThreads)
     ptx::cp_async_commit();
   };
 
-  const FirstKeys first = first_keys<T::kQueries, kThreads>(a, sample, tile_query, first_of_row, first_of_warp);
+  const FirstKeys first =
+      first_keys<T::kQueries, kThreads>(a, sample, tile_query, first_of_row, first_of_warp);
   const QueryRows<R> rows(a, tile_query + warp_row, first_of_row + warp_row);
   float lse[R][2], delta[R][2];  // lse in powers of two
 #pragma unroll
@@ -109,8 +116,8 @@ __global__ void __launch_bounds__(kThreads)
   float factor[R][2];
 #pragma unroll
   for (int r = 0; r < R; ++r) factor[r][0] = factor[r][1] = a.scale;
-  store_rows<D>(dq, factor, memory, warp_row, g.dq.data + (first_row + warp_row) * g.dq.stride + head * D, g.dq.stride,
-                queries - warp_row);
+  store_rows<D>(dq, factor, memory, warp_row, g.dq.data + (first_row + warp_row) * g.dq.stride + head * D,
+                g.dq.stride, queries - warp_row);
 }
 
 template <int D>
@@ -123,8 +130,8 @@ void launch_one(const Attention<bf16>& a, const AttentionGradients<bf16>& g, con
 
 }  // namespace
 
-void attention_query_gradients(const Attention<bf16>& a, const AttentionGradients<bf16>& g, const BackwardWorkspace& w,
-                               cudaStream_t stream) {
+void attention_query_gradients(const Attention<bf16>& a, const AttentionGradients<bf16>& g,
+                               const BackwardWorkspace& w, cudaStream_t stream) {
   switch (a.head_dim) {
     case 64: return launch_one<64>(a, g, w, stream);
     case 96: return launch_one<96>(a, g, w, stream);

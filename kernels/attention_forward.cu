@@ -1,16 +1,19 @@
 // Flash attention, forward, on tensor cores.
 //
-// A block of four warps takes kQueries queries of one head and walks the tiles of kKeys keys that any of them reaches; while
-// it computes one, the next lands in the other half of shared memory. A warp owns 16 R query rows: scores, softmax and
-// output stay in its registers. R = 2 halves what ldmatrix reads for each product: 128 bytes of keys for 4096 FLOPs, and
-// an H100's shared memory gives a multiprocessor 128 bytes a clock while mma.sync does some 2500 FLOPs.
+// A block of four warps takes kQueries queries of one head and walks the tiles of kKeys keys that any of them
+// reaches; while it computes one, the next lands in the other half of shared memory. A warp owns 16 R query
+// rows: scores, softmax and output stay in its registers. R = 2 keeps shared memory from binding: for the
+// 4096 FLOPs of an mma ldmatrix reads 160 bytes at D of 64 and 96, 192 at 128 and, with R = 1, 320 at 256,
+// of the 128 bytes a clock that a multiprocessor has; mma.sync does some 2500 FLOPs in that time, of 4096.
 //
-// Counts, of a head: 4·D FLOPs for each reached pair (query, key), S²/2 pairs where a sample is one document; 2·S·D·(2 + 2 G/A)
-// bytes. The floor on an H100, B·A·S²·2D / 989e12 s: at S = 4096, D = 128, A = 32 a sample 139 µs, of which mma.sync reaches
-// 60 to 65 %; memory (B·S·A·D·8 bytes at 3.35 TB/s: 40 µs there) is not what binds where S > 600. Beside products, a pair
-// costs one ex2 (16 a clock and multiprocessor: half the products' time at D = 64, a quarter at 128) and some 8 FMAs.
+// Counts, of a head: 4·D FLOPs for each reached pair (query, key), S²/2 pairs where a sample is one document;
+// 2·S·D·(2 + 2 G/A) bytes. The floor on an H100, B·A·S²·2D / 989e12 s: at S = 4096, D = 128, A = 32 a sample
+// 139 µs, of which mma.sync reaches 60 to 65 %; memory (B·S·A·D·8 bytes at 3.35 TB/s: 40 µs there) is not
+// what binds where S > 600. Beside products, a pair costs one ex2 (16 a clock and multiprocessor: half the
+// products' time at D = 64, a quarter at 128) and some 8 FMAs.
 //
-// Registers bind: R = 2 leaves two blocks, eight warps, on a multiprocessor of either kind (an A100 holds one of D = 256).
+// Registers bind: R = 2 leaves two blocks, eight warps, on a multiprocessor of either kind (an A100 holds one
+// of D = 256).
 //
 //   D    queries × keys   shared   registers (nvcc 13.0: sm_80, sm_90a)
 //   64      128 × 64       48 KB         232, 240
@@ -63,7 +66,8 @@ __global__ void __launch_bounds__(kThreads, Tiles<D>::kBlocks)
     ptx::cp_async_commit();
   };
 
-  const FirstKeys first = first_keys<T::kQueries, kThreads>(a, sample, tile_query, first_of_row, first_of_warp);
+  const FirstKeys first =
+      first_keys<T::kQueries, kThreads>(a, sample, tile_query, first_of_row, first_of_warp);
   const QueryRows<T::kRowTiles> rows(a, tile_query + warp_row, first_of_row + warp_row);
   const int end = end_key(a, tile_query + queries - 1), all_reach_to = end_key(a, tile_query);
   const float scale = a.scale * kLog2E;
@@ -101,22 +105,23 @@ __global__ void __launch_bounds__(kThreads, Tiles<D>::kBlocks)
             softmax.maximum[r][i] * a.scale + logf(softmax.sum[r][i]);
       }
     }
-  store_rows<D>(sum, factor, memory, warp_row, out.data + (first_row + warp_row) * out.stride + head * D, out.stride,
-                queries - warp_row);
+  store_rows<D>(sum, factor, memory, warp_row, out.data + (first_row + warp_row) * out.stride + head * D,
+                out.stride, queries - warp_row);
 }
 
 template <int D>
 void launch_forward(const Attention<bf16>& a, Rows<bf16> out, Rows<float> lse, cudaStream_t stream) {
   const int tiles = (a.queries + Tiles<D>::kQueries - 1) / Tiles<D>::kQueries;
-  const dim3 grid(static_cast<unsigned>(tiles), static_cast<unsigned>(a.heads), static_cast<unsigned>(a.samples));
+  const dim3 grid(static_cast<unsigned>(tiles), static_cast<unsigned>(a.heads),
+                  static_cast<unsigned>(a.samples));
   launch(forward_kernel<D>, grid, dim3(kThreads), Tiles<D>::kSharedBytes, stream, a, out, lse);
 }
 
 }  // namespace
 
 bool on_tensor_cores(const Attention<bf16>& a) {
-  return (a.head_dim == 64 || a.head_dim == 96 || a.head_dim == 128 || a.head_dim == 256) && aligned_16(a.q) &&
-         aligned_16(a.k) && aligned_16(a.v);
+  return (a.head_dim == 64 || a.head_dim == 96 || a.head_dim == 128 || a.head_dim == 256) &&
+         aligned_16(a.q) && aligned_16(a.k) && aligned_16(a.v);
 }
 
 template <>

@@ -1,8 +1,10 @@
-// Attention, forward, on plain FMAs: what fp32 needs (tensor cores would round its products), and head sizes that have no
-// tiles of their own. A block walks the keys for kTile queries of one head, with everything in shared memory.
+// Attention, forward, on plain FMAs: what fp32 needs (tensor cores would round its products), and head sizes
+// that have no tiles of their own. A block walks the keys for kTile queries of one head, with everything in
+// shared memory.
 //
-// 4·D FLOPs for each reached pair, as on tensor cores; of an H100's 67 TFLOP/s in fp32 reads of shared memory, 9 for 8 FMAs,
-// leave some 15 to 20 %. Small models and checks of equivalence run here, no large training.
+// 4·D FLOPs for each reached pair, as on tensor cores; of an H100's 67 TFLOP/s in fp32 reads of shared
+// memory, 9 for 8 FMAs, leave some 15 to 20 %. Small models and checks of equivalence run here, no large
+// training.
 
 #include "attention_plain.cuh"
 
@@ -15,7 +17,8 @@ __global__ void __launch_bounds__(4 * kTile)
   SHARED_BLOCK(memory);
   float* const floats = reinterpret_cast<float*>(memory);
   const int tile_floats = PlainTile<kTile>::floats(width);
-  const PlainTile<kTile> q{floats, width}, kv{floats + tile_floats, width}, sum{floats + 2 * tile_floats, width};
+  const PlainTile<kTile> q{floats, width}, kv{floats + tile_floats, width},
+      sum{floats + 2 * tile_floats, width};
   const PlainTile<kTile> weights{floats + 3 * tile_floats, kTile};
   const int tile_query = static_cast<int>(gridDim.x - 1 - blockIdx.x) * kTile;
   const int head = static_cast<int>(blockIdx.y), sample = static_cast<int>(blockIdx.z);
@@ -29,7 +32,8 @@ __global__ void __launch_bounds__(4 * kTile)
   const int first = first_key(a, sample, query), end = end_key(a, query);
   const int tile_end = end_key(a, tile_query + queries - 1);
   float maximum = -INFINITY, total = 0.0F;
-  for (int key = least_first_key<kTile>(a, sample, tile_query) / kTile * kTile; key < tile_end; key += kTile) {
+  for (int key = least_first_key<kTile>(a, sample, tile_query) / kTile * kTile; key < tile_end;
+       key += kTile) {
     const std::int64_t key_row = static_cast<std::int64_t>(sample) * a.keys + key;
     const int keys = min(a.keys - key, kTile);
     __syncthreads();
@@ -59,7 +63,8 @@ __global__ void __launch_bounds__(4 * kTile)
     __syncthreads();
     kv.load(a.v.data + key_row * a.v.stride + kv_column, a.v.stride, keys, a.head_dim);
     __syncthreads();
-    plain_add_rows(sum, rescale, [&](int j) { return weights.at(row, j); }, kv);
+    plain_add_rows(
+        sum, rescale, [&](int j) { return weights.at(row, j); }, kv);
   }
   total += ptx::shuffle_xor(total, 1);
   total += ptx::shuffle_xor(total, 2);
@@ -75,7 +80,8 @@ void launch_forward(const Attention<T>& a, Rows<T> out, Rows<float> lse, cudaStr
   const std::size_t floats = 3 * PlainTile<kTile>::floats(width) + PlainTile<kTile>::floats(kTile);
   const dim3 grid(static_cast<unsigned>((a.queries + kTile - 1) / kTile), static_cast<unsigned>(a.heads),
                   static_cast<unsigned>(a.samples));
-  launch(plain_forward_kernel<kTile, T>, grid, dim3(4 * kTile), floats * sizeof(float), stream, a, out, lse, width);
+  launch(plain_forward_kernel<kTile, T>, grid, dim3(4 * kTile), floats * sizeof(float), stream, a, out, lse,
+         width);
 }
 
 }  // namespace

@@ -1,7 +1,8 @@
 #pragma once
-// Tiles of attention on plain FMAs: kTile rows of a matrix, of any head size and alignment, as fp32 in shared memory. A row is
-// padded with zeros to `width`, a multiple of 16, and rows lie an odd number of words apart, so that the same column of 32
-// rows lies in 32 banks. A block has four threads for each row of a tile: thread 4 r + l works on row r, columns l, l + 4, ….
+// Tiles of attention on plain FMAs: kTile rows of a matrix, of any head size and alignment, as fp32 in shared
+// memory. A row is padded with zeros to `width`, a multiple of 16, and rows lie an odd number of words apart,
+// so that the same column of 32 rows lies in 32 banks. A block has four threads for each row of a tile:
+// thread 4 r + l works on row r, columns l, l + 4, ….
 
 #include "attention.cuh"
 #include "vector.cuh"
@@ -24,10 +25,12 @@ struct PlainTile {
     }
   }
   template <class T>
-  __device__ __forceinline__ void store(T* rows, std::int64_t stride, int valid, int head_dim, float factor) const {
+  __device__ __forceinline__ void store(T* rows, std::int64_t stride, int valid, int head_dim,
+                                        float factor) const {
     for (int i = static_cast<int>(threadIdx.x); i < kTile * width; i += 4 * kTile) {
       const int row = i / width, column = i % width;
-      if (row < valid && column < head_dim) rows[row * stride + column] = from_float<T>(factor * at(row, column));
+      if (row < valid && column < head_dim)
+        rows[row * stride + column] = from_float<T>(factor * at(row, column));
     }
   }
   __device__ __forceinline__ void clear() const {
@@ -67,13 +70,15 @@ __device__ __forceinline__ void plain_add_rows(const PlainTile<kTile>& sum, floa
 
 // Dropout's factor on the probability of (query, key).
 template <class T>
-__device__ __forceinline__ float plain_dropout(const Attention<T>& a, int sample, int head, int query, int key) {
+__device__ __forceinline__ float plain_dropout(const Attention<T>& a, int sample, int head, int query,
+                                               int key) {
   if (a.dropout.keys == nullptr) return 1.0F;
   const unsigned kept = kept_of_four(a.dropout, sample, dropout_counter(a, head, query, key));
   return (kept >> key % 4 & 1U) != 0 ? a.dropout.scale : 0.0F;
 }
 
-// The least first key of the kTile queries from `query`: the tile of keys that it lies in is the first of the queries' walk.
+// The least first key of the kTile queries from `query`: the tile of keys that it lies in is the first of the
+// queries' walk.
 template <int kTile, class T>
 __device__ __forceinline__ int least_first_key(const Attention<T>& a, int sample, int query) {
   int least = INT_MAX;

@@ -1,6 +1,6 @@
 #pragma once
-// A warp's tile of scores, query rows by key columns, in accumulators (attention_tiles.cuh): masks, dropout, and the running
-// softmax of flash attention (Rabe & Staats 2021; Dao et al. 2022), in powers of two.
+// A warp's tile of scores, query rows by key columns, in accumulators (attention_tiles.cuh): masks, dropout,
+// and the running softmax of flash attention (Rabe & Staats 2021; Dao et al. 2022), in powers of two.
 
 #include "attention.cuh"
 
@@ -45,27 +45,30 @@ __device__ __forceinline__ void mask_scores(const QueryRows<R>& rows, int key, f
       }
 }
 
-// Which of a lane's four elements of a 16×8 tile dropout keeps: bit i for accumulator i. The tile has 32 counters of four
-// keys each; lanes 2p and 2p + 1 need the same two, so that each makes one (of the upper rows, of the lower) and gives it
-// to the other.
+// Which of a lane's four elements of a 16×8 tile dropout keeps: bit i for accumulator i. The tile has 32
+// counters of four keys each; lanes 2p and 2p + 1 need the same two, so that each makes one (of the upper
+// rows, of the lower) and gives it to the other.
 template <class T>
-__device__ __forceinline__ unsigned kept_accumulators(const Attention<T>& a, int sample, int head, int query, int key) {
+__device__ __forceinline__ unsigned kept_accumulators(const Attention<T>& a, int sample, int head, int query,
+                                                      int key) {
   const int lane = static_cast<int>(threadIdx.x) % 32;
   const bool odd = lane % 2 != 0;
-  const unsigned mine =
-      kept_of_four(a.dropout, sample, dropout_counter(a, head, query + (odd ? 8 : 0), key + lane % 4 / 2 * 4));
+  const unsigned mine = kept_of_four(a.dropout, sample,
+                                     dropout_counter(a, head, query + (odd ? 8 : 0), key + lane % 4 / 2 * 4));
   const unsigned other = ptx::shuffle_xor(mine, 1);
   return odd ? other >> 2U | (mine >> 2U) << 2U : (mine & 3U) | (other & 3U) << 2U;
 }
 
-// Four bits, as above, for each of a row of N tiles of 16×8; N ≤ 8. A loop that stays one: unrolled, the generator would take
-// the registers of the accumulators.
+// Four bits, as above, for each of a row of N tiles of 16×8; N ≤ 8. A loop that stays one: unrolled, the
+// generator would take the registers of the accumulators.
 template <int N, class T>
-__device__ __forceinline__ unsigned kept_row(const Attention<T>& a, int sample, int head, int query, int key) {
+__device__ __forceinline__ unsigned kept_row(const Attention<T>& a, int sample, int head, int query,
+                                             int key) {
   static_assert(N <= 8);
   unsigned kept = 0;
 #pragma unroll 1
-  for (int n = 0; n < N; ++n) kept |= kept_accumulators(a, sample, head, query, key + 8 * n) << static_cast<unsigned>(4 * n);
+  for (int n = 0; n < N; ++n)
+    kept |= kept_accumulators(a, sample, head, query, key + 8 * n) << static_cast<unsigned>(4 * n);
   return kept;
 }
 
@@ -78,7 +81,8 @@ __device__ __forceinline__ void drop(const Attention<T>& a, int sample, int head
 #pragma unroll
     for (int n = 0; n < N; ++n)
 #pragma unroll
-      for (int i = 0; i < 4; ++i) weights[r][n][i] *= (kept >> (4 * n + i) & 1U) != 0 ? a.dropout.scale : 0.0F;
+      for (int i = 0; i < 4; ++i)
+        weights[r][n][i] *= (kept >> (4 * n + i) & 1U) != 0 ? a.dropout.scale : 0.0F;
   }
 }
 
@@ -102,10 +106,12 @@ struct RunningSoftmax {
       for (int half = 0; half < 2; ++half) {
         float greatest = maximum[r][half];
 #pragma unroll
-        for (int n = 0; n < N; ++n) greatest = fmaxf(greatest, fmaxf(scores[r][n][2 * half], scores[r][n][2 * half + 1]));
+        for (int n = 0; n < N; ++n)
+          greatest = fmaxf(greatest, fmaxf(scores[r][n][2 * half], scores[r][n][2 * half + 1]));
         greatest = fmaxf(greatest, ptx::shuffle_xor(greatest, 1));
         greatest = fmaxf(greatest, ptx::shuffle_xor(greatest, 2));
-        const float shift = greatest == -INFINITY ? 0.0F : greatest * scale;  // nothing reached yet: not −∞ − (−∞)
+        const float shift =
+            greatest == -INFINITY ? 0.0F : greatest * scale;  // nothing reached yet: not −∞ − (−∞)
         const float rescale = ptx::exp2(maximum[r][half] * scale - shift);
         maximum[r][half] = greatest;
         float added = 0.0F;

@@ -1,13 +1,14 @@
 #pragma once
 // Tiles of bf16 rows in shared memory, and products of them on tensor cores.
 //
-// A tile has rows of D elements without padding. Its 16-byte chunks are swizzled so that ldmatrix, which reads the same
-// chunk of eight rows that follow each other, meets eight different groups of four banks: chunk c of row r lies in place
-// c ^ (r mod 8) where a row fills whole lines of 128 bytes; at D = 96 rows begin in the first and in the second half of a
-// line by turns, and c ^ (r / 2 mod 4) serves.
+// A tile has rows of D elements without padding. Its 16-byte chunks are swizzled so that ldmatrix, which
+// reads the same chunk of eight rows that follow each other, meets eight different groups of four banks:
+// chunk c of row r lies in place c ^ (r mod 8) where a row fills whole lines of 128 bytes; at D = 96 rows
+// begin in the first and in the second half of a line by turns, and c ^ (r / 2 mod 4) serves.
 //
-// Products are D += A·B of 16×16 by 16×8 fragments (ptx.cuh has their layout): a warp's accumulators float [R][N][4] are R
-// row tiles of 16 by N column tiles of 8. In a fragment lane l owns rows l / 4 and l / 4 + 8, columns 2(l mod 4) and + 1.
+// Products are D += A·B of 16×16 by 16×8 fragments (ptx.cuh has their layout): a warp's accumulators float
+// [R][N][4] are R row tiles of 16 by N column tiles of 8. In a fragment lane l owns rows l / 4 and l / 4 + 8,
+// columns 2(l mod 4) and + 1.
 
 #include "kernels.h"
 #include "ptx.cuh"
@@ -26,23 +27,25 @@ __device__ __forceinline__ int tile_offset(int row, int chunk) {
   return row * 2 * D + ((chunk ^ swizzle<D>(row)) << 4);
 }
 
-// Copies rows `first`, …, first + kRows − 1 of a matrix into a tile, with zeros for those from `end` (> first) on; the
-// thread's share, asynchronously.
+// Copies rows `first`, …, first + kRows − 1 of a matrix into a tile, with zeros for those from `end` (>
+// first) on; the thread's share, asynchronously.
 template <int kRows, int D, int kThreads>
-__device__ __forceinline__ void load_tile(unsigned char* tile, const bf16* matrix, int stride, int first, int end) {
+__device__ __forceinline__ void load_tile(unsigned char* tile, const bf16* matrix, int stride, int first,
+                                          int end) {
   constexpr int kChunks = D / 8;
   static_assert(kRows * kChunks % kThreads == 0);
   const int thread = ptx::opaque(static_cast<int>(threadIdx.x));
 #pragma unroll
   for (int i = 0; i < kRows * kChunks / kThreads; ++i) {
     const int piece = i * kThreads + thread, row = piece / kChunks, chunk = piece % kChunks;
-    const bf16* const from = matrix + chunk * 8 + static_cast<std::int64_t>(min(first + row, end - 1)) * stride;
+    const bf16* const from =
+        matrix + chunk * 8 + static_cast<std::int64_t>(min(first + row, end - 1)) * stride;
     ptx::cp_async<16>(tile + tile_offset<D>(row, chunk), from, first + row < end ? 16 : 0);
   }
 }
 
-// The row of a tile that a lane gives to ldmatrix, (row, chunk) from the fragment's corner, which at() adds: its row a
-// multiple of 16, its chunk even.
+// The row of a tile that a lane gives to ldmatrix, (row, chunk) from the fragment's corner, which at() adds:
+// its row a multiple of 16, its chunk even.
 template <int D>
 struct LaneRow {
   int row_bytes, column;
@@ -53,9 +56,9 @@ struct LaneRow {
   }
 };
 
-// Fragments of a tile: as stored, an A of rows × columns, or two neighbouring B whose columns are the tile's rows;
-// transposed, two B of rows × columns or an A of columns × rows. Made anew in each turn of a loop from an opaque lane, so that the addresses of all
-// fragments need no registers over the loop.
+// Fragments of a tile: as stored, an A of rows × columns, or two neighbouring B whose columns are the tile's
+// rows; transposed, two B of rows × columns or an A of columns × rows. Made anew in each turn of a loop from
+// an opaque lane, so that the addresses of all fragments need no registers over the loop.
 template <int D>
 struct Fragments {
   LaneRow<D> down, across;
@@ -63,11 +66,14 @@ struct Fragments {
   __device__ __forceinline__ explicit Fragments(int lane)
       : down(lane & 15, lane >> 4), across((lane & 7) + (lane >> 4) * 8, (lane >> 3) & 1) {}
 
-  __device__ __forceinline__ void a(std::uint32_t (&r)[4], const unsigned char* tile, int row, int column) const {
+  __device__ __forceinline__ void a(std::uint32_t (&r)[4], const unsigned char* tile, int row,
+                                    int column) const {
     ptx::ldmatrix_x4(r, down.at(tile, row, column / 8));
   }
-  // r[0], r[1] for columns = rows `row` to + 7 of the tile, r[2], r[3] for the eight after them; depth from `column`.
-  __device__ __forceinline__ void two_b(std::uint32_t (&r)[4], const unsigned char* tile, int row, int column) const {
+  // r[0], r[1] for columns = rows `row` to + 7 of the tile, r[2], r[3] for the eight after them; depth from
+  // `column`.
+  __device__ __forceinline__ void two_b(std::uint32_t (&r)[4], const unsigned char* tile, int row,
+                                        int column) const {
     ptx::ldmatrix_x4(r, across.at(tile, row, column / 8));
   }
   // r[0], r[1] for columns `column` to + 7, r[2], r[3] for the eight after them; depth from `row`.
@@ -76,7 +82,8 @@ struct Fragments {
     ptx::ldmatrix_x4_trans(r, down.at(tile, row, column / 8));
   }
   // An A whose rows are columns `column`, … of the tile; depth from `row`.
-  __device__ __forceinline__ void a_transposed(std::uint32_t (&r)[4], const unsigned char* tile, int row, int column) const {
+  __device__ __forceinline__ void a_transposed(std::uint32_t (&r)[4], const unsigned char* tile, int row,
+                                               int column) const {
     ptx::ldmatrix_x4_trans(r, across.at(tile, row, column / 8));
   }
 };
@@ -93,8 +100,9 @@ __device__ __forceinline__ void clear(float (&x)[R][N][4]) {
 
 // out[r][n] = rows `a_row` + 16 r of tile `a` times rows `b_row` + 8 n of tile `b`, over their D columns.
 template <int D, int R, int N>
-__device__ __forceinline__ void multiply_rows(const Fragments<D>& fragments, const unsigned char* a, int a_row,
-                                              const unsigned char* b, int b_row, float (&out)[R][N][4]) {
+__device__ __forceinline__ void multiply_rows(const Fragments<D>& fragments, const unsigned char* a,
+                                              int a_row, const unsigned char* b, int b_row,
+                                              float (&out)[R][N][4]) {
   clear(out);
 #pragma unroll
   for (int k = 0; k < D; k += 16) {
@@ -114,17 +122,20 @@ __device__ __forceinline__ void multiply_rows(const Fragments<D>& fragments, con
   }
 }
 
-// sum[r] += x[r] · (rows `b_row`, … of tile `b`), x rounded to bf16: accumulators, columns 8 n, 8 n + 8, are an A fragment.
+// sum[r] += x[r] · (rows `b_row`, … of tile `b`), x rounded to bf16: accumulators, columns 8 n, 8 n + 8, are
+// an A fragment.
 template <int D, int R, int N>
-__device__ __forceinline__ void multiply_accumulators(const Fragments<D>& fragments, const float (&x)[R][N][4],
-                                                      const unsigned char* b, int b_row, float (&sum)[R][D / 8][4]) {
+__device__ __forceinline__ void multiply_accumulators(const Fragments<D>& fragments,
+                                                      const float (&x)[R][N][4], const unsigned char* b,
+                                                      int b_row, float (&sum)[R][D / 8][4]) {
 #pragma unroll
   for (int k = 0; k < N; k += 2) {
     std::uint32_t left[R][4];
 #pragma unroll
     for (int r = 0; r < R; ++r)
 #pragma unroll
-      for (int i = 0; i < 4; ++i) left[r][i] = ptx::pack_bf16(x[r][k + i / 2][i % 2 * 2], x[r][k + i / 2][i % 2 * 2 + 1]);
+      for (int i = 0; i < 4; ++i)
+        left[r][i] = ptx::pack_bf16(x[r][k + i / 2][i % 2 * 2], x[r][k + i / 2][i % 2 * 2 + 1]);
 #pragma unroll
     for (int n = 0; n < D / 8; n += 2) {
       std::uint32_t right[4];
@@ -138,8 +149,9 @@ __device__ __forceinline__ void multiply_accumulators(const Fragments<D>& fragme
   }
 }
 
-// Writes a warp's accumulators, factor[r][half] times rows 16 r + 8 half, …, as bf16 rows of global memory, of which the
-// first `valid` exist. They go through rows `tile_row`, … of a tile that no other warp uses now, to leave by 16 bytes.
+// Writes a warp's accumulators, factor[r][half] times rows 16 r + 8 half, …, as bf16 rows of global memory,
+// of which the first `valid` exist. They go through rows `tile_row`, … of a tile that no other warp uses now,
+// to leave by 16 bytes.
 template <int D, int R>
 __device__ __forceinline__ void store_rows(const float (&x)[R][D / 8][4], const float (&factor)[R][2],
                                            unsigned char* tile, int tile_row, bf16* rows, std::int64_t stride,
@@ -161,7 +173,8 @@ __device__ __forceinline__ void store_rows(const float (&x)[R][D / 8][4], const 
   for (int piece = lane; piece < 16 * R * kChunks; piece += 32) {
     const int row = piece / kChunks, chunk = piece % kChunks;
     if (row >= valid) break;
-    ptx::store_16(rows + row * stride + chunk * 8, ptx::load_16(tile + tile_offset<D>(tile_row + row, chunk)));
+    ptx::store_16(rows + row * stride + chunk * 8,
+                  ptx::load_16(tile + tile_offset<D>(tile_row + row, chunk)));
   }
 }
 

@@ -1,5 +1,6 @@
 #pragma once
-// Dropout's random words on the device: Philox 4x32-10 as in base/random.h, element numbers as in backend.h (`Dropout`).
+// Dropout's random words on the device: Philox 4x32-10 as in base/random.h, element numbers as in backend.h
+// (`Dropout`).
 
 #include "kernels.h"
 
@@ -24,7 +25,8 @@ __device__ __forceinline__ uint4 philox(std::uint32_t key_low, std::uint32_t key
   return {c0, c1, c2, c3};
 }
 
-// Which of the elements 4 · counter, …, + 3 of a sample are kept: bit i for element i. Only where dropout is on.
+// Which of the elements 4 · counter, …, + 3 of a sample are kept: bit i for element i. Only where dropout is
+// on.
 __device__ __forceinline__ unsigned kept_of_four(const DropoutMask& mask, int sample, std::uint64_t counter) {
   const uint4 words = philox(static_cast<std::uint32_t>(mask.keys[2 * sample]),
                              static_cast<std::uint32_t>(mask.keys[2 * sample + 1]), counter, mask.site);

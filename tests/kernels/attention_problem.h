@@ -1,5 +1,6 @@
 #pragma once
-// An attention problem for tests: random operands on the device, the same numbers in double for the reference.
+// An attention problem for tests: random operands on the device, the same numbers in double for the
+// reference.
 
 #include "device.h"
 #include "kernels.h"
@@ -18,14 +19,15 @@ struct AttentionSizes {
   int query_offset = 0;
   std::vector<int> borders = {};  // keys at which a document begins
   double dropout = 0.0;
-  int gap = 0;         // elements between rows, beyond the strides of one fused q | k | v
+  int gap = 0;  // elements between rows, beyond the strides of one fused q | k | v
   int first_head = 0;
   std::int64_t start_offset = 0;
 };
 
 inline std::string describe(const AttentionSizes& s) {
-  return fmt::format("B {} Sq {} Sk {} A {} G {} D {} offset {} borders {} dropout {} gap {}", s.samples, s.queries, s.keys,
-                     s.heads, s.kv_heads, s.head_dim, s.query_offset, fmt::join(s.borders, " "), s.dropout, s.gap);
+  return fmt::format("B {} Sq {} Sk {} A {} G {} D {} offset {} borders {} dropout {} gap {}", s.samples,
+                     s.queries, s.keys, s.heads, s.kv_heads, s.head_dim, s.query_offset,
+                     fmt::join(s.borders, " "), s.dropout, s.gap);
 }
 
 // A matrix of T as the device has it, rows `stride` apart, and as doubles, dense.
@@ -37,21 +39,25 @@ struct TestMatrix {
 
   TestMatrix(std::int64_t r, std::int64_t c, std::int64_t s, std::vector<double> values)
       : rows(r), columns(c), stride(s), exact(std::move(values)), device(laid_out()) {}
-  TestMatrix(std::int64_t r, std::int64_t c, std::int64_t s)  // of marks, which no kernel may touch between rows
+  TestMatrix(std::int64_t r, std::int64_t c,
+             std::int64_t s)  // of marks, which no kernel may touch between rows
       : TestMatrix(r, c, s, std::vector<double>(static_cast<std::size_t>(r * c), kMark)) {}
 
   // Uniform in [−size, size], rounded to T.
   static TestMatrix random(std::int64_t r, std::int64_t c, std::int64_t s, double size, std::mt19937& from) {
     std::vector<double> values(static_cast<std::size_t>(r * c));
     for (double& x : values)
-      x = static_cast<float>(T(static_cast<float>(std::uniform_real_distribution<double>(-size, size)(from))));
+      x = static_cast<float>(
+          T(static_cast<float>(std::uniform_real_distribution<double>(-size, size)(from))));
     return TestMatrix(r, c, s, std::move(values));
   }
 
   Rows<T> view() const { return {device.data(), stride}; }
   Rows<const T> input() const { return {device.data(), stride}; }
   TensorView reference() { return {exact.data(), DType::f64, Shape{rows, columns}}; }
-  TensorView reference(std::int64_t heads) { return {exact.data(), DType::f64, Shape{rows, heads, columns / heads}}; }
+  TensorView reference(std::int64_t heads) {
+    return {exact.data(), DType::f64, Shape{rows, heads, columns / heads}};
+  }
 
   // What the device holds, dense; nothing between the rows may have been written.
   std::vector<T> host() const {

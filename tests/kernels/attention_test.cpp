@@ -13,14 +13,16 @@ const AttentionSizes kCases[] = {
     {1, 64, 64, 1, 1, 64, 0, {1, 2, 3, 40}},
     {1, 65, 65, 4, 2, 64, 0, {32, 63, 64}, 0.2},
     {1, 130, 130, 1, 1, 64, 0, {62, 63, 64, 65, 66, 128}, 0.1, 24, 3},
-    {1, 70, 70, 1, 1, 96, 0, {64}, 0.3},
+    {1, 70, 70, 1, 1, 96, 0, {63}, 0.3},
     {2, 17, 17, 3, 1, 96},
-    {1, 130, 130, 1, 1, 96, 0, {96, 97}},
+    {1, 130, 130, 1, 1, 96, 0, {64, 96, 97}},
     {1, 65, 65, 1, 1, 128, 0, {}, 0.1},
     {2, 33, 33, 2, 1, 128, 0, {5, 32}},
     {1, 130, 130, 1, 1, 128, 0, {128}},
     {1, 65, 65, 1, 1, 256, 0, {31, 32, 33}, 0.1},
     {1, 7, 7, 2, 1, 256},
+    {1, 3, 66, 1, 1, 96, 62},  // the last key of a tile is the first that the first query does not reach
+    {1, 3, 34, 1, 1, 128, 30},
     {1, 1, 77, 4, 2, 64, 76},                               // generation, one token
     {2, 3, 140, 2, 1, 128, 131, {64, 100}, 0.2, 16},        // a few, with room left in the cache
     {1, 40, 100, 1, 1, 96, 60, {50, 80}, 0.0, 0, 0, 1000},  // indices that count from elsewhere
@@ -34,6 +36,7 @@ const AttentionSizes kPlainCases[] = {
     {1, 63, 63, 2, 2, 32, 0, {}, 0.1, 1},
     {1, 64, 64, 1, 1, 20, 0, {20}, 0.0, 3},
     {1, 35, 35, 1, 1, 200, 0, {16}, 0.1},
+    {1, 20, 20, 1, 1, 64, 0, {}, 0.0, 1},  // misaligned
     {2, 3, 70, 2, 1, 40, 66, {30}, 0.2, 5, 0, 500},
 };
 
@@ -50,7 +53,8 @@ void forward_as_reference(const AttentionSizes& sizes) {
   attention(problem.args(), out.view(), lse.view(), nullptr);
   ReferenceBackend reference;
   reference.attention(problem.reference(), out.reference(sizes.heads), lse.reference());
-  // Weights are rounded to bf16 before they meet the values, and so is the result; fp32 sums of up to 256 products.
+  // Weights are rounded to bf16 before they meet the values, and so is the result; fp32 sums of up to 256
+  // products.
   expect_close(out.host(), out.exact, kHalf<T> ? 4e-3 : 3e-6, kHalf<T> ? 6e-3 : 1e-6);
   expect_close(lse.host(), lse.exact, 4e-6, 4e-6);
 }
@@ -62,7 +66,8 @@ void backward_as_reference(const AttentionSizes& sizes, bool ordered, bool twice
   const std::int64_t width = sizes.heads * sizes.head_dim, kv_width = sizes.kv_heads * sizes.head_dim;
   const std::int64_t row = width + sizes.gap;
   // What forward saves: the reference's, rounded.
-  TestMatrix<double> exact_out(problem.query_rows, width, width), exact_lse(problem.query_rows, sizes.heads, sizes.heads);
+  TestMatrix<double> exact_out(problem.query_rows, width, width),
+      exact_lse(problem.query_rows, sizes.heads, sizes.heads);
   ReferenceBackend reference;
   const AttentionArgs args = problem.reference();
   reference.attention(args, exact_out.reference(sizes.heads), exact_lse.reference());
@@ -75,16 +80,17 @@ void backward_as_reference(const AttentionSizes& sizes, bool ordered, bool twice
       attention_backward_bytes(sizes.samples, sizes.queries, sizes.heads, sizes.head_dim, ordered);
   const auto run = [&] {
     DeviceArray<unsigned char> workspace(static_cast<std::size_t>(bytes));
-    attention_backward(problem.args(), {out.input(), d_out.input(), lse.input(), dq.view(), dk.view(), dv.view()},
+    attention_backward(problem.args(),
+                       {out.input(), d_out.input(), lse.input(), dq.view(), dk.view(), dv.view()},
                        workspace.data(), ordered, nullptr);
     return std::vector<std::vector<T>>{dq.host(), dk.host(), dv.host()};
   };
   const auto got = run();
   reference.attention_backward(args, exact_out.reference(sizes.heads), exact_lse.reference(),
-                               d_out.reference(sizes.heads), dq.reference(sizes.heads), dk.reference(sizes.kv_heads),
-                               dv.reference(sizes.kv_heads));
-  // Probabilities and their gradients are rounded to bf16 before they are multiplied; gradients of keys are sums over all
-  // queries of a group, of terms up to 3 · |dP|.
+                               d_out.reference(sizes.heads), dq.reference(sizes.heads),
+                               dk.reference(sizes.kv_heads), dv.reference(sizes.kv_heads));
+  // Probabilities and their gradients are rounded to bf16 before they are multiplied; gradients of keys are
+  // sums over all queries of a group, of terms up to 3 · |dP|.
   const double absolute = kHalf<T> ? 1.2e-2 : 6e-6, relative = kHalf<T> ? 4e-3 : 4e-6;
   expect_close(got[0], dq.exact, absolute, relative);
   expect_close(got[1], dk.exact, absolute, relative);
@@ -92,13 +98,16 @@ void backward_as_reference(const AttentionSizes& sizes, bool ordered, bool twice
   if (!twice) return;
   const auto again = run();
   for (std::size_t i = 0; i < got.size(); ++i) {
-    EXPECT_EQ(std::memcmp(got[i].data(), again[i].data(), got[i].size() * sizeof(T)), 0) << "other bits the second time";
+    EXPECT_EQ(std::memcmp(got[i].data(), again[i].data(), got[i].size() * sizeof(T)), 0)
+        << "other bits the second time";
   }
 }
 
 // Head sizes that tensor cores have for bf16.
-const AttentionSizes kLargeHeads[] = {
-    {1, 33, 33, 2, 1, 64, 0, {32}, 0.1}, {1, 7, 7, 1, 1, 96, 0, {3}}, {2, 20, 20, 1, 1, 128}, {1, 17, 17, 1, 1, 256, 0, {16}}};
+const AttentionSizes kLargeHeads[] = {{1, 33, 33, 2, 1, 64, 0, {32}, 0.1},
+                                      {1, 7, 7, 1, 1, 96, 0, {3}},
+                                      {2, 20, 20, 1, 1, 128},
+                                      {1, 17, 17, 1, 1, 256, 0, {16}}};
 
 TEST(Attention, OnTensorCores) {
   in_every_mode([] {
