@@ -109,6 +109,24 @@ template <class T>
 void rms_norm_backward(Rows<const T> dy, Rows<const T> x, const T* gain, const float* rstd, Rows<T> dx, bool accumulate,
                        float* d_gain, void* workspace, std::int64_t rows, std::int64_t columns, cudaStream_t stream);
 
+// ---- LayerNorm (layer_norm.cu, layer_norm_backward.cu) ---------------------------------------------------------------------
+
+// y = g ⊙ n + b, n = (x − m)·r, m = mean(x), r = 1/√(mean((x − m)²) + ε); mean[row] = m, rstd[row] = r. Floor 2.
+template <class T>
+void layer_norm(Rows<const T> x, const T* gain, const T* bias, double epsilon, Rows<T> y, float* mean, float* rstd,
+                std::int64_t rows, std::int64_t columns, cudaStream_t stream);
+// out = x + dropout(branch), y = LayerNorm(out); `out` may be x. Floor 4.
+template <class T>
+void residual_layer_norm(Rows<const T> branch, Rows<const T> x, const RowDropout& dropout, const T* gain, const T* bias,
+                         double epsilon, Rows<T> out, Rows<T> y, float* mean, float* rstd, std::int64_t rows,
+                         std::int64_t columns, cudaStream_t stream);
+// d = dy ⊙ g; dx = r(d − mean(d) − n·mean(d ⊙ n)), or dx += that; d_gain += Σ over rows of dy ⊙ n, d_bias += Σ dy, in an order
+// that only the shape decides. workspace: twice column_sums_bytes, 4-byte aligned. Floor 3, or 4 where it accumulates.
+template <class T>
+void layer_norm_backward(Rows<const T> dy, Rows<const T> x, const T* gain, const float* mean, const float* rstd, Rows<T> dx,
+                         bool accumulate, float* d_gain, float* d_bias, void* workspace, std::int64_t rows,
+                         std::int64_t columns, cudaStream_t stream);
+
 // ---- localized filtering (lfa.cu; Yuan 2.0 §3.1) -----------------------------------------------------------------------------
 
 // Rows are samples of `sequence` tokens one after the other. Row t takes the tap of the row before it where

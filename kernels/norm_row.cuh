@@ -14,7 +14,7 @@ __device__ __forceinline__ float normalise_row(std::int64_t columns, float epsil
   SHARED_ARRAY(float, partial, [kWarp]);
   const std::int64_t first = static_cast<std::int64_t>(threadIdx.x) * kN;
   const std::int64_t step = static_cast<std::int64_t>(blockDim.x) * kN;
-  float held[kN], squares = 0.0F;
+  float held[kN] = {}, squares = 0.0F;
   if (first < columns) {
     make(first, held);
     for (int i = 0; i < kN; ++i) squares += held[i] * held[i];
