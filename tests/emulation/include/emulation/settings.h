@@ -1,7 +1,7 @@
 #pragma once
 // How the emulation runs, for tests. No single way finds all faults: docs/cuda.md says which shows what. The
-// environment variable HEADWATER_EMULATION ("copies=early,order=random,streams=early,check=on,seed=7") gives the
-// first value.
+// environment variable HEADWATER_EMULATION ("copies=early,order=random,streams=early,check=on,seed=7") gives
+// the first value.
 
 #include <cstdint>
 #include <string>
