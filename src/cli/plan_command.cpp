@@ -1,9 +1,11 @@
+#include "headwater/base/error.h"
 #include "headwater/base/file.h"
 #include "headwater/cli/commands.h"
 #include "headwater/config/load_config.h"
 #include "headwater/plan/layout_request.h"
 #include "headwater/plan/paper_plan.h"
 #include "headwater/plan/plan_report.h"
+#include "headwater/plan/search_report.h"
 #include "headwater/plan/timeline.h"
 #include "config_without_data.h"
 
@@ -18,7 +20,7 @@ namespace {
 struct PlanOptions {
   std::string config, cluster, trace, svg, cost_model = "headwater";
   int ranks = 0, threads = 1;
-  bool json = false;
+  bool json = false, search = false;
 };
 
 // What training.dtype "auto" would choose there: bf16 where the cluster says how fast that is.
@@ -27,48 +29,89 @@ std::string dtype_on(const Cluster& cluster, const std::string& asked) {
   return cluster.device.efficiency.contains("bf16") && cluster.device.peak_flops.contains("bf16") ? "bf16" : "fp32";
 }
 
-PlanRequest request_of(const PlanOptions& options, const Session& session) {
-  RunConfig run = config_without_data(load_config(options.config, session.overrides).run, 1);
-  run.model = resolved(run.model, run.training.seq_length);
-  const std::string file = options.cluster.empty() ? run.parallel.cluster : options.cluster;
+// What is planned, and where.
+struct Asked {
+  RunConfig run;
+  Cluster cluster;
+  int ranks = 1;
+  std::string dtype;
+};
+
+Asked asked(const PlanOptions& options, const Session& session) {
+  Asked asked;
+  asked.run = config_without_data(load_config(options.config, session.overrides).run, 1);
+  asked.run.model = resolved(asked.run.model, asked.run.training.seq_length);
+  const std::string file = options.cluster.empty() ? asked.run.parallel.cluster : options.cluster;
   if (file.empty())
     throw UserError("headwater plan needs to know the machines: --cluster CLUSTER.json (headwater bench step --cluster-out "
                     "writes one for the machine it runs on)");
+  asked.cluster = read_cluster(file);
+  asked.ranks = options.ranks > 0 ? options.ranks : asked.cluster.devices();
+  check_ranks(asked.cluster, asked.ranks);
+  asked.dtype = dtype_on(asked.cluster, asked.run.training.dtype);
+  return asked;
+}
+
+PlanRequest request_of(const Asked& asked, int threads) {
   PlanRequest request;
-  request.cluster = read_cluster(file);
-  request.ranks = options.ranks > 0 ? options.ranks : request.cluster.devices();
-  check_ranks(request.cluster, request.ranks);
-  request.dtype = dtype_on(request.cluster, run.training.dtype);
-  request.layout = training_request(run, {request.dtype, options.threads}, request.ranks);
+  request.cluster = asked.cluster;
+  request.ranks = asked.ranks;
+  request.dtype = asked.dtype;
+  request.layout = training_request(asked.run, {asked.dtype, threads}, asked.ranks);
   return request;
+}
+
+template <class Found>
+void print(const Found& found, const PlanOptions& options) {
+  if (options.json)
+    std::cout << to_json(found).dump() << std::endl;
+  else
+    std::cout << report(found) << std::flush;
 }
 
 int plan_by_paper(const PlanOptions& options, const PlanRequest& request) {
   if (!options.trace.empty() || !options.svg.empty())
     throw UserError("--cost-model paper has no timeline for {}; --cost-model headwater does", options.svg.empty() ? "--trace" : "--svg");
-  const PaperPlan plan = predict_by_paper(request);
-  if (options.json)
-    std::cout << to_json(plan).dump() << std::endl;
-  else
-    std::cout << report(plan) << std::flush;
+  print(predict_by_paper(request), options);
   return 0;
+}
+
+// What the command line says stays as it is; what the file says of these keys is a starting point and is chosen anew.
+SearchRequest search_of(const Asked& asked, const PlanOptions& options, const Session& session) {
+  SearchRequest request{asked.run, asked.cluster, asked.dtype, options.threads, asked.ranks, {}};
+  for (const auto& [key, origin] : load_config(options.config, session.overrides).origin)
+    if (origin == "command line") request.keep.insert(key);
+  if (request.keeps("parallel.pipeline_layout"))
+    throw UserError("parallel.pipeline_layout is what --search chooses; leave it out, or plan without --search");
+  return request;
+}
+
+void write_timeline(const Plan& plan, const PlanOptions& options) {
+  const Timeline timeline = timeline_of(plan.time, plan.costs);
+  if (!options.trace.empty()) write_text_atomically(options.trace, chrome_trace({timeline}));
+  if (options.svg.empty()) return;
+  const std::string title = fmt::format("{} on {} ranks of {}: {:.4g} s a step, bubble {:.1f} %",
+                                        plan.request.layout.parallel.pipeline_schedule, plan.request.ranks,
+                                        plan.request.cluster.name, plan.time.seconds, 100.0 * plan.time.bubble_fraction);
+  write_text_atomically(options.svg, timeline_svg(timeline, title));
 }
 
 int plan_command(const Session& session, const PlanOptions& options) {
   session.one_rank_only("plan");
-  if (options.cost_model == "paper") return plan_by_paper(options, request_of(options, session));
-  const Plan plan = predict(request_of(options, session));
-  const Timeline timeline = timeline_of(plan.time, plan.costs);
-  if (!options.trace.empty()) write_text_atomically(options.trace, chrome_trace({timeline}));
-  if (!options.svg.empty())
-    write_text_atomically(options.svg, timeline_svg(timeline, fmt::format("{} on {} ranks of {}: {:.4g} s a step, bubble {:.1f} %",
-                                                                          plan.request.layout.parallel.pipeline_schedule,
-                                                                          plan.request.ranks, plan.request.cluster.name,
-                                                                          plan.time.seconds, 100.0 * plan.time.bubble_fraction)));
-  if (options.json)
-    std::cout << to_json(plan).dump() << std::endl;
-  else
-    std::cout << report(plan) << std::flush;
+  const Asked what = asked(options, session);
+  if (options.cost_model == "paper") {
+    if (options.search) throw UserError("--search times layouts by the simulator; leave out --cost-model paper");
+    return plan_by_paper(options, request_of(what, options.threads));
+  }
+  if (options.search) {
+    const SearchResult found = search(search_of(what, options, session));
+    write_timeline(found.best(), options);
+    print(found, options);
+    return 0;
+  }
+  const Plan plan = predict(request_of(what, options.threads));
+  write_timeline(plan, options);
+  print(plan, options);
   return 0;
 }
 
@@ -86,6 +129,9 @@ void add_plan(CLI::App& app, Session& session) {
   command->add_option("--cost-model", options->cost_model, "headwater, or paper: the formulas of Yuan 2.0's paper as printed")
       ->check(CLI::IsMember({"headwater", "paper"}))
       ->capture_default_str();
+  command->add_flag("--search", options->search,
+                    "choose tensor, pipeline, schedule, layers and recomputation of each stage, and micro-batch; keys given on "
+                    "the command line stay as they are");
   command->add_option("--trace", options->trace, "write the timeline for Chrome's about:tracing or Perfetto");
   command->add_option("--svg", options->svg, "write the timeline as a picture");
   command->add_flag("--json", options->json, "print one JSON object");

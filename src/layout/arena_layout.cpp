@@ -27,15 +27,10 @@ std::int64_t sum_of(const std::vector<ActivationSpec>& list, Recompute recompute
 }
 
 std::int64_t slot_bytes(const ModelSpec& model, const ChunkNeeds& chunk, const MemoryRequest& request) {
-  const SlotCounts& counts = chunk.slots;
-  std::int64_t bytes = counts.slots * sum_of(micro_batch_tensors(request.batch));
-  for (int u = chunk.units.first; u < chunk.units.last; ++u) {
-    const std::vector<ActivationSpec> list = unit_tensors(model, u, request.sharding, request.batch, request.precision);
-    const Recompute recompute = chunk.units.recompute_of(u);
-    bytes += counts.slots * sum_of(list, recompute, UnitPass::forward, Home::slot) +
-             counts.weight_slots * sum_of(list, recompute, UnitPass::forward, Home::weight_slot) +
-             counts.delayed_slots * sum_of(list, recompute, UnitPass::input_gradient, Home::delayed_slot);
-  }
+  std::int64_t bytes = chunk.slots.slots * micro_batch_bytes(request.batch);
+  for (int u = chunk.units.first; u < chunk.units.last; ++u)
+    bytes += unit_slot_bytes(model, u, chunk.units.recompute_of(u), request.sharding, request.batch, request.precision)
+                 .times(chunk.slots);
   return bytes;
 }
 
@@ -64,6 +59,22 @@ std::vector<ActivationSpec> unit_tensors(const ModelSpec& model, int unit, const
   if (unit == model.head_unit()) return head_activations(model, sharding, batch, precision);
   return activations(model.layers[static_cast<std::size_t>(unit) - 1], sharding, batch, precision);
 }
+
+SlotBytes& SlotBytes::operator+=(const SlotBytes& other) {
+  slot += other.slot;
+  weight_slot += other.weight_slot;
+  delayed_slot += other.delayed_slot;
+  return *this;
+}
+
+SlotBytes unit_slot_bytes(const ModelSpec& model, int unit, Recompute recompute, const Sharding& sharding, BatchShape batch,
+                          Precision precision) {
+  const std::vector<ActivationSpec> list = unit_tensors(model, unit, sharding, batch, precision);
+  return {sum_of(list, recompute, UnitPass::forward, Home::slot), sum_of(list, recompute, UnitPass::forward, Home::weight_slot),
+          sum_of(list, recompute, UnitPass::input_gradient, Home::delayed_slot)};
+}
+
+std::int64_t micro_batch_bytes(BatchShape batch) { return sum_of(micro_batch_tensors(batch)); }
 
 std::int64_t scratch_bytes(const ModelSpec& model, const MemoryRequest& request) {
   std::int64_t most = 0;

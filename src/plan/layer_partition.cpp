@@ -42,7 +42,7 @@ class Search {
   const PartitionProblem& problem_;
   const std::size_t how_many_;
   std::int64_t effort_;
-  const UnlinkedPlay play_;
+  const QuickPlay play_;
   std::vector<std::vector<Option>> options_;   // at(stage, first layer): all that fit
   std::vector<std::vector<Suffix>> suffixes_;  // at(stage, first layer): none is worse in both than another
   std::vector<const Option*> chosen_;
@@ -61,11 +61,14 @@ void Search::find_options() {
   const StageCosts costs(problem_);
   for (int stage = 0; stage < stages(); ++stage) {
     const bool is_first = stage == 0, is_last = stage + 1 == stages();
-    const int fewest = is_first || is_last ? 0 : 1;
+    const int fewest = problem_.fewest(stage);
     for (int first = std::max(0, stage - 1); first <= (is_first ? 0 : layers()); ++first) {
       for (int last = is_last ? layers() : first + fewest; last <= layers(); ++last) {
         const auto recompute = costs.least_recompute(stage, first, last);
-        if (!recompute) break;  // nor do more layers fit
+        if (!recompute) {
+          if (problem_.recompute.empty()) break;  // nor do more layers fit
+          continue;
+        }
         const StageCost cost = costs.cost(stage, first, last, *recompute);
         options_[at(stage, first)].push_back({last - first, *recompute, cost.seconds});
       }

@@ -21,12 +21,6 @@ std::vector<StageUnits> chunks_of(const StageLayout& stages, const Placement& pl
 
 int axis_size(std::int64_t size) { return static_cast<int>(size); }
 
-ProcessGrid grid_of(const RankLayoutRequest& r, int ranks) {
-  return ProcessGrid::make(ranks, axis_size(r.parallel.tensor_model_parallel_size), 1,
-                           axis_size(r.parallel.pipeline_model_parallel_size),
-                           axis_size(kv_repeat(r.model, sharding_of(r.model, r.parallel, r.batch))));
-}
-
 LoweredSchedule proved(const Schedule& schedule) {
   LoweredSchedule lowered = lower(schedule);
   const std::optional<std::string> fault = check(lowered).fault;
@@ -45,7 +39,7 @@ LoweredSchedule training_step_of(const RankLayoutRequest& request, int micro_bat
 
 // After everything else that can be refused, as it takes a while where ranks are many.
 LoweredSchedule step_of(const RankLayoutRequest& request, int ranks) {
-  static_cast<void>(grid_of(request, ranks));
+  static_cast<void>(process_grid(request, ranks));
   static_cast<void>(StageLayout(request.model, request.parallel));
   return request.training ? training_step_of(request, request.micro_batches) : evaluation_of(request);
 }
@@ -125,12 +119,26 @@ const LoweredSchedule& RunSchedules::of(std::int64_t micro_batches) const {
   return *smaller;
 }
 
+SlotCounts RunSchedules::slots(int pipeline_rank, int chunk) const {
+  return slots_of(steps_of(*this, pipeline_rank), step.schedule.placement, static_cast<std::size_t>(chunk));
+}
+
+RankProgram::Buffers RunSchedules::buffers(int pipeline_rank, int chunk) const {
+  return buffers_of(*this, pipeline_rank)[static_cast<std::size_t>(chunk)];
+}
+
+ProcessGrid process_grid(const RankLayoutRequest& r, int ranks) {
+  return ProcessGrid::make(ranks, axis_size(r.parallel.tensor_model_parallel_size), 1,
+                           axis_size(r.parallel.pipeline_model_parallel_size),
+                           axis_size(kv_repeat(r.model, sharding_of(r.model, r.parallel, r.batch))));
+}
+
 RankLayout::RankLayout(const RankLayoutRequest& r, int this_rank, int ranks)
     : RankLayout(r, this_rank, ranks, std::make_shared<const RunSchedules>(r, ranks)) {}
 
 RankLayout::RankLayout(const RankLayoutRequest& r, int this_rank, int ranks, std::shared_ptr<const RunSchedules> run_schedules)
     : request(r),
-      grid(grid_of(r, ranks)),
+      grid(process_grid(r, ranks)),
       placement(run_schedules->step.schedule.placement),
       stages(r.model, r.parallel),
       sharding(sharding_of(r.model, r.parallel, r.batch)),

@@ -46,20 +46,26 @@ PipelineNetwork pipeline_network(const PlanRequest& request, const ProcessGrid& 
   return network;
 }
 
-EndOfStep end_of_step(const PlanRequest& request, const RankLayout& layout, const CostModel& costs) {
+EndOfStep end_of_step(const PlanRequest& request, const ProcessGrid& grid, int rank, const ParameterLayout& parameters,
+                      const CostModel& costs) {
   EndOfStep end;
-  const std::vector<int> stages = layout.grid.group(layout.rank, {Axis::pipeline});
-  for (const Bucket& bucket : layout.parameters.buckets()) {
-    const BucketBytes bytes = bytes_of(request, layout.parameters, bucket);
-    const GroupNetwork group = network(request, layout, bucket.reduced_over);
+  const std::vector<int> stages = grid.group(rank, {Axis::pipeline});
+  for (const Bucket& bucket : parameters.buckets()) {
+    const BucketBytes bytes = bytes_of(request, parameters, bucket);
+    const GroupNetwork group(request.cluster, grid.group(rank, bucket.reduced_over));
     end.reduce += (sharded(request) ? 1.0 : 2.0) * group.scatter_seconds(bytes.gradients);
     if (sharded(request)) end.gather += group.scatter_seconds(bytes.weights);
     if (bucket.tied_across_stages)
       end.tied += GroupNetwork(request.cluster, {stages.front(), stages.back()}).exchange_seconds(bytes.tied);
   }
+  end.update = costs.optimizer_seconds(static_cast<double>(parameters.updated_elements()));
+  return end;
+}
+
+EndOfStep end_of_step(const PlanRequest& request, const RankLayout& layout, const CostModel& costs) {
+  EndOfStep end = end_of_step(request, layout.grid, layout.rank, layout.parameters, costs);
   const AxisSet all{Axis::repeat, Axis::tensor, Axis::context, Axis::data, Axis::pipeline};
   end.norm = 2.0 * network(request, layout, all).all_reduce_seconds(sizeof(double));  // and the loss
-  end.update = costs.optimizer_seconds(static_cast<double>(layout.parameters.updated_elements()));
   return end;
 }
 

@@ -12,16 +12,22 @@
 namespace headwater {
 namespace {
 
+StageNeeds needs(int in_flight) {
+  StageNeeds needs;
+  needs.slots.slots = in_flight;
+  return needs;
+}
+
 PartitionProblem equal_layers(int layers, int stages, int micro_batches) {
   PartitionProblem problem;
   LayerCost layer;
   layer.seconds = {1.0 / 3, 1.0 / 3, 1.0 / 3};
   layer.again_full = 1.0 / 3;
   layer.again_selective = 0.02;
-  layer.kept = 100, layer.kept_selective = 60, layer.kept_full = 4;
+  layer.kept.slot = 100, layer.kept_selective.slot = 60, layer.kept_full.slot = 4;
   problem.layers.assign(static_cast<std::size_t>(layers), layer);
   problem.micro_batches = micro_batches;
-  for (int stage = 0; stage < stages; ++stage) problem.in_flight.push_back(std::min(stages - stage, micro_batches));
+  for (int stage = 0; stage < stages; ++stage) problem.needs.push_back(needs(std::min(stages - stage, micro_batches)));
   problem.capacity = std::int64_t{1} << 40;
   return problem;
 }
@@ -35,7 +41,7 @@ std::vector<int> counts(const Partition& partition) {
 // Every layout and every recomputation of every stage.
 double brute_force(const PartitionProblem& problem) {
   const StageCosts costs(problem);
-  const UnlinkedPlay play(one_forward_one_backward(problem.stages(), problem.micro_batches));
+  const QuickPlay play(one_forward_one_backward(problem.stages(), problem.micro_batches));
   const int layers = static_cast<int>(problem.layers.size());
   double best = std::numeric_limits<double>::infinity();
   std::vector<StageSeconds> chosen;
@@ -48,13 +54,13 @@ double brute_force(const PartitionProblem& problem) {
     const bool inside = stage > 0 && stage + 1 < problem.stages();
     for (int last = first + (inside ? 1 : 0); last <= layers; ++last) {
       std::vector<StageRecompute> ways = {{}};
-      if (problem.may_recompute) {
+      if (problem.recompute.empty()) {
         ways.push_back({true, 0});
         for (int n = 1; n <= last - first; ++n) ways.push_back({false, n});
       }
       for (const StageRecompute& way : ways) {
         const StageCost cost = costs.cost(stage, first, last, way);
-        if (cost.bytes > problem.capacity) continue;
+        if (problem.rank_fixed + cost.bytes + cost.working > problem.capacity) continue;
         chosen.push_back(cost.seconds);
         place(last);
         chosen.pop_back();
@@ -75,14 +81,16 @@ TEST(LayerPartition, IsExact) {
     if (pick(0, 1) == 1)
       for (LayerCost& layer : problem.layers) {
         layer.seconds = {0.1 * pick(1, 9), 0.1 * pick(1, 9), 0.1 * pick(1, 9)};
-        layer.kept = pick(50, 150), layer.kept_selective = pick(20, 50), layer.kept_full = pick(2, 10);
+        layer.kept.slot = pick(50, 150), layer.kept_selective.slot = pick(20, 50), layer.kept_full.slot = pick(2, 10);
         layer.state = pick(0, 100);
       }
-    problem.embedding = {{0.05, 0.0, 0.05}, 2, pick(0, 300)};
-    problem.head = {{0.1 * pick(0, 20), 0.1, 0.0}, pick(0, 100), pick(0, 300)};
-    problem.working = pick(0, 100), problem.working_recompute = pick(0, 100);
+    problem.embedding = {{0.05, 0.0, 0.05}, {2, 0, 0}, pick(0, 300), pick(0, 50)};
+    problem.head = {{0.1 * pick(0, 20), 0.1, 0.0}, {pick(0, 100), 0, 0}, pick(0, 300), pick(0, 150)};
+    problem.working = pick(0, 100), problem.working_selective = problem.working + pick(0, 100);
+    problem.working_full = problem.working + pick(0, 100);
+    problem.rank_fixed = pick(0, 50);
     problem.capacity = pick(200, 2000);
-    problem.may_recompute = pick(0, 3) > 0;
+    if (pick(0, 3) == 0) problem.recompute.assign(static_cast<std::size_t>(stages), "none");
     const PartitionResult result = best_partitions(problem);
     const double expected = brute_force(problem);
     if (result.best.empty()) {
@@ -115,7 +123,7 @@ class PapersExample : public testing::TestWithParam<std::pair<int, double>> {
   // A layer that is recomputed keeps its input: 2 of the about 49 bytes per token and hidden element (reference model).
   PapersExample()
       : problem(equal_layers(24, 8, GetParam().first)), play(one_forward_one_backward(8, GetParam().first)) {
-    for (LayerCost& layer : problem.layers) layer.kept = 49, layer.kept_full = 2, layer.kept_selective = 49;
+    for (LayerCost& layer : problem.layers) layer.kept.slot = 49, layer.kept_full.slot = 2, layer.kept_selective.slot = 49;
     const double head = GetParam().second;
     problem.head.seconds = {head / 3, head / 3, head / 3};
     problem.capacity = 18 * 49;
@@ -133,7 +141,7 @@ class PapersExample : public testing::TestWithParam<std::pair<int, double>> {
   }
 
   PartitionProblem problem;
-  UnlinkedPlay play;
+  QuickPlay play;
 };
 
 TEST_P(PapersExample, IsNeverSlowerUnderItsOwnPeak) {

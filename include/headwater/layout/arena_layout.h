@@ -17,6 +17,15 @@ struct SlotCounts {
   bool whole_backward = true;
 };
 
+// What one micro-batch keeps in a slot of each lifetime.
+struct SlotBytes {
+  std::int64_t slot = 0, weight_slot = 0, delayed_slot = 0;
+  std::int64_t times(const SlotCounts& counts) const {
+    return counts.slots * slot + counts.weight_slots * weight_slot + counts.delayed_slots * delayed_slot;
+  }
+  SlotBytes& operator+=(const SlotBytes& other);
+};
+
 // What one chunk of this rank needs beside its parameters; the numbers come from the lowered schedule.
 struct ChunkNeeds {
   StageUnits units;
@@ -30,6 +39,12 @@ std::vector<ActivationSpec> micro_batch_tensors(BatchShape batch);
 // What unit `u` of the model lists (model/activation_spec.h).
 std::vector<ActivationSpec> unit_tensors(const ModelSpec& model, int unit, const Sharding& sharding, BatchShape batch,
                                          Precision precision);
+
+// Of one unit.
+SlotBytes unit_slot_bytes(const ModelSpec& model, int unit, Recompute recompute, const Sharding& sharding, BatchShape batch,
+                          Precision precision);
+// Of micro_batch_tensors.
+std::int64_t micro_batch_bytes(BatchShape batch);
 
 struct SegmentSize {
   std::string name;

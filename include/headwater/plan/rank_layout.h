@@ -33,7 +33,14 @@ struct RunSchedules {
   std::vector<LoweredSchedule> ramp;  // steps of fewer micro-batches, as the request has them
 
   const LoweredSchedule& of(std::int64_t micro_batches) const;
+
+  // What a chunk of a pipeline rank needs for all of them: slots of each lifetime, transfer buffers.
+  SlotCounts slots(int pipeline_rank, int chunk) const;
+  RankProgram::Buffers buffers(int pipeline_rank, int chunk) const;
 };
+
+// Where the ranks of such a run stand.
+ProcessGrid process_grid(const RankLayoutRequest& request, int ranks);
 
 struct RankLayout {
   RankLayout(const RankLayoutRequest& request, int rank, int ranks);

@@ -31,6 +31,10 @@ PipelineNetwork pipeline_network(const PlanRequest& request, const ProcessGrid& 
 // Of a device of that layout's pipeline rank.
 EndOfStep end_of_step(const PlanRequest& request, const RankLayout& layout, const CostModel& costs);
 
+// Of a device that stands at `rank` and holds those parameters.
+EndOfStep end_of_step(const PlanRequest& request, const ProcessGrid& grid, int rank, const ParameterLayout& parameters,
+                      const CostModel& costs);
+
 // `layouts`: of all pipeline ranks.
 StepCosts step_costs(const PlanRequest& request, const std::vector<RankLayout>& layouts, const CostModel& costs);
 

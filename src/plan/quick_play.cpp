@@ -1,4 +1,4 @@
-#include "headwater/plan/unlinked_play.h"
+#include "headwater/plan/quick_play.h"
 
 #include "headwater/base/error.h"
 
@@ -11,8 +11,15 @@ std::size_t as_index(std::int64_t i) { return static_cast<std::size_t>(i); }
 
 }  // namespace
 
+StageSeconds& StageSeconds::operator+=(const StageSeconds& other) {
+  forward += other.forward;
+  input_gradient += other.input_gradient;
+  weight_gradient += other.weight_gradient;
+  return *this;
+}
+
 // A rank goes on while the input of its next action is there; ranks take turns until none can.
-UnlinkedPlay::UnlinkedPlay(const Schedule& schedule) : ranks_(schedule.placement.ranks()) {
+QuickPlay::QuickPlay(const Schedule& schedule) : ranks_(schedule.placement.ranks()) {
   const int stages = schedule.placement.stages();
   // Where in plays_ the output of (payload, micro-batch, stage) is made; -1: not yet.
   std::vector<std::int64_t> activations(as_index(std::int64_t{schedule.micro_batches} * stages), -1);
@@ -47,13 +54,24 @@ UnlinkedPlay::UnlinkedPlay(const Schedule& schedule) : ranks_(schedule.placement
              schedule.name, rank);
 }
 
-double UnlinkedPlay::seconds(const std::vector<StageSeconds>& stages) const {
-  std::vector<double> ends(plays_.size()), clocks(as_index(ranks_), 0.0);
+std::vector<double> QuickPlay::ends(const std::vector<StageSeconds>& stages, const std::vector<double>& links) const {
+  const auto ranks = as_index(ranks_);
+  std::vector<double> ends(plays_.size()), clocks(ranks, 0.0), before(ranks, 0.0), link_free(ranks, 0.0);
   for (std::size_t i = 0; i < plays_.size(); ++i) {
     const Play& play = plays_[i];
     const StageSeconds& stage = stages[as_index(play.stage)];
-    double& clock = clocks[as_index(play.rank)];
-    if (play.input >= 0) clock = std::max(clock, ends[as_index(play.input)]);
+    const auto rank = as_index(play.rank);
+    double& clock = clocks[rank];
+    if (play.input >= 0) {
+      const Play& sender = plays_[as_index(play.input)];
+      double there = ends[as_index(play.input)];
+      if (!links.empty() && sender.rank != play.rank) {
+        double& free = link_free[as_index(sender.rank)];
+        there = free = std::max({there, free, before[rank]}) + links[as_index(std::min(sender.stage, play.stage))];
+      }
+      clock = std::max(clock, there);
+    }
+    before[rank] = clock;
     switch (play.kind) {
       case ActionKind::forward: clock += stage.forward; break;
       case ActionKind::backward: clock += stage.backward(); break;
@@ -62,7 +80,12 @@ double UnlinkedPlay::seconds(const std::vector<StageSeconds>& stages) const {
     }
     ends[i] = clock;
   }
-  return *std::max_element(clocks.begin(), clocks.end());
+  return clocks;
+}
+
+double QuickPlay::seconds(const std::vector<StageSeconds>& stages) const {
+  const std::vector<double> all = ends(stages);
+  return *std::max_element(all.begin(), all.end());
 }
 
 }  // namespace headwater
