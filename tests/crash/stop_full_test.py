@@ -28,7 +28,7 @@ class Stop(RunTest):
         self.assertGreater(seconds, DEADLINE - 0.5)
         self.assertLess(seconds, DEADLINE + slack, job.stderr)
         self.check_error(job, rf"^(rank \d: )?(receive|send|all_reduce|all_gather|broadcast|reduce_scatter)[^:]* #\d+ of group "
-                              rf"(world|control|data|gradients|pipeline|tied embedding) waited 3\.0 s: rank {stopped} \(.+\) did not "
+                              rf"(world|control|data|gradients|pipeline|link|tied embedding) waited 3\.0 s: rank {stopped} \(.+\) did not "
                               r"come and does not answer$")
         self.assertIn("UNFINISHED", job.stderr, "the flight recorder is printed")
         until(lambda: not job.processes(), seconds=10)
