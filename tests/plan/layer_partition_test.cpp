@@ -151,6 +151,7 @@ TEST_P(PapersExample, IsNeverSlowerUnderItsOwnPeak) {
   EXPECT_TRUE(found.proved());
   const double best = found.best.front().seconds;
   EXPECT_LE(best, papers);
+  RecordProperty("papers_to_uniform", std::to_string(papers / uniform));
   RecordProperty("found_to_uniform", std::to_string(best / uniform));
   if (GetParam().second == 0.0) {
     EXPECT_GT(papers / uniform, 1.28);
