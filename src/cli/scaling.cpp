@@ -51,7 +51,7 @@ std::string describe(const ParallelConfig& parallel, int ranks) {
   if (tensor > 1) parts.push_back(fmt::format("tensor {}{}", tensor, parallel.sequence_parallel ? " and sequence" : ""));
   if (stages > 1) {
     parts.push_back(fmt::format("pipeline {}", stages));
-    if (!parallel.pipeline_layout.uniform) parts.back() += fmt::format(" [{}]", fmt::join(parallel.pipeline_layout.layers, ","));
+    if (!parallel.pipeline_layout.uniform && !parallel.pipeline_layout.layers.empty()) parts.back() += fmt::format(" [{}]", fmt::join(parallel.pipeline_layout.layers, ","));
     if (parallel.pipeline_schedule != "1f1b") parts.back() += " " + parallel.pipeline_schedule;
   }
   if (const std::int64_t replicas = ranks / (tensor * stages); replicas > 1 || parts.empty())

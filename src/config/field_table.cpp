@@ -84,7 +84,8 @@ FieldSection parallel_section() {
   row("pipeline_model_parallel_size", &C::pipeline_model_parallel_size, "pipeline ranks (P)",
       {.min = 1, .max = kSizeMax});
   row("pipeline_layout", &C::pipeline_layout,
-      "\"uniform\" (the count must divide), or layer counts in the order of the model, one per virtual stage "
+      "\"uniform\" (the count must divide), \"auto\" (what the search finds for parallel.cluster; chosen once, a resume keeps "
+      "it), or layer counts in the order of the model, one per virtual stage "
       "(P × num_chunks of them; 0 at the two ends leaves embedding or head alone)");
   row("pipeline_schedule", &C::pipeline_schedule, "order of forwards and backwards on a pipeline rank",
       {.choices = pipeline_schedule_names()});
@@ -98,8 +99,8 @@ FieldSection parallel_section() {
       "what backward computes again instead of keeping it: \"none\", \"selective\" (norms, activation, attention), "
       "\"full\" (each layer from its input), or a list with one entry per virtual stage, each such a word or a "
       "number n (the first n layers in full)");
-  row("cluster", &C::cluster, "cluster file, for the layout \"auto\"",
-      {.built = {""}, .feature = "the layout search that needs a cluster file"});
+  row("cluster", &C::cluster, "cluster file (docs/formats/cluster.md), for the layout \"auto\" and headwater plan",
+      {.note = "empty: equal devices, free links"});
   row("lfa_sharding", &C::lfa_sharding, "how tensor ranks share the filter; no effect on one tensor rank",
       {.choices = {"auto", "channels", "tokens"}});
   return row.take();

@@ -79,11 +79,10 @@ struct Writer {
       *target = {};
       return;
     }
-    if (value == "auto")
-      throw UserError(
-          "{} is \"auto\" {}: the search for a layout is not built yet; \"uniform\" or a list of layer "
-          "counts such as [3,1] is",
-          field.key(), where);
+    if (value == "auto") {
+      *target = {.uniform = false, .layers = {}};
+      return;
+    }
     if (!value.is_array() || value.empty()) refuse();
     PipelineLayout layout{.uniform = false, .layers = {}};
     for (const json& item : value) {
@@ -166,7 +165,8 @@ struct Reader {
   json operator()(const double* value) const { return *value; }
   json operator()(const std::string* value) const { return *value; }
   json operator()(const PipelineLayout* value) const {
-    return value->uniform ? json("uniform") : json(value->layers);
+    if (value->uniform) return "uniform";
+    return value->layers.empty() ? json("auto") : json(value->layers);
   }
   json operator()(const RecomputeLayout* value) const {
     if (value->stages.empty()) return value->all;
@@ -204,7 +204,7 @@ struct Expectation {
   const char* operator()(const double*) const { return "a number"; }
   const char* operator()(const std::string*) const { return "text"; }
   const char* operator()(const PipelineLayout*) const {
-    return "\"uniform\" or a list of layer counts such as [3,1]";
+    return "\"auto\", \"uniform\" or a list of layer counts such as [3,1]";
   }
   const char* operator()(const RecomputeLayout*) const {
     return "\"none\", \"selective\", \"full\", or a list of such words and numbers of layers, one per virtual stage, such "

@@ -3,6 +3,7 @@
 #include "headwater/base/error.h"
 #include "headwater/base/nearest.h"
 #include "headwater/layout/process_grid.h"
+#include "headwater/plan/auto_layout.h"
 #include "headwater/plan/batch_ramp.h"
 
 namespace headwater {
@@ -34,6 +35,7 @@ RankLayoutRequest training_request(const RunConfig& run, const Choices& choices,
   const BatchRamp ramp = batch_ramp(run, ranks);
   RankLayoutRequest request = forward_request(run, choices, {run.training.micro_batch_size, run.training.seq_length},
                                               static_cast<int>(ramp.full() / per_round), true);
+  request.parallel.pipeline_layout = resolved_pipeline_layout(request, choices.dtype, ranks);
   for (const std::int64_t batch : ramp.smaller()) request.ramp.push_back(static_cast<int>(batch / per_round));
   return request;
 }
@@ -49,6 +51,11 @@ RankLayoutRequest forward_request(const RunConfig& run, const Choices& choices, 
   request.training = training;
   request.threads = choices.threads;
   request.parallel.lfa_sharding = resolved_lfa_sharding(request);
+  // For one replica; training_request() knows the others.
+  const ParallelConfig& parallel = request.parallel;
+  if (!training)
+    request.parallel.pipeline_layout = resolved_pipeline_layout(
+        request, choices.dtype, static_cast<int>(parallel.tensor_model_parallel_size * parallel.pipeline_model_parallel_size));
   return request;
 }
 

@@ -6,8 +6,12 @@
 #include "headwater/comm/world.h"
 #include "headwater/config/config_changes.h"
 #include "headwater/data/tokenizer.h"
+#include "headwater/plan/auto_layout.h"
+
+#include <fmt/ranges.h>
 
 #include <cstdlib>
+#include <sstream>
 
 namespace headwater {
 namespace {
@@ -48,6 +52,30 @@ int resumed_threads(const SaveHeader& header, int threads, const World& world) {
   if (saved != threads)
     log::info("{} threads a rank, {} when the checkpoint was written: the same up to the rounding of sums", threads, saved);
   return threads;
+}
+
+bool same_stages(const ParallelConfig& a, const ParallelConfig& b) {
+  return a.pipeline_model_parallel_size == b.pipeline_model_parallel_size && a.num_chunks == b.num_chunks &&
+         a.pipeline_schedule == b.pipeline_schedule;
+}
+
+// The layers that "auto" stands for: those of the checkpoint, where stages are as many, whatever the cluster file says by now;
+// else rank 0 searches, so that all have the same.
+void resolve_layout(RunStart& start, Communicator& ranks) {
+  ParallelConfig& parallel = start.run.parallel;
+  if (!is_auto(parallel.pipeline_layout)) return;
+  if (start.checkpoint && same_stages(parallel, start.checkpoint->manifest().header.parallel)) {
+    parallel.pipeline_layout = start.checkpoint->manifest().header.parallel.pipeline_layout;
+    return;
+  }
+  std::string found;
+  if (ranks.rank() == 0) {
+    const PipelineLayout layout = training_request(start.run, start.choices, ranks.size()).parallel.pipeline_layout;
+    found = fmt::format("{}", fmt::join(layout.layers, ","));
+    log::info("parallel.pipeline_layout \"auto\" is [{}]", found);
+  }
+  std::istringstream numbers(shared(ranks, found));
+  for (std::string count; std::getline(numbers, count, ',');) parallel.pipeline_layout.layers.push_back(std::stoll(count));
 }
 
 // Every rank reads a share of the files again. UserError, on all ranks, where one is not as it was written.
@@ -96,6 +124,7 @@ RunStart find_start(const LoadedConfig& config, const std::optional<Path>& newes
   validate(start.run);
   start.run.parallel = resolved(start.run.parallel);
   start.run.training.global_batch_size = global_batch_size(start.run, world.size());
+  resolve_layout(start, ranks);
   resolve_end_of_document(start.run);
   if (start.checkpoint) {
     log::info("resuming from {} after step {}", start.checkpoint->description(), start.counters.step);

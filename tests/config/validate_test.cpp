@@ -59,8 +59,6 @@ TEST(Validate, WhatIsNotBuiltYetIsRefusedByName) {
       {"model.family=gpt2", "model.family", "gpt2"},
       {"model.family=opt", "model.family", "opt"},
       {"model.family=llama", "model.family", "llama"},
-      {"parallel.cluster=cluster.json", "parallel.cluster", "leave it out"},
-      {"parallel.pipeline_layout=auto", "parallel.pipeline_layout", "\"auto\""},
       {"training.device=cuda", "training.device", "auto or cpu is"},
   };
   for (const auto& later : cases) {

@@ -35,7 +35,7 @@ struct ModelConfig {
   bool operator==(const ModelConfig&) const = default;
 };
 
-// "uniform", or layer counts in the order of the model, one per virtual stage.
+// "uniform", or layer counts in the order of the model, one per virtual stage; none of them: "auto" (plan/auto_layout.h).
 struct PipelineLayout {
   bool uniform = true;
   std::vector<std::int64_t> layers;
