@@ -88,7 +88,7 @@ class Config(RunTest):
 
     def test_what_is_not_built_is_refused_by_name(self):
         for pattern, override in (
-                (r"parallel\.pipeline_layout.*auto.*not built", "--parallel.pipeline_layout=auto"),
+                (r"parallel\.pipeline_layout is \"even\"", "--parallel.pipeline_layout=even"),
                 (r"training\.device.*cuda.*not built", "--training.device=cuda"),
                 (r"model\.family.*llama.*not built", "--model.family=llama")):
             with self.subTest(override=override):
