@@ -17,7 +17,7 @@ from runs import SOURCE, RunTest, until  # noqa: E402
 SCRIPT = str(SOURCE / "scripts/low_bandwidth.sh")
 FAST, SLOW = 200, 10  # Mbit/s
 MODEL = ("--model.num_layers=4", "--model.hidden_size=64", "--model.ffn_hidden_size=128", "--model.vocab_size=512",
-         "--training.seq_length=64", "--training.global_batch_size=4", "--planned", "[2,1,1,0]")
+         "--training.seq_length=64", "--training.global_batch_size=4")
 PIPELINES = ("pipeline, uniform", "pipeline, planned")
 
 
