@@ -20,7 +20,7 @@ HEADWATER = os.environ.get("HEADWATER", str(SOURCE / "build/release/headwater"))
 CONFIG = SOURCE / "configs/low-bandwidth.json"
 MBIT = 1e6 / 8  # bytes per second
 PAYLOAD = 1448 / 1514  # of a full frame: without the headers of Ethernet, IP and TCP
-WARM_UP = 1  # step
+WARM_UP = 5  # steps: a run times the parts of its first ones, and its links
 # What the planned pipeline has in common with the uniform one: all but its layers.
 KEPT = ("--parallel.tensor_model_parallel_size=1", "--parallel.pipeline_schedule=1f1b", "--parallel.recompute=none",
         "--training.micro_batch_size=1")
@@ -140,7 +140,7 @@ def parse(arguments):
         "Ends with 77 where the machine allows no namespaces."))
     parser.add_argument("--rates", type=numbers(float), default=[1000, 200, 50], help="of each link, Mbit/s (1000,200,50)")
     parser.add_argument("--hosts", type=numbers(int), default=[4], help="how many, or several such numbers (4)")
-    parser.add_argument("--steps", type=int, default=5, help="steps to measure, after one to warm up (5)")
+    parser.add_argument("--steps", type=int, default=5, help="steps to measure, after five to warm up (5)")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     found, found.overrides = parser.parse_known_args(arguments)
     for other in found.overrides:
