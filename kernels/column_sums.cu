@@ -27,10 +27,6 @@ __global__ void __launch_bounds__(kColumns* kRanges)
 
 }  // namespace
 
-std::int64_t column_sums_bytes(std::int64_t rows, std::int64_t columns) {
-  return row_groups(rows) * columns * static_cast<std::int64_t>(sizeof(float));
-}
-
 void add_column_sums(const float* partials, std::int64_t groups, std::int64_t columns, float* total,
                      cudaStream_t stream) {
   launch(column_sums_kernel, static_cast<unsigned>((columns + kColumns - 1) / kColumns),

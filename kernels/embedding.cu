@@ -18,9 +18,6 @@ __global__ void __launch_bounds__(256)
   });
 }
 
-// Tokens that are sorted at once: the count is quadratic in it.
-constexpr std::int64_t kSortedTokens = 4096;
-
 // order[i] is the i-th of the tokens 0 … count − 1 when they are sorted by id, and by number among equal ids.
 // A thread finds the place of its token by counting those before it, a tile of ids at a time.
 constexpr int kSortThreads = 256;
@@ -82,10 +79,6 @@ __global__ void __launch_bounds__(kWarp* kWarpsOfBlock)
 }
 
 }  // namespace
-
-std::int64_t embedding_backward_bytes(std::int64_t rows) {
-  return std::min(rows, kSortedTokens) * static_cast<std::int64_t>(sizeof(std::int32_t));
-}
 
 template <class T>
 void embedding(const std::int32_t* tokens, Rows<const T> table, std::int64_t first, std::int64_t vocabulary,

@@ -3,6 +3,8 @@
 // queues its kernels there and returns; errors show in cudaGetLastError(), which the backend asks. T is float or bf16, and
 // sums are fp32, where nothing else is said. "16-aligned": addresses (and row strides, in bytes) are multiples of 16.
 
+#include "workspace.h"
+
 #include <cuda_bf16.h>
 #include <cuda_runtime.h>
 
@@ -104,7 +106,6 @@ void residual_rms_norm(Rows<const T> branch, Rows<const T> x, const RowDropout& 
                        Rows<T> out, Rows<T> y, float* rstd, std::int64_t rows, std::int64_t columns, cudaStream_t stream);
 // n = x·r; dx = r(dy ⊙ g − n·mean(dy ⊙ g ⊙ n)), or dx += that; d_gain += Σ over rows of dy ⊙ n, in an order that only the
 // shape decides. workspace: column_sums_bytes, 4-byte aligned. Floor 3, or 4 where it accumulates.
-std::int64_t column_sums_bytes(std::int64_t rows, std::int64_t columns);
 template <class T>
 void rms_norm_backward(Rows<const T> dy, Rows<const T> x, const T* gain, const float* rstd, Rows<T> dx, bool accumulate,
                        float* d_gain, void* workspace, std::int64_t rows, std::int64_t columns, cudaStream_t stream);
@@ -182,7 +183,6 @@ void embedding(const std::int32_t* tokens, Rows<const T> table, std::int64_t fir
 // d_table[tokens[t] − first] += d_out[t], each row of the table in the order of t. workspace:
 // embedding_backward_bytes(rows), 4-byte aligned. Floor: 1 of T an element, and 8 bytes an element of the table's rows that
 // are touched; sorting the tokens costs rows · min(rows, 4096) comparisons.
-std::int64_t embedding_backward_bytes(std::int64_t rows);
 template <class T>
 void embedding_backward(const std::int32_t* tokens, Rows<const T> d_out, std::int64_t first, std::int64_t vocabulary,
                         Rows<float> d_table, void* workspace, std::int64_t rows, std::int64_t columns, cudaStream_t stream);
@@ -217,7 +217,6 @@ struct StepScalars {
 
 // sum += Σ x²; in f64, in an order that n decides alone where x is 16-aligned. workspace: squared_norm_bytes, 8-aligned.
 // Floor: 4 bytes an element.
-std::int64_t squared_norm_bytes(std::int64_t n);
 void add_squared_norm(const float* x, double* sum, void* workspace, std::int64_t n, cudaStream_t stream);
 
 // apply = loss_sum and norm_squared are finite; updates += apply; clip_factor = min(1, clip / (norm + 1e-6)), 1 where clip or
@@ -277,14 +276,5 @@ struct AttentionGradients {
 template <class T>
 void attention_backward(const Attention<T>& a, const AttentionGradients<T>& g, void* workspace, bool ordered,
                         cudaStream_t stream);
-
-// Bytes, with P = ⌈Sq / 64⌉ · 64: (lse, δ) of each query and head 8·B·A·P, first keys 4·B·P, their range in each tile of 64
-// queries 8·B·P/64; and where dq is not ordered, its sums in fp32, 4·B·Sq·A·D.
-inline std::int64_t attention_backward_bytes(std::int64_t samples, std::int64_t queries, std::int64_t heads,
-                                             std::int64_t head_dim, bool ordered) {
-  const std::int64_t padded = samples * ((queries + 63) / 64 * 64);
-  const std::int64_t bytes = 8 * padded * heads + 4 * padded + (padded / 64 * 8 + 15) / 16 * 16;
-  return bytes + (ordered ? 0 : 4 * samples * queries * heads * head_dim);
-}
 
 }  // namespace headwater::kernels

@@ -10,13 +10,9 @@ namespace headwater::kernels {
 namespace {
 
 constexpr int kThreads = 256;
-constexpr std::int64_t kElementsOfBlock = kThreads * 16, kMaxBlocks = 132 * 8;
+constexpr std::int64_t kMaxBlocks = 132 * 8;
 
 // Depends on the size alone, and with it the order of the sum.
-std::int64_t norm_blocks(std::int64_t n) {
-  return std::clamp<std::int64_t>((n + kElementsOfBlock - 1) / kElementsOfBlock, 1, kMaxBlocks);
-}
-
 // body(first element) for each chunk of kN elements of [begin, end), over a grid in one dimension.
 template <int kN, class Body>
 __device__ __forceinline__ void for_each(std::int64_t begin, std::int64_t end, const Body& body) {
@@ -144,10 +140,6 @@ __global__ void __launch_bounds__(kThreads)
 }
 
 }  // namespace
-
-std::int64_t squared_norm_bytes(std::int64_t n) {
-  return norm_blocks(n) * static_cast<std::int64_t>(sizeof(double));
-}
 
 void add_squared_norm(const float* x, double* sum, void* workspace, std::int64_t n, cudaStream_t stream) {
   if (n == 0) return;

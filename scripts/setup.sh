@@ -2,7 +2,7 @@
 # Installs every package that building, running and testing Headwater need, on Debian 12, as root or with sudo.
 # Elsewhere it prints what is missing and exits with 2. Says nothing where all is there.
 #
-# usage: scripts/setup.sh [ci]     ci: with the second compiler, and with tc for the tests of several hosts
+# usage: scripts/setup.sh [ci]     ci: with the second compiler, a cache of what it compiles, and tc for the tests of several hosts
 set -euo pipefail
 
 # package  what it is found by: a command of that name, or a header
@@ -27,6 +27,7 @@ libgtest-dev           header  gtest/gtest.h
 case "${1-}" in
   '') ;;
   ci) needed+='clang-16 command clang++-16
+ccache command ccache
 iproute2 command tc
 ' ;;
   *) echo "usage: scripts/setup.sh [ci]" >&2; exit 2 ;;

@@ -1,6 +1,5 @@
 #include "model_options.h"
 
-#include "headwater/backend/cpu_backend.h"
 #include "headwater/train/evaluate.h"
 #include "headwater/train/state_io.h"
 
@@ -34,7 +33,7 @@ int evaluate_model(Session& session, const EvalOptions& options) {
   const int micro_batches = static_cast<int>(global_batch / (micro * replicas));
   const RankLayout layout(forward_request(run, choices, {micro, sequence}, micro_batches), session.world.rank(),
                           session.world.size());
-  Engine engine(session.world, layout, make_cpu_backend({choices.threads}));
+  Engine engine(session.world, layout, make_backend(choices, session.world));
   load_weights(engine.store(), engine.backend(), *opened.weights);
   const Evaluation result = evaluate(engine, *stream, document_options(run.data),
                                      run.training.eval_iters * global_batch);

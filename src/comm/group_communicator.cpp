@@ -3,23 +3,23 @@
 namespace headwater::comm {
 namespace {
 
-void check_here(TensorView view) {
+void check_dense(TensorView view) {
   HW_CHECK(view.dense(), "communicated tensors are dense, not {} with row stride {}", to_string(view.shape),
            view.row_stride);
-  HW_CHECK(view.device.kind == Device::Kind::cpu, "tensor on {}", name_of(view.device));
 }
 
 }  // namespace
 
 void check_all_reduce(TensorView data, ReduceOp op) {
-  check_here(data);
+  check_dense(data);
   HW_CHECK(op == ReduceOp::sum || data.dtype != DType::bf16, "the maximum of bf16");
 }
 
 void check_same(TensorView whole, TensorView part, int size) {
-  check_here(whole);
-  check_here(part);
+  check_dense(whole);
+  check_dense(part);
   HW_CHECK(whole.dtype == part.dtype, "{} against {}", name_of(whole.dtype), name_of(part.dtype));
+  HW_CHECK(whole.device == part.device, "{} against {}", name_of(whole.device), name_of(part.device));
   HW_CHECK(whole.elements() == part.elements() * size, "{} elements are not {} times {}", whole.elements(),
            size, part.elements());
 }
@@ -29,12 +29,13 @@ GroupCommunicator::GroupCommunicator(Engine& engine, std::shared_ptr<Group> grou
   engine_.add(group_);
 }
 
-Event GroupCommunicator::submit(CallKind kind, int peer, std::string operation, std::size_t bytes,
-                                Steps steps, Event after) {
+Event GroupCommunicator::submit(CallKind kind, int peer, std::string operation, TensorView data, Steps steps,
+                                Event after) {
+  HW_CHECK(data.device.kind == Device::Kind::cpu, "tensor on {}", name_of(data.device));
   Call call{.group = group_, .kind = kind, .peer = peer, .operation = std::move(operation)};
   call.sequence = ++call.lane().queued;
   call.record =
-      engine_.recorder().queue(group_->name, call.operation, call.sequence, static_cast<std::int64_t>(bytes));
+      engine_.recorder().queue(group_->name, call.operation, call.sequence, static_cast<std::int64_t>(data.bytes()));
   const auto result =
       std::make_shared<Operation>(engine_.board(), std::move(call), std::move(steps), std::move(after));
   engine_.submit(result);
@@ -43,49 +44,49 @@ Event GroupCommunicator::submit(CallKind kind, int peer, std::string operation, 
 
 Event GroupCommunicator::all_reduce(TensorView data, ReduceOp op, Event after) {
   check_all_reduce(data, op);
-  return submit(CallKind::collective, -1, "all_reduce", data.bytes(), all_reduce_steps(group_, data, op),
+  return submit(CallKind::collective, -1, "all_reduce", data, all_reduce_steps(group_, data, op),
                 std::move(after));
 }
 
 Event GroupCommunicator::reduce_scatter(TensorView in, TensorView out, Event after) {
   check_same(in, out, size());
-  return submit(CallKind::collective, -1, "reduce_scatter", in.bytes(), reduce_scatter_steps(group_, in, out),
+  return submit(CallKind::collective, -1, "reduce_scatter", in, reduce_scatter_steps(group_, in, out),
                 std::move(after));
 }
 
 Event GroupCommunicator::all_gather(TensorView in, TensorView out, Event after) {
   check_same(out, in, size());
-  return submit(CallKind::collective, -1, "all_gather", out.bytes(), all_gather_steps(*group_, in, out),
+  return submit(CallKind::collective, -1, "all_gather", out, all_gather_steps(*group_, in, out),
                 std::move(after));
 }
 
 Event GroupCommunicator::broadcast(TensorView data, int root, Event after) {
-  check_here(data);
+  check_dense(data);
   HW_CHECK(root >= 0 && root < size(), "root {} of {} ranks", root, size());
-  return submit(CallKind::collective, -1, "broadcast", data.bytes(), broadcast_steps(*group_, data, root),
+  return submit(CallKind::collective, -1, "broadcast", data, broadcast_steps(*group_, data, root),
                 std::move(after));
 }
 
 Event GroupCommunicator::all_to_all(TensorView in, TensorView out, Event after) {
   check_same(in, out, 1);
   HW_CHECK(in.elements() % size() == 0, "{} elements for {} ranks", in.elements(), size());
-  return submit(CallKind::collective, -1, "all_to_all", in.bytes(), all_to_all_steps(*group_, in, out),
+  return submit(CallKind::collective, -1, "all_to_all", in, all_to_all_steps(*group_, in, out),
                 std::move(after));
 }
 
 Event GroupCommunicator::send(TensorView data, int peer, Event after) {
-  check_here(data);
+  check_dense(data);
   HW_CHECK(peer >= 0 && peer < size() && peer != rank(), "rank {} of {} sends to {}", rank(), size(), peer);
-  return submit(CallKind::send, peer, fmt::format("send to {}", group_->world_rank(peer)), data.bytes(),
+  return submit(CallKind::send, peer, fmt::format("send to {}", group_->world_rank(peer)), data,
                 send_steps(*group_, data, peer), std::move(after));
 }
 
 Event GroupCommunicator::receive(TensorView data, int peer, Event after) {
-  check_here(data);
+  check_dense(data);
   HW_CHECK(peer >= 0 && peer < size() && peer != rank(), "rank {} of {} receives from {}", rank(), size(),
            peer);
   return submit(CallKind::receive, peer, fmt::format("receive from {}", group_->world_rank(peer)),
-                data.bytes(), receive_steps(*group_, data, peer), std::move(after));
+                data, receive_steps(*group_, data, peer), std::move(after));
 }
 
 }  // namespace headwater::comm

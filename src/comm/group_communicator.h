@@ -23,7 +23,7 @@ class GroupCommunicator final : public Communicator {
   Event all_to_all(TensorView in, TensorView out, Event after) override;
 
  private:
-  Event submit(CallKind kind, int peer, std::string operation, std::size_t bytes, Steps steps, Event after);
+  Event submit(CallKind kind, int peer, std::string operation, TensorView data, Steps steps, Event after);
 
   Engine& engine_;
   std::shared_ptr<Group> group_;

@@ -2,9 +2,10 @@
 
 #include "engine_world.h"
 
+#include "headwater/tensor/device_memory.h"
+
 #include <unistd.h>
 #include <cstdio>
-#include <cstring>
 
 namespace headwater {
 namespace comm {
@@ -37,7 +38,7 @@ class SelfCommunicator final : public Communicator {
     check_same(in, out, 1);
     if (in.data == out.data) return after;
     after.wait();
-    std::memcpy(out.data, in.data, in.bytes());
+    copy_within(in.device, in.data, out.data, in.bytes());
     return {};
   }
   [[noreturn]] static void no_peer(int peer) { throw InternalError("a rank alone has no peer {}", peer); }

@@ -149,7 +149,7 @@ FieldSection training_section() {
       "of weights and activations in compute; masters, gradients and sums are always fp32",
       {.choices = {"auto", "bf16", "fp32"}, .note = "auto: bf16 where the chip multiplies it, else fp32"});
   row("device", &C::device, "what computes",
-      {.choices = {"auto", "cpu", "cuda"}, .built = {"auto", "cpu"}, .feature = "the CUDA backend"});
+      {.choices = {"auto", "cpu", "cuda"}});
   row("log_interval", &C::log_interval, "steps between two log lines", {.min = 1});
   row("eval_interval", &C::eval_interval, "steps between two evaluations",
       {.min = 0, .note = "0: only before step 1 and at the end"});

@@ -50,6 +50,7 @@ RankLayoutRequest forward_request(const RunConfig& run, const Choices& choices, 
   request.precision = precision_of(choices.dtype);
   request.training = training;
   request.threads = choices.threads;
+  request.device = choices.device.kind;
   request.parallel.lfa_sharding = resolved_lfa_sharding(request);
   // For one replica; training_request() knows the others.
   const ParallelConfig& parallel = request.parallel;

@@ -1,44 +1,36 @@
 #include "headwater/tensor/arena.h"
 
-#include <sys/mman.h>
+#include "headwater/tensor/device_memory.h"
+
+#include <fmt/format.h>
 
 #include <algorithm>
 #include <cstddef>
-#include <utility>
+#include <iterator>
 
 namespace headwater {
 namespace {
 
-// Anonymous pages: zero-filled by the system, aligned to a page, touched only when used.
-class Pages {
- public:
-  explicit Pages(std::size_t bytes) : bytes_(std::max<std::size_t>(bytes, 1)) {
-    void* memory = mmap(nullptr, bytes_, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (memory != MAP_FAILED) data_ = static_cast<std::byte*>(memory);
-  }
-  ~Pages() {
-    if (data_ != nullptr) munmap(data_, bytes_);
-  }
-  Pages(Pages&& other) noexcept : data_(std::exchange(other.data_, nullptr)), bytes_(other.bytes_) {}
-  Pages& operator=(Pages&&) = delete;
-
-  std::byte* data() const { return data_; }  // nullptr where the system had none
-
- private:
-  std::byte* data_ = nullptr;
-  std::size_t bytes_ = 0;
+// One allocation: the segments that were reserved before the first of them was taken from.
+struct Chunk {
+  std::int64_t bytes = 0;
+  DeviceMemory memory;
 };
 
 struct Block {
   Arena::Segment segment;
-  Pages pages;
+  std::size_t chunk = 0;
+  std::int64_t offset = 0;  // in its chunk
 };
 
 }  // namespace
 
 struct Arena::Impl {
+  explicit Impl(Device where) : device(where) {}
+
   Device device;
   std::vector<Block> blocks;  // a handful: searched in order
+  std::vector<Chunk> chunks;
 
   Block* find(std::string_view name) {
     const auto block =
@@ -50,24 +42,31 @@ struct Arena::Impl {
     HW_CHECK(block != nullptr, "the arena has no segment {}", name);
     return *block;
   }
+  std::byte* memory_of(const Block& block) {
+    Chunk& chunk = chunks[block.chunk];
+    if (chunk.memory == nullptr) chunk.memory = allocate(device, chunk.bytes, description(block.chunk));
+    return chunk.memory.get() + block.offset;
+  }
+  std::string description(std::size_t chunk) const {
+    std::string text;
+    for (const Block& b : blocks)
+      if (b.chunk == chunk)
+        fmt::format_to(std::back_inserter(text), "{}{} {}", text.empty() ? "" : ", ", b.segment.name, b.segment.reserved);
+    return fmt::format("the arena ({})", text);
+  }
 };
 
-Arena::Arena(Device device) : impl_(std::make_unique<Impl>()) {
-  if (device.kind != Device::Kind::cpu)
-    throw SystemError("no memory on {}: this build knows only the device cpu", name_of(device));
-  impl_->device = device;
-}
+Arena::Arena(Device device) : impl_(std::make_unique<Impl>(device)) {}
 
 Arena::~Arena() = default;
 
 void Arena::reserve(std::string_view segment, std::int64_t bytes) {
   HW_CHECK(bytes >= 0, "segment {} of {} bytes", segment, bytes);
   HW_CHECK(impl_->find(segment) == nullptr, "segment {} is reserved twice", segment);
-  Pages pages(static_cast<std::size_t>(bytes));
-  if (pages.data() == nullptr)
-    throw SystemError("out of memory: the system refused {} bytes for the segment {} of the arena on {}",
-                      bytes, segment, name_of(impl_->device));
-  impl_->blocks.push_back({{std::string(segment), bytes, 0}, std::move(pages)});
+  if (impl_->chunks.empty() || impl_->chunks.back().memory != nullptr) impl_->chunks.emplace_back();
+  Chunk& chunk = impl_->chunks.back();
+  impl_->blocks.push_back({{std::string(segment), bytes, 0}, impl_->chunks.size() - 1, chunk.bytes});
+  chunk.bytes += aligned(bytes);
 }
 
 TensorView Arena::take(std::string_view segment, DType dtype, Shape shape) {
@@ -77,7 +76,7 @@ TensorView Arena::take(std::string_view segment, DType dtype, Shape shape) {
   HW_CHECK(aligned(bytes) <= s.reserved - s.taken,
            "segment {}: {} of {} ({} bytes) after {} of {} bytes taken", segment, name_of(dtype),
            to_string(shape), bytes, s.taken, s.reserved);
-  TensorView view(block.pages.data() + s.taken, dtype, shape, impl_->device);
+  TensorView view(impl_->memory_of(block) + s.taken, dtype, shape, impl_->device);
   s.taken += aligned(bytes);
   return view;
 }

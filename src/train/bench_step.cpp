@@ -55,7 +55,11 @@ std::vector<OpSeconds> over_ranks(Communicator& ranks, const std::vector<OpSecon
 }  // namespace
 
 StepBenchmark bench_step(World& world, const RunConfig& run, int steps) {
-  const Choices choices = choose(run.training, world);
+  if (run.training.device == "cuda")
+    throw UserError("training.device is \"cuda\": bench step on GPUs is not built yet; auto or cpu is");
+  TrainingConfig on_cpu = run.training;
+  on_cpu.device = "cpu";
+  const Choices choices = choose(on_cpu, world);
   RandomTraining training(world, run, choices);
   Communicator& ranks = training.ranks();
 

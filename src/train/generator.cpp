@@ -1,6 +1,6 @@
 #include "headwater/train/generator.h"
 
-#include "headwater/backend/cpu_backend.h"
+#include "headwater/backend/make_backend.h"
 #include "headwater/model/op_workspace.h"
 #include "headwater/tensor/convert.h"
 #include "headwater/train/state_io.h"
@@ -23,7 +23,7 @@ Generator::Generator(const WeightSource& weights, const Choices& choices, std::i
       documents_(documents),
       threads_(choices.threads),
       max_tokens_(max_tokens),
-      backend_(make_cpu_backend({choices.threads})),
+      backend_(make_backend({choices.device, choices.threads})),
       arena_(backend_->device()) {
   const ParameterLayout parameters(model_, {all_units(model_)}, {});
   arena_.reserve("weights", aligned(parameters.elements() * static_cast<std::int64_t>(size_of(precision_.compute))));
@@ -65,7 +65,7 @@ Generator::Width::Width(Generator& owner, std::int64_t tokens) : arena(owner.bac
   request.batch = batch;
   request.precision = owner.precision_;
   request.training = false;
-  request.op_workspace = cpu_workspace_bytes(model, {1, owner.max_tokens_}, owner.precision_, owner.threads_);
+  request.op_workspace = workspace_bytes(owner.backend_->device().kind, model, {1, owner.max_tokens_}, owner.precision_, owner.threads_);
   const ParameterLayout none(model, {}, {});
   for (const SegmentSize& segment : arena_layout(model, none, request))
     if (segment.name == "activations" || segment.name == "workspace") arena.reserve(segment.name, segment.bytes);

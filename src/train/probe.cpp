@@ -1,6 +1,5 @@
 #include "headwater/train/probe.h"
 
-#include "headwater/backend/cpu_backend.h"
 #include "headwater/checkpoint/safetensors.h"
 #include "headwater/tensor/convert.h"
 #include "headwater/train/evaluate.h"
@@ -37,7 +36,7 @@ std::unique_ptr<Engine> make_engine(World& world, const RunConfig& run, const We
   const int micro_batches = training ? static_cast<int>(batch.samples / replicas) : 1;
   const RankLayout layout(forward_request(without_dropout, choices, {1, batch.sequence}, micro_batches, training), world.rank(),
                           world.size());
-  auto engine = std::make_unique<Engine>(world, layout, make_cpu_backend({choices.threads}));
+  auto engine = std::make_unique<Engine>(world, layout, make_backend(choices, world));
   load_weights(engine->store(), engine->backend(), weights);
   return engine;
 }

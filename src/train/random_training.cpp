@@ -1,6 +1,5 @@
 #include "random_training.h"
 
-#include "headwater/backend/cpu_backend.h"
 #include "headwater/config/load_config.h"
 #include "headwater/nn/initialize.h"
 #include "headwater/train/evaluate.h"
@@ -10,7 +9,7 @@ namespace headwater {
 RandomTraining::RandomTraining(World& world, const RunConfig& run, const Choices& choices)
     : run_(run), global_batch_(global_batch_size(run, world.size())) {
   run_.model = resolved(run.model, run.training.seq_length);
-  auto timed = std::make_unique<TimedBackend>(make_cpu_backend({choices.threads}));
+  auto timed = std::make_unique<TimedBackend>(make_backend(choices, world));
   backend_ = timed.get();
   const RankLayout layout(training_request(run_, choices, world.size()), world.rank(), world.size());
   engine_ = std::make_unique<Engine>(world, layout, std::move(timed));

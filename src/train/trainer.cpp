@@ -1,6 +1,6 @@
 #include "headwater/train/trainer.h"
 
-#include "headwater/backend/cpu_backend.h"
+#include "headwater/backend/make_backend.h"
 #include "headwater/base/clock.h"
 #include "headwater/base/log.h"
 #include "headwater/base/signals.h"
@@ -69,7 +69,7 @@ void Trainer::open_data() {
 
 void Trainer::build(const RankLayout& layout) {
   batch_ = batch_ramp(start_.run, world_.size());
-  engine_ = std::make_unique<Engine>(world_, layout, make_cpu_backend({start_.choices.threads}));
+  engine_ = std::make_unique<Engine>(world_, layout, make_backend(start_.choices, world_));
   optimizer_ = std::make_unique<Optimizer>(make_optimizer(start_.run.optimizer, *engine_));
   optimizer_->set_updates(counters_.updates);
   check_ = std::make_unique<StepCheck>(world_, *engine_, start_.run, start_.choices);
@@ -84,10 +84,10 @@ void Trainer::build(const RankLayout& layout) {
     initialize(engine_->store(), engine_->backend(), static_cast<std::uint64_t>(start_.run.training.seed), start_.choices.threads);
   }
 
-  std::array<double, 1> peak = {measure_matmul_flops(layout.request.precision.compute, start_.choices.threads)};
-  control_->all_reduce(TensorView(peak.data(), DType::f64, {1}), ReduceOp::sum).wait();
-  mfu_ = {model_flops_per_token(layout.request.model, start_.run.training.seq_length), peak[0],
-          fmt::format("measured with oneDNN, {}, all ranks", start_.choices.dtype)};
+  DevicePeak peak = peak_of(start_.choices.device, layout.request.precision.compute, start_.choices.threads);
+  control_->all_reduce(TensorView(&peak.flops, DType::f64, {1}), ReduceOp::sum).wait();
+  mfu_ = {model_flops_per_token(layout.request.model, start_.run.training.seq_length), peak.flops,
+          fmt::format("{}, {}, all ranks", peak.source, start_.choices.dtype)};
 }
 
 void Trainer::open_metrics() {

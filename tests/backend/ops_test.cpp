@@ -1,6 +1,7 @@
-// Every op of every backend against the reference catalogue. A backend joins by one line in backends().
+// Every op of every backend against the reference catalogue. A backend joins by one line in cpu_backends() or cuda_backends().
 
 #include "headwater/backend/cpu_backend.h"
+#include "headwater/backend/make_backend.h"
 #include "headwater/model/op_workspace.h"
 #include "headwater/tensor/arena.h"
 #include "tests/backend/op_cases.h"
@@ -19,8 +20,9 @@ struct BackendUnderTest {
   std::unique_ptr<Backend> (*make)();
 };
 
-std::vector<BackendUnderTest> backends() {
-  constexpr Precision kF32{DType::f32, DType::f32}, kBf16{DType::bf16, DType::f32};
+constexpr Precision kF32{DType::f32, DType::f32}, kBf16{DType::bf16, DType::f32};
+
+std::vector<BackendUnderTest> cpu_backends() {
   return {
       {"cpu_f32", kF32,
        [] {
@@ -41,6 +43,12 @@ std::vector<BackendUnderTest> backends() {
   };
 }
 
+std::vector<BackendUnderTest> cuda_backends() {
+  if (!built_with_cuda()) return {};
+  const auto make = [] { return make_backend({{Device::Kind::cuda, 0}, 1, "rank 0"}); };
+  return {{"cuda_f32", kF32, make}, {"cuda_bf16", kBf16, make}};
+}
+
 struct OpOfBackend {
   BackendUnderTest backend;
   OpCases cases;
@@ -52,8 +60,9 @@ std::ostream& operator<<(std::ostream& out, const OpOfBackend& o) {
 
 std::vector<OpOfBackend> ops_of_backends() {
   std::vector<OpOfBackend> all;
-  for (const BackendUnderTest& backend : backends())
-    for (const OpCases& cases : all_ops()) all.push_back({backend, cases});
+  for (const std::vector<BackendUnderTest>& backends : {cpu_backends(), cuda_backends()})
+    for (const BackendUnderTest& backend : backends)
+      for (const OpCases& cases : all_ops()) all.push_back({backend, cases});
   return all;
 }
 

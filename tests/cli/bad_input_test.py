@@ -89,7 +89,7 @@ class Config(RunTest):
     def test_what_is_not_built_is_refused_by_name(self):
         for pattern, override in (
                 (r"parallel\.pipeline_layout is \"even\"", "--parallel.pipeline_layout=even"),
-                (r"training\.device.*cuda.*not built", "--training.device=cuda"),
+                (r"training\.device.*cuda.*built without CUDA", "--training.device=cuda"),
                 (r"model\.family.*llama.*not built", "--model.family=llama")):
             with self.subTest(override=override):
                 self.bad(pattern, override)

@@ -114,6 +114,7 @@ cudaError_t cudaDeviceGetAttribute(int* value, cudaDeviceAttr attribute, int dev
   const cudaError_t error = cudaGetDeviceProperties(&properties, device);
   if (error != cudaSuccess) return error;
   switch (attribute) {
+    case cudaDevAttrClockRate: *value = 1410000; return done();
     case cudaDevAttrMultiProcessorCount: *value = properties.multiProcessorCount; return done();
     case cudaDevAttrComputeCapabilityMajor: *value = properties.major; return done();
     case cudaDevAttrComputeCapabilityMinor: *value = properties.minor; return done();

@@ -125,17 +125,27 @@ cudaError_t cudaMemcpy(void* to, const void* from, std::size_t bytes, cudaMemcpy
   return error != cudaSuccess ? error : cudaStreamSynchronize(nullptr);
 }
 
-cudaError_t cudaMemsetAsync(void* memory, int value, std::size_t bytes, cudaStream_t handle) {
+cudaError_t cudaMemset2DAsync(void* memory, std::size_t pitch, int value, std::size_t width, std::size_t height,
+                              cudaStream_t handle) {
   emulation::StreamLock lock;
   emulation::Stream* const stream = emulation::find_stream(handle);
   if (stream == nullptr) return failed(cudaErrorInvalidResourceHandle);
-  if (bytes == 0) return done();
-  if (emulation::place_of(memory, bytes) != emulation::Place::device) return failed(cudaErrorInvalidValue);
-  emulation::enqueue(stream, {[memory, value, bytes] {
-                                std::memset(memory, value, bytes);
-                                emulation::note_written(memory, bytes);
+  if (width == 0 || height == 0) return done();
+  if (width > pitch || emulation::place_of(memory, (height - 1) * pitch + width) != emulation::Place::device) {
+    return failed(cudaErrorInvalidValue);
+  }
+  emulation::enqueue(stream, {[=] {
+                                for (std::size_t row = 0; row < height; ++row) {
+                                  unsigned char* const to = static_cast<unsigned char*>(memory) + row * pitch;
+                                  std::memset(to, value, width);
+                                  emulation::note_written(to, width);
+                                }
                               }, {}, nullptr, nullptr});
   return done();
+}
+
+cudaError_t cudaMemsetAsync(void* memory, int value, std::size_t bytes, cudaStream_t stream) {
+  return cudaMemset2DAsync(memory, bytes, value, bytes, 1, stream);
 }
 
 cudaError_t cudaMemset(void* memory, int value, std::size_t bytes) { return cudaMemsetAsync(memory, value, bytes, nullptr); }

@@ -58,7 +58,6 @@ class StreamLock {
   void lock();
   void unlock();
 };
-inline StreamLock lock_streams() { return {}; }
 
 Stream* new_stream();
 void delete_stream(Stream* stream);   // when its work is done

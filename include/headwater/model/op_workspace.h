@@ -4,11 +4,16 @@
 // the arena.
 
 #include "headwater/model/activation_spec.h"
+#include "headwater/tensor/device.h"
 
 namespace headwater {
 
-// The largest need of any op of the CPU catalogue on this model's layers, for `threads` threads.
+// The largest need of any op of a device's catalogue on this model's layers; on the CPU for `threads` threads.
+std::int64_t workspace_bytes(Device::Kind device, const ModelSpec& model, BatchShape batch, Precision precision, int threads);
 std::int64_t cpu_workspace_bytes(const ModelSpec& model, BatchShape batch, Precision precision, int threads);
+// What cuBLASLt is given, or the largest need of a kernel (kernels/workspace.h).
+std::int64_t cuda_workspace_bytes(const ModelSpec& model, BatchShape batch);
+inline constexpr std::int64_t kCublasBytes = 32 << 20;
 
 // ---- op by op: what the CPU backend checks its workspace against
 // -----------------------------------------------------

@@ -4,6 +4,7 @@
 
 #include "headwater/config/run_config.h"
 #include "headwater/plan/rank_layout.h"
+#include "headwater/tensor/device.h"
 
 #include <string>
 
@@ -13,6 +14,7 @@ namespace headwater {
 struct Choices {
   std::string dtype;  // "fp32", "bf16"
   int threads = 1;    // per rank
+  Device device = {}; // of this rank; of one kind on all
 };
 
 Precision precision_of(const std::string& dtype);

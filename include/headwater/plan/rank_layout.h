@@ -6,6 +6,7 @@
 #include "headwater/layout/arena_layout.h"
 #include "headwater/layout/process_grid.h"
 #include "headwater/schedule/lowering.h"
+#include "headwater/tensor/device.h"
 
 #include <memory>
 #include <string>
@@ -21,6 +22,7 @@ struct RankLayoutRequest {
   Precision precision;
   bool training = true;
   int threads = 1;
+  Device::Kind device = Device::Kind::cpu;
 };
 
 // What all ranks of a run do, lowered and proved. Made once where many layouts of one run are made.

@@ -1,13 +1,18 @@
 #pragma once
 // What `auto` stands for on the machines of this run.
 
+#include "headwater/backend/backend.h"
 #include "headwater/plan/layout_request.h"
 
 namespace headwater {
 
 class World;
 
-// Collective, and the same on all ranks: bf16 where every chip has it, the fewest threads that any rank can have.
+// Collective, and the same on all ranks, but for the number of the device: GPUs where every rank has one; bf16 on GPUs, and
+// where every chip has it; the fewest threads that any rank can have.
 Choices choose(const TrainingConfig& training, World& world);
+
+// This rank's.
+std::unique_ptr<Backend> make_backend(const Choices& choices, const World& world);
 
 }  // namespace headwater

@@ -1,26 +1,9 @@
 #pragma once
-// Checks of what callers hand to an op, and the step from a tensor's dtype to a C++ type.
+// From tensors to rows of a C++ type.
 
-#include "headwater/tensor/tensor_view.h"
-
-#include <string_view>
+#include "headwater/backend/checks.h"
 
 namespace headwater::cpu {
-
-// A matrix of so many rows and columns; only the product of the later dimensions counts ([T, A, D] is [T,
-// A·D]).
-inline void check_matrix(const TensorView& x, DType dtype, std::int64_t rows, std::int64_t columns,
-                         std::string_view name) {
-  HW_CHECK(x.dtype == dtype && x.rows() == rows && x.columns() == columns, "{} is {} {}, not {} [{}, {}]",
-           name, name_of(x.dtype), to_string(x.shape), name_of(dtype), rows, columns);
-}
-
-// Dense, of so many elements.
-inline void check_vector(const TensorView& x, DType dtype, std::int64_t elements, std::string_view name) {
-  HW_CHECK(x.dtype == dtype && x.dense() && x.elements() == elements,
-           "{} is {} {} with row stride {}, not {} dense [{}]", name, name_of(x.dtype), to_string(x.shape),
-           x.row_stride, name_of(dtype), elements);
-}
 
 // Row `row` of a matrix of T.
 template <class T>

@@ -49,10 +49,6 @@ To converted(From x) {
     return static_cast<To>(x);
 }
 
-void check_same_shape(const TensorView& x, const TensorView& y) {
-  HW_CHECK(x.shape == y.shape, "{} against {}", to_string(x.shape), to_string(y.shape));
-}
-
 }  // namespace
 
 CpuBackend::CpuBackend(const CpuOptions& options)

@@ -9,8 +9,6 @@
 namespace headwater::cpu {
 namespace {
 
-Matrix matrix(const TensorView& x) { return {x.data, x.dtype, x.rows(), x.columns(), x.row_stride, 1}; }
-
 Matrix part(const Matrix& m, std::int64_t row, std::int64_t rows, std::int64_t column, std::int64_t columns) {
   const std::int64_t offset = row * m.row_stride + column * m.column_stride;
   return {static_cast<std::byte*>(m.data) + offset * static_cast<std::int64_t>(size_of(m.dtype)),
@@ -103,16 +101,16 @@ void CpuBackend::refresh(Weight& weight) {
 }
 
 void CpuBackend::linear(TensorView x, const Weight& w, TensorView y) {
-  multiply(matrix(x), matrix(w.canonical).transposed(), matrix(y), false);
+  multiply(Matrix(x), Matrix(w.canonical).transposed(), Matrix(y), false);
 }
 
 void CpuBackend::linear_input_gradient(TensorView dy, const Weight& w, TensorView dx, bool accumulate) {
-  multiply(matrix(dy), matrix(w.canonical), matrix(dx), accumulate);
+  multiply(Matrix(dy), Matrix(w.canonical), Matrix(dx), accumulate);
 }
 
 void CpuBackend::linear_weight_gradient(TensorView dy, TensorView x, TensorView dw) {
   HW_CHECK(dw.dtype == DType::f32, "a weight gradient in {}", name_of(dw.dtype));
-  multiply(matrix(dy).transposed(), matrix(x), matrix(dw), true);
+  multiply(Matrix(dy).transposed(), Matrix(x), Matrix(dw), true);
 }
 
 }  // namespace headwater::cpu

@@ -34,7 +34,7 @@ double measure_matmul_flops(DType dtype, int threads) {
     // Bytes that read as 0.0115 in either dtype: zeros would draw less power, and so let some chips run faster.
     std::vector<std::byte> memory(3 * bytes, std::byte{0x3C});
     const auto matrix = [&](std::size_t index) {
-      return cpu::Matrix{memory.data() + index * bytes, measured, side, side, side, 1};
+      return Matrix{memory.data() + index * bytes, measured, side, side, side, 1};
     };
     const auto time_product = [&] {
       const Stopwatch watch;

@@ -1,0 +1,21 @@
+#pragma once
+// The CUDA backend: matrix products by cuBLASLt, everything else by the kernels in kernels/, on one stream of one GPU.
+// Only in builds with HEADWATER_CUDA.
+//
+// Made and used by one thread. cuBLASLt keeps what it needs for itself outside the arena.
+
+#include "headwater/backend/backend.h"
+
+#include <string>
+
+namespace headwater {
+
+struct CudaOptions {
+  Device device{Device::Kind::cuda, 0};
+  std::string owner = "rank 0";  // for errors
+  bool deterministic = true;     // the same inputs give the same bits; false allows attention's faster backward
+};
+
+std::unique_ptr<Backend> make_cuda_backend(const CudaOptions& options);
+
+}  // namespace headwater

@@ -1,0 +1,34 @@
+#pragma once
+// The device of a rank, and its backend.
+
+#include "headwater/backend/backend.h"
+
+#include <string>
+
+namespace headwater {
+
+bool built_with_cuda();
+
+// `asked` is training.device: "cpu"; "cuda", the GPU of the rank that is number `local_rank` of `local_size` on its host
+// (UserError where this build has no CUDA, SystemError where the host has no GPU for it); or "auto", a GPU where there is
+// one for each rank of this host.
+Device device_for(const std::string& asked, int local_rank, int local_size);
+
+struct BackendOptions {
+  Device device;
+  int threads = 1;              // of the CPU backend
+  std::string owner = "rank 0"; // for errors
+};
+
+// What the products of a device reach at best, FLOP/s, and where the figure comes from: of the CPU measured, of a GPU what its
+// tensor cores (bf16) or its other ones (f32) do at the highest clock.
+struct DevicePeak {
+  double flops = 0.0;
+  std::string source;  // "measured with oneDNN"
+};
+DevicePeak peak_of(Device device, DType dtype, int threads);
+
+// Made and used by one thread.
+std::unique_ptr<Backend> make_backend(const BackendOptions& options);
+
+}  // namespace headwater

@@ -1,0 +1,34 @@
+#pragma once
+// The GPUs of this host.
+
+#include "headwater/tensor/device.h"
+#include "headwater/tensor/dtype.h"
+
+#include <cstdint>
+#include <string>
+
+namespace headwater::cuda {
+
+// How many the driver shows this process; 0 without a driver.
+int device_count();
+// Makes `device` the calling thread's: every CUDA call of the thread goes there from now on.
+void use(Device device);
+
+struct DeviceDescription {
+  std::string name;      // "NVIDIA H100 80GB HBM3"
+  std::string bus_id;    // "0000:1b:00.0": which of the host's it is, whatever CUDA_VISIBLE_DEVICES says
+  int major = 0, minor = 0;  // compute capability
+  int multiprocessors = 0;
+  std::int64_t memory_bytes = 0;
+};
+DeviceDescription describe(Device device);
+
+// FLOP/s of dense products: multiprocessors · clock · FLOPs a clock, which NVIDIA states for each compute capability (A100: bf16
+// 312e12; H100 SXM: 989e12). SystemError for one that is not known here.
+double peak_flops(Device device, DType dtype);
+
+// The device of the rank that is number `local_rank` of `local_size` on its host: one each. SystemError where the host
+// has none, or fewer than ranks.
+Device device_of_rank(int local_rank, int local_size);
+
+}  // namespace headwater::cuda

@@ -1,0 +1,109 @@
+// Construction, workspace and the memory ops.
+
+#include "headwater/tensor/cuda/check.h"
+
+#include "cuda_catalogue.h"
+#include "operands.h"
+
+namespace headwater {
+namespace cuda {
+namespace {
+
+constexpr std::size_t kStagingSlot = 1 << 20;  // bytes
+constexpr int kStagingSlots = 4;
+
+// Of a copy of rows, in bytes; a dense tensor is one row.
+struct Window {
+  std::size_t row, rows, stride;
+  explicit Window(const TensorView& x)
+      : row(static_cast<std::size_t>(x.dense() ? x.elements() : x.columns()) * size_of(x.dtype)),
+        rows(static_cast<std::size_t>(x.dense() ? 1 : x.rows())),
+        stride(x.dense() ? row : static_cast<std::size_t>(x.row_stride) * size_of(x.dtype)) {}
+};
+
+void check_same_dense(const TensorView& from, const TensorView& to) {
+  HW_CHECK(from.dtype == to.dtype && from.shape == to.shape && from.dense() && to.dense(), "{} {} copied to {} {}",
+           name_of(from.dtype), to_string(from.shape), name_of(to.dtype), to_string(to.shape));
+}
+
+}  // namespace
+
+CudaBackend::CudaBackend(const CudaOptions& options)
+    : stream_(options.device, options.owner, "compute"),
+      deterministic_(options.deterministic),
+      staging_(stream_, kStagingSlot, kStagingSlots),
+      products_(stream_) {}
+
+void CudaBackend::use_workspace(TensorView bytes) {
+  workspace_ = bytes;
+  products_.use_workspace(bytes.data, bytes.bytes());
+}
+
+void* CudaBackend::scratch(std::int64_t bytes) const {
+  const auto size = static_cast<std::int64_t>(workspace_ ? workspace_.bytes() : 0);
+  HW_CHECK(bytes <= size, "an op needs {} bytes of workspace, but {} are set aside", bytes, size);
+  return workspace_.data;
+}
+
+void CudaBackend::launched(const char* op) const { check(cudaGetLastError(), stream_.name(), op, __FILE__, __LINE__); }
+
+void CudaBackend::zero(TensorView x) {
+  if (x.elements() == 0) return;
+  const Window window(x);
+  if (window.rows == 1)
+    HW_CUDA(stream_.name(), cudaMemsetAsync(x.data, 0, window.row, stream_.get()));
+  else
+    HW_CUDA(stream_.name(), cudaMemset2DAsync(x.data, window.stride, 0, window.row, window.rows, stream_.get()));
+}
+
+void CudaBackend::copy(TensorView from, TensorView to) {
+  check_same_shape(from, to);
+  if (from.elements() == 0) return;
+  if (from.dtype == to.dtype) {
+    const bool dense = from.dense() && to.dense();
+    const std::size_t size = size_of(from.dtype);
+    const auto row = static_cast<std::size_t>(dense ? from.elements() : from.columns()) * size;
+    HW_CUDA(stream_.name(),
+            cudaMemcpy2DAsync(to.data, dense ? row : static_cast<std::size_t>(to.row_stride) * size, from.data,
+                              dense ? row : static_cast<std::size_t>(from.row_stride) * size, row,
+                              dense ? 1 : static_cast<std::size_t>(from.rows()), cudaMemcpyDeviceToDevice, stream_.get()));
+    return;
+  }
+  with_float_type(from.dtype, [&](auto source) {
+    with_float_type(to.dtype, [&](auto target) {
+      kernels::copy(rows_of<const decltype(source)>(from), rows_of<decltype(target)>(to), from.rows(), from.columns(),
+                    stream_.get());
+    });
+  });
+  launched("copy");
+}
+
+void CudaBackend::add(TensorView x, TensorView y) {
+  check_same_shape(x, y);
+  with_float_type(x.dtype, [&](auto source) {
+    with_float_type(y.dtype, [&](auto target) {
+      kernels::add(rows_of<const decltype(source)>(x), rows_of<decltype(target)>(y), x.rows(), x.columns(), stream_.get());
+    });
+  });
+  launched("add");
+}
+
+void CudaBackend::to_device(TensorView host, TensorView device) {
+  check_same_dense(host, device);
+  staging_.to_device({static_cast<const std::byte*>(host.data), host.bytes()}, device.data);
+}
+
+void CudaBackend::to_host(TensorView device, TensorView host) {
+  check_same_dense(device, host);
+  if (host.bytes() > 0)
+    HW_CUDA(stream_.name(), cudaMemcpyAsync(host.data, device.data, host.bytes(), cudaMemcpyDeviceToHost, stream_.get()));
+  stream_.synchronize();
+}
+
+}  // namespace cuda
+
+std::unique_ptr<Backend> make_cuda_backend(const CudaOptions& options) {
+  return std::make_unique<cuda::CudaBackend>(options);
+}
+
+}  // namespace headwater

@@ -1,0 +1,29 @@
+#pragma once
+// Matrix products by cuBLASLt, on one stream. Which of the library's algorithms takes a product follows from its shape,
+// strides, alignment and the workspace by the library's own rule; nothing is timed, so that the same layout gives the same
+// bits. Belongs to the thread of its stream.
+
+#include "headwater/backend/matrix.h"
+#include "headwater/tensor/cuda/stream.h"
+
+#include <memory>
+
+namespace headwater::cuda {
+
+class MatrixProducts {
+ public:
+  explicit MatrixProducts(Stream& stream);
+  ~MatrixProducts();
+
+  // Of the device, 256-byte aligned; before the first product.
+  void use_workspace(void* memory, std::size_t bytes);
+  // c = a·b, or c += a·b. a and b are of one dtype, f32 or bf16; c is of theirs or f32, its columns side by side; sums are
+  // f32 (f32 operands as they are, not rounded to tf32).
+  void multiply(const Matrix& a, const Matrix& b, const Matrix& c, bool accumulate);
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace headwater::cuda

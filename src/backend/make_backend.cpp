@@ -1,0 +1,55 @@
+#include "headwater/backend/make_backend.h"
+
+#include "headwater/backend/cpu_backend.h"
+#if defined(HEADWATER_HAVE_CUDA)
+#include "headwater/backend/cuda_backend.h"
+#include "headwater/tensor/cuda/devices.h"
+#endif
+
+namespace headwater {
+namespace {
+
+DevicePeak peak_of_cpu(DType dtype, int threads) { return {measure_matmul_flops(dtype, threads), "measured with oneDNN"}; }
+
+}  // namespace
+
+#if defined(HEADWATER_HAVE_CUDA)
+
+bool built_with_cuda() { return true; }
+
+Device device_for(const std::string& asked, int local_rank, int local_size) {
+  const bool wanted = asked == "cuda" || (asked == "auto" && cuda::device_count() >= local_size);
+  return wanted ? cuda::device_of_rank(local_rank, local_size) : Device{};
+}
+
+std::unique_ptr<Backend> make_backend(const BackendOptions& options) {
+  if (options.device.kind == Device::Kind::cuda) return make_cuda_backend({options.device, options.owner, true});
+  return make_cpu_backend({options.threads, false});
+}
+
+DevicePeak peak_of(Device device, DType dtype, int threads) {
+  if (device.kind == Device::Kind::cpu) return peak_of_cpu(dtype, threads);
+  return {cuda::peak_flops(device, dtype), fmt::format("{} at its highest clock", cuda::describe(device).name)};
+}
+
+#else
+
+bool built_with_cuda() { return false; }
+
+Device device_for(const std::string& asked, int, int) {
+  if (asked == "cuda")
+    throw UserError("training.device is \"cuda\", but this program was built without CUDA (scripts/build.sh cuda builds one "
+                    "with it); auto or cpu is possible");
+  return {};
+}
+
+std::unique_ptr<Backend> make_backend(const BackendOptions& options) {
+  HW_CHECK(options.device == Device{}, "no backend for {}", name_of(options.device));
+  return make_cpu_backend({options.threads, false});
+}
+
+DevicePeak peak_of(Device, DType dtype, int threads) { return peak_of_cpu(dtype, threads); }
+
+#endif
+
+}  // namespace headwater

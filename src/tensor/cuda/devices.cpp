@@ -1,0 +1,63 @@
+#include "headwater/tensor/cuda/devices.h"
+
+#include "headwater/base/error.h"
+#include "headwater/tensor/cuda/check.h"
+
+namespace headwater::cuda {
+
+int device_count() {
+  int count = 0;
+  if (cudaGetDeviceCount(&count) == cudaSuccess) return count;
+  cudaGetLastError();
+  return 0;
+}
+
+void use(Device device) {
+  HW_CHECK(device.kind == Device::Kind::cuda, "{} is no GPU", name_of(device));
+  HW_CUDA(name_of(device), cudaSetDevice(device.index));
+}
+
+DeviceDescription describe(Device device) {
+  cudaDeviceProp properties;
+  HW_CUDA(name_of(device), cudaGetDeviceProperties(&properties, device.index));
+  char bus_id[32] = "";
+  HW_CUDA(name_of(device), cudaDeviceGetPCIBusId(bus_id, sizeof bus_id, device.index));
+  return {properties.name,
+          bus_id,
+          properties.major,
+          properties.minor,
+          properties.multiProcessorCount,
+          static_cast<std::int64_t>(properties.totalGlobalMem)};
+}
+
+double peak_flops(Device device, DType dtype) {
+  const DeviceDescription d = describe(device);
+  int kilohertz = 0;
+  HW_CUDA(name_of(device), cudaDeviceGetAttribute(&kilohertz, cudaDevAttrClockRate, device.index));
+  // Of one multiprocessor in one clock: CUDA C++ programming guide, "Arithmetic instructions"; tensor cores from NVIDIA's
+  // white papers of the A100 and the H100.
+  struct PerClock {
+    int major, minor;
+    double f32, bf16;
+  };
+  constexpr PerClock kPerClock[] = {{8, 0, 128, 2048}, {9, 0, 256, 4096}};
+  for (const PerClock& p : kPerClock)
+    if (p.major == d.major && p.minor == d.minor)
+      return d.multiprocessors * 1e3 * kilohertz * (dtype == DType::bf16 ? p.bf16 : p.f32);
+  throw SystemError("{} is {} of compute capability {}.{}; 8.0 and 9.0 are known", name_of(device), d.name, d.major,
+                    d.minor);
+}
+
+Device device_of_rank(int local_rank, int local_size) {
+  int count = 0;
+  if (const cudaError_t error = cudaGetDeviceCount(&count); error != cudaSuccess || count == 0) {
+    cudaGetLastError();
+    throw SystemError("training.device is \"cuda\", but this host shows no GPU: {}",
+                      error != cudaSuccess ? cudaGetErrorString(error) : "none is visible");
+  }
+  if (local_size > count)
+    throw SystemError("{} ranks on this host, which shows {} GPUs: each rank needs one of its own", local_size, count);
+  return {Device::Kind::cuda, local_rank};
+}
+
+}  // namespace headwater::cuda

@@ -1,0 +1,89 @@
+#!/usr/bin/env python3
+"""The whole program with training.device cuda, on one rank: golden case, resume, what it refuses.
+
+In the build `emulated` the CPU executes kernels and host code, and each run names how (docs/cuda.md); in the build `cuda` a
+GPU does, and the names do nothing.
+"""
+
+import os
+import sys
+import unittest
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "support"))
+from golden_case import MODES, GoldenTest  # noqa: E402
+from runs import RunTest, curve, latest, state  # noqa: E402
+
+CUDA = "--training.device=cuda"
+# Lawful behaviours of a GPU that show different faults.
+LATE, EARLY = "copies=late,streams=late", "copies=early,streams=early,order=random,seed=7"
+RANDOM = "copies=random,streams=random,order=random,seed=11"
+
+
+def emulated(how):
+    return {"HEADWATER_EMULATION": how}
+
+
+class Yuan2(GoldenTest):
+    def setUp(self):
+        super().setUp()
+        os.environ.update(emulated(LATE))
+        self.addCleanup(os.environ.pop, "HEADWATER_EMULATION")
+
+    def test_logits_and_gradients(self):
+        for mode in MODES:
+            with self.subTest(mode=mode):
+                self.check_logits(mode, CUDA)
+                self.check_gradients(mode, CUDA)
+
+    def test_curve(self):
+        for how in (LATE, EARLY, RANDOM):
+            with self.subTest(how=how):
+                os.environ.update(emulated(how))
+                self.check_curve("documents", CUDA, name=how.partition(",")[0])
+
+    def test_bf16(self):
+        self.check_bf16("documents", CUDA)
+
+
+class Runs(RunTest):
+    def test_the_losses_are_those_of_the_cpu(self):
+        cpu, gpu = self.folder / "cpu", self.folder / "gpu"
+        self.train(cpu)
+        self.train(gpu, CUDA, environment=emulated(RANDOM))
+        for step, loss in curve(cpu).items():
+            self.assertLessEqual(abs(curve(gpu)[step] - loss), 1e-5 * loss, step)
+
+    def test_a_resumed_run_finds_the_same_bits(self):
+        straight, stopped = self.folder / "straight", self.folder / "stopped"
+        self.train(straight, CUDA, environment=emulated(LATE))
+        for how in (EARLY, RANDOM):
+            self.train(stopped, CUDA, "--training.exit_interval=5", environment=emulated(how))
+        self.assertEqual(latest(stopped).name, latest(straight).name)
+        self.assertEqual(curve(straight), curve(stopped))
+        self.assert_same_files(state(straight), state(stopped))
+
+    def test_the_cpu_goes_on_from_a_gpu(self):
+        save = self.folder / "save"
+        self.train(save, CUDA, "--training.exit_interval=5", environment=emulated(LATE))
+        self.train(save)
+        self.assertEqual(sorted(curve(save)), list(range(1, 9)))
+
+
+class Refusals(RunTest):
+    def refused_under(self, how, code, pattern, *more):
+        self.refused(code, pattern, "train", self.config, CUDA, *more, environment=emulated(how))
+
+    def test_no_gpu(self):
+        self.refused_under("devices=0", 3, "this host shows no GPU")
+
+    def test_too_little_memory(self):
+        self.refused_under("memory=200000", 3, r"out of memory: cuda:0 refused \d+ bytes for the arena \(.*weights \d+.*are free")
+
+    def test_ranks_without_a_way_between_gpus(self):
+        job = self.run_job(2, "train", self.config, CUDA, ranks=2)
+        self.check_error(job, "with 2 ranks")
+
+
+if __name__ == "__main__":
+    unittest.main()
