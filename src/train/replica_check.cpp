@@ -91,7 +91,8 @@ std::int64_t check_replicas(Engine& engine, std::int64_t step) {
   std::string first;
   for (const auto& [shard, ranks] : holders) {
     compared += ranks.size() > 1 ? 1 : 0;
-    if (std::ranges::all_of(ranks, [&](const Holder& h) { return h.hash == ranks.front().hash; })) continue;
+    const std::uint64_t hash = ranks.front().hash;
+    if (std::ranges::all_of(ranks, [hash](const Holder& h) { return h.hash == hash; })) continue;
     if (++different == 1) first = fault_of(layout.grid, model[static_cast<std::size_t>(shard.first)].name, ranks);
   }
   if (different > 0)
