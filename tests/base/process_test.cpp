@@ -6,10 +6,14 @@
 #include <gtest/gtest.h>
 
 #include <sched.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
+#include <algorithm>
 #include <csignal>
 #include <cstdlib>
 #include <thread>
+#include <vector>
 
 namespace headwater {
 namespace {
@@ -27,6 +31,29 @@ TEST(Signals, TheFirstStopSignalIsRemembered) {
   EXPECT_EQ(signals::pending(), SIGTERM);
   signals::clear();
 }
+
+#if defined(__x86_64__)
+// As a kernel of oneDNN does it: the stack pointer is in the heap when the signal comes.
+TEST(Signals, TheHandlerWritesNothingWhereTheStackPointerIs) {
+  signals::install();
+  signals::clear();
+  std::vector<unsigned char> heap(64 << 10, 0x5a);
+  void* middle = heap.data() + heap.size() / 2;
+  long result = SYS_tgkill;
+  const long process = getpid(), thread = syscall(SYS_gettid), number = SIGUSR1;
+  asm volatile(
+      "xchgq %%rsp, %[stack]\n\t"
+      "syscall\n\t"
+      "xchgq %%rsp, %[stack]"
+      : "+a"(result), [stack] "+r"(middle)
+      : "D"(process), "S"(thread), "d"(number)
+      : "rcx", "r11", "memory");
+  EXPECT_EQ(result, 0);
+  EXPECT_EQ(signals::pending(), SIGUSR1);
+  EXPECT_EQ(std::count(heap.begin(), heap.end(), 0x5a), static_cast<std::ptrdiff_t>(heap.size()));
+  signals::clear();
+}
+#endif
 
 TEST(Clock, AStopwatchMeasures) {
   Stopwatch watch;
