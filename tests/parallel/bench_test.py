@@ -75,7 +75,8 @@ class BenchUnderMpirun(unittest.TestCase):
         for rank in prediction["ranks"]:
             self.assertEqual(rank["predicted_bytes"], rank["measured_bytes"])
             self.assertGreater(rank["predicted"]["compute"], 0.0)
-            self.assertGreater(rank["predicted"]["waiting"], 0.0)
+        # By its measured costs one of the two may never wait; both never cannot be.
+        self.assertGreater(sum(rank["predicted"]["waiting"] for rank in prediction["ranks"]), 0.0)
         # Three layers against one and the head: the first rank computes longer. A pipeline of two is never full.
         self.assertGreater(prediction["predicted_bubble"], 0.0)
         self.assertGreater(prediction["measured_bubble"], 0.0)
