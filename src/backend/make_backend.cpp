@@ -17,9 +17,15 @@ DevicePeak peak_of_cpu(DType dtype, int threads) { return {measure_matmul_flops(
 
 bool built_with_cuda() { return true; }
 
-Device device_for(const std::string& asked, int local_rank, int local_size) {
-  const bool wanted = asked == "cuda" || (asked == "auto" && cuda::device_count() >= local_size);
-  return wanted ? cuda::device_of_rank(local_rank, local_size) : Device{};
+Device device_for(const std::string& asked, int local_rank) {
+  const bool wanted = asked == "cuda" || (asked == "auto" && cuda::device_count() > 0);
+  return wanted ? cuda::device_of_rank(local_rank) : Device{};
+}
+
+DeviceIdentity identity_of(Device device) {
+  if (device.kind == Device::Kind::cpu) return {"the CPU", {}};
+  const cuda::DeviceDescription description = cuda::describe(device);
+  return {description.name, description.bus_id};
 }
 
 std::unique_ptr<Backend> make_backend(const BackendOptions& options) {
@@ -36,12 +42,14 @@ DevicePeak peak_of(Device device, DType dtype, int threads) {
 
 bool built_with_cuda() { return false; }
 
-Device device_for(const std::string& asked, int, int) {
+Device device_for(const std::string& asked, int) {
   if (asked == "cuda")
     throw UserError("training.device is \"cuda\", but this program was built without CUDA (scripts/build.sh cuda builds one "
                     "with it); auto or cpu is possible");
   return {};
 }
+
+DeviceIdentity identity_of(Device) { return {"the CPU", {}}; }
 
 std::unique_ptr<Backend> make_backend(const BackendOptions& options) {
   HW_CHECK(options.device == Device{}, "no backend for {}", name_of(options.device));

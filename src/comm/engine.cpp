@@ -11,13 +11,15 @@ namespace headwater::comm {
 namespace {
 
 // With work under way the thread looks in again at once for a while, then gives way to others, then naps for
-// longer and longer: compute needs the cores. Without work it wakes now and then to answer the other engines.
+// longer and longer: compute needs the cores. Where more ranks than cores share a host it naps at once, as what it waits for
+// needs the core that it would look in on. Without work it wakes now and then to answer the other engines.
 constexpr double kSpin = 10e-6;
 constexpr double kYield = 50e-6;
 constexpr double kShortestNap = 20e-6, kLongestNap = 200e-6;
 constexpr double kIdleNap = 2e-3;
 constexpr double kLook = 1e-3;             // between looks at deadlines
 constexpr double kAnswerSeconds = 1.0;     // a living engine answers in milliseconds
+constexpr double kComputeWakes = 3.0;      // once the calls that it waits for are given up
 constexpr double kPatienceAtSignal = 2.0;  // after which a wait asks for signs of life
 
 }  // namespace
@@ -49,6 +51,9 @@ void Engine::main(const Open& open, LastWords::EndJob end_job, std::promise<void
     transport_ = open();
     rank_ = transport_->rank();
     hosts_ = transport_->hosts();
+    local_rank_ = transport_->local_rank();
+    local_size_ = transport_->local_size();
+    crowded_ = static_cast<unsigned>(local_size_) > std::thread::hardware_concurrency();
     if (end_job) last_words_ = std::make_unique<LastWords>(rank_, std::move(end_job));
     opened.set_value();
   } catch (...) {
@@ -99,8 +104,8 @@ bool Engine::run_commands() {
 void Engine::rest(double now) {
   const double quiet = now - last_moved_;
   const bool busy = !lanes_.empty();
-  if (busy && quiet < kSpin) return;
-  if (busy && quiet < kYield) return std::this_thread::yield();
+  if (busy && !crowded_ && quiet < kSpin) return;
+  if (busy && !crowded_ && quiet < kYield) return std::this_thread::yield();
   const double nap = busy ? std::clamp(quiet / 8, kShortestNap, kLongestNap) : kIdleNap;
   std::unique_lock lock(inbox_mutex_);
   inbox_filled_.wait_for(lock, std::chrono::duration<double>(nap), [this] { return !inbox_.empty(); });
@@ -113,13 +118,21 @@ void Engine::add(const std::shared_ptr<Group>& group) {
   });
 }
 
-void Engine::submit(std::shared_ptr<Operation> operation) {
-  post([this, operation = std::move(operation)] {
+void Engine::check() const {
+  if (broken_) raise(failure_);
+}
+
+std::shared_ptr<Operation> Engine::submit(Call call, Steps steps, Event after) {
+  call.sequence = ++call.lane().queued;
+  call.record = recorder_.queue(call.group->name, call.operation, call.sequence, call.bytes);
+  const auto operation = std::make_shared<Operation>(board_, std::move(call), std::move(steps), std::move(after));
+  post([this, operation] {
     if (broken_) return operation->fail(failure_);
     Lane& lane = operation->call().lane();
     if (lane.waiting.empty()) lanes_.push_back(&lane);
     lane.waiting.push_back(operation);
   });
+  return operation;
 }
 
 bool Engine::run_lanes() {
@@ -198,6 +211,8 @@ void Engine::answer(int asker, const Control& question) {
                        : question.kind == CallKind::receive  ? group->sends[index]
                                                              : group->receives[index];
     reply.came = lane.queued >= question.sequence;
+    for (const std::shared_ptr<Operation>& operation : lane.waiting)
+      if (operation->call().sequence == question.sequence) reply.text = operation->call().content();
   }
   transport_->send_control(asker, encode(reply));
 }
@@ -248,6 +263,7 @@ void Engine::look_at_the_clock() {
     if (const auto operation = overdue(now, limit)) diagnose(operation->call(), limit);
   }
   if (!last_words_) return;
+  speak_for_compute(now);
   switch (last_words_->turn(now)) {
     case LastWords::Turn::wait: return;
     case LastWords::Turn::leave: return last_words_->leave();
@@ -257,11 +273,33 @@ void Engine::look_at_the_clock() {
   }
 }
 
+// A compute thread that waits for a device does not see that all is over. When the calls there have been given up it does;
+// where even that does not wake it, this thread ends the job.
+void Engine::speak_for_compute(double now) {
+  if (!broken_ || announced_ || !calls_on_device() || now < broken_since_ + kComputeWakes) return;
+  announced_ = true;
+  if (!heard_failure_)
+    tell_all({.subject = Control::Subject::failed, .exit_code = failure_.exit_code, .text = failure_.message});
+  last_words_->this_rank_failed(failure_, now);
+}
+
+bool Engine::calls_on_device() const {
+  return std::any_of(groups_.begin(), groups_.end(), [](const auto& known) {
+    const std::shared_ptr<Group> group = known.lock();
+    return group && group->on_device();
+  });
+}
+
 // What has kept somebody waiting for longer than `limit`: the call waited for, where it has started; else the
-// oldest that has, which it stands behind or whose event it needs. Closing waits for every call.
+// oldest that has, which it stands behind or whose event it needs. Closing waits for every call, and so does a device,
+// which tells nobody.
 std::shared_ptr<Operation> Engine::overdue(double now, double limit) const {
   std::shared_ptr<Operation> culprit = board_->waited_since_before(now - limit);
   if (!culprit && closing_ && closing_since_ < now - limit) culprit = lanes_.front()->waiting.front();
+  for (const Lane* lane : lanes_) {
+    const std::shared_ptr<Operation>& first = lane->waiting.front();
+    if (!culprit && first->call().group->on_device() && first->started > 0.0 && first->started < now - limit) culprit = first;
+  }
   if (culprit && culprit->started == 0.0)
     for (const Lane* lane : lanes_) {
       const std::shared_ptr<Operation>& first = lane->waiting.front();
@@ -298,6 +336,7 @@ void Engine::announce(Failure failure) {
     if (!heard_failure_ || failure.exit_code != 4)
       tell_all(
           {.subject = Control::Subject::failed, .exit_code = failure.exit_code, .text = failure.message});
+    announced_ = true;
     if (last_words_) last_words_->this_rank_failed(failure, now_seconds());
     lose({4, fmt::format("rank {} failed: {}", rank_, failure.message)});
   });
@@ -307,12 +346,15 @@ void Engine::announce(Failure failure) {
 void Engine::lose(const Failure& failure) {
   if (broken_) return;
   failure_ = failure;
+  broken_since_ = now_seconds();
   broken_ = true;
   transport_->abandon();
   for (Lane* lane : std::exchange(lanes_, {})) {
     const auto waiting = std::exchange(lane->waiting, {});  // owns the lane
     for (const auto& operation : waiting) operation->fail(failure);
   }
+  for (const auto& known : groups_)
+    if (const std::shared_ptr<Group> group = known.lock()) group->abandon();
 }
 
 void Engine::close() {

@@ -31,15 +31,19 @@ class Engine {
   int rank() const { return rank_; }
   int size() const { return static_cast<int>(hosts_.size()); }
   const std::vector<std::string>& hosts() const { return hosts_; }
+  int local_rank() const { return local_rank_; }
+  int local_size() const { return local_size_; }
   FlightRecorder& recorder() { return recorder_; }
   const FlightRecorder& recorder() const { return recorder_; }
   const std::shared_ptr<WaitBoard>& board() const { return board_; }
   std::int64_t sent_bytes() const { return transport_->sent_bytes(); }  // before close()
 
   void add(const std::shared_ptr<Group>& group);
-  void submit(std::shared_ptr<Operation> operation);
+  // Numbers and records the call, and runs its steps once `after` is done and the calls of its lane before it have ended.
+  std::shared_ptr<Operation> submit(Call call, Steps steps, Event after);
   void set_timeout(double seconds) { timeout_ = seconds; }
   bool broken() const { return broken_; }
+  void check() const;  // throws what broke it
   bool peers_alive(double seconds);
   void abandon();                  // lets go of what is under way, and returns when it has
   void announce(Failure failure);  // this rank has failed
@@ -60,9 +64,11 @@ class Engine {
   std::shared_ptr<Operation> overdue(double now, double limit) const;
   void diagnose(const Call& call, double limit);
   void lose(const Failure& failure);
+  bool calls_on_device() const;
+  void speak_for_compute(double now);
   void rest(double now);
 
-  int rank_ = 0;
+  int rank_ = 0, local_rank_ = 0, local_size_ = 0;
   std::vector<std::string> hosts_;
   FlightRecorder recorder_;
   std::shared_ptr<WaitBoard> board_ = std::make_shared<WaitBoard>();
@@ -80,10 +86,13 @@ class Engine {
   std::vector<Inquiry> inquiries_;
   std::uint64_t questions_ = 0;
   bool diagnosing_ = false, heard_failure_ = false;
-  Failure failure_;  // once broken_
+  Failure failure_;  // written once, before broken_
+  double broken_since_ = 0.0;
+  bool announced_ = false;  // that this rank has failed
   std::unique_ptr<LastWords> last_words_;
   double last_moved_ = 0.0, last_look_ = 0.0, next_early_look_ = 0.0;
   bool running_ = true;
+  bool crowded_ = false;  // more ranks on this host than cores
   std::unique_ptr<std::promise<void>> closing_;
   double closing_since_ = 0.0;
 

@@ -1,6 +1,9 @@
 #include "engine_world.h"
 
 #include "self.h"
+#ifdef HEADWATER_HAVE_NCCL
+#include "cuda/nccl_communicator.h"
+#endif
 
 #include <unistd.h>
 #include <algorithm>
@@ -17,32 +20,61 @@ std::string host_name() {
 
 EngineWorld::EngineWorld(const Engine::Open& open, LastWords::EndJob end_job)
     : engine_(open, std::move(end_job)), groups_with_(static_cast<std::size_t>(engine_.size())) {
-  for (int other = 0; other < size(); ++other) {
-    if (host(other) != host(rank())) continue;
-    local_rank_ += other < rank() ? 1 : 0;
-    ++local_size_;
-  }
   std::vector<int> ranks(static_cast<std::size_t>(size()));
   std::iota(ranks.begin(), ranks.end(), 0);
   everybody_ = EngineWorld::group("world", ranks);
 }
 
-std::unique_ptr<Communicator> EngineWorld::group(std::string_view name, const std::vector<int>& ranks) {
+Place EngineWorld::place(std::string_view name, const std::vector<int>& ranks) {
   HW_CHECK(!ranks.empty() && ranks.front() >= 0 && ranks.back() < size() &&
                std::adjacent_find(ranks.begin(), ranks.end(), std::greater_equal<>()) == ranks.end(),
            "the ranks of group {} must rise, within 0 to {}", name, size() - 1);
   const auto mine = std::find(ranks.begin(), ranks.end(), rank());
   HW_CHECK(mine != ranks.end(), "rank {} makes group {} without being in it", rank(), name);
-  if (ranks.size() == 1) return make_self_communicator(name);
   std::vector<int> channels;
   for (const int other : ranks)
     channels.push_back(other == rank() ? 0 : groups_with_[static_cast<std::size_t>(other)]++);
-  const auto made =
-      std::make_shared<Group>(name, static_cast<int>(mine - ranks.begin()), ranks, std::move(channels));
+  return {std::string(name), static_cast<int>(mine - ranks.begin()), ranks, std::move(channels)};
+}
+
+void EngineWorld::keep(const std::shared_ptr<Group>& group) {
   std::erase_if(groups_, [](const auto& known) { return known.expired(); });
-  groups_.push_back(made);
+  groups_.push_back(group);
+  engine_.add(group);
+}
+
+std::unique_ptr<Communicator> EngineWorld::group(std::string_view name, const std::vector<int>& ranks) {
+  Place mine = place(name, ranks);
+  if (ranks.size() == 1) return make_self_communicator(name);
+  const auto made = std::make_shared<Group>(std::move(mine));
+  keep(made);
   return std::make_unique<GroupCommunicator>(engine_, made);
 }
+
+#ifdef HEADWATER_HAVE_NCCL
+
+std::unique_ptr<Communicator> EngineWorld::device_group(std::string_view name, const std::vector<int>& ranks,
+                                                        Device device, const Traffic& traffic) {
+  std::unique_ptr<Communicator> host = group(name, ranks);
+  if (device.kind == Device::Kind::cpu || ranks.size() == 1) return host;
+  const auto make = [&](const std::vector<int>& members, const NcclId& id) {
+    const auto made = std::make_shared<NcclGroup>(place(name, members), id, device, fmt::format("rank {}", rank()));
+    keep(made);
+    return made;
+  };
+  return make_nccl_communicator(engine_, std::move(host), ranks, traffic, make);
+}
+
+#else
+
+std::unique_ptr<Communicator> EngineWorld::device_group(std::string_view name, const std::vector<int>& ranks,
+                                                        Device device, const Traffic&) {
+  HW_CHECK(device.kind == Device::Kind::cpu || ranks.size() == 1, "group {} on {} in a build without NCCL", name,
+           name_of(device));
+  return group(name, ranks);
+}
+
+#endif
 
 std::int64_t EngineWorld::scratch_bytes() const {
   std::int64_t bytes = 0;

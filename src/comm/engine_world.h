@@ -15,11 +15,13 @@ class EngineWorld : public World {
 
   int rank() const override { return engine_.rank(); }
   int size() const override { return engine_.size(); }
-  int local_rank() const override { return local_rank_; }
-  int local_size() const override { return local_size_; }
+  int local_rank() const override { return engine_.local_rank(); }
+  int local_size() const override { return engine_.local_size(); }
   std::string host(int rank) const override { return engine_.hosts().at(static_cast<std::size_t>(rank)); }
 
   std::unique_ptr<Communicator> group(std::string_view name, const std::vector<int>& ranks) override;
+  std::unique_ptr<Communicator> device_group(std::string_view name, const std::vector<int>& ranks, Device device,
+                                             const Traffic& traffic) override;
 
   void set_timeout(double seconds) override { engine_.set_timeout(seconds); }
   bool broken() const override { return engine_.broken(); }
@@ -36,7 +38,9 @@ class EngineWorld : public World {
   Engine engine_;
 
  private:
-  int local_rank_ = 0, local_size_ = 0;
+  Place place(std::string_view name, const std::vector<int>& ranks);
+  void keep(const std::shared_ptr<Group>& group);
+
   // How many groups this rank has had in common with each other. Both ends count alike, as all ranks make
   // their groups in one order, so that channels need no agreement between ranks.
   std::vector<int> groups_with_;

@@ -1,14 +1,11 @@
 #include "group_communicator.h"
 
 namespace headwater::comm {
-namespace {
 
 void check_dense(TensorView view) {
   HW_CHECK(view.dense(), "communicated tensors are dense, not {} with row stride {}", to_string(view.shape),
            view.row_stride);
 }
-
-}  // namespace
 
 void check_all_reduce(TensorView data, ReduceOp op) {
   check_dense(data);
@@ -25,21 +22,14 @@ void check_same(TensorView whole, TensorView part, int size) {
 }
 
 GroupCommunicator::GroupCommunicator(Engine& engine, std::shared_ptr<Group> group)
-    : engine_(engine), group_(std::move(group)) {
-  engine_.add(group_);
-}
+    : engine_(engine), group_(std::move(group)) {}
 
 Event GroupCommunicator::submit(CallKind kind, int peer, std::string operation, TensorView data, Steps steps,
                                 Event after) {
   HW_CHECK(data.device.kind == Device::Kind::cpu, "tensor on {}", name_of(data.device));
   Call call{.group = group_, .kind = kind, .peer = peer, .operation = std::move(operation)};
-  call.sequence = ++call.lane().queued;
-  call.record =
-      engine_.recorder().queue(group_->name, call.operation, call.sequence, static_cast<std::int64_t>(data.bytes()));
-  const auto result =
-      std::make_shared<Operation>(engine_.board(), std::move(call), std::move(steps), std::move(after));
-  engine_.submit(result);
-  return Event(result);
+  call.bytes = static_cast<std::int64_t>(data.bytes());
+  return Event(engine_.submit(std::move(call), std::move(steps), std::move(after)));
 }
 
 Event GroupCommunicator::all_reduce(TensorView data, ReduceOp op, Event after) {

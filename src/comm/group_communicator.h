@@ -30,6 +30,7 @@ class GroupCommunicator final : public Communicator {
 };
 
 // What every kind of communicator asks of its arguments.
+void check_dense(TensorView view);
 void check_all_reduce(TensorView data, ReduceOp op);
 void check_same(TensorView whole, TensorView part, int size);
 

@@ -58,6 +58,17 @@ std::vector<int> Inquiry::awaited() const {
   return ranks;
 }
 
+// A collective is one only where all make the same call.
+std::string Inquiry::who_came_otherwise(const std::vector<std::string>& hosts) const {
+  if (call_->kind == CallKind::collective)
+    for (const int rank : awaited()) {
+      const std::string& other = answers_[static_cast<std::size_t>(rank)]->text;
+      if (!other.empty() && other != call_->content())
+        return fmt::format("{} makes {} there, where rank {} makes {}", list_ranks({rank}, hosts), other, rank_, call_->content());
+    }
+  return "all ranks came, but the data did not";
+}
+
 std::string Inquiry::who_did_not_come(const std::vector<std::string>& hosts) const {
   const auto select = [this](const std::vector<int>& from, auto&& condition) {
     std::vector<int> chosen;
@@ -74,7 +85,7 @@ std::string Inquiry::who_did_not_come(const std::vector<std::string>& hosts) con
     return fmt::format("{} did not come and {} not answer", list_ranks(silent, hosts),
                        silent.size() == 1 ? "does" : "do");
   const auto missing = select(awaited(), [](const auto& answer) { return !answer->came; });
-  if (missing.empty()) return "all ranks came, but the data did not";
+  if (missing.empty()) return who_came_otherwise(hosts);
   const auto idle = [](const auto& answer) { return !answer->waits; };
   if (const auto late = select(missing, idle); !late.empty())
     return list_ranks(late, hosts) + " did not come";

@@ -31,6 +31,7 @@ class Inquiry {
 
  private:
   std::vector<int> awaited() const;  // the ranks that the call needs, but mine
+  std::string who_came_otherwise(const std::vector<std::string>& hosts) const;
 
   std::uint64_t number_;
   int rank_;

@@ -58,6 +58,12 @@ bool built_with_mpi() { return true; }
 bool built_with_mpi() { return false; }
 #endif
 
+#ifdef HEADWATER_HAVE_NCCL
+bool built_with_nccl() { return true; }
+#else
+bool built_with_nccl() { return false; }
+#endif
+
 // A launcher with one rank needs no MPI either.
 std::unique_ptr<World> make_world() {
   const Launcher launcher = detect_launcher();

@@ -51,10 +51,13 @@ class MpiTransport final : public Transport {
     check(MPI_Comm_dup(MPI_COMM_WORLD, &data_), "MPI_Comm_dup");
     check(MPI_Comm_dup(MPI_COMM_WORLD, &control_), "MPI_Comm_dup");
     gather_hosts();
+    find_local_ranks();
   }
 
   int rank() const override { return rank_; }
   const std::vector<std::string>& hosts() const override { return hosts_; }
+  int local_rank() const override { return local_rank_; }
+  int local_size() const override { return local_size_; }
 
   Request receive(void* data, std::size_t bytes, int peer, int channel) override {
     const Request request = free_slot();
@@ -151,7 +154,16 @@ class MpiTransport final : public Transport {
       hosts_.emplace_back(all.data() + rank * kLength);
   }
 
-  int rank_ = 0, size_ = 0;
+  // Those that share this rank's memory are on its host, whatever the hosts are called.
+  void find_local_ranks() {
+    MPI_Comm local = MPI_COMM_NULL;
+    check(MPI_Comm_split_type(MPI_COMM_WORLD, MPI_COMM_TYPE_SHARED, rank_, MPI_INFO_NULL, &local), "MPI_Comm_split_type");
+    check(MPI_Comm_rank(local, &local_rank_), "MPI_Comm_rank");
+    check(MPI_Comm_size(local, &local_size_), "MPI_Comm_size");
+    check(MPI_Comm_free(&local), "MPI_Comm_free");
+  }
+
+  int rank_ = 0, size_ = 0, local_rank_ = 0, local_size_ = 0;
   std::vector<std::string> hosts_;
   MPI_Comm data_ = MPI_COMM_NULL, control_ = MPI_COMM_NULL;
   std::vector<Slot> slots_;

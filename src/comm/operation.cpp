@@ -6,13 +6,11 @@
 
 namespace headwater::comm {
 
-Group::Group(std::string_view group_name, int my_index, std::vector<int> world_ranks,
-             std::vector<int> pair_channels)
-    : sends(world_ranks.size()), receives(world_ranks.size()) {
-  name = group_name;
-  index = my_index;
-  ranks = std::move(world_ranks);
-  channels = std::move(pair_channels);
+Group::Group(Place place) : sends(place.ranks.size()), receives(place.ranks.size()) {
+  name = std::move(place.name);
+  index = place.index;
+  ranks = std::move(place.ranks);
+  channels = std::move(place.channels);
 }
 
 Lane& Call::lane() const {
@@ -27,6 +25,8 @@ Lane& Call::lane() const {
 std::string Call::describe() const {
   return fmt::format("{} #{} of group {}", operation, sequence, group->name);
 }
+
+std::string Call::content() const { return fmt::format("{} of {} bytes", operation, bytes); }
 
 void WaitBoard::wait(Operation& operation) {
   std::unique_lock lock(mutex_);

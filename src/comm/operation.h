@@ -21,9 +21,21 @@ struct Lane {
   std::deque<std::shared_ptr<Operation>> waiting;  // the engine's thread only; the first may be under way
 };
 
+// What a new group is to this rank: its own place in it, and the channel to each member.
+struct Place {
+  std::string name;
+  int index = 0;
+  std::vector<int> ranks;     // of the world
+  std::vector<int> channels;  // see Members
+};
+
 struct Group : Members {
-  Group(std::string_view group_name, int my_index, std::vector<int> world_ranks,
-        std::vector<int> pair_channels);
+  explicit Group(Place place);
+  virtual ~Group() = default;
+
+  // The engine's thread, once a failure has ended all communication: ends calls that run on a device.
+  virtual void abandon() {}
+  virtual bool on_device() const { return false; }
 
   Lane collectives;
   std::vector<Lane> sends, receives;  // by member
@@ -36,11 +48,13 @@ struct Call {
   CallKind kind = CallKind::collective;
   int peer = -1;          // send, receive: the member
   std::string operation;  // "all_reduce", "send to 2"
+  std::int64_t bytes = 0;
   std::uint64_t sequence = 0;
   std::uint64_t record = 0;  // of the flight recorder
 
   Lane& lane() const;
   std::string describe() const;  // "all_reduce #17 of group data"
+  std::string content() const;   // "all_reduce of 4096 bytes"
 };
 
 class WaitBoard {

@@ -58,6 +58,10 @@ class SelfWorld final : public World {
     HW_CHECK(ranks == std::vector<int>{0}, "a group of {} ranks in a world of one", ranks.size());
     return make_self_communicator(name);
   }
+  std::unique_ptr<Communicator> device_group(std::string_view name, const std::vector<int>& ranks, Device,
+                                             const Traffic&) override {
+    return group(name, ranks);
+  }
 
   void set_timeout(double) override {}
   bool broken() const override { return false; }

@@ -22,6 +22,8 @@ class Transport {
 
   virtual int rank() const = 0;
   virtual const std::vector<std::string>& hosts() const = 0;  // by rank
+  virtual int local_rank() const = 0;                         // among the ranks of this host
+  virtual int local_size() const = 0;
 
   Request send(const void* data, std::size_t bytes, int peer, int channel) {
     sent_bytes_ += static_cast<std::int64_t>(bytes);

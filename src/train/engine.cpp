@@ -10,6 +10,26 @@
 namespace headwater {
 namespace {
 
+// Tensor ranks that cut their tokens pass the border's to the next one, and its gradient back.
+Traffic tensor_traffic(const Sharding& sharding) {
+  Traffic traffic;
+  if (sharding.filter_by_tokens())
+    for (int rank = 0; rank + 1 < sharding.tensor; ++rank) traffic.messages.insert({{rank, rank + 1}, {rank + 1, rank}});
+  return traffic;
+}
+
+// From each virtual stage to the next, and back.
+Traffic pipeline_traffic(const Placement& placement, bool training) {
+  Traffic traffic{.collectives = false, .messages = {}};
+  for (int stage = 0; stage + 1 < placement.stages(); ++stage) {
+    const int from = placement.rank_of(stage), to = placement.rank_of(stage + 1);
+    if (from == to) continue;
+    traffic.messages.insert({from, to});
+    if (training) traffic.messages.insert({to, from});
+  }
+  return traffic;
+}
+
 AxisSet all_axes() { return kTensorAxes | AxisSet{Axis::context, Axis::data, Axis::pipeline}; }
 
 }  // namespace
@@ -53,11 +73,14 @@ Engine::Engine(World& world, const RankLayout& layout, std::unique_ptr<Backend> 
   memory_.scratch = arena_.take("workspace", DType::i32, bytes(scratch_bytes(model, layout_.memory)));
 
   const ProcessGrid& grid = layout_.grid;
-  const auto group = [&](const char* name, AxisSet axes) { return world.group(name, grid.group(layout_.rank, axes)); };
+  const Device device = backend_->device();
+  const auto group = [&](const char* name, AxisSet axes, const Traffic& traffic = {}) {
+    return world.device_group(name, grid.group(layout_.rank, axes), device, traffic);
+  };
   world_ = group("world", all_axes());
-  tensor_ = group("tensor", kTensorAxes);
-  data_ = group("data", {Axis::context, Axis::data});
-  pipeline_ = group("pipeline", {Axis::pipeline});
+  tensor_ = group("tensor", kTensorAxes, tensor_traffic(layout_.sharding));
+  data_ = world.group("data", grid.group(layout_.rank, {Axis::context, Axis::data}));
+  pipeline_ = group("pipeline", {Axis::pipeline}, pipeline_traffic(layout_.placement, request.training));
   loss_ = group("loss", {Axis::context, Axis::data, Axis::pipeline});
   if (request.training)
     for (const AxisSet axes : layout_.parameters.sum_axes()) reductions_.emplace(axes, group("gradients", axes));
@@ -85,7 +108,9 @@ Engine::Engine(World& world, const RankLayout& layout, std::unique_ptr<Backend> 
   // A folded placement has embedding and head on one rank.
   const int first = layout_.placement.rank_of(0), last = layout_.placement.rank_of(layout_.placement.stages() - 1);
   if (model.tied && first != last && (layout_.pipeline_rank == first || layout_.pipeline_rank == last))
-    tied_ = world.group("tied embedding", {stages[static_cast<std::size_t>(first)], stages[static_cast<std::size_t>(last)]});
+    tied_ = world.device_group("tied embedding",
+                               {stages[static_cast<std::size_t>(first)], stages[static_cast<std::size_t>(last)]}, device,
+                               {.collectives = false, .messages = {{0, 1}, {1, 0}}});
 }
 
 Engine::~Engine() {

@@ -5,29 +5,71 @@
 #include "headwater/base/threads.h"
 #include "headwater/comm/world.h"
 
+#include <fmt/format.h>
+
+#include <map>
 #include <numeric>
 #include <vector>
 
 namespace headwater {
+namespace {
+
+std::string text_of(const std::vector<std::byte>& bytes) {
+  return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
+}
+
+// The ranks, by host and bus, where two or more have one GPU; empty where each has its own.
+std::string shared_device(World& world, Communicator& ranks, Device mine) {
+  std::map<std::string, int> owners;
+  const std::vector<std::vector<std::byte>> all = gather_bytes(ranks, std::as_bytes(std::span(identity_of(mine).bus_id)));
+  for (int rank = 0; rank < world.size(); ++rank) {
+    const std::string bus = text_of(all[static_cast<std::size_t>(rank)]);
+    const auto [owner, first] = owners.emplace(world.host(rank) + " " + bus, rank);
+    if (!bus.empty() && !first)
+      return fmt::format("ranks {} and {} on host {} would share the GPU {}", owner->second, rank, world.host(rank), bus);
+  }
+  return {};
+}
+
+// The device of this rank. With "auto" all ranks have one of their own, or none has.
+Device choose_device(const std::string& asked, World& world, Communicator& ranks) {
+  const bool automatic = asked == "auto";
+  if (automatic && world.size() > 1 && !built_with_nccl()) return {};
+  const Device device = device_for(asked, world.local_rank());
+  if (device.kind == Device::Kind::cuda && world.size() > 1 && !built_with_nccl())
+    throw UserError("training.device is \"cuda\" with {} ranks, but this program was built without NCCL; one rank, or cpu, is "
+                    "possible", world.size());
+  if (automatic && max_over(ranks, device.kind == Device::Kind::cpu ? 1 : 0) == 1) return {};
+  const std::string fault = shared_device(world, ranks, device);
+  if (fault.empty()) return device;
+  if (automatic) return {};
+  throw SystemError("{}: each rank needs one of its own", fault);
+}
+
+}  // namespace
 
 Choices choose(const TrainingConfig& training, World& world) {
   std::vector<int> all(static_cast<std::size_t>(world.size()));
   std::iota(all.begin(), all.end(), 0);
   const std::unique_ptr<Communicator> ranks = world.group("choices", all);
   Choices choices;
-  choices.device = device_for(training.device, world.local_rank(), world.local_size());
-  if (choices.device.kind == Device::Kind::cuda && world.size() > 1) {
-    if (training.device == "cuda")
-      throw UserError("training.device is \"cuda\" with {} ranks: communication between GPUs is not built yet; one rank, or cpu, "
-                      "is possible", world.size());
-    choices.device = {};
-  }
-  if (training.device == "auto" && max_over(*ranks, choices.device.kind == Device::Kind::cpu ? 1 : 0) == 1) choices.device = {};
+  choices.device = choose_device(training.device, world, *ranks);
   choices.threads = static_cast<int>(-max_over(*ranks, -threads_for(world.local_size())));
   const bool has_bf16 = choices.device.kind == Device::Kind::cuda || cpu_has_bf16();
   const bool bf16_everywhere = max_over(*ranks, has_bf16 ? 0 : 1) == 0;
   choices.dtype = training.dtype != "auto" ? training.dtype : bf16_everywhere ? "bf16" : "fp32";
   return choices;
+}
+
+std::string device_table(World& world, Communicator& ranks, Device mine) {
+  if (mine.kind == Device::Kind::cpu) return {};
+  const DeviceIdentity identity = identity_of(mine);
+  const std::string row = fmt::format("{:<16} {}, {}, {}", world.host(world.rank()), name_of(mine), identity.bus_id, identity.name);
+  std::string table = "rank  host             device\n";
+  int rank = 0;
+  for (const std::vector<std::byte>& bytes : gather_bytes(ranks, std::as_bytes(std::span(row))))
+    table += fmt::format("{:>4}  {}\n", rank++, text_of(bytes));
+  return table;
 }
 
 std::unique_ptr<Backend> make_backend(const Choices& choices, const World& world) {

@@ -8,7 +8,10 @@
 namespace headwater {
 
 StepCheck::StepCheck(World& world, Engine& engine, const RunConfig& run, const Choices& choices)
-    : world_(world), engine_(engine), timeline_(run.training.timeline) {
+    : world_(world),
+      engine_(engine),
+      timeline_(run.training.timeline),
+      done_(engine.backend().device().kind != Device::Kind::cpu) {
   if (run.parallel.cluster.empty()) return;
   const RankLayout& layout = engine.layout();
   PlanRequest request{layout.request, choices.dtype, read_cluster(run.parallel.cluster), world.size()};

@@ -11,6 +11,7 @@
 #include "headwater/train/not_finite.h"
 #include "headwater/train/replica_check.h"
 #include "headwater/train/run_description.h"
+#include "headwater/train/run_setup.h"
 #include "headwater/train/state_io.h"
 #include "headwater/train/training_step.h"
 
@@ -246,8 +247,9 @@ void Trainer::save() {
 
 int Trainer::run() {
   const TrainingConfig& training = start_.run.training;
+  const std::string devices = device_table(world_, *control_, start_.choices.device);
   if (out_ != nullptr) {
-    *out_ << describe_run(start_, engine_->layout(), world_.size(), *training_data_) << mfu_.statement() << "\n";
+    *out_ << devices << describe_run(start_, engine_->layout(), world_.size(), *training_data_) << mfu_.statement() << "\n";
     if (const std::string plan = check_->announcement(); !plan.empty()) *out_ << plan << "\n";
     out_->flush();
   }

@@ -80,10 +80,6 @@ class Refusals(RunTest):
     def test_too_little_memory(self):
         self.refused_under("memory=200000", 3, r"out of memory: cuda:0 refused \d+ bytes for the arena \(.*weights \d+.*are free")
 
-    def test_ranks_without_a_way_between_gpus(self):
-        job = self.run_job(2, "train", self.config, CUDA, ranks=2)
-        self.check_error(job, "with 2 ranks")
-
 
 if __name__ == "__main__":
     unittest.main()

@@ -9,10 +9,15 @@ namespace headwater {
 
 bool built_with_cuda();
 
-// `asked` is training.device: "cpu"; "cuda", the GPU of the rank that is number `local_rank` of `local_size` on its host
-// (UserError where this build has no CUDA, SystemError where the host has no GPU for it); or "auto", a GPU where there is
-// one for each rank of this host.
-Device device_for(const std::string& asked, int local_rank, int local_size);
+// `asked` is training.device: "cpu"; "cuda", the GPU of the rank that is number `local_rank` on its host (UserError where this
+// build has no CUDA, SystemError where the host has no GPU); or "auto", a GPU where there is one.
+Device device_for(const std::string& asked, int local_rank);
+
+struct DeviceIdentity {
+  std::string name;    // "NVIDIA H100 80GB HBM3"
+  std::string bus_id;  // of a GPU, "0000:1b:00.0": which of its host's it is, whatever number it goes by here
+};
+DeviceIdentity identity_of(Device device);
 
 struct BackendOptions {
   Device device;

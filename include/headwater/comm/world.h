@@ -12,11 +12,19 @@
 #include <functional>
 #include <limits>
 #include <memory>
+#include <set>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 namespace headwater {
+
+// What a group's tensors on a device will be used for: NCCL takes memory for each.
+struct Traffic {
+  bool collectives = true;
+  std::set<std::pair<int, int>> messages;  // (from, to), of the group; the same on all its ranks
+};
 
 class World {
  public:
@@ -30,6 +38,10 @@ class World {
 
   // Collective over `ranks` (in rank order, this rank among them), called in the same order everywhere.
   virtual std::unique_ptr<Communicator> group(std::string_view name, const std::vector<int>& ranks) = 0;
+
+  // The same for tensors on `device`, and on the host as well. A device's calls run on it, beside its compute: NCCL on a GPU.
+  virtual std::unique_ptr<Communicator> device_group(std::string_view name, const std::vector<int>& ranks, Device device,
+                                                     const Traffic& traffic) = 0;
 
   virtual void set_timeout(double seconds) = 0;  // `training.comm_timeout_s`
   // Whether a peer is known to be lost or failed: then a signal starts no save, and waits throw.
@@ -73,6 +85,7 @@ Launcher detect_launcher();
 // started by a launcher with more than one rank throws UserError.
 std::unique_ptr<World> make_world();
 bool built_with_mpi();
+bool built_with_nccl();
 
 // Where ranks that are threads are meant to stand: so many neighbours on a host, with links between hosts on
 // which a message takes at least latency + bytes / rate, one after the other in each direction of a host's

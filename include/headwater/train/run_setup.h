@@ -6,11 +6,15 @@
 
 namespace headwater {
 
+class Communicator;
 class World;
 
-// Collective, and the same on all ranks, but for the number of the device: GPUs where every rank has one; bf16 on GPUs, and
-// where every chip has it; the fewest threads that any rank can have.
+// Collective, and the same on all ranks, but for the number of the device: GPUs where every rank has one of its own; bf16 on
+// GPUs, and where every chip has it; the fewest threads that any rank can have.
 Choices choose(const TrainingConfig& training, World& world);
+
+// Which rank runs where, for people; empty on the CPU. Collective.
+std::string device_table(World& world, Communicator& ranks, Device mine);
 
 // This rank's.
 std::unique_ptr<Backend> make_backend(const Choices& choices, const World& world);

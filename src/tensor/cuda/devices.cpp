@@ -26,8 +26,14 @@ DeviceDescription describe(Device device) {
           bus_id,
           properties.major,
           properties.minor,
-          properties.multiProcessorCount,
-          static_cast<std::int64_t>(properties.totalGlobalMem)};
+          properties.multiProcessorCount};
+}
+
+std::int64_t free_memory(Device device) {
+  use(device);
+  std::size_t free = 0, total = 0;
+  HW_CUDA(name_of(device), cudaMemGetInfo(&free, &total));
+  return static_cast<std::int64_t>(free);
 }
 
 double peak_flops(Device device, DType dtype) {
@@ -48,16 +54,14 @@ double peak_flops(Device device, DType dtype) {
                     d.minor);
 }
 
-Device device_of_rank(int local_rank, int local_size) {
+Device device_of_rank(int local_rank) {
   int count = 0;
   if (const cudaError_t error = cudaGetDeviceCount(&count); error != cudaSuccess || count == 0) {
     cudaGetLastError();
     throw SystemError("training.device is \"cuda\", but this host shows no GPU: {}",
                       error != cudaSuccess ? cudaGetErrorString(error) : "none is visible");
   }
-  if (local_size > count)
-    throw SystemError("{} ranks on this host, which shows {} GPUs: each rank needs one of its own", local_size, count);
-  return {Device::Kind::cuda, local_rank};
+  return {Device::Kind::cuda, local_rank % count};
 }
 
 }  // namespace headwater::cuda

@@ -5,34 +5,25 @@
 
 #include <fmt/format.h>
 
+#include <utility>
+
 namespace headwater::cuda {
-namespace {
 
-class Mark final : public EventState {
- public:
-  explicit Mark(const Stream& stream) : name_(stream.name()) {
-    HW_CUDA(name_, cudaEventCreateWithFlags(&event_, cudaEventDisableTiming));
-    HW_CUDA(name_, cudaEventRecord(event_, stream.get()));
-  }
-  ~Mark() override { HW_CUDA_LOG(name_, cudaEventDestroy(event_)); }
-  Mark(const Mark&) = delete;
-  Mark& operator=(const Mark&) = delete;
+Mark::Mark(const Stream& stream) : name_(stream.name()) {
+  HW_CUDA(name_, cudaEventCreateWithFlags(&event_, cudaEventDisableTiming));
+  HW_CUDA(name_, cudaEventRecord(event_, stream.get()));
+}
 
-  bool done() const override {
-    const cudaError_t state = cudaEventQuery(event_);
-    if (state == cudaErrorNotReady) return false;
-    check(state, name_, "cudaEventQuery", __FILE__, __LINE__);
-    return true;
-  }
-  void wait() override { HW_CUDA(name_, cudaEventSynchronize(event_)); }
-  cudaEvent_t get() const { return event_; }
+Mark::~Mark() { HW_CUDA_LOG(name_, cudaEventDestroy(event_)); }
 
- private:
-  std::string name_;
-  cudaEvent_t event_ = nullptr;
-};
+bool Mark::done() const {
+  const cudaError_t state = cudaEventQuery(event_);
+  if (state == cudaErrorNotReady) return false;
+  check(state, name_, "cudaEventQuery", __FILE__, __LINE__);
+  return true;
+}
 
-}  // namespace
+void Mark::wait() { HW_CUDA(name_, cudaEventSynchronize(event_)); }
 
 Stream::Stream(Device device, std::string_view owner, std::string_view purpose, Priority priority)
     : device_(device), name_(fmt::format("{}, {}, {}", owner, name_of(device), purpose)) {
@@ -47,12 +38,15 @@ Stream::~Stream() { HW_CUDA_LOG(name_, cudaStreamDestroy(stream_)); }
 Event Stream::record() { return Event(std::make_shared<Mark>(*this)); }
 
 void Stream::wait(const Event& event) {
-  if (const auto* mark = dynamic_cast<const Mark*>(event.state()))
-    HW_CUDA(name_, cudaStreamWaitEvent(stream_, mark->get(), 0));
-  else
-    event.wait();
+  const auto* point = dynamic_cast<const StreamEvent*>(event.state());
+  if (point == nullptr) return event.wait();
+  HW_CUDA(name_, cudaStreamWaitEvent(stream_, point->get(), 0));
+  if (point->may_fail()) may_fail_ = event;
 }
 
-void Stream::synchronize() { HW_CUDA(name_, cudaStreamSynchronize(stream_)); }
+void Stream::synchronize() {
+  HW_CUDA(name_, cudaStreamSynchronize(stream_));
+  std::exchange(may_fail_, {}).wait();
+}
 
 }  // namespace headwater::cuda

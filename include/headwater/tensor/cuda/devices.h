@@ -19,16 +19,17 @@ struct DeviceDescription {
   std::string bus_id;    // "0000:1b:00.0": which of the host's it is, whatever CUDA_VISIBLE_DEVICES says
   int major = 0, minor = 0;  // compute capability
   int multiprocessors = 0;
-  std::int64_t memory_bytes = 0;
 };
 DeviceDescription describe(Device device);
+
+std::int64_t free_memory(Device device);  // bytes
 
 // FLOP/s of dense products: multiprocessors · clock · FLOPs a clock, which NVIDIA states for each compute capability (A100: bf16
 // 312e12; H100 SXM: 989e12). SystemError for one that is not known here.
 double peak_flops(Device device, DType dtype);
 
-// The device of the rank that is number `local_rank` of `local_size` on its host: one each. SystemError where the host
-// has none, or fewer than ranks.
-Device device_of_rank(int local_rank, int local_size);
+// That for the rank that is number `local_rank` on its host. A launcher may show each rank all GPUs of the host, or only the
+// one that is meant for it. SystemError where it shows none.
+Device device_of_rank(int local_rank);
 
 }  // namespace headwater::cuda

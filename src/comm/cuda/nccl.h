@@ -1,0 +1,24 @@
+#pragma once
+// Calls of NCCL that throw CommError (exit 4): with the call, NCCL's own words, and `where`, the rank and the stream.
+
+#include "headwater/base/error.h"
+
+#include <nccl.h>
+
+#include <array>
+#include <string_view>
+
+namespace headwater::comm {
+
+// Made by one rank of a new communicator, and given to the others.
+using NcclId = std::array<std::int32_t, sizeof(ncclUniqueId) / sizeof(std::int32_t)>;
+NcclId new_nccl_id();
+
+inline void check_nccl(ncclResult_t result, std::string_view where, const char* call) {
+  if (result != ncclSuccess)
+    throw CommError("{}: {} failed: {}: {}", where, call, ncclGetErrorString(result), ncclGetLastError(nullptr));
+}
+
+#define HW_NCCL(where, call) ::headwater::comm::check_nccl((call), (where), #call)
+
+}  // namespace headwater::comm
