@@ -16,6 +16,7 @@ namespace {
 constexpr double kSpin = 10e-6;
 constexpr double kYield = 50e-6;
 constexpr double kShortestNap = 20e-6, kLongestNap = 200e-6;
+constexpr double kCrowdedNap = 150e-6;
 constexpr double kIdleNap = 2e-3;
 constexpr double kLook = 1e-3;             // between looks at deadlines
 constexpr double kAnswerSeconds = 1.0;     // a living engine answers in milliseconds
@@ -106,7 +107,8 @@ void Engine::rest(double now) {
   const bool busy = !lanes_.empty();
   if (busy && !crowded_ && quiet < kSpin) return;
   if (busy && !crowded_ && quiet < kYield) return std::this_thread::yield();
-  const double nap = busy ? std::clamp(quiet / 8, kShortestNap, kLongestNap) : kIdleNap;
+  const double shortest = crowded_ ? kCrowdedNap : kShortestNap;
+  const double nap = busy ? std::clamp(quiet / 8, shortest, kLongestNap) : kIdleNap;
   std::unique_lock lock(inbox_mutex_);
   inbox_filled_.wait_for(lock, std::chrono::duration<double>(nap), [this] { return !inbox_.empty(); });
 }
