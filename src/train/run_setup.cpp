@@ -21,7 +21,8 @@ std::string text_of(const std::vector<std::byte>& bytes) {
 // The ranks, by host and bus, where two or more have one GPU; empty where each has its own.
 std::string shared_device(World& world, Communicator& ranks, Device mine) {
   std::map<std::string, int> owners;
-  const std::vector<std::vector<std::byte>> all = gather_bytes(ranks, std::as_bytes(std::span(identity_of(mine).bus_id)));
+  const std::string own = identity_of(mine).bus_id;
+  const std::vector<std::vector<std::byte>> all = gather_bytes(ranks, std::as_bytes(std::span(own)));
   for (int rank = 0; rank < world.size(); ++rank) {
     const std::string bus = text_of(all[static_cast<std::size_t>(rank)]);
     const auto [owner, first] = owners.emplace(world.host(rank) + " " + bus, rank);
