@@ -22,6 +22,18 @@ bool launchable(const Launch& shape) {
          static_cast<std::uint64_t>(shape.block.x) * shape.block.y * shape.block.z <= kMaxThreads;
 }
 
+Block& own_block() {
+  thread_local Block block;
+  return block;
+}
+
+// Histories of memory are in the times of one block's clocks, whichever thread comes to run it; there is one such
+// thread at a time. It is never destroyed: a thread may be at work when the program ends.
+Block& checking_block() {
+  static Block& block = *new Block;
+  return block;
+}
+
 void run_grid(const Launch& shape) {
   const Settings how = settings();
   const std::uint64_t plane = static_cast<std::uint64_t>(shape.grid.x) * shape.grid.y,
@@ -29,7 +41,7 @@ void run_grid(const Launch& shape) {
   std::atomic<std::uint64_t> next{0};
   std::atomic<bool> broken{false};
   const auto work = [&] {
-    thread_local Block block;
+    Block& block = how.check ? checking_block() : own_block();
     block.begin_launch(how);
     for (std::uint64_t number = next++; number < blocks && !broken; number = next++) {
       const uint3 index{static_cast<unsigned>(number % shape.grid.x),

@@ -150,6 +150,6 @@ cudaError_t cudaMemGetInfo(std::size_t* free, std::size_t* total) {
 
 cudaError_t cudaDeviceSynchronize() {
   emulation::StreamLock lock;
-  emulation::synchronize_all(lock);
+  emulation::synchronize_device(emulation::device, lock);
   return done();
 }

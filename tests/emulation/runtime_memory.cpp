@@ -92,7 +92,8 @@ cudaError_t take(void** memory, std::size_t bytes, bool pinned) {
 
 cudaError_t give_back(void* memory, bool pinned) {
   StreamLock lock;
-  synchronize_all(lock);
+  const Allocation* const allocation = allocation_of(memory);
+  synchronize_device(allocation != nullptr ? allocation->device : current_device(), lock);
   if (memory != nullptr && !release(memory, pinned)) return failed(cudaErrorInvalidValue);
   return done();
 }

@@ -23,7 +23,7 @@ void replay(const Graph& graph, Stream* stream) {
   begun->on = stream;
   enqueue(stream, {{}, {}, nullptr, begun});
   for (std::size_t i = 0; i < graph.streams.size(); ++i) {
-    branches.push_back(new_stream());
+    branches.push_back(new_stream(stream->device));
     enqueue(branches.back(), {{}, {}, begun, nullptr});
   }
   std::vector<std::pair<Record*, std::shared_ptr<Record>>> records;  // of the capture, of this replay
@@ -56,7 +56,7 @@ using emulation::failed;
 cudaError_t cudaStreamCreateWithFlags(cudaStream_t* stream, unsigned flags) {
   if (flags != cudaStreamNonBlocking) return failed(cudaErrorInvalidValue);
   const emulation::StreamLock lock;
-  *stream = emulation::new_stream();
+  *stream = emulation::new_stream(emulation::current_device());
   return done();
 }
 

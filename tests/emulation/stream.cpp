@@ -2,9 +2,11 @@
 
 #include "emulation/settings.h"
 #include "memory.h"
+#include "runtime.h"
 
 #include <algorithm>
 #include <chrono>
+#include <map>
 #include <random>
 #include <thread>
 
@@ -13,16 +15,22 @@ namespace {
 
 std::recursive_mutex mutex;
 int holders = 0;  // of the lock, all by one thread
-Stream default_stream;
 
-std::vector<std::unique_ptr<Stream>>& made_streams() {
-  static std::vector<std::unique_ptr<Stream>> streams;
-  return streams;
+struct Streams {
+  std::map<int, Stream> defaults;  // by device
+  std::vector<std::unique_ptr<Stream>> made;
+};
+Streams& streams() {
+  static Streams all;
+  return all;
 }
 
+Stream* default_stream(int device) { return &streams().defaults.try_emplace(device, device).first->second; }
+
 std::vector<Stream*> all_streams() {
-  std::vector<Stream*> all{&default_stream};
-  for (const auto& stream : made_streams()) all.push_back(stream.get());
+  std::vector<Stream*> all;
+  for (auto& [device, stream] : streams().defaults) all.push_back(&stream);
+  for (const auto& stream : streams().made) all.push_back(stream.get());
   return all;
 }
 
@@ -39,9 +47,11 @@ void run_as_set() {
       break;
     case Settings::Time::random: {
       static std::mt19937_64 random(settings().seed);
-      const std::vector<Stream*> streams = all_streams();
-      for (auto rounds = random() % (2 * streams.size()); rounds > 0; --rounds)
-        run_one(streams[random() % streams.size()]);
+      const std::vector<Stream*> all = all_streams();
+      for (auto rounds = random() % (2 * all.size()); rounds > 0; --rounds) {
+        Stream* const chosen = all[random() % all.size()];
+        if (find_stream(chosen) == chosen) run_one(chosen);  // one before it may have ended it
+      }
       break;
     }
   }
@@ -59,17 +69,17 @@ void StreamLock::unlock() {
   mutex.unlock();
 }
 
-Stream* new_stream() {
-  made_streams().push_back(std::make_unique<Stream>());
-  return made_streams().back().get();
+Stream* new_stream(int device) {
+  streams().made.push_back(std::make_unique<Stream>(device));
+  return streams().made.back().get();
 }
 
 void delete_stream(Stream* stream) {
-  std::erase_if(made_streams(), [stream](const auto& made) { return made.get() == stream; });
+  std::erase_if(streams().made, [stream](const auto& made) { return made.get() == stream; });
 }
 
 Stream* find_stream(Stream* stream) {
-  if (stream == nullptr) return &default_stream;
+  if (stream == nullptr) return default_stream(current_device());
   const std::vector<Stream*> all = all_streams();
   return std::find(all.begin(), all.end(), stream) == all.end() ? nullptr : stream;
 }
@@ -86,11 +96,16 @@ void enqueue(Stream* stream, Work work) {
 }
 
 bool run_one(Stream* stream) {
-  if (stream->queue.empty()) return false;
+  if (stream->asking || stream->queue.empty()) return false;
   Work& head = stream->queue.front();
   if (head.awaited != nullptr && !head.awaited->done) return run_one(head.awaited->on);
   open_device_memory();
-  if (head.ready && !head.ready()) return false;
+  if (head.ready) {
+    stream->asking = true;
+    const bool ready = head.ready();
+    stream->asking = false;
+    if (!ready) return false;
+  }
   const Work work = std::move(head);
   stream->queue.pop_front();
   if (work.run) work.run();
@@ -120,12 +135,13 @@ void synchronize(Stream* stream, StreamLock& lock) {
       stream, [stream] { return stream->queue.empty(); }, lock);
 }
 
-void synchronize_all(StreamLock& lock) {
-  const auto idle = [] {
+void synchronize_device(int device, StreamLock& lock) {
+  const auto idle = [device] {
     const std::vector<Stream*> all = all_streams();
-    return std::all_of(all.begin(), all.end(), [](const Stream* stream) { return stream->queue.empty(); });
+    return std::all_of(all.begin(), all.end(),
+                       [device](const Stream* s) { return s->device != device || s->queue.empty(); });
   };
-  run_until(&default_stream, idle, lock);
+  run_until(default_stream(device), idle, lock);
 }
 
 }  // namespace emulation

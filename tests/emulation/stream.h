@@ -43,7 +43,10 @@ struct Graph {
 
 class Stream {
  public:
+  explicit Stream(int of) : device(of) {}
+  int device;
   std::deque<Work> queue;
+  bool asking = false;             // whether the first is ready, which runs other streams and must not come back to this one
   std::shared_ptr<Graph> capture;  // where work goes while it is not null
 };
 
@@ -59,9 +62,9 @@ class StreamLock {
   void unlock();
 };
 
-Stream* new_stream();
+Stream* new_stream(int device);
 void delete_stream(Stream* stream);   // when its work is done
-Stream* find_stream(Stream* stream);  // the default stream for null; null where there is no such stream
+Stream* find_stream(Stream* stream);  // the device's default stream for null; null where there is no such stream
 
 void enqueue(Stream* stream, Work work);
 bool run_one(Stream* stream);  // of its work, or of what that waits for; false where nothing can run
@@ -69,6 +72,6 @@ bool run_some();               // one of each stream
 // Until the condition holds, by the work of `stream`; where that stands still, by that of others.
 void run_until(Stream* stream, const std::function<bool()>& condition, StreamLock& lock);
 void synchronize(Stream* stream, StreamLock& lock);
-void synchronize_all(StreamLock& lock);
+void synchronize_device(int device, StreamLock& lock);
 
 }  // namespace emulation
