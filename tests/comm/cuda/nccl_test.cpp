@@ -53,7 +53,6 @@ TEST_P(Nccl, DoesEveryOp) {
       const auto inner = everybody(world, ring(world.size()));
       OnDevice group(everybody(world, ring(world.size())), device_of(world));
       test::check_group(group);
-      EXPECT_EQ(world.scratch_bytes() > 0, world.size() > 1);
       for (const FlightRecord& record : world.flight_recorder().recent())
         EXPECT_LE(record.queued, record.ended) << record.operation << " of " << record.group;
     });
@@ -140,7 +139,7 @@ std::string failure_of_run(const std::function<void(World&, Communicator&, Tenso
 TEST_P(Nccl, ARankThatDoesNotComeIsNamed) {
   const std::string message = failure_of_run(
       [](World& world, Communicator& group, TensorView data) {
-        if (world.rank() == 1) return std::this_thread::sleep_for(std::chrono::seconds(2));
+        if (world.rank() == 1) return std::this_thread::sleep_for(std::chrono::milliseconds(800));
         group.all_reduce(data, ReduceOp::sum).wait();
       },
       6.0);
@@ -151,7 +150,7 @@ TEST_P(Nccl, ARankThatDoesNotComeIsNamed) {
 TEST_P(Nccl, AStreamThatWaitsForALostRankIsFreed) {
   const std::string message = failure_of_run(
       [](World& world, Communicator& group, TensorView data) {
-        if (world.rank() == 1) return std::this_thread::sleep_for(std::chrono::seconds(2));
+        if (world.rank() == 1) return std::this_thread::sleep_for(std::chrono::milliseconds(800));
         cuda::Stream compute(device_of(world), "a test", "compute");
         compute.wait(group.all_reduce(data, ReduceOp::sum));
         compute.synchronize();

@@ -12,25 +12,31 @@ namespace headwater::test {
 // Memory of a device beside a tensor of the host.
 class Twin {
  public:
-  Twin(Device device, TensorView host) : host_(host), memory_(cuda::allocate(device, static_cast<std::int64_t>(host.bytes()), "a test")) {
-    on_device_ = TensorView(memory_.get(), host.dtype, host.shape, device);
-  }
+  Twin(Device device, TensorView host)
+      : host_(host),
+        memory_(cuda::allocate(device, static_cast<std::int64_t>(host.bytes()), "a test")),
+        on_device_(memory_.get(), host.dtype, host.shape, device) {}
+  Twin(Device device, TensorView host, void* memory) : host_(host), on_device_(memory, host.dtype, host.shape, device) {}
+
   TensorView on_device() const { return on_device_; }
   void there() const { copy(on_device_.data, host_.data, cudaMemcpyHostToDevice); }
   void back() const { copy(host_.data, on_device_.data, cudaMemcpyDeviceToHost); }
 
  private:
   void copy(void* to, const void* from, cudaMemcpyKind kind) const {
-    HW_CUDA("a test", cudaMemcpy(to, from, host_.bytes(), kind));
-    HW_CUDA("a test", cudaDeviceSynchronize());
+    // For this copy, not for the device: calls may be under way that end only with what their peers do next.
+    HW_CUDA("a test", cudaMemcpyAsync(to, from, host_.bytes(), kind, nullptr));
+    HW_CUDA("a test", cudaStreamSynchronize(nullptr));
   }
-  TensorView host_, on_device_;
-  DeviceMemory memory_;
+  TensorView host_;
+  std::shared_ptr<std::byte> memory_;
+  TensorView on_device_;
 };
 
 class OnDevice final : public Communicator {
  public:
-  OnDevice(std::unique_ptr<Communicator> inner, Device device) : inner_(std::move(inner)), device_(device) {}
+  OnDevice(std::unique_ptr<Communicator> inner, Device device)
+      : inner_(std::move(inner)), device_(device), memory_(cuda::allocate(device, kBytes, "a test")) {}
 
   const std::string& name() const override { return inner_->name(); }
   int rank() const override { return inner_->rank(); }
@@ -59,35 +65,50 @@ class OnDevice final : public Communicator {
   }
 
  private:
+  static constexpr std::int64_t kBytes = 64 << 20;  // at once: an allocation waits for all that is under way
+
   class Back final : public EventState {
    public:
-    Back(Event call, std::unique_ptr<Twin> in, std::unique_ptr<Twin> out)
-        : call_(std::move(call)), in_(std::move(in)), out_(std::move(out)) {}
+    Back(Event call, Twin out, std::shared_ptr<void> in_use)
+        : call_(std::move(call)), out_(std::move(out)), in_use_(std::move(in_use)) {}
     bool done() const override { return call_.done(); }
     void wait() override {
       call_.wait();
-      (out_ ? out_ : in_)->back();
+      out_.back();
     }
 
    private:
     Event call_;
-    std::unique_ptr<Twin> in_, out_;
+    Twin out_;
+    std::shared_ptr<void> in_use_;
   };
+
+  // What is taken is given back when no call is under way.
+  Twin twin(TensorView host) {
+    constexpr std::size_t kAlignment = 256;
+    std::byte* const begin = memory_.get() + taken_;
+    taken_ += (host.bytes() + kAlignment - 1) / kAlignment * kAlignment;
+    HW_CHECK(taken_ <= static_cast<std::size_t>(kBytes), "the test has {} bytes on the device", kBytes);
+    return {device_, host, begin};
+  }
 
   template <class Call>
   Event run(TensorView in, TensorView out, const Event& after, const Call& call) {
     after.wait();
-    auto from = std::make_unique<Twin>(device_, in);
-    from->there();
-    std::unique_ptr<Twin> to;
-    if (out.data != in.data || out.bytes() != in.bytes()) to = std::make_unique<Twin>(device_, out);
-    const TensorView target = (to ? to : from)->on_device();
-    Event queued = call(from->on_device(), target);
-    return Event(std::make_shared<Back>(std::move(queued), std::move(from), std::move(to)));
+    if (calls_.use_count() == 1) taken_ = 0;
+    const Twin from = twin(in);
+    from.there();
+    const bool in_place = out.data == in.data && out.bytes() == in.bytes();
+    const Twin to = in_place ? Twin(device_, in, from.on_device().data) : twin(out);
+    Event queued = call(from.on_device(), to.on_device());
+    return Event(std::make_shared<Back>(std::move(queued), to, calls_));
   }
 
   std::unique_ptr<Communicator> inner_;
   Device device_;
+  DeviceMemory memory_;
+  std::size_t taken_ = 0;
+  std::shared_ptr<void> calls_ = std::make_shared<int>();  // as often held as calls are under way, and once more
 };
 
 }  // namespace headwater::test
