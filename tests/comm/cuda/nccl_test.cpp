@@ -50,7 +50,6 @@ INSTANTIATE_TEST_SUITE_P(Modes, Nccl, testing::Values(Settings::Time::late, Sett
 TEST_P(Nccl, DoesEveryOp) {
   for (const int ranks : {1, 2, 3, 4})
     run_on_threads(ranks, [](World& world) {
-      const auto inner = everybody(world, ring(world.size()));
       OnDevice group(everybody(world, ring(world.size())), device_of(world));
       test::check_group(group);
       for (const FlightRecord& record : world.flight_recorder().recent())
