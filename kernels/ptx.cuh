@@ -277,11 +277,14 @@ PTX_FUNCTION uint4 load_16_once(const void* global) {
 #endif
 }
 
-PTX_FUNCTION void store_16(void* address, uint4 v) {
+// To global memory. Of an assignment nvcc often makes four stores.
+PTX_FUNCTION void store_16(void* global, uint4 v) {
 #if defined(__CUDACC__)
-  *static_cast<uint4*>(address) = v;
+  asm volatile("st.global.v4.u32 [%0], {%1,%2,%3,%4};" ::"l"(__cvta_generic_to_global(global)), "r"(v.x),
+               "r"(v.y), "r"(v.z), "r"(v.w)
+               : "memory");
 #else
-  emulation::store_16(address, v);
+  emulation::store_16(global, v);
 #endif
 }
 
