@@ -150,7 +150,7 @@ __global__ void __launch_bounds__(kThreads)
                          const BackwardWorkspace w) {
   using T = Tiles<D, kSums, kOrdered>;
   constexpr int R = T::kKeyTiles, N = T::kPart / 8;
-  SHARED_BLOCK(memory);
+  SHARED_BLOCK(memory, T::kSharedBytes);
   const int key = static_cast<int>(blockIdx.x) * T::kKeys, kv_head = static_cast<int>(blockIdx.y);
   const int sample = static_cast<int>(blockIdx.z), group = a.heads / a.kv_heads;
   const std::int64_t sample_keys = static_cast<std::int64_t>(sample) * a.keys;

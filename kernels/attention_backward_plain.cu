@@ -45,7 +45,7 @@ template <int kTile, class T>
 __global__ void __launch_bounds__(4 * kTile)
     plain_key_gradients_kernel(const Attention<T> a, const AttentionGradients<T> g, const BackwardWorkspace w,
                                int width) {
-  SHARED_BLOCK(memory);
+  SHARED_BLOCK(memory, plain_shared_bytes<kTile>(6, 2));
   const auto tile = [&](int i) {
     return PlainTile<kTile>{reinterpret_cast<float*>(memory) + i * PlainTile<kTile>::floats(width), width};
   };
@@ -96,7 +96,7 @@ template <int kTile, class T>
 __global__ void __launch_bounds__(4 * kTile)
     plain_query_gradients_kernel(const Attention<T> a, const AttentionGradients<T> g,
                                  const BackwardWorkspace w, int width) {
-  SHARED_BLOCK(memory);
+  SHARED_BLOCK(memory, plain_shared_bytes<kTile>(5, 1));
   const auto tile = [&](int i) {
     return PlainTile<kTile>{reinterpret_cast<float*>(memory) + i * PlainTile<kTile>::floats(width), width};
   };
@@ -136,18 +136,14 @@ template <int kTile, class T>
 void launch_backward(const Attention<T>& a, const AttentionGradients<T>& g, const BackwardWorkspace& w,
                      cudaStream_t stream) {
   const int width = plain_width(a.head_dim);
-  const auto bytes = [&](int tiles, int score_tiles) {
-    return sizeof(float) * static_cast<std::size_t>(tiles * PlainTile<kTile>::floats(width) +
-                                                    score_tiles * PlainTile<kTile>::floats(kTile));
-  };
   const auto grid = [&](int rows, int heads) {
     return dim3(static_cast<unsigned>((rows + kTile - 1) / kTile), static_cast<unsigned>(heads),
                 static_cast<unsigned>(a.samples));
   };
-  launch(plain_key_gradients_kernel<kTile, T>, grid(a.keys, a.kv_heads), dim3(4 * kTile), bytes(6, 2), stream,
-         a, g, w, width);
-  launch(plain_query_gradients_kernel<kTile, T>, grid(a.queries, a.heads), dim3(4 * kTile), bytes(5, 1),
-         stream, a, g, w, width);
+  launch(plain_key_gradients_kernel<kTile, T>, grid(a.keys, a.kv_heads), dim3(4 * kTile),
+         plain_shared_bytes<kTile>(6, 2, width), stream, a, g, w, width);
+  launch(plain_query_gradients_kernel<kTile, T>, grid(a.queries, a.heads), dim3(4 * kTile),
+         plain_shared_bytes<kTile>(5, 1, width), stream, a, g, w, width);
 }
 
 }  // namespace
@@ -155,7 +151,7 @@ void launch_backward(const Attention<T>& a, const AttentionGradients<T>& g, cons
 template <class T>
 void plain_attention_backward(const Attention<T>& a, const AttentionGradients<T>& g,
                               const BackwardWorkspace& w, cudaStream_t stream) {
-  if (a.head_dim <= 128) {
+  if (a.head_dim <= kPlainWidest<32>) {
     launch_backward<32>(a, g, w, stream);
   } else {
     launch_backward<16>(a, g, w, stream);

@@ -40,7 +40,7 @@ __global__ void __launch_bounds__(kThreads)
                            const BackwardWorkspace w) {
   using T = Tiles<D>;
   constexpr int R = T::kRowTiles, N = T::kPart / 8;
-  SHARED_BLOCK(memory);
+  SHARED_BLOCK(memory, T::kSharedBytes);
   SHARED_ARRAY(int, first_of_row, [T::kQueries]);
   SHARED_ARRAY(FirstKeys, first_of_warp, [T::kQueries / 32]);
   const int tile_query =

@@ -44,7 +44,7 @@ template <int D>
 __global__ void __launch_bounds__(kThreads, Tiles<D>::kBlocks)
     forward_kernel(const Attention<bf16> a, const Rows<bf16> out, const Rows<float> lse) {
   using T = Tiles<D>;
-  SHARED_BLOCK(memory);
+  SHARED_BLOCK(memory, T::kSharedBytes);
   SHARED_ARRAY(int, first_of_row, [T::kQueries]);
   SHARED_ARRAY(FirstKeys, first_of_warp, [T::kQueries / 32]);
   // Late tiles reach the most keys: they go first, so that none is left for the end.

@@ -14,7 +14,7 @@ namespace {
 template <int kTile, class T>
 __global__ void __launch_bounds__(4 * kTile)
     plain_forward_kernel(const Attention<T> a, const Rows<T> out, const Rows<float> lse, int width) {
-  SHARED_BLOCK(memory);
+  SHARED_BLOCK(memory, plain_shared_bytes<kTile>(3, 1));
   float* const floats = reinterpret_cast<float*>(memory);
   const int tile_floats = PlainTile<kTile>::floats(width);
   const PlainTile<kTile> q{floats, width}, kv{floats + tile_floats, width},
@@ -77,11 +77,10 @@ __global__ void __launch_bounds__(4 * kTile)
 template <int kTile, class T>
 void launch_forward(const Attention<T>& a, Rows<T> out, Rows<float> lse, cudaStream_t stream) {
   const int width = plain_width(a.head_dim);
-  const std::size_t floats = 3 * PlainTile<kTile>::floats(width) + PlainTile<kTile>::floats(kTile);
   const dim3 grid(static_cast<unsigned>((a.queries + kTile - 1) / kTile), static_cast<unsigned>(a.heads),
                   static_cast<unsigned>(a.samples));
-  launch(plain_forward_kernel<kTile, T>, grid, dim3(4 * kTile), floats * sizeof(float), stream, a, out, lse,
-         width);
+  launch(plain_forward_kernel<kTile, T>, grid, dim3(4 * kTile), plain_shared_bytes<kTile>(3, 1, width),
+         stream, a, out, lse, width);
 }
 
 }  // namespace
@@ -89,7 +88,7 @@ void launch_forward(const Attention<T>& a, Rows<T> out, Rows<float> lse, cudaStr
 template <class T>
 void plain_attention(const Attention<T>& a, Rows<T> out, Rows<float> lse, cudaStream_t stream) {
   if (a.queries == 0 || a.samples == 0) return;
-  if (a.head_dim <= 128) {
+  if (a.head_dim <= kPlainWidest<32>) {
     launch_forward<32>(a, out, lse, stream);
   } else {
     launch_forward<16>(a, out, lse, stream);

@@ -14,7 +14,7 @@ struct PlainTile {
   float* data;
   int width;
   __device__ __forceinline__ float& at(int row, int column) const { return data[row * (width + 1) + column]; }
-  __host__ __device__ static int floats(int width) { return kTile * (width + 1); }
+  __host__ __device__ static constexpr int floats(int width) { return kTile * (width + 1); }
 
   // `rows` begins at the tile's first row and first column; the first `valid` rows exist.
   template <class T>
@@ -87,5 +87,17 @@ __device__ __forceinline__ int least_first_key(const Attention<T>& a, int sample
 }
 
 inline int plain_width(int head_dim) { return (head_dim + 15) / 16 * 16; }
+
+// Head sizes up to kPlainWidest<32> have tiles of 32 rows, those up to kPlainWidest<16> of 16.
+template <int kTile>
+inline constexpr int kPlainWidest = kTile == 32 ? 128 : 256;
+
+// Of a block with so many tiles of `width` columns and so many of scores.
+template <int kTile>
+__host__ __device__ constexpr int plain_shared_bytes(int tiles, int score_tiles,
+                                                     int width = kPlainWidest<kTile>) {
+  return static_cast<int>(sizeof(float)) *
+         (tiles * PlainTile<kTile>::floats(width) + score_tiles * PlainTile<kTile>::floats(kTile));
+}
 
 }  // namespace headwater::kernels

@@ -13,9 +13,11 @@
 
 // SHARED_ARRAY(float, tile, [32][33]); is an array of the block, of a size known to the compiler.
 #define SHARED_ARRAY(type, name, dimensions) __shared__ type name dimensions
-// SHARED_BLOCK(memory); is an unsigned char*, 128-byte aligned, to the bytes that launch() was given for the
-// block.
-#define SHARED_BLOCK(name) extern __shared__ __align__(128) unsigned char name[]
+// SHARED_BLOCK(memory, most); is an unsigned char*, 128-byte aligned, to the bytes that launch() was given
+// for the block: `most` at most, a constant, which the PTX says in a comment (scripts/kernel_budget.py).
+#define SHARED_BLOCK(name, most)                         \
+  extern __shared__ __align__(128) unsigned char name[]; \
+  asm volatile("// SHARED_BLOCK %0" ::"n"(most))
 
 #else
 
@@ -24,7 +26,7 @@
   static const char name##_site = 0;                \
   name##_array& name = *static_cast<name##_array*>( \
       ::emulation::static_shared(&name##_site, sizeof(name##_array), alignof(name##_array)))
-#define SHARED_BLOCK(name) unsigned char* const name = ::emulation::dynamic_shared()
+#define SHARED_BLOCK(name, most) unsigned char* const name = ::emulation::dynamic_shared(most)
 
 #endif
 

@@ -12,7 +12,6 @@ namespace {
 constexpr int kThreads = 256;
 constexpr std::int64_t kMaxBlocks = 132 * 8;
 
-// Depends on the size alone, and with it the order of the sum.
 // body(first element) for each chunk of kN elements of [begin, end), over a grid in one dimension.
 template <int kN, class Body>
 __device__ __forceinline__ void for_each(std::int64_t begin, std::int64_t end, const Body& body) {
@@ -53,7 +52,7 @@ __global__ void __launch_bounds__(kThreads)
 
 // ---- decision ----
 
-__global__ void decide_step_kernel(double clip, StepScalars s) {
+__global__ void __launch_bounds__(1) decide_step_kernel(double clip, StepScalars s) {
   const double norm_squared = *s.norm_squared;
   const bool finite = fabs(*s.loss_sum) < HUGE_VAL && norm_squared < HUGE_VAL;  // false for NaN
   *s.apply = finite ? 1.0 : 0.0;

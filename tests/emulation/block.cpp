@@ -227,10 +227,18 @@ void* Block::static_shared(const void* site, std::size_t bytes, std::size_t alig
   return shared_ + offset;
 }
 
+unsigned char* Block::dynamic_shared(std::size_t most) {
+  if (launch_->shared_bytes > most) {
+    fault("was given " + std::to_string(launch_->shared_bytes) + " bytes of shared memory, and says " +
+          std::to_string(most) + " at most");
+  }
+  return shared_;
+}
+
 void* static_shared(const void* site, std::size_t bytes, std::size_t alignment) {
   return Block::current()->static_shared(site, bytes, alignment);
 }
 
-unsigned char* dynamic_shared() { return Block::current()->shared(); }
+unsigned char* dynamic_shared(std::size_t most) { return Block::current()->dynamic_shared(most); }
 
 }  // namespace emulation

@@ -91,6 +91,7 @@ class Block {
   [[noreturn]] void fault(const std::string& text);  // of the running lane
 
   void* static_shared(const void* site, std::size_t bytes, std::size_t alignment);
+  unsigned char* dynamic_shared(std::size_t most);
   unsigned char* shared() { return shared_; }
   std::size_t shared_bytes() const { return shared_used_; }
 

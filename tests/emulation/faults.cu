@@ -95,6 +95,14 @@ __global__ void beyond_shared(Buffers b, bool planted) {
   b.out[t] = t % 2 == 0 ? tile[t] : neighbour[t];
 }
 
+__global__ void block_of_floats(Buffers b, bool) {
+  SHARED_BLOCK(memory, kN * sizeof(float));
+  const int t = thread_number();
+  auto* const tile = reinterpret_cast<float*>(memory);
+  tile[t] = b.in[t];
+  b.out[t] = tile[t];
+}
+
 __global__ void unwritten_global(Buffers b, bool planted) {
   const int t = thread_number();
   b.out[t] = b.in[t];
@@ -168,8 +176,9 @@ __global__ void added(Buffers b, bool planted) {
   }
 }
 
-void run(void (*kernel)(Buffers, bool), const Buffers& buffers, bool planted, unsigned blocks = 1) {
-  kernels::launch(kernel, dim3(blocks), dim3(kN), 0, nullptr, buffers, planted);
+void run(void (*kernel)(Buffers, bool), const Buffers& buffers, bool planted, unsigned blocks = 1,
+         std::size_t shared_bytes = 0) {
+  kernels::launch(kernel, dim3(blocks), dim3(kN), shared_bytes, nullptr, buffers, planted);
 }
 
 }  // namespace
@@ -182,6 +191,9 @@ void missing_barrier(const Buffers& b, bool planted) { run(no_barrier, b, plante
 void missing_warp_barrier(const Buffers& b, bool planted) { run(no_warp_barrier, b, planted); }
 void read_beyond_global(const Buffers& b, bool planted) { run(beyond_global, b, planted); }
 void write_beyond_shared(const Buffers& b, bool planted) { run(beyond_shared, b, planted); }
+void more_shared_than_said(const Buffers& b, bool planted) {
+  run(block_of_floats, b, planted, 1, (kN + (planted ? 1 : 0)) * sizeof(float));
+}
 void read_unwritten_global(const Buffers& b, bool planted) { run(unwritten_global, b, planted); }
 void read_unwritten_shared(const Buffers& b, bool planted) { run(unwritten_shared, b, planted); }
 void host_pointer(const Buffers& b, bool planted) { run(pointer_of_the_host, b, planted); }

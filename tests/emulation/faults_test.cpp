@@ -37,6 +37,8 @@ const Case kCases[] = {
     {"ReadBeyondGlobal", read_beyond_global, "at byte 256 of 256 bytes of global memory, beyond its end",
      nullptr, false, false},
     {"WriteBeyondShared", write_beyond_shared, "outside of every array", nullptr, false, false},
+    {"MoreSharedThanSaid", more_shared_than_said,
+     "was given 260 bytes of shared memory, and says 256 at most", "was given 260 bytes", false, false},
     {"ReadUnwrittenGlobal", read_unwritten_global, "global memory, which nobody has written", nullptr, true,
      true},
     {"ReadUnwrittenShared", read_unwritten_shared, "shared memory, which nobody has written", nullptr, true,

@@ -42,7 +42,7 @@ namespace emulation {
 
 // The memory of the current block behind SHARED_ARRAY (one array per site in the source) and SHARED_BLOCK.
 void* static_shared(const void* site, std::size_t bytes, std::size_t alignment);
-unsigned char* dynamic_shared();
+unsigned char* dynamic_shared(std::size_t most);  // of a launch that gave the block no more than that
 
 // ---- what ptx.cuh calls ----
 // A warp-wide operation: each lane hands over its operands; the last of `mask` to arrive computes for all.
