@@ -20,14 +20,14 @@
 // clock at most 2730 and 1640 FLOPs of the 4096 that a multiprocessor could do. R = 2 would need more
 // registers than a thread can have.
 //
-// Registers bind: two blocks, eight warps, on a multiprocessor of an H100.
+// Registers bind: two blocks, eight warps, on a multiprocessor of an H100; one for dk at D = 256. budget.tsv
+// has the numbers.
 //
-//   D          keys × queries   shared (unordered)   registers (nvcc 13.0: sm_80, sm_90a), unordered
-//   64            128 × 64        66 KB  (82 KB)         255, 253     240, 240
-//   96             64 × 64        74 KB  (82 KB)         220, 220     229, 233
-//   128            64 × 64        98 KB (106 KB)         249, 253     238, 238
-//   256, dv        64 × 32        97 KB                  242, 241
-//   256, dk        64 × 32       129 KB (137 KB)         255, 250     249, 232    one block
+//   D     keys × queries
+//   64       128 × 64
+//   96        64 × 64
+//   128       64 × 64
+//   256       64 × 32
 
 #include "attention_backward.cuh"
 #include "attention_softmax.cuh"

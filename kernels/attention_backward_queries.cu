@@ -7,13 +7,14 @@
 // and 96, 299 at 128, 341 at 256: at 128 bytes a clock at most 2460, 1750 and 1540 FLOPs of the 4096 that
 // a multiprocessor could do.
 //
-// Registers bind at D ≤ 128: two blocks on a multiprocessor of an H100; one at D = 256.
+// Registers bind at D ≤ 128: two blocks on a multiprocessor of an H100; one at D = 256. budget.tsv has the
+// numbers.
 //
-//   D    queries × keys   shared   registers (nvcc 13.0: sm_80, sm_90a)
-//   64      128 × 64       64 KB         214, 228
-//   96      128 × 64       96 KB         246, 244
-//   128     128 × 32       96 KB         244, 240
-//   256      64 × 32      128 KB         246, 247
+//   D    queries × keys
+//   64      128 × 64
+//   96      128 × 64
+//   128     128 × 32
+//   256      64 × 32
 
 #include "attention_backward.cuh"
 #include "attention_softmax.cuh"

@@ -13,13 +13,13 @@
 // products' time at D = 64, a quarter at 128) and some 8 FMAs.
 //
 // Registers bind: R = 2 leaves two blocks, eight warps, on a multiprocessor of either kind (an A100 holds one
-// of D = 256).
+// of D = 256); budget.tsv has the numbers.
 //
-//   D    queries × keys   shared   registers (nvcc 13.0: sm_80, sm_90a)
-//   64      128 × 64       48 KB         232, 240
-//   96      128 × 64       72 KB         255, 255
-//   128     128 × 32       64 KB         250, 246
-//   256      64 × 32       96 KB         247, 252
+//   D    queries × keys
+//   64      128 × 64
+//   96      128 × 64
+//   128     128 × 32
+//   256      64 × 32
 
 #include "attention.cuh"
 #include "attention_softmax.cuh"
