@@ -1,6 +1,6 @@
 #include "nccl_communicator.h"
 
-#include "../group_communicator.h"
+#include "group_communicator.h"
 
 #include <algorithm>
 #include <map>

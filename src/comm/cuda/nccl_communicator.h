@@ -6,7 +6,7 @@
 // A message that is not yet matched holds up its NCCL communicator, and must hold up nothing else: each pair of ranks
 // that sends has one of its own, for each direction.
 
-#include "../engine.h"
+#include "engine.h"
 #include "nccl_group.h"
 
 #include "headwater/comm/world.h"
