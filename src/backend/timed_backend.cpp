@@ -37,16 +37,16 @@ double OpTotals::floor_seconds(double matmul_flops, double bandwidth) const {
 template <class Op>
 void TimedBackend::timed(const char* name, Work work, const Op& op) {
   if (!measuring_) return op();
+  OpTotals& totals = totals_[name];
+  ++totals.calls;
+  totals.flops += work.flops;
+  totals.bytes += work.bytes;
+  if (!inner_) return;
   queue().synchronize();
   const Stopwatch watch;
   op();
   queue().synchronize();
-  const double seconds = watch.seconds();
-  OpTotals& totals = totals_[name];
-  ++totals.calls;
-  totals.seconds += seconds;
-  totals.flops += work.flops;
-  totals.bytes += work.bytes;
+  totals.seconds += watch.seconds();
 }
 
 void TimedBackend::zero(TensorView x) {

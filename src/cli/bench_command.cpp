@@ -130,6 +130,7 @@ void add_bench(CLI::App& app, Session& session) {
   step->callback([&session, options] {
     session.command = [&session, options] { return bench_step_command(session, *options); };
   });
+  add_bench_ops(*bench, session);
   add_bench_scaling(*bench, session);
 }
 

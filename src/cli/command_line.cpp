@@ -15,7 +15,6 @@ namespace {
 // Commands that the interface names and that come later.
 const std::map<std::string, std::string>& not_built() {
   static const std::map<std::string, std::string> commands = {
-      {"bench ops", "the benchmark of single ops"},
       {"checkpoint import", "import into a checkpoint; training.init_from reads a Hugging Face folder"},
       {"checkpoint export", "export to a Hugging Face folder"},
   };

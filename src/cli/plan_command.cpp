@@ -23,12 +23,6 @@ struct PlanOptions {
   bool json = false, search = false;
 };
 
-// What training.dtype "auto" would choose there: bf16 where the cluster says how fast that is.
-std::string dtype_on(const Cluster& cluster, const std::string& asked) {
-  if (asked != "auto") return asked;
-  return cluster.device.efficiency.contains("bf16") && cluster.device.peak_flops.contains("bf16") ? "bf16" : "fp32";
-}
-
 // What is planned, and where.
 struct Asked {
   RunConfig run;

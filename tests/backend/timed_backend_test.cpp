@@ -63,6 +63,17 @@ TEST_F(TimedBackendCounts, CountNothingUnlessMeasuring) {
   EXPECT_TRUE(backend_.take_totals().empty());
 }
 
+TEST(TimedBackend, CountsWithoutABackendOnOperandsThatDoNotExist) {
+  const auto nowhere = [](Shape shape) { return TensorView(reinterpret_cast<void*>(kAlignment), DType::f64, shape); };
+  TimedBackend counter;
+  counter.linear(nowhere({5, 3}), {nowhere({7, 3}), {}}, nowhere({5, 7}));
+  const OpTotals totals = counter.take_totals().at("linear");
+  EXPECT_EQ(totals.calls, 1);
+  EXPECT_EQ(totals.flops, 2.0 * 5 * 3 * 7);
+  EXPECT_EQ(totals.bytes, 8.0 * (5 * 3 + 7 * 3 + 5 * 7));
+  EXPECT_EQ(totals.seconds, 0.0);
+}
+
 TEST_F(TimedBackendCounts, ProductsMultiplyEveryRowByEveryColumn) {
   const TensorView x = tensor({5, 3}), w = tensor({7, 3}), y = tensor({5, 7});
   backend_.linear(x, {w, {}}, y);

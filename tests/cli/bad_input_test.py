@@ -95,7 +95,7 @@ class Config(RunTest):
                 self.bad(pattern, override)
 
     def test_commands(self):
-        for pattern, command in ((r"command", ()), (r"trane", ("trane",)), (r"bench ops is not built yet", ("bench", "ops")),
+        for pattern, command in ((r"command", ()), (r"trane", ("trane",)), (r"checkpoint import is not built yet", ("checkpoint", "import")),
                                  (r"checkpoint export is not built yet", ("checkpoint", "export", "a", "b")),
                                  (r"--steps", ("train", self.config, "--steps", "3")),
                                  (r"--model is required", ("eval",)),

@@ -1,18 +1,13 @@
-"""headwater bench step: its JSON's keys and how they hang together, its table, and what it refuses."""
+"""headwater bench step and ops: their JSON's keys and how they hang together, their tables, and what they refuse."""
 
 import json
-import os
-import subprocess
+import sys
 import tempfile
 import unittest
 from pathlib import Path
 
-HEADWATER = os.environ["HEADWATER"]
-TINY = ("--model.preset=yuan2-tiny", "--training.seq_length=32", "--training.micro_batch_size=2")
-
-
-def bench(*arguments):
-    return subprocess.run([HEADWATER, "bench", *arguments], capture_output=True, text=True, timeout=300)
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "support"))
+from bench_ops import CLUSTER, H100, TINY, OpsTest, bench  # noqa: E402
 
 
 class Step(unittest.TestCase):
@@ -95,6 +90,33 @@ class Step(unittest.TestCase):
             self.assertIn(words, done.stdout)
 
 
+class Ops(OpsTest):
+    def test_formulas_and_floors(self):
+        self.check_measured("--training.device=cpu")
+
+    def test_floors_need_no_device(self):
+        result = self.ops("--floors", "--cluster", CLUSTER)
+        self.assertEqual((result["dtype"], result["floor_source"]), ("bf16", "8 H100-80GB SXM"))
+        self.assertEqual(result["floor"], H100)
+        self.assertNotIn("measured", result)
+        self.check(result, 2)
+        self.assertFalse(any("seconds" in op for op in result["ops"]))
+
+    def test_dropout_has_rows_of_its_own(self):
+        result = self.ops("--floors", "--cluster", CLUSTER, "--model.attention_dropout=0.1", "--model.hidden_dropout=0.1",
+                          "--model.lfa=false")
+        rows = {(op["op"], op["what"]) for op in result["ops"]}
+        self.assertTrue({("attention", ""), ("attention", "dropout 0.1"), ("dropout_backward", ""),
+                         ("linear", "attention.qkv")} <= rows)
+        self.assertNotIn(("lfa_taps", "lfa.conv1"), rows)
+
+    def test_the_table_names_its_formulas(self):
+        done = bench("ops", *TINY, "--runs", "1", "--training.device=cpu")
+        self.assertEqual(done.returncode, 0, done)
+        for words in ("floor = max(FLOPs", "share = floor / time", "measured in the same run on the CPU", "mlp.gate_up"):
+            self.assertIn(words, done.stdout)
+
+
 class Refusals(unittest.TestCase):
     def refused(self, words, *arguments):
         done = bench(*arguments)
@@ -105,7 +127,8 @@ class Refusals(unittest.TestCase):
 
     def test_each_in_one_line(self):
         self.refused("subcommand is required")
-        self.refused("bench ops is not built yet", "ops")
+        self.refused("--cluster CLUSTER.json", "ops", *TINY, "--floors")
+        self.refused("parallel.tensor_model_parallel_size is 2", "ops", *TINY, "--parallel.tensor_model_parallel_size=2")
         self.refused("--steps", "step", "--steps", "0")
         self.refused("model.num_layer", "step", "--model.num_layer=3")
         self.refused("training.seq_length", "step", *TINY, "--training.seq_length=64", "--model.max_position_embeddings=32")

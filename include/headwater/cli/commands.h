@@ -31,6 +31,7 @@ void add_probes(CLI::App& app, Session& session);      // logits, gradients
 void add_data(CLI::App& app, Session& session);
 void add_checkpoint(CLI::App& app, Session& session);
 void add_bench(CLI::App& app, Session& session);
+void add_bench_ops(CLI::App& bench, Session& session);
 void add_bench_scaling(CLI::App& bench, Session& session);
 void add_plan(CLI::App& app, Session& session);
 void add_schedule(CLI::App& app, Session& session);
