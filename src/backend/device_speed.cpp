@@ -41,7 +41,9 @@ double measure_matmul_flops(Backend& backend, DType dtype, int threads) {
     const DeviceMemory memory = allocate(backend.device(), 3 * bytes, "a product to measure");
     // Bytes that read as 0.0115 in either dtype: zeros would draw less power, and so let some chips run faster.
     std::vector<std::byte> host(static_cast<std::size_t>(bytes), std::byte{0x3C});
-    const auto matrix = [&](int index) { return TensorView(memory.get() + index * bytes, dtype, {side, side}, backend.device()); };
+    const auto matrix = [&](int index) {
+      return TensorView(memory.get() + index * bytes, dtype, {side, side}, backend.device());
+    };
     for (int i = 0; i < 2; ++i) backend.to_device(TensorView(host.data(), dtype, {side, side}), matrix(i));
     const double seconds =
         time_calls(backend, kRuns, [&](std::int64_t) { backend.linear(matrix(0), {matrix(1), {}}, matrix(2)); });
@@ -52,7 +54,7 @@ double measure_matmul_flops(Backend& backend, DType dtype, int threads) {
 
 double measure_memory_bandwidth(Backend& backend, int threads) {
   if (backend.device().kind == Device::Kind::cpu) return measure_memory_bandwidth(threads);
-  constexpr std::int64_t kSmallest = std::int64_t{1} << 20, kLargest = std::int64_t{1} << 30;
+  constexpr std::int64_t kSmallest = std::int64_t{1} << 20, kLargest = std::int64_t{1} << 29;
   for (std::int64_t bytes = kSmallest;; bytes *= 2) {
     const DeviceMemory memory = allocate(backend.device(), 2 * bytes, "a copy to measure");
     const auto half = [&](int index) {

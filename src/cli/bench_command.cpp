@@ -4,6 +4,7 @@
 #include "headwater/cli/commands.h"
 #include "headwater/train/bench_step.h"
 #include "headwater/train/measure_machine.h"
+#include "headwater/train/run_setup.h"
 
 #include <CLI/CLI.hpp>
 #include <nlohmann/json.hpp>
@@ -24,22 +25,25 @@ nlohmann::json to_json(const StepBenchmark& b) {
   nlohmann::json ops = nlohmann::json::array();
   for (const OpSeconds& op : b.ops)
     ops.push_back({{"name", op.name}, {"calls", op.calls}, {"seconds", op.seconds}, {"floor_seconds", op.floor_seconds}});
-  return {{"tokens_per_second", b.tokens_per_second},
-          {"elapsed_ms", b.elapsed_seconds * 1e3},
-          {"tokens", b.tokens},
-          {"model_flops_per_token", b.model_flops_per_token},
-          {"achieved_flops", b.achieved_flops},
-          {"matmul_flops", b.matmul_flops},
-          {"share_of_matmul", b.share_of_matmul},
-          {"memory_bandwidth", b.memory_bandwidth},
-          {"peak_bytes", b.peak_bytes},
-          {"ranks", b.ranks},
-          {"threads", b.threads},
-          {"dtype", b.dtype},
-          {"waiting_share", b.waiting_share},
-          {"observed_seconds", b.observed_seconds},
-          {"prediction", to_json(b.prediction)},
-          {"ops", ops}};
+  nlohmann::json root = {{"device", b.device},
+                         {"tokens_per_second", b.tokens_per_second},
+                         {"elapsed_ms", b.elapsed_seconds * 1e3},
+                         {"tokens", b.tokens},
+                         {"model_flops_per_token", b.model_flops_per_token},
+                         {"achieved_flops", b.achieved_flops},
+                         {"matmul_flops", b.matmul_flops},
+                         {"share_of_matmul", b.share_of_matmul},
+                         {"memory_bandwidth", b.memory_bandwidth},
+                         {"peak_bytes", b.peak_bytes},
+                         {"ranks", b.ranks},
+                         {"threads", b.threads},
+                         {"dtype", b.dtype},
+                         {"waiting_share", b.waiting_share},
+                         {"observed_seconds", b.observed_seconds},
+                         {"ops", ops}};
+  if (b.mfu) root["mfu"] = *b.mfu;
+  if (b.prediction) root["prediction"] = to_json(*b.prediction);
+  return root;
 }
 
 // CLUSTER.json. How much of the peak a step reaches is known for the dtype that was measured; a link is left out where no two
@@ -79,8 +83,9 @@ void print_table(const StepBenchmark& b, std::ostream& out) {
 }
 
 void print_summary(const StepBenchmark& b, std::ostream& out) {
-  out << fmt::format("{} ranks x {} threads, {}, {} tokens a step: {:.1f} ms (median), {:.1f} tokens/s, arena {:.1f} MiB a rank\n",
-                     b.ranks, b.threads, b.dtype, b.tokens, b.elapsed_seconds * 1e3, b.tokens_per_second,
+  const std::string where = b.prediction ? fmt::format("x {} threads", b.threads) : "on " + b.device;
+  out << fmt::format("{} ranks {}, {}, {} tokens a step: {:.1f} ms (median), {:.1f} tokens/s, arena {:.1f} MiB a rank\n",
+                     b.ranks, where, b.dtype, b.tokens, b.elapsed_seconds * 1e3, b.tokens_per_second,
                      static_cast<double>(b.peak_bytes) / 1048576.0)
       << fmt::format("model FLOP/s = {:.4g} model FLOPs per token x tokens/s = {:.4g}\n", b.model_flops_per_token,
                      b.achieved_flops)
@@ -90,11 +95,15 @@ void print_summary(const StepBenchmark& b, std::ostream& out) {
                      100.0 * *std::min_element(b.waiting_share.begin(), b.waiting_share.end()),
                      100.0 * *std::max_element(b.waiting_share.begin(), b.waiting_share.end()))
       << fmt::format("share of matmul = model FLOP/s / matmul FLOP/s = {:.1f} %\n", 100.0 * b.share_of_matmul);
+  if (b.mfu) out << fmt::format("MFU = model FLOP/s / peak FLOP/s at the highest clock = {:.1f} %\n", 100.0 * *b.mfu);
 }
 
 int bench_step_command(Session& session, const BenchStepOptions& options) {
   const RunConfig run = bench_config(options.config, session.overrides, options.steps);
   session.world.set_timeout(run.training.comm_timeout_s);
+  if ((!options.cluster_out.empty() || !options.trace.empty()) && !can_predict(choose(run.training, session.world)))
+    throw UserError("bench step on GPUs has nothing for {}: it measures no parts of a step and no links there",
+                    options.trace.empty() ? "--cluster-out" : "--trace");
   const StepBenchmark result = bench_step(session.world, run, options.steps);
   if (!options.cluster_out.empty()) {
     const MachineFigures machine = measure_machine(session.world, result.threads);
@@ -107,7 +116,7 @@ int bench_step_command(Session& session, const BenchStepOptions& options) {
   } else {
     print_table(result, *session.out());
     print_summary(result, *session.out());
-    *session.out() << report(result.prediction);
+    if (result.prediction) *session.out() << report(*result.prediction);
     session.out()->flush();
   }
   return 0;

@@ -1,6 +1,7 @@
 #include "headwater/train/bench_step.h"
 
-#include "headwater/backend/cpu_backend.h"
+#include "headwater/backend/device_speed.h"
+#include "headwater/backend/make_backend.h"
 #include "headwater/model/flops.h"
 #include "random_training.h"
 
@@ -25,9 +26,9 @@ double reduced(Communicator& group, double value, ReduceOp op) {
 }
 
 // This rank's speed while all ranks do the same.
-double matmul_speed(Communicator& ranks, const Choices& choices) {
-  barrier(ranks);
-  return measure_matmul_flops(precision_of(choices.dtype).compute, choices.threads);
+double matmul_speed(RandomTraining& training, const Choices& choices) {
+  barrier(training.ranks());
+  return measure_matmul_flops(training.backend(), precision_of(choices.dtype).compute, choices.threads);
 }
 
 // The mean over the ranks, longest first.
@@ -54,34 +55,34 @@ std::vector<OpSeconds> over_ranks(Communicator& ranks, const std::vector<OpSecon
 
 }  // namespace
 
+bool can_predict(const Choices& choices) { return choices.device.kind == Device::Kind::cpu; }
+
 StepBenchmark bench_step(World& world, const RunConfig& run, int steps) {
-  if (run.training.device == "cuda")
-    throw UserError("training.device is \"cuda\": bench step on GPUs is not built yet; auto or cpu is");
-  TrainingConfig on_cpu = run.training;
-  on_cpu.device = "cpu";
-  const Choices choices = choose(on_cpu, world);
+  const Choices choices = choose(run.training, world);
+  const bool predicts = can_predict(choices);
   RandomTraining training(world, run, choices);
   Communicator& ranks = training.ranks();
 
   std::vector<double> matmul, seconds, observed;
-  const double bandwidth = measure_memory_bandwidth(choices.threads);
+  const double bandwidth = measure_memory_bandwidth(training.backend(), choices.threads);
   for (int i = 0; i < kWarmUpSteps; ++i) training.step();
-  matmul.push_back(matmul_speed(ranks, choices));
-  const PipelineNetwork network = measure_pipeline_network(world, training.engine());
+  matmul.push_back(matmul_speed(training, choices));
+  PipelineNetwork network;
+  if (predicts) network = measure_pipeline_network(world, training.engine());
   CostSamples samples;
   std::vector<StepTimes> times;
   Timeline measured;
   double own_seconds = 0.0, waited = 0.0;
   for (int i = 0; i < steps; ++i) {
-    training.time_parts(samples);  // in turn with the steps: what else the machine does meets both
+    if (predicts) training.time_parts(samples);  // in turn with the steps: what else the machine does meets both
     Recording recording;
-    times.push_back(training.step(&recording));
+    times.push_back(training.step(predicts ? &recording : nullptr));
     own_seconds += times.back().total();
     waited += times.back().waited;
     seconds.push_back(reduced(ranks, times.back().total(), ReduceOp::max));
-    if (i + 1 == steps) measured = measured_timeline(training.engine(), recording);
+    if (predicts && i + 1 == steps) measured = measured_timeline(training.engine(), recording);
   }
-  matmul.push_back(matmul_speed(ranks, choices));
+  matmul.push_back(matmul_speed(training, choices));
   std::map<std::string, std::vector<double>> op_seconds;
   std::map<std::string, OpTotals> totals;  // of the last step: all count the same
   training.backend().measure(true);
@@ -91,9 +92,10 @@ StepBenchmark bench_step(World& world, const RunConfig& run, int steps) {
     for (const auto& [name, op] : totals) op_seconds[name].push_back(op.seconds);
   }
   training.backend().measure(false);
-  matmul.push_back(matmul_speed(ranks, choices));
+  matmul.push_back(matmul_speed(training, choices));
 
   StepBenchmark result;
+  result.device = identity_of(choices.device).name;
   result.ranks = world.size();
   result.threads = choices.threads;
   result.dtype = choices.dtype;
@@ -104,6 +106,10 @@ StepBenchmark bench_step(World& world, const RunConfig& run, int steps) {
   result.achieved_flops = result.model_flops_per_token * result.tokens_per_second;
   result.matmul_flops = reduced(ranks, median(matmul), ReduceOp::sum);
   result.share_of_matmul = result.achieved_flops / result.matmul_flops;
+  if (choices.device.kind == Device::Kind::cuda) {
+    const double peak = peak_of(choices.device, precision_of(choices.dtype).compute, choices.threads).flops;
+    result.mfu = result.achieved_flops / reduced(ranks, peak, ReduceOp::sum);
+  }
   result.memory_bandwidth = reduced(ranks, bandwidth, ReduceOp::sum);
   for (const Arena::Segment& segment : training.engine().arena().segments()) result.peak_bytes += segment.reserved;
   result.peak_bytes = max_over(ranks, result.peak_bytes);
@@ -112,10 +118,12 @@ StepBenchmark bench_step(World& world, const RunConfig& run, int steps) {
     std::memcpy(&result.waiting_share.emplace_back(), bytes.data(), sizeof(double));
   result.observed_seconds = reduced(ranks, median(observed), ReduceOp::sum) / world.size();
 
-  const StepCosts costs = measured_costs(training.engine(), samples, network);
-  const StepTime predicted = time_step(training.engine().layout().schedule, costs);
-  result.prediction = compare(training.engine(), predicted, "parts timed while all ranks compute", times);
-  result.timelines = {timeline_of(predicted, costs), measured};
+  if (predicts) {
+    const StepCosts costs = measured_costs(training.engine(), samples, network);
+    const StepTime predicted = time_step(training.engine().layout().schedule, costs);
+    result.prediction = compare(training.engine(), predicted, "parts timed while all ranks compute", times);
+    result.timelines = {timeline_of(predicted, costs), measured};
+  }
 
   std::vector<OpSeconds> mine;
   for (const auto& [name, op] : totals)

@@ -5,8 +5,10 @@
 
 #include "headwater/comm/world.h"
 #include "headwater/config/run_config.h"
+#include "headwater/plan/layout_request.h"
 #include "headwater/train/prediction_check.h"
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -21,6 +23,7 @@ struct OpSeconds {
 };
 
 struct StepBenchmark {
+  std::string device;          // "the CPU", "NVIDIA H100 80GB HBM3"
   int ranks = 1, threads = 1;  // threads of each rank
   std::string dtype;
   std::int64_t tokens = 0;             // of a step
@@ -31,15 +34,21 @@ struct StepBenchmark {
   double matmul_flops = 0.0;           // of a large square product, all ranks at once and added: median of three
                                        // measurements, before, between and after
   double share_of_matmul = 0.0;        // achieved_flops / matmul_flops
+  std::optional<double> mfu;           // achieved_flops / the GPUs' peak (make_backend.h); none on the CPU
   double memory_bandwidth = 0.0;       // bytes per second, all ranks at once and added
   std::int64_t peak_bytes = 0;         // of the arena, on the rank with the most
   // By rank: the share of its seconds in measured steps in which it waited for other ranks, or for data on its way.
   std::vector<double> waiting_share;
   double observed_seconds = 0.0;       // of the steps whose ops were timed one by one: their ops and what lies between
   std::vector<OpSeconds> ops;          // longest first
-  PredictionCheck prediction;          // from the costs of parts, timed in turn with the steps
-  std::vector<Timeline> timelines;     // of the predicted step and of the last one that was measured
+  // From the costs of parts, timed in turn with the steps; and the timelines of the predicted step and of the last one that was
+  // measured. Only where can_predict().
+  std::optional<PredictionCheck> prediction;
+  std::vector<Timeline> timelines;
 };
+
+// Not on GPUs: there the host's clock tells when a part was launched, not how long it took.
+bool can_predict(const Choices& choices);
 
 // A few steps to warm up, `steps` against the clock, and as many again with every op timed. The config's data, learning rate
 // and train_iters do not matter: tokens are random, in one document per sample.
