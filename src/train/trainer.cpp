@@ -239,6 +239,7 @@ void Trainer::save() {
   header.dtype = start_.choices.dtype;
   header.threads = start_.choices.threads;
   header.counters = counters_;
+  engine_->store().settle(engine_->backend());  // while new weights are gathered, nothing says what their memory holds
   saver_->stage(StateToSave(engine_->store(), engine_->backend()).tensors());
   saver_->commit(header);
   if (out_ != nullptr)

@@ -67,14 +67,16 @@ class Losses(RunTest):
             self.assertLessEqual(abs(curve(gpu)[step] - loss), BF16_LOSS * loss, step)
 
     def test_a_resumed_run_finds_the_same_bits(self):
-        ranks, how, layout = LAYOUTS["tensor 2 x pipeline 2"]
-        straight, stopped = self.folder / "straight", self.folder / "stopped"
-        self.train(straight, CUDA, *layout, ranks=ranks, environment=emulated(LATE))
-        for part in (EARLY, RANDOM):
-            self.train(stopped, CUDA, *layout, "--training.exit_interval=5", ranks=ranks, environment=emulated(part))
-        self.assertEqual(latest(stopped).name, latest(straight).name)
-        self.assertEqual(curve(straight), curve(stopped))
-        self.assert_same_files(state(straight), state(stopped))
+        for name in ("tensor 2 x pipeline 2", "data 2, sharded optimizer"):
+            with self.subTest(layout=name):
+                ranks, how, layout = LAYOUTS[name]
+                straight, stopped = self.folder / f"{name}, straight", self.folder / f"{name}, stopped"
+                self.train(straight, CUDA, *layout, ranks=ranks, environment=emulated(LATE))
+                for part in (EARLY, RANDOM):
+                    self.train(stopped, CUDA, *layout, "--training.exit_interval=5", ranks=ranks, environment=emulated(part))
+                self.assertEqual(latest(stopped).name, latest(straight).name)
+                self.assertEqual(curve(straight), curve(stopped))
+                self.assert_same_files(state(straight), state(stopped))
 
 
 class Yuan2(GoldenTest):
