@@ -1,14 +1,17 @@
 #include "headwater/comm/flight_recorder.h"
 
 #include "headwater/base/clock.h"
+#include "headwater/tensor/profile_range.h"
 
 #include <fmt/format.h>
+
+#include <utility>
 
 namespace headwater {
 
 std::uint64_t FlightRecorder::queue(std::string group, std::string operation, std::uint64_t sequence,
                                     std::int64_t bytes) {
-  FlightRecord record{std::move(group), std::move(operation), sequence, bytes, now_seconds(), 0.0, 0.0};
+  FlightRecord record{std::move(group), std::move(operation), sequence, bytes, now_seconds(), 0.0, 0.0, 0};
   const std::lock_guard lock(mutex_);
   if (ring_.size() < kCapacity)
     ring_.push_back(std::move(record));
@@ -23,12 +26,18 @@ FlightRecord* FlightRecorder::find(std::uint64_t id) {
 
 void FlightRecorder::start(std::uint64_t id) {
   const std::lock_guard lock(mutex_);
-  if (FlightRecord* record = find(id)) record->started = now_seconds();
+  FlightRecord* const record = find(id);
+  if (record == nullptr) return;
+  record->started = now_seconds();
+  if (ProfileRange::watched()) record->range = begin_range(record->group + ": " + record->operation);
 }
 
 void FlightRecorder::end(std::uint64_t id) {
   const std::lock_guard lock(mutex_);
-  if (FlightRecord* record = find(id)) record->ended = now_seconds();
+  FlightRecord* const record = find(id);
+  if (record == nullptr) return;
+  record->ended = now_seconds();
+  if (record->range != 0) end_range(std::exchange(record->range, 0));
 }
 
 std::vector<FlightRecord> FlightRecorder::recent() const {

@@ -1,5 +1,7 @@
 #include "headwater/optim/optimizer.h"
 
+#include "headwater/tensor/profile_range.h"
+
 #include <algorithm>
 
 namespace headwater {
@@ -35,6 +37,7 @@ std::vector<Optimizer::Run> Optimizer::runs_of(const Bucket& bucket) const {
 }
 
 void Optimizer::begin_step(double learning_rate, double targets) {
+  const ProfileRange range("optimizer begins");
   StepScalars scalars{};
   at(scalars, StepScalar::targets) = targets;
   at(scalars, StepScalar::learning_rate) = learning_rate;
@@ -82,6 +85,7 @@ void Optimizer::finish_sum(std::size_t i) {
 }
 
 void Optimizer::reduce() {
+  const ProfileRange range("optimizer reduces");
   for (std::size_t i = sums_.size(); i-- > 0;)
     if (!sums_[i].started) start_sum(i);
   for (std::size_t i = 0; i < sums_.size(); ++i) finish_sum(i);
@@ -97,6 +101,7 @@ void Optimizer::reduce() {
 }
 
 void Optimizer::update() {
+  const ProfileRange range("optimizer updates");
   backend_.decide_step(config_.clip_grad, scalars_);
   for (std::size_t i = 0; i < sums_.size(); ++i) {
     for (const Run& run : runs_[i]) update(run);
@@ -124,6 +129,7 @@ void Optimizer::update(const Run& run) {
 }
 
 StepScalars Optimizer::read() {
+  const ProfileRange range("optimizer reads");
   StepScalars scalars{};
   backend_.to_host(scalars_, TensorView(scalars.data(), DType::f64, {kStepScalars}));
   updates_ = static_cast<std::int64_t>(at(scalars, StepScalar::updates));

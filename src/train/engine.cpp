@@ -2,6 +2,7 @@
 
 #include "headwater/base/clock.h"
 #include "headwater/base/log.h"
+#include "headwater/tensor/profile_range.h"
 
 #include <algorithm>
 #include <exception>
@@ -31,6 +32,23 @@ Traffic pipeline_traffic(const Placement& placement, bool training) {
 }
 
 AxisSet all_axes() { return kTensorAxes | AxisSet{Axis::context, Axis::data, Axis::pipeline}; }
+
+const char* word_of(const Instruction& i) {
+  switch (i.kind) {
+    case Instruction::Kind::start_send: return "start send";
+    case Instruction::Kind::wait_send: return "wait send";
+    case Instruction::Kind::start_receive: return "start receive";
+    case Instruction::Kind::wait_receive: return "wait receive";
+    case Instruction::Kind::compute: break;
+  }
+  switch (i.action.kind) {
+    case ActionKind::forward: return "forward";
+    case ActionKind::backward: return "backward";
+    case ActionKind::input_gradient: return "input gradient";
+    case ActionKind::weight_gradient: break;
+  }
+  return "weight gradient";
+}
 
 }  // namespace
 
@@ -193,6 +211,9 @@ PlayTimes Engine::play(const LoweredSchedule& schedule, HeadMode mode, const Bat
   for (const Instruction& i : layout_.program(schedule).instructions) {
     const Stopwatch watch;
     const Transfer& t = i.transfer;
+    const bool computes = i.kind == Instruction::Kind::compute;
+    const ProfileRange range("{} m{} s{}", word_of(i), computes ? i.action.micro_batch : t.micro_batch,
+                             computes ? i.action.stage : t.from_stage);
     const double begin = recording != nullptr ? recording->now() : 0.0, waited = waited_seconds();
     switch (i.kind) {
       case Instruction::Kind::compute: {

@@ -46,19 +46,6 @@ class Yuan2(GoldenTest):
         self.check_bf16("documents", CUDA)
 
 
-class Yuan2Odd(GoldenTest):
-    """Sizes that are multiples of nothing."""
-
-    NAME = "yuan2-odd"
-
-    def test_all(self):
-        os.environ.update(emulated(RANDOM))
-        self.addCleanup(os.environ.pop, "HEADWATER_EMULATION")
-        self.check_logits("documents", CUDA)
-        self.check_gradients("documents", CUDA)
-        self.check_curve("documents", CUDA)
-
-
 class Runs(RunTest):
     def test_the_losses_are_those_of_the_cpu(self):
         cpu, gpu = self.folder / "cpu", self.folder / "gpu"
@@ -75,6 +62,15 @@ class Runs(RunTest):
         self.assertEqual(latest(stopped).name, latest(straight).name)
         self.assertEqual(curve(straight), curve(stopped))
         self.assert_same_files(state(straight), state(stopped))
+
+    def test_ranges(self):
+        lines = self.train(self.folder / "save", CUDA, environment=emulated(RANDOM + ",profiler=on")).stderr.splitlines()
+        begun = sorted(line[len("range: > "):] for line in lines if line.startswith("range: > "))
+        ended = sorted(line[len("range: < "):] for line in lines if line.startswith("range: < "))
+        self.assertEqual(begun, ended)
+        for name in ("forward m0 s0", "backward m0 s0", "optimizer begins", "optimizer reduces", "optimizer updates",
+                     "optimizer reads"):
+            self.assertIn(name, begun)
 
     def test_the_cpu_goes_on_from_a_gpu(self):
         save = self.folder / "save"

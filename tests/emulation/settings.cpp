@@ -11,7 +11,7 @@ namespace {
 
 [[noreturn]] void refuse(const std::string& entry) {
   std::cerr << "HEADWATER_EMULATION: " << entry
-            << " is unknown; there are copies, streams = late, early, random; order = fixed, random; check = "
+            << " is unknown; there are copies, streams = late, early, random; order = fixed, random; check, profiler = "
                "on, off; "
                "seed, devices, memory, threads = N\n";
   std::exit(2);
@@ -42,6 +42,8 @@ Settings from_environment() {
       settings.shuffled = value == "random";
     } else if (key == "check" && (value == "on" || value == "off")) {
       settings.check = value == "on";
+    } else if (key == "profiler" && (value == "on" || value == "off")) {
+      settings.profiler = value == "on";
     } else if (key == "seed" && number) {
       settings.seed = std::stoull(value);
     } else if (key == "devices" && number) {

@@ -15,6 +15,7 @@ struct FlightRecord {
   std::uint64_t sequence = 0;  // per group (messages: per group, peer and direction)
   std::int64_t bytes = 0;
   double queued = 0.0, started = 0.0, ended = 0.0;  // seconds of the monotonic clock; 0: not yet
+  std::uint64_t range = 0;  // of a profiler, from its start to its end (tensor/profile_range.h)
 };
 
 class FlightRecorder {
