@@ -41,7 +41,8 @@ DeviceIdentity identity_of(Device device) {
 }
 
 std::unique_ptr<Backend> make_backend(const BackendOptions& options) {
-  if (options.device.kind == Device::Kind::cuda) return make_cuda_backend({options.device, options.owner, true});
+  if (options.device.kind == Device::Kind::cuda)
+    return make_cuda_backend({options.device, options.owner, options.deterministic});
   return make_cpu_backend({options.threads, false});
 }
 

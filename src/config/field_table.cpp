@@ -150,6 +150,9 @@ FieldSection training_section() {
       {.choices = {"auto", "bf16", "fp32"}, .note = "auto: bf16 where the chip multiplies it, else fp32"});
   row("device", &C::device, "what computes",
       {.choices = {"auto", "cpu", "cuda"}});
+  row("deterministic", &C::deterministic,
+      "the same layout gives the same bits; false lets GPUs sum the gradients of attention's queries in any order, which is "
+      "faster");
   row("log_interval", &C::log_interval, "steps between two log lines", {.min = 1});
   row("eval_interval", &C::eval_interval, "steps between two evaluations",
       {.min = 0, .note = "0: only before step 1 and at the end"});

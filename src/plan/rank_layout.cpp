@@ -101,7 +101,8 @@ MemoryRequest memory_of(const RankLayoutRequest& request, const std::vector<Stag
   memory.batch = request.batch;
   memory.precision = request.precision;
   memory.training = request.training;
-  memory.op_workspace = workspace_bytes(request.device, request.model, request.batch, request.precision, request.threads);
+  memory.op_workspace = workspace_bytes(request.device, request.model, request.batch, request.precision, request.threads,
+                                        request.deterministic);
   return memory;
 }
 

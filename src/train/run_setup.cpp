@@ -54,6 +54,7 @@ Choices choose(const TrainingConfig& training, World& world) {
   std::iota(all.begin(), all.end(), 0);
   const std::unique_ptr<Communicator> ranks = world.group("choices", all);
   Choices choices;
+  choices.deterministic = training.deterministic;
   choices.device = choose_device(training.device, world, *ranks);
   choices.threads = static_cast<int>(-max_over(*ranks, -threads_for(world.local_size())));
   const bool has_bf16 = choices.device.kind == Device::Kind::cuda || cpu_has_bf16();
@@ -74,7 +75,7 @@ std::string device_table(World& world, Communicator& ranks, Device mine) {
 }
 
 std::unique_ptr<Backend> make_backend(const Choices& choices, const World& world) {
-  return make_backend({choices.device, choices.threads, fmt::format("rank {}", world.rank())});
+  return make_backend({choices.device, choices.threads, fmt::format("rank {}", world.rank()), choices.deterministic});
 }
 
 }  // namespace headwater

@@ -46,7 +46,8 @@ std::vector<BackendUnderTest> cpu_backends() {
 std::vector<BackendUnderTest> cuda_backends() {
   if (!built_with_cuda()) return {};
   const auto make = [] { return make_backend({{Device::Kind::cuda, 0}, 1, "rank 0"}); };
-  return {{"cuda_f32", kF32, make}, {"cuda_bf16", kBf16, make}};
+  const auto unordered = [] { return make_backend({{Device::Kind::cuda, 0}, 1, "rank 0", false}); };
+  return {{"cuda_f32", kF32, make}, {"cuda_bf16", kBf16, make}, {"cuda_bf16_unordered", kBf16, unordered}};
 }
 
 struct OpOfBackend {

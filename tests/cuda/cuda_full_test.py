@@ -72,6 +72,19 @@ class Runs(RunTest):
                      "optimizer reads"):
             self.assertIn(name, begun)
 
+    def test_attention_with_and_without_an_order(self):
+        # On tensor cores, and with more keys than a block takes: a query's gradient is a sum of two blocks'.
+        tensor_cores = ("--model.kv_channels=64", "--model.max_position_embeddings=160", "--training.seq_length=160",
+                        "--training.train_iters=3", "--training.dtype=bf16", CUDA)
+        saves = {name: self.folder / name for name in ("late", "random", "unordered")}
+        self.train(saves["late"], *tensor_cores, environment=emulated(LATE))
+        self.train(saves["random"], *tensor_cores, environment=emulated(RANDOM))
+        self.train(saves["unordered"], *tensor_cores, "--training.deterministic=false", environment=emulated(RANDOM))
+        self.assert_same_files(state(saves["late"]), state(saves["random"]))
+        self.assertFalse(state(saves["late"]) == state(saves["unordered"]))
+        for step, loss in curve(saves["late"]).items():
+            self.assertLessEqual(abs(curve(saves["unordered"])[step] - loss), 1e-3 * loss, step)
+
     def test_the_cpu_goes_on_from_a_gpu(self):
         save = self.folder / "save"
         self.train(save, CUDA, "--training.exit_interval=5", environment=emulated(LATE))

@@ -23,6 +23,8 @@ struct BackendOptions {
   Device device;
   int threads = 1;              // of the CPU backend
   std::string owner = "rank 0"; // for errors
+  // Of the CUDA backend (cuda_backend.h).
+  bool deterministic = true;
 };
 
 // What the products of a device reach at best, FLOP/s, and where the figure comes from: of the CPU measured, of a GPU what its

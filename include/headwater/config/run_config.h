@@ -95,7 +95,8 @@ struct TrainingConfig {
   std::int64_t train_iters = 0;
   std::int64_t seed = 1234;
   std::string dtype = "auto";   // auto, bf16, fp32
-  std::string device = "auto";  // auto, cpu
+  std::string device = "auto";  // auto, cpu, cuda
+  bool deterministic = true;
   std::int64_t log_interval = 1;
   std::int64_t eval_interval = 0;  // 0: no evaluation
   std::int64_t eval_iters = 0;     // 0: the whole validation set

@@ -10,11 +10,13 @@
 
 namespace headwater {
 
-// What `auto` chose; recorded with a checkpoint, and used again by a resume.
+// What `auto` chose, recorded with a checkpoint and used again by a resume; and what else of the training section a backend
+// is made by.
 struct Choices {
   std::string dtype;  // "fp32", "bf16"
   int threads = 1;    // per rank
   Device device = {}; // of this rank; of one kind on all
+  bool deterministic = true;
 };
 
 Precision precision_of(const std::string& dtype);
