@@ -42,9 +42,11 @@ DeviceIdentity identity_of(Device device) {
 
 std::unique_ptr<Backend> make_backend(const BackendOptions& options) {
   if (options.device.kind == Device::Kind::cuda)
-    return make_cuda_backend({options.device, options.owner, options.deterministic});
+    return make_cuda_backend({options.device, options.owner, options.deterministic, options.matmul_algorithms});
   return make_cpu_backend({options.threads, false});
 }
+
+MatmulAlgorithms fastest_matmuls(Backend& backend) { return fastest_cuda_matmuls(backend); }
 
 DevicePeak peak_of(Device device, DType dtype, int threads) {
   if (device.kind == Device::Kind::cpu) return peak_of_cpu(dtype, threads);
@@ -67,6 +69,10 @@ DeviceIdentity identity_of(Device) { return {"the CPU", {}}; }
 std::unique_ptr<Backend> make_backend(const BackendOptions& options) {
   HW_CHECK(options.device == Device{}, "no backend for {}", name_of(options.device));
   return make_cpu_backend({options.threads, false});
+}
+
+MatmulAlgorithms fastest_matmuls(Backend& backend) {
+  throw InternalError("matrix products of {} against the clock: this build knows only the device cpu", name_of(backend.device()));
 }
 
 DevicePeak peak_of(Device, DType dtype, int threads) { return peak_of_cpu(dtype, threads); }

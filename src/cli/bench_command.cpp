@@ -141,6 +141,7 @@ void add_bench(CLI::App& app, Session& session) {
   });
   add_bench_ops(*bench, session);
   add_bench_scaling(*bench, session);
+  add_bench_matmul(*bench, session);
 }
 
 }  // namespace headwater

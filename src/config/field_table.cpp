@@ -153,6 +153,9 @@ FieldSection training_section() {
   row("deterministic", &C::deterministic,
       "the same layout gives the same bits; false lets GPUs sum the gradients of attention's queries in any order, which is "
       "faster");
+  row("matmul_algorithms", &C::matmul_algorithms,
+      "on GPUs, file that says which of cuBLASLt's algorithms takes which product, as `headwater bench matmul` found them",
+      {.note = "empty: the library's own rule"});
   row("log_interval", &C::log_interval, "steps between two log lines", {.min = 1});
   row("eval_interval", &C::eval_interval, "steps between two evaluations",
       {.min = 0, .note = "0: only before step 1 and at the end"});

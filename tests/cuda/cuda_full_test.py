@@ -5,6 +5,7 @@ In the build `emulated` the CPU executes kernels and host code, and each run nam
 GPU does, and the names do nothing.
 """
 
+import json
 import os
 import sys
 import unittest
@@ -71,6 +72,34 @@ class Runs(RunTest):
         for name in ("forward m0 s0", "backward m0 s0", "optimizer begins", "optimizer reduces", "optimizer updates",
                      "optimizer reads"):
             self.assertIn(name, begun)
+
+    def test_algorithms_of_a_file(self):
+        algorithms = self.folder / "algorithms.json"
+        table = self.run_job(0, "bench", "matmul", self.config, f"--out={algorithms}", CUDA, environment=emulated(RANDOM)).stdout
+        found = json.loads(algorithms.read_text())
+        self.assertEqual(len(found["products"]), table.count(" -> "))
+        for product in found["products"].values():
+            self.assertEqual(product["candidates"], 3)
+        # By the rule's neighbour: which of the emulation's algorithms is fastest says little.
+        for product in found["products"].values():
+            product["algorithm"] = product["algorithm"][:48] + f"{1:016x}" + product["algorithm"][64:]
+        algorithms.write_text(json.dumps(found))
+        rule, first, second = (self.folder / name for name in ("rule", "first", "second"))
+        self.train(rule, CUDA, environment=emulated(LATE))
+        chosen = (CUDA, f"--training.matmul_algorithms={algorithms}")
+        job = self.train(first, *chosen, environment=emulated(LATE))
+        self.assertNotIn("says nothing of", job.stderr)  # the step's products, every one
+        self.train(second, *chosen, "--training.exit_interval=5", environment=emulated(RANDOM))
+        self.train(second, *chosen, environment=emulated(EARLY))
+        self.assert_same_files(state(first), state(second))
+        self.assertNotEqual(curve(rule), curve(first))
+        for step, loss in curve(rule).items():
+            self.assertLessEqual(abs(curve(first)[step] - loss), 1e-5 * loss, step)
+
+        found["device"] = "a GPU of another kind"
+        algorithms.write_text(json.dumps(found))
+        self.refused(2, "was measured on a GPU of another kind, but cuda:0 is emulated GPU", "train", self.config, *chosen,
+                     environment=emulated(LATE))
 
     def test_attention_with_and_without_an_order(self):
         # On tensor cores, and with more keys than a block takes: a query's gradient is a sum of two blocks'.

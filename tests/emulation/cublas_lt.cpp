@@ -1,5 +1,6 @@
-// cuBLASLt on the CPU: the plain sum of products in fp32, queued on the stream. As strict as the library about shapes, and
-// stricter about alignment: what a product was planned for must hold when it runs.
+// cuBLASLt on the CPU: the plain sum of products in fp32, queued on the stream, by one of three algorithms that differ in the
+// order of the sum. As strict as the library about shapes, and stricter about alignment: what a product was planned for must
+// hold when it runs.
 
 #include "cublasLt.h"
 
@@ -29,13 +30,24 @@ struct LtPreference {
 
 namespace {
 
-// What an algorithm carries: the alignments that it was chosen for.
+// What an algorithm carries: the alignments that it was chosen for, and which it is.
 struct Algorithm {
   std::uint64_t magic = 0;
   std::uint32_t alignment[4] = {};
-  std::uint64_t unused[5] = {};
+  std::uint64_t id = 0;
+  std::uint64_t unused[4] = {};
 };
 constexpr std::uint64_t kMagic = 0x4c74416c676f;
+
+// In the order that the rule puts them in: from first to last, from last to first, all even before all odd. The last one needs
+// a workspace.
+constexpr std::uint64_t kAlgorithms = 3;
+std::size_t workspace_of(const Algorithm& algorithm) { return algorithm.id == 2 ? 4096 : 0; }
+std::int64_t summand(std::uint64_t algorithm, std::int64_t i, std::int64_t count) {
+  if (algorithm == 1) return count - 1 - i;
+  const std::int64_t even = (count + 1) / 2;
+  return algorithm == 0 ? i : i < even ? 2 * i : 2 * (i - even) + 1;
+}
 
 std::int64_t rows_of(const LtLayout& x, cublasOperation_t operation) { return operation == CUBLAS_OP_N ? x.rows : x.columns; }
 std::int64_t columns_of(const LtLayout& x, cublasOperation_t operation) { return operation == CUBLAS_OP_N ? x.columns : x.rows; }
@@ -62,15 +74,16 @@ std::vector<float> gathered(const void* data, const LtLayout& x, cublasOperation
   return values;
 }
 
-void multiply(const LtProduct& p, const void* A, const LtLayout& a, const void* B, const LtLayout& b, float beta, void* D,
-              const LtLayout& d) {
+void multiply(std::uint64_t algorithm, const LtProduct& p, const void* A, const LtLayout& a, const void* B, const LtLayout& b,
+              float beta, void* D, const LtLayout& d) {
   const std::int64_t m = d.rows, n = d.columns, depth = columns_of(a, p.a);
   const std::vector<float> left = gathered(A, a, p.a);   // [depth][m]
   const std::vector<float> right = gathered(B, b, p.b);  // [n][depth]
   std::vector<float> sum(static_cast<std::size_t>(m));
   for (std::int64_t column = 0; column < n; ++column) {
     std::fill(sum.begin(), sum.end(), 0.0F);
-    for (std::int64_t k = 0; k < depth; ++k) {
+    for (std::int64_t i = 0; i < depth; ++i) {
+      const std::int64_t k = summand(algorithm, i, depth);
       const float factor = right[static_cast<std::size_t>(column * depth + k)];
       const float* const x = left.data() + k * m;
       for (std::int64_t row = 0; row < m; ++row) sum[static_cast<std::size_t>(row)] += x[row] * factor;
@@ -105,6 +118,8 @@ const char* cublasGetStatusString(cublasStatus_t status) {
     default: return "not initialized";
   }
 }
+
+std::size_t cublasLtGetVersion() { return 120000; }
 
 cublasStatus_t cublasLtCreate(cublasLtHandle_t* handle) {
   *handle = new emulation::LtHandle;
@@ -171,19 +186,39 @@ cublasStatus_t cublasLtMatmulAlgoGetHeuristic(cublasLtHandle_t, cublasLtMatmulDe
   Algorithm algorithm;
   algorithm.magic = emulation::kMagic;
   std::copy(std::begin(preference->alignment), std::end(preference->alignment), algorithm.alignment);
-  results[0] = {};
-  results[0].algo = std::bit_cast<cublasLtMatmulAlgo_t>(algorithm);
-  *found = 1;
+  *found = 0;
+  for (; algorithm.id < emulation::kAlgorithms && *found < wanted; ++algorithm.id) {
+    if (emulation::workspace_of(algorithm) > preference->workspace_bytes) continue;
+    cublasLtMatmulHeuristicResult_t& result = results[(*found)++];
+    result = {};
+    result.algo = std::bit_cast<cublasLtMatmulAlgo_t>(algorithm);
+    result.workspaceSize = emulation::workspace_of(algorithm);
+  }
+  return CUBLAS_STATUS_SUCCESS;
+}
+
+cublasStatus_t cublasLtMatmulAlgoCheck(cublasLtHandle_t, cublasLtMatmulDesc_t product, cublasLtMatrixLayout_t a,
+                                       cublasLtMatrixLayout_t b, cublasLtMatrixLayout_t c, cublasLtMatrixLayout_t d,
+                                       const cublasLtMatmulAlgo_t* chosen, cublasLtMatmulHeuristicResult_t* result) {
+  const auto algorithm = std::bit_cast<Algorithm>(*chosen);
+  if (!emulation::fits(*product, *a, *b, *d) || c != d) return CUBLAS_STATUS_INVALID_VALUE;
+  if (algorithm.magic != emulation::kMagic || algorithm.id >= emulation::kAlgorithms) return CUBLAS_STATUS_NOT_SUPPORTED;
+  *result = {};
+  result->workspaceSize = emulation::workspace_of(algorithm);
   return CUBLAS_STATUS_SUCCESS;
 }
 
 cublasStatus_t cublasLtMatmul(cublasLtHandle_t, cublasLtMatmulDesc_t product, const void* alpha, const void* A,
                               cublasLtMatrixLayout_t a, const void* B, cublasLtMatrixLayout_t b, const void* beta,
                               const void* C, cublasLtMatrixLayout_t c, void* D, cublasLtMatrixLayout_t d,
-                              const cublasLtMatmulAlgo_t* chosen, void*, std::size_t, cudaStream_t stream) {
+                              const cublasLtMatmulAlgo_t* chosen, void* workspace, std::size_t workspace_bytes,
+                              cudaStream_t stream) {
   const auto algorithm = std::bit_cast<Algorithm>(*chosen);
   if (C != D || c != d || !emulation::fits(*product, *a, *b, *d) || *static_cast<const float*>(alpha) != 1.0F)
     return CUBLAS_STATUS_NOT_SUPPORTED;
+  if (algorithm.id >= emulation::kAlgorithms || emulation::workspace_of(algorithm) > workspace_bytes ||
+      (emulation::workspace_of(algorithm) > 0 && workspace == nullptr))
+    return CUBLAS_STATUS_INVALID_VALUE;
   if (algorithm.magic != emulation::kMagic || !emulation::aligned(A, algorithm.alignment[0]) ||
       !emulation::aligned(B, algorithm.alignment[1]) || !emulation::aligned(D, algorithm.alignment[3]))
     return CUBLAS_STATUS_INVALID_VALUE;
@@ -191,8 +226,8 @@ cublasStatus_t cublasLtMatmul(cublasLtHandle_t, cublasLtMatmulDesc_t product, co
   emulation::Stream* const queue = emulation::find_stream(stream);
   if (queue == nullptr) return CUBLAS_STATUS_EXECUTION_FAILED;
   emulation::Work work;
-  work.run = [=, p = *product, la = *a, lb = *b, ld = *d, factor = *static_cast<const float*>(beta)] {
-    emulation::multiply(p, A, la, B, lb, factor, D, ld);
+  work.run = [=, id = algorithm.id, p = *product, la = *a, lb = *b, ld = *d, factor = *static_cast<const float*>(beta)] {
+    emulation::multiply(id, p, A, la, B, lb, factor, D, ld);
   };
   emulation::enqueue(queue, std::move(work));
   return CUBLAS_STATUS_SUCCESS;

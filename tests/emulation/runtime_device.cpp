@@ -95,7 +95,7 @@ cudaError_t cudaSetDevice(int device) {
 cudaError_t cudaGetDeviceProperties(cudaDeviceProp* properties, int device) {
   if (device < 0 || device >= emulation::settings().devices) return failed(cudaErrorInvalidDevice);
   *properties = {};
-  std::snprintf(properties->name, sizeof(properties->name), "emulated GPU %d", device);
+  std::snprintf(properties->name, sizeof(properties->name), "emulated GPU");
   properties->totalGlobalMem = emulation::settings().memory;
   properties->sharedMemPerBlock = 48 * 1024;
   properties->sharedMemPerBlockOptin = 163 * 1024;

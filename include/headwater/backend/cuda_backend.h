@@ -5,6 +5,7 @@
 // Made and used by one thread. cuBLASLt keeps what it needs for itself outside the arena.
 
 #include "headwater/backend/backend.h"
+#include "headwater/backend/matmul_algorithms.h"
 
 #include <string>
 
@@ -14,8 +15,10 @@ struct CudaOptions {
   Device device{Device::Kind::cuda, 0};
   std::string owner = "rank 0";  // for errors
   bool deterministic = true;     // the same inputs give the same bits; false allows attention's faster backward
+  std::string matmul_algorithms = {};  // file (matmul_algorithms.h), or empty: the library's own rule
 };
 
 std::unique_ptr<Backend> make_cuda_backend(const CudaOptions& options);
+MatmulAlgorithms fastest_cuda_matmuls(Backend& backend);  // of one that make_cuda_backend made
 
 }  // namespace headwater

@@ -2,6 +2,7 @@
 // The device of a rank, and its backend.
 
 #include "headwater/backend/backend.h"
+#include "headwater/backend/matmul_algorithms.h"
 
 #include <string>
 
@@ -25,6 +26,7 @@ struct BackendOptions {
   std::string owner = "rank 0"; // for errors
   // Of the CUDA backend (cuda_backend.h).
   bool deterministic = true;
+  std::string matmul_algorithms = {};
 };
 
 // What the products of a device reach at best, FLOP/s, and where the figure comes from: of the CPU measured, of a GPU what its
@@ -37,5 +39,9 @@ DevicePeak peak_of(Device device, DType dtype, int threads);
 
 // Made and used by one thread.
 std::unique_ptr<Backend> make_backend(const BackendOptions& options);
+
+// On a GPU: of every product that the backend has made so far the fastest of the algorithms that cuBLASLt proposes, timed on
+// the memory that it was last made on, which is written over.
+MatmulAlgorithms fastest_matmuls(Backend& backend);
 
 }  // namespace headwater

@@ -31,6 +31,8 @@ class TimedBackend final : public Backend {
   // Does nothing, and counts on operands that need not exist: only ops may be called.
   TimedBackend() : measuring_(true) {}
 
+  Backend& inner() { return *inner_; }
+
   void measure(bool on) { measuring_ = on; }  // off at first
   std::map<std::string, OpTotals> take_totals() { return std::exchange(totals_, {}); }
 

@@ -33,6 +33,7 @@ void add_checkpoint(CLI::App& app, Session& session);
 void add_bench(CLI::App& app, Session& session);
 void add_bench_ops(CLI::App& bench, Session& session);
 void add_bench_scaling(CLI::App& bench, Session& session);
+void add_bench_matmul(CLI::App& bench, Session& session);
 void add_plan(CLI::App& app, Session& session);
 void add_schedule(CLI::App& app, Session& session);
 void add_config_reference(CLI::App& app, Session& session);

@@ -17,6 +17,7 @@ struct Choices {
   int threads = 1;    // per rank
   Device device = {}; // of this rank; of one kind on all
   bool deterministic = true;
+  std::string matmul_algorithms = {};
 };
 
 Precision precision_of(const std::string& dtype);

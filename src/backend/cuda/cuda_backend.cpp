@@ -32,7 +32,7 @@ CudaBackend::CudaBackend(const CudaOptions& options)
     : stream_(options.device, options.owner, "compute"),
       deterministic_(options.deterministic),
       staging_(stream_, kStagingSlot, kStagingSlots),
-      products_(stream_) {}
+      products_(stream_, options.matmul_algorithms) {}
 
 void CudaBackend::use_workspace(TensorView bytes) {
   workspace_ = bytes;
@@ -104,6 +104,12 @@ void CudaBackend::to_host(TensorView device, TensorView host) {
 
 std::unique_ptr<Backend> make_cuda_backend(const CudaOptions& options) {
   return std::make_unique<cuda::CudaBackend>(options);
+}
+
+MatmulAlgorithms fastest_cuda_matmuls(Backend& backend) {
+  auto* const cuda = dynamic_cast<cuda::CudaBackend*>(&backend);
+  HW_CHECK(cuda != nullptr, "matrix products of {} against the clock", name_of(backend.device()));
+  return cuda->fastest_matmuls();
 }
 
 }  // namespace headwater

@@ -17,6 +17,7 @@ class CudaBackend final : public Backend {
   Device device() const override { return stream_.device(); }
   Queue& queue() override { return stream_; }
   void use_workspace(TensorView bytes) override;
+  MatmulAlgorithms fastest_matmuls() { return products_.fastest(); }
 
   void zero(TensorView x) override;
   void copy(TensorView from, TensorView to) override;

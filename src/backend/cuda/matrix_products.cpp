@@ -1,119 +1,102 @@
 #include "matrix_products.h"
 
-#include "cublas.h"
-
 #include "headwater/base/error.h"
+#include "headwater/base/log.h"
+#include "headwater/tensor/cuda/devices.h"
 
-#include <algorithm>
+#include "algorithm_timer.h"
+#include "product.h"
+
+#include <array>
+#include <bit>
 #include <map>
-#include <tuple>
+#include <optional>
 
 namespace headwater::cuda {
-
-void check(cublasStatus_t status, std::string_view where, const char* call, const char* file, int line) {
-  if (status != CUBLAS_STATUS_SUCCESS)
-    throw InternalError("{}:{}: {}: {} failed: {}", file, line, where, call, cublasGetStatusString(status));
-}
-
 namespace {
 
-cudaDataType_t type_of(DType dtype) {
-  HW_CHECK(dtype == DType::f32 || dtype == DType::bf16, "a product of {}", name_of(dtype));
-  return dtype == DType::f32 ? CUDA_R_32F : CUDA_R_16BF;
+std::string device_of(const Stream& stream) {
+  const DeviceDescription d = describe(stream.device());
+  return fmt::format("{}, compute capability {}.{}", d.name, d.major, d.minor);
 }
 
-// The library counts columns first. What lies row by row is, to it, the transposed matrix.
-struct Operand {
-  cudaDataType_t type = CUDA_R_32F;
-  cublasOperation_t operation = CUBLAS_OP_N;
-  std::int64_t rows = 0, columns = 0, stride = 0;
-  std::uint32_t alignment = 0;
+using Words = std::array<std::uint64_t, 8>;
+static_assert(sizeof(Words) == sizeof(cublasLtMatmulAlgo_t));
 
-  // The transpose of `m`.
-  explicit Operand(const Matrix& m) : type(type_of(m.dtype)) {
-    const bool by_rows = m.column_stride == 1;
-    HW_CHECK(by_rows || m.row_stride == 1, "strides of {} and {}", m.row_stride, m.column_stride);
-    operation = by_rows ? CUBLAS_OP_N : CUBLAS_OP_T;
-    rows = by_rows ? m.columns : m.rows;
-    columns = by_rows ? m.rows : m.columns;
-    stride = std::max(by_rows ? m.row_stride : m.column_stride, rows);  // of one column it says nothing
-    const auto address = reinterpret_cast<std::uintptr_t>(m.data);
-    alignment = static_cast<std::uint32_t>(std::min<std::uintptr_t>(address & (~address + 1), 256));
-  }
-  auto key() const { return std::make_tuple(type, operation, rows, columns, stride, alignment); }
-};
+std::string digits_of(const cublasLtMatmulAlgo_t& algorithm) {
+  std::string digits;
+  for (const std::uint64_t word : std::bit_cast<Words>(algorithm)) digits += fmt::format("{:016x}", word);
+  return digits;
+}
 
-using OperandKey = decltype(std::declval<Operand>().key());
-using ProductKey = std::tuple<OperandKey, OperandKey, OperandKey>;
+cublasLtMatmulAlgo_t algorithm_of(const std::string& digits) {
+  Words words{};
+  for (std::size_t i = 0; i < words.size(); ++i) words[i] = std::stoull(digits.substr(16 * i, 16), nullptr, 16);
+  return std::bit_cast<cublasLtMatmulAlgo_t>(words);
+}
+
+std::optional<MatmulAlgorithms> read(const std::string& file, const Stream& stream) {
+  if (file.empty()) return {};
+  MatmulAlgorithms algorithms = read_matmul_algorithms(file);
+  if (algorithms.device != device_of(stream))
+    throw UserError("{} was measured on {}, but {} is {}: headwater bench matmul measures it there", file, algorithms.device,
+                    name_of(stream.device()), device_of(stream));
+  const auto version = static_cast<std::int64_t>(cublasLtGetVersion());
+  if (algorithms.cublaslt != version)
+    throw UserError("{} was measured with cuBLASLt {}, but this is cuBLASLt {}: headwater bench matmul measures it again", file,
+                    algorithms.cublaslt, version);
+  return algorithms;
+}
 
 }  // namespace
 
+// What is known of products of one shape.
+struct MatrixProducts::Plan {
+  Product product;
+  ProductDescription description;
+  cublasLtMatmulAlgo_t algorithm{};
+  // The last one that was made.
+  const void *a = nullptr, *b = nullptr;
+  void* c = nullptr;
+  bool accumulate = false;
+};
+
 struct MatrixProducts::Impl {
-  // What is known of products of one shape.
-  struct Plan {
-    LtProduct product;
-    LtLayout a, b, c;
-    cublasLtMatmulAlgo_t algorithm{};
-  };
+  Impl(Stream& stream, const std::string& file) : library(stream), algorithms(read(file, stream)) {}
 
-  explicit Impl(Stream& on) : stream(on) {
-    cublasLtHandle_t made = nullptr;
-    HW_CUBLAS(stream.name(), cublasLtCreate(&made));
-    handle = LtHandle(made);
+  cublasLtMatmulAlgo_t choose(const Product& product, const ProductDescription& description) const {
+    if (algorithms) {
+      const auto found = algorithms->products.find(product.name());
+      if (found != algorithms->products.end()) {
+        const cublasLtMatmulAlgo_t algorithm = algorithm_of(found->second.algorithm);
+        if (!library.accepts(description, algorithm))
+          throw UserError("{}: cuBLASLt refuses the algorithm for {}; headwater bench matmul measures it again", algorithms->file,
+                          found->first);
+        return algorithm;
+      }
+      log::info("{} says nothing of {}: the library's rule", algorithms->file, product.name());
+    }
+    return library.proposals(product, description, 1).front();
   }
 
-  LtLayout layout(const Operand& x) const {
-    cublasLtMatrixLayout_t made = nullptr;
-    HW_CUBLAS(stream.name(), cublasLtMatrixLayoutCreate(&made, x.type, static_cast<std::uint64_t>(x.rows),
-                                                        static_cast<std::uint64_t>(x.columns), x.stride));
-    return LtLayout(made);
+  Plan& plan(const Product& product) {
+    const auto found = plans.find(product.key());
+    if (found != plans.end()) return found->second;
+    ProductDescription description = library.describe(product);
+    const cublasLtMatmulAlgo_t algorithm = choose(product, description);
+    return plans.emplace(product.key(), Plan{product, std::move(description), algorithm}).first->second;
   }
 
-  Plan plan(const Operand& a, const Operand& b, const Operand& c) const {
-    Plan plan;
-    cublasLtMatmulDesc_t product = nullptr;
-    HW_CUBLAS(stream.name(), cublasLtMatmulDescCreate(&product, CUBLAS_COMPUTE_32F, CUDA_R_32F));
-    plan.product = LtProduct(product);
-    HW_CUBLAS(stream.name(), cublasLtMatmulDescSetAttribute(product, CUBLASLT_MATMUL_DESC_TRANSA, &a.operation, sizeof a.operation));
-    HW_CUBLAS(stream.name(), cublasLtMatmulDescSetAttribute(product, CUBLASLT_MATMUL_DESC_TRANSB, &b.operation, sizeof b.operation));
-    plan.a = layout(a);
-    plan.b = layout(b);
-    plan.c = layout(c);
-
-    cublasLtMatmulPreference_t wanted = nullptr;
-    HW_CUBLAS(stream.name(), cublasLtMatmulPreferenceCreate(&wanted));
-    const LtPreference preference(wanted);
-    const auto prefer = [&](cublasLtMatmulPreferenceAttributes_t what, const auto& value) {
-      HW_CUBLAS(stream.name(), cublasLtMatmulPreferenceSetAttribute(wanted, what, &value, sizeof value));
-    };
-    prefer(CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES, workspace_bytes);
-    prefer(CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES, a.alignment);
-    prefer(CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES, b.alignment);
-    prefer(CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES, c.alignment);
-    prefer(CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES, c.alignment);
-    cublasLtMatmulHeuristicResult_t found{};
-    int count = 0;
-    HW_CUBLAS(stream.name(), cublasLtMatmulAlgoGetHeuristic(handle.get(), product, plan.a.get(), plan.b.get(), plan.c.get(),
-                                                            plan.c.get(), wanted, 1, &found, &count));
-    HW_CHECK(count == 1 && found.state == CUBLAS_STATUS_SUCCESS, "cuBLASLt has no algorithm for [{}, {}] times [{}, {}]",
-             b.columns, b.rows, a.columns, a.rows);
-    plan.algorithm = found.algo;
-    return plan;
-  }
-
-  Stream& stream;
-  LtHandle handle;
-  void* workspace = nullptr;
-  std::size_t workspace_bytes = 0;
+  ProductLibrary library;
+  std::optional<MatmulAlgorithms> algorithms;
   std::map<ProductKey, Plan> plans;
 };
 
-MatrixProducts::MatrixProducts(Stream& stream) : impl_(std::make_unique<Impl>(stream)) {}
+MatrixProducts::MatrixProducts(Stream& stream, const std::string& file) : impl_(std::make_unique<Impl>(stream, file)) {}
 MatrixProducts::~MatrixProducts() = default;
 
 void MatrixProducts::use_workspace(void* memory, std::size_t bytes) {
-  impl_->workspace = memory;
-  impl_->workspace_bytes = bytes;
+  impl_->library.use_workspace(memory, bytes);
   impl_->plans.clear();
 }
 
@@ -121,17 +104,32 @@ void MatrixProducts::multiply(const Matrix& a, const Matrix& b, const Matrix& c,
   HW_CHECK(a.columns == b.rows && c.rows == a.rows && c.columns == b.columns && c.column_stride == 1,
            "[{}, {}] times [{}, {}] into [{}, {}]", a.rows, a.columns, b.rows, b.columns, c.rows, c.columns);
   if (c.rows == 0 || c.columns == 0) return;
-  // cᵀ = bᵀ aᵀ
-  const Operand first(b), second(a), out(c);
-  const ProductKey key(first.key(), second.key(), out.key());
-  auto plan = impl_->plans.find(key);
-  if (plan == impl_->plans.end()) plan = impl_->plans.emplace(key, impl_->plan(first, second, out)).first;
-  const float alpha = 1.0F, beta = accumulate ? 1.0F : 0.0F;
-  const Impl::Plan& p = plan->second;
-  HW_CUBLAS(impl_->stream.name(),
-            cublasLtMatmul(impl_->handle.get(), p.product.get(), &alpha, b.data, p.a.get(), a.data, p.b.get(), &beta, c.data,
-                           p.c.get(), c.data, p.c.get(), &p.algorithm, impl_->workspace, impl_->workspace_bytes,
-                           impl_->stream.get()));
+  Plan& plan = impl_->plan({Operand(b), Operand(a), Operand(c)});
+  plan.a = b.data, plan.b = a.data, plan.c = c.data, plan.accumulate = accumulate;
+  impl_->library.multiply(plan.description, plan.algorithm, plan.a, plan.b, plan.c, accumulate);
+}
+
+MatmulAlgorithms MatrixProducts::fastest() {
+  ProductLibrary& library = impl_->library;
+  AlgorithmTimer timer(library.stream());
+  MatmulAlgorithms algorithms;
+  algorithms.device = device_of(library.stream());
+  algorithms.cublaslt = static_cast<std::int64_t>(cublasLtGetVersion());
+  for (const auto& each : impl_->plans) {
+    const Plan& plan = each.second;
+    MatmulAlgorithms::Product best;
+    for (const cublasLtMatmulAlgo_t& algorithm : library.proposals(plan.product, plan.description, kCandidates)) {
+      const double seconds = timer.median_seconds(
+          [&] { library.multiply(plan.description, algorithm, plan.a, plan.b, plan.c, plan.accumulate); });
+      if (best.candidates == 0) best.rule_seconds = seconds;
+      if (best.candidates++ == 0 || seconds < best.seconds) {
+        best.seconds = seconds;
+        best.algorithm = digits_of(algorithm);
+      }
+    }
+    algorithms.products[plan.product.name()] = best;
+  }
+  return algorithms;
 }
 
 }  // namespace headwater::cuda

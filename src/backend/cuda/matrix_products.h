@@ -1,18 +1,21 @@
 #pragma once
-// Matrix products by cuBLASLt, on one stream. Which of the library's algorithms takes a product follows from its shape,
-// strides, alignment and the workspace by the library's own rule; nothing is timed, so that the same layout gives the same
-// bits. Belongs to the thread of its stream.
+// Matrix products by cuBLASLt, on one stream. Which of the library's algorithms takes a product is what a file says
+// (matmul_algorithms.h), or follows from its shape, strides, alignment and the workspace by the library's own rule. A run
+// times nothing, so that the same layout gives the same bits. Belongs to the thread of its stream.
 
+#include "headwater/backend/matmul_algorithms.h"
 #include "headwater/backend/matrix.h"
 #include "headwater/tensor/cuda/stream.h"
 
 #include <memory>
+#include <string>
 
 namespace headwater::cuda {
 
 class MatrixProducts {
  public:
-  explicit MatrixProducts(Stream& stream);
+  // `file`: of algorithms; empty: the library's rule for all. UserError where it was written for another device or library.
+  MatrixProducts(Stream& stream, const std::string& file);
   ~MatrixProducts();
 
   // Of the device, 256-byte aligned; before the first product.
@@ -21,7 +24,12 @@ class MatrixProducts {
   // f32 (f32 operands as they are, not rounded to tf32).
   void multiply(const Matrix& a, const Matrix& b, const Matrix& c, bool accumulate);
 
+  // The fastest algorithms of all products that were made so far, each timed on the memory that it was last made on, which is
+  // written over.
+  MatmulAlgorithms fastest();
+
  private:
+  struct Plan;
   struct Impl;
   std::unique_ptr<Impl> impl_;
 };

@@ -1,0 +1,27 @@
+#pragma once
+// How long a piece of a stream's work takes, by the device's own clock. For benchmarks: it waits for the device.
+
+#include "headwater/tensor/cuda/stream.h"
+
+#include <functional>
+
+namespace headwater::cuda {
+
+inline constexpr int kCandidates = 16;  // algorithms that the library is asked for, of one product
+
+class AlgorithmTimer {
+ public:
+  explicit AlgorithmTimer(Stream& stream);
+  ~AlgorithmTimer();
+  AlgorithmTimer(const AlgorithmTimer&) = delete;
+  AlgorithmTimer& operator=(const AlgorithmTimer&) = delete;
+
+  // Of one work(), after one that does not count.
+  double median_seconds(const std::function<void()>& work);
+
+ private:
+  Stream& stream_;
+  cudaEvent_t begin_ = nullptr, end_ = nullptr;
+};
+
+}  // namespace headwater::cuda
