@@ -223,6 +223,15 @@ void add_squared_norm(const float* x, double* sum, void* workspace, std::int64_t
 // apply is 0.
 void decide_step(double clip, const StepScalars& scalars, cudaStream_t stream);
 
+// backend.h, `StochasticRounding`: element i of the call is number n = begin + i of a box, and element first + (n / columns) ·
+// row + n mod columns of its parameter, or first + n where columns is 0. It is rounded up or down by the lower half of its word
+// of philox(key, counter element / 4, stream `updates`).
+struct StochasticRounding {
+  bool on = false;
+  std::uint64_t key = 0;
+  std::int64_t begin = 0, first = 0, columns = 0, row = 0;
+};
+
 template <class T>
 struct AdamW {
   float* master = nullptr;  // updated, as are the moments
@@ -231,15 +240,12 @@ struct AdamW {
   T* weight = nullptr;  // gets the new master rounded; may be the master itself
   std::int64_t n = 0;
   double beta1 = 0.9, beta2 = 0.95, epsilon = 1e-8, weight_decay = 0.0;
-  // bf16 weights rounded up or down by chance instead of to nearest: element i by the lower half of word e mod 4 of
-  // philox(key, counter e / 4, stream `updates`), e = first_element + i, so that no cut of the shards changes it.
-  bool stochastic = false;
-  std::uint64_t key = 0, first_element = 0;
+  StochasticRounding rounding = {};
 };
 
 // AdamW (Loshchilov & Hutter 2019), g = gradient · clip_factor, t = updates: m = β1 m + (1 − β1) g; v = β2 v + (1 − β2) g²;
 // master −= learning_rate (m/(1 − β1^t) / (√(v/(1 − β2^t)) + ε) + decay · master). Nothing changes where apply is 0.
-// 16-byte accesses where all floats are 16-aligned, bf16 weights 8-aligned, and first_element a multiple of 4 if it counts.
+// 16-byte accesses where all floats are 16-aligned, bf16 weights 8-aligned, and `rounding` has multiples of 4 if it counts.
 // Floor: 28 bytes an element, and those of T where the weight is not the master.
 template <class T>
 void adamw(const AdamW<T>& args, const StepScalars& scalars, cudaStream_t stream);

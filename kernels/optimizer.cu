@@ -77,6 +77,13 @@ __device__ __forceinline__ float rounded_by_chance(float w, std::uint32_t random
   return __uint_as_float((bits + (random & 0xffffU)) & 0xffff0000U);
 }
 
+__device__ __forceinline__ std::uint64_t element_of(const StochasticRounding& rounding, std::int64_t i) {
+  const std::int64_t n = rounding.begin + i;
+  if (rounding.columns == 0) return static_cast<std::uint64_t>(rounding.first + n);
+  const std::int64_t above = n / rounding.columns;
+  return static_cast<std::uint64_t>(rounding.first + above * rounding.row + n - above * rounding.columns);
+}
+
 template <class T, int kN>
 __device__ __forceinline__ void update(const Update& u, const AdamW<T>& args, std::int64_t begin,
                                        std::int64_t end) {
@@ -97,10 +104,10 @@ __device__ __forceinline__ void update(const Update& u, const AdamW<T>& args, st
     store<kN>(args.second_moment + i, v);
     store<kN>(args.master + i, w);
     if (args.weight == nullptr) return;
-    if (args.stochastic) {
-      const std::uint64_t element = args.first_element + static_cast<std::uint64_t>(i);
-      const uint4 words = philox(static_cast<std::uint32_t>(args.key),
-                                 static_cast<std::uint32_t>(args.key >> 32U), element / 4, u.number);
+    if (args.rounding.on) {
+      const std::uint64_t element = element_of(args.rounding, i), key = args.rounding.key;
+      const uint4 words = philox(static_cast<std::uint32_t>(key), static_cast<std::uint32_t>(key >> 32U),
+                                 element / 4, u.number);
       if constexpr (kN == 4) {  // the chunk begins with word 0
         w[0] = rounded_by_chance(w[0], words.x), w[1] = rounded_by_chance(w[1], words.y);
         w[2] = rounded_by_chance(w[2], words.z), w[3] = rounded_by_chance(w[3], words.w);
@@ -114,6 +121,11 @@ __device__ __forceinline__ void update(const Update& u, const AdamW<T>& args, st
     }
     store<kN>(args.weight + i, w);
   });
+}
+
+// Whether the words of four elements from a multiple of 4 on are one block of Philox.
+bool by_whole_blocks(const StochasticRounding& r) {
+  return r.begin % 4 == 0 && r.first % 4 == 0 && r.columns % 4 == 0 && r.row % 4 == 0;
 }
 
 template <class T>
@@ -157,7 +169,7 @@ void adamw(const AdamW<T>& args, const StepScalars& scalars, cudaStream_t stream
   if (args.n == 0) return;
   AdamW<T> a = args;
   if (static_cast<const void*>(a.weight) == a.master) a.weight = nullptr;
-  a.stochastic = a.stochastic && sizeof(T) == 2;
+  a.rounding.on = a.rounding.on && sizeof(T) == 2;
   Update u{};
   u.beta1 = static_cast<float>(a.beta1), u.rest1 = static_cast<float>(1.0 - a.beta1);
   u.beta2 = static_cast<float>(a.beta2), u.rest2 = static_cast<float>(1.0 - a.beta2);
@@ -165,7 +177,7 @@ void adamw(const AdamW<T>& args, const StepScalars& scalars, cudaStream_t stream
   const bool vectors = aligned(one_row(a.master), 16) && aligned(one_row(a.gradient), 16) &&
                        aligned(one_row(a.first_moment), 16) && aligned(one_row(a.second_moment), 16) &&
                        aligned(one_row(a.weight), 4 * static_cast<int>(sizeof(T))) &&
-                       (!a.stochastic || a.first_element % 4 == 0);
+                       (!a.rounding.on || by_whole_blocks(a.rounding));
   const std::int64_t whole = vectors ? a.n - a.n % 4 : 0, threads = std::max(whole / 4, a.n - whole);
   const std::int64_t blocks = std::clamp<std::int64_t>((threads + kThreads - 1) / kThreads, 1, kMaxBlocks);
   launch(adamw_kernel<T>, static_cast<unsigned>(blocks), kThreads, 0, stream, a, u, std::log(a.beta1),

@@ -211,6 +211,8 @@ FieldSection optimizer_section() {
   row("adam_beta2", &C::adam_beta2, "decay of the mean of squared gradients", {.min = 0, .below = 1});
   row("adam_eps", &C::adam_eps, "added to the root of the second moment", {.above = 0});
   row("clip_grad", &C::clip_grad, "largest global gradient norm", {.min = 0, .note = "0: off"});
+  row("stochastic_rounding", &C::stochastic_rounding,
+      "new bf16 weights are rounded up or down by chance, so that their mean is the fp32 master, instead of to nearest");
   return row.take();
 }
 

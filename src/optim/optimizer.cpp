@@ -7,15 +7,33 @@
 namespace headwater {
 
 Optimizer::Optimizer(const OptimizerConfig& config, ParameterStore& store, Backend& backend, OptimizerGroups groups,
-                     TensorView scalars, TensorView tied_buffer)
+                     TensorView scalars, TensorView tied_buffer, RandomKey rounding)
     : config_(config),
       store_(store),
       backend_(backend),
       groups_(std::move(groups)),
       scalars_(scalars),
       tied_buffer_(tied_buffer),
+      rounding_(rounding),
       sums_(store.layout().buckets().size()) {
   for (const Bucket& bucket : store.layout().buckets()) runs_.push_back(runs_of(bucket));
+}
+
+// Of a parameter's elements those from `begin` on, as they lie here: a box that is cut along one dimension at most.
+StochasticRounding Optimizer::rounding_of(const ParameterPlace& place, std::int64_t begin) const {
+  StochasticRounding rounding;
+  rounding.on = config_.stochastic_rounding;
+  rounding.key = derive(rounding_, place.spec.name).value;
+  rounding.begin = begin;
+  std::int64_t inner = 1;
+  for (int d = place.spec.shape.rank(); d-- > 0; inner *= place.spec.shape[d]) {
+    if (place.box.size[d] == place.spec.shape[d]) continue;
+    rounding.first = place.box.begin[d] * inner;
+    rounding.columns = place.box.size[d] * inner;
+    rounding.row = place.spec.shape[d] * inner;
+    break;
+  }
+  return rounding;
 }
 
 // This rank's part of the bucket, gaps between parameters included: they are zero and stay so.
@@ -28,10 +46,10 @@ std::vector<Optimizer::Run> Optimizer::runs_of(const Bucket& bucket) const {
     const Range range{std::max(shard.begin, places[i].offset), std::min(shard.end, next)};
     if (range.size() <= 0) continue;
     const bool decays = places[i].spec.decays;
-    if (!runs.empty() && runs.back().decays == decays)
+    if (!runs.empty() && runs.back().decays == decays && !config_.stochastic_rounding)
       runs.back().elements.end = range.end;
     else
-      runs.push_back({range, decays});
+      runs.push_back({range, decays, rounding_of(places[i], range.begin - places[i].offset)});
   }
   return runs;
 }
@@ -125,6 +143,7 @@ void Optimizer::update(const Run& run) {
   args.beta2 = config_.adam_beta2;
   args.epsilon = config_.adam_eps;
   args.weight_decay = run.decays ? config_.weight_decay : 0.0;
+  args.rounding = run.rounding;
   backend_.adamw(args, scalars_);
 }
 

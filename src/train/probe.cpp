@@ -118,7 +118,7 @@ ProbeGradients probe_gradients(World& world, const RunConfig& run, const WeightS
   const auto targets = std::count_if(batch.labels.begin(), batch.labels.end(), [](std::int32_t label) { return label >= 0; });
   if (targets == 0) throw UserError("the batch has no label that is not masked");
   const std::unique_ptr<Engine> engine = make_engine(world, run, weights, choices, batch, true);
-  Optimizer optimizer = make_optimizer(run.optimizer, *engine);
+  Optimizer optimizer = make_optimizer(run.optimizer, *engine, run.training.seed);
   optimizer.begin_step(0.0, static_cast<double>(targets));
   engine->play(engine->layout().schedule, HeadMode::train,
                [&](int m) { return sample_of(batch, first_sample_of(engine->layout(), 0, m), documents); });

@@ -13,7 +13,7 @@ RandomTraining::RandomTraining(World& world, const RunConfig& run, const Choices
   backend_ = timed.get();
   const RankLayout layout(training_request(run_, choices, world.size()), world.rank(), world.size());
   engine_ = std::make_unique<Engine>(world, layout, std::move(timed));
-  optimizer_ = std::make_unique<Optimizer>(make_optimizer(run_.optimizer, *engine_));
+  optimizer_ = std::make_unique<Optimizer>(make_optimizer(run_.optimizer, *engine_, run_.training.seed));
   initialize(engine_->store(), *backend_, static_cast<std::uint64_t>(run.training.seed), choices.threads);
 }
 

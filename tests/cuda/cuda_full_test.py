@@ -101,6 +101,17 @@ class Runs(RunTest):
         self.refused(2, "was measured on a GPU of another kind, but cuda:0 is emulated GPU", "train", self.config, *chosen,
                      environment=emulated(LATE))
 
+    def test_stochastic_rounding(self):
+        bf16, chance = "--training.dtype=bf16", "--optimizer.stochastic_rounding=true"
+        nearest, cpu, gpu = (self.folder / name for name in ("nearest", "cpu", "gpu"))
+        self.train(nearest, bf16, CUDA, environment=emulated(LATE))
+        self.train(cpu, bf16, chance)
+        self.train(gpu, bf16, chance, CUDA, environment=emulated(RANDOM))
+        self.assertEqual(curve(gpu)[1], curve(nearest)[1])
+        self.assertNotEqual(curve(gpu), curve(nearest))
+        for step, loss in curve(cpu).items():
+            self.assertLessEqual(abs(curve(gpu)[step] - loss), 5e-3 * loss, step)
+
     def test_attention_with_and_without_an_order(self):
         # On tensor cores, and with more keys than a block takes: a query's gradient is a sum of two blocks'.
         tensor_cores = ("--model.kv_channels=64", "--model.max_position_embeddings=160", "--training.seq_length=160",

@@ -151,12 +151,11 @@ TEST(Kernels, AdamWWhereTheMasterIsTheWeight) {
 }
 
 // Element e is rounded up where the lower half of its word of Philox, added to the bits that are cut off,
-// carries; and a shard that is cut elsewhere gets the same bits.
-TEST(Kernels, StochasticRoundingFollowsPhilox) {
-  in_every_mode([] {
-    constexpr std::uint64_t kKey = 0xabcdef0123456789ULL, kFirst = 1002;
+// carries; and a shard that is cut elsewhere gets the same bits. `whole` says where the shard lies in its parameter.
+void expect_philox(const StochasticRounding& whole) {
+  in_every_mode([&whole] {
     constexpr std::int64_t kCount = 90;
-    for (const std::int64_t cut : {0, 2, 33}) {  // so many elements come in a call of their own
+    for (const std::int64_t cut : {0, 4, 33}) {  // so many elements come in a call of their own
       Shard<bf16> shard({1, kCount});
       Scalars scalars{{StepScalar::learning_rate, 0.01},
                       {StepScalar::updates, 7.0},
@@ -166,16 +165,18 @@ TEST(Kernels, StochasticRoundingFollowsPhilox) {
         AdamW<bf16> part = shard.args;
         part.master += begin, part.gradient += begin, part.first_moment += begin, part.second_moment += begin;
         part.weight += begin, part.n = end - begin;
-        part.stochastic = true, part.key = kKey,
-        part.first_element = kFirst + static_cast<std::uint64_t>(begin);
+        part.rounding = whole;
+        part.rounding.begin += begin;
         adamw<bf16>(part, scalars.pointers(), nullptr);
       }
       const std::vector<float> master = shard.master.host();
       const std::vector<bf16> weight = shard.weight.host();
       int up = 0;
       for (std::int64_t i = 0; i < kCount; ++i) {
-        const std::uint64_t element = kFirst + static_cast<std::uint64_t>(i);
-        const std::uint32_t word = philox(RandomKey{kKey}, element / 4, 7)[element % 4];
+        const std::int64_t n = whole.begin + i;
+        const auto element = static_cast<std::uint64_t>(
+            whole.first + (whole.columns == 0 ? n : n / whole.columns * whole.row + n % whole.columns));
+        const std::uint32_t word = philox(RandomKey{whole.key}, element / 4, 7)[element % 4];
         const auto bits = std::bit_cast<std::uint32_t>(master[static_cast<std::size_t>(i)]);
         const std::uint32_t expected = (bits + (word & 0xffffU)) & 0xffff0000U;
         ASSERT_EQ(std::bit_cast<std::uint32_t>(static_cast<float>(weight[static_cast<std::size_t>(i)])),
@@ -187,6 +188,14 @@ TEST(Kernels, StochasticRoundingFollowsPhilox) {
       EXPECT_LT(up, 3 * kCount / 4);
     }
   });
+}
+
+TEST(Kernels, StochasticRoundingFollowsPhilox) {
+  constexpr std::uint64_t kKey = 0xabcdef0123456789ULL;
+  expect_philox({true, kKey, 1002, 0, 0, 0});
+  expect_philox({true, kKey, 1000, 0, 0, 0});
+  expect_philox({true, kKey, 8, 4, 12, 20});  // columns 4 to 15 of 20
+  expect_philox({true, kKey, 3, 2, 10, 17});
 }
 
 }  // namespace

@@ -31,7 +31,7 @@ class Replica {
     request.micro_batches = 2;
     request.precision = {DType::f32, DType::f32};
     engine_ = std::make_unique<Engine>(world, RankLayout(request, world.rank(), world.size()), make_cpu_backend({}));
-    optimizer_.emplace(make_optimizer(OptimizerConfig{.lr = 1e-3}, *engine_));
+    optimizer_.emplace(make_optimizer(OptimizerConfig{.lr = 1e-3}, *engine_, 1));
     initialize(engine_->store(), engine_->backend(), 1, 1);
   }
 

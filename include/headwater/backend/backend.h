@@ -59,12 +59,27 @@ struct AttentionArgs {
   std::int64_t first_head = 0;  // which of the layer's heads head 0 of q is
 };
 
+// A bf16 weight is its master rounded to nearest, or, where this is on, up or down by chance, so that its mean is the master.
+// Element e of a parameter goes by the lower half of word e mod 4 of philox(key, counter e / 4, stream `updates`), so that no
+// layout changes it. Element i of the call is number n = begin + i of a box: e = first + (n / columns) · row + n mod columns,
+// or first + n where columns is 0.
+struct StochasticRounding {
+  bool on = false;
+  std::uint64_t key = 0;
+  std::int64_t begin = 0, first = 0, columns = 0, row = 0;
+  std::uint64_t element(std::int64_t i) const {
+    const std::int64_t n = begin + i;
+    return static_cast<std::uint64_t>(columns == 0 ? first + n : first + n / columns * row + n % columns);
+  }
+};
+
 struct AdamWArgs {
   TensorView master;    // a [n], updated
   TensorView gradient;  // a [n]
   TensorView first_moment, second_moment;  // a [n], updated
   TensorView weight;    // c [n], gets the new master rounded; may be the master itself
   double beta1 = 0.9, beta2 = 0.95, epsilon = 1e-8, weight_decay = 0.0;
+  StochasticRounding rounding = {};
 };
 
 class Backend {

@@ -131,6 +131,7 @@ struct OptimizerConfig {
   double adam_beta2 = 0.95;
   double adam_eps = 1e-8;
   double clip_grad = 1.0;
+  bool stochastic_rounding = false;
 
   bool operator==(const OptimizerConfig&) const = default;
 };

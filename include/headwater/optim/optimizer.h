@@ -8,6 +8,7 @@
 // ParameterStore::settle waits for them. Belongs to the compute thread; every rank of a run calls the same functions in the
 // same order.
 
+#include "headwater/base/random.h"
 #include "headwater/comm/communicator.h"
 #include "headwater/nn/parameter_store.h"
 
@@ -29,9 +30,10 @@ inline double& at(StepScalars& scalars, StepScalar which) { return scalars[stati
 
 class Optimizer {
  public:
-  // `scalars` f64 [kStepScalars]; `tied_buffer` a [elements of this rank's part of the tied bucket] where groups.tied is set.
+  // `scalars` f64 [kStepScalars]; `tied_buffer` a [elements of this rank's part of the tied bucket] where groups.tied is set;
+  // `rounding` keys the chance by which bf16 weights are rounded, where the config says so.
   Optimizer(const OptimizerConfig& config, ParameterStore& store, Backend& backend, OptimizerGroups groups,
-            TensorView scalars, TensorView tied_buffer);
+            TensorView scalars, TensorView tied_buffer, RandomKey rounding = {});
 
   // Clears gradients and scalars. `targets`: unmasked targets of the global batch.
   void begin_step(double learning_rate, double targets);
@@ -56,10 +58,12 @@ class Optimizer {
   struct Run {  // neighbours that AdamW takes in one call
     Range elements;
     bool decays = true;
+    StochasticRounding rounding;
   };
   TensorView gradients(Range range) const { return range_of(store_.gradients(), range); }
   TensorView scalar(StepScalar which) const { return range_of(scalars_, static_cast<std::int64_t>(which), 1); }
   std::vector<Run> runs_of(const Bucket& bucket) const;
+  StochasticRounding rounding_of(const ParameterPlace& place, std::int64_t begin) const;
   void start_sum(std::size_t bucket);
   void finish_sum(std::size_t bucket);
   void update(const Run& run);
@@ -69,6 +73,7 @@ class Optimizer {
   Backend& backend_;
   OptimizerGroups groups_;
   TensorView scalars_, tied_buffer_;
+  RandomKey rounding_;
   std::vector<Sum> sums_;               // by bucket
   std::vector<std::vector<Run>> runs_;  // by bucket
   std::int64_t updates_ = 0;

@@ -21,7 +21,7 @@ struct StepResult {
   StepTimes times;
 };
 
-Optimizer make_optimizer(const OptimizerConfig& config, Engine& engine);
+Optimizer make_optimizer(const OptimizerConfig& config, Engine& engine, std::int64_t seed);
 
 // Forward and backward of the schedule's micro-batches, the sums over ranks, the update; waits for the scalars. `targets`:
 // unmasked targets of the global batch.

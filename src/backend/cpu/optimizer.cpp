@@ -1,5 +1,6 @@
 // The end of a step: norm, the decision to update, AdamW.
 
+#include "headwater/base/random.h"
 #include "headwater/model/op_workspace.h"
 
 #include "checks.h"
@@ -7,7 +8,9 @@
 #include "parallel.h"
 #include "vector_math.h"
 
+#include <bit>
 #include <cmath>
+#include <type_traits>
 
 namespace headwater::cpu {
 namespace {
@@ -40,6 +43,17 @@ void update(const Update& u, std::int64_t count, const float* gradient, float* m
     second[i] = v;
     master[i] = w;
     store(w, weight + i);
+  }
+}
+
+// The weights once more from their new masters, by chance: what is cut off is taken for a probability.
+void round_by_chance(const StochasticRounding& rounding, std::uint64_t updates, std::int64_t begin, std::int64_t end,
+                     const float* master, bf16* weight) {
+  for (std::int64_t i = begin; i < end; ++i) {
+    if (!std::isfinite(master[i])) continue;
+    const std::uint64_t element = rounding.element(i);
+    const std::uint32_t chance = philox(RandomKey{rounding.key}, element / 4, updates)[element % 4] & 0xffffU;
+    weight[i].bits = static_cast<std::uint16_t>((std::bit_cast<std::uint32_t>(master[i]) + chance) >> 16U);
   }
 }
 
@@ -108,6 +122,9 @@ void CpuBackend::adamw(const AdamWArgs& args, TensorView scalars) {
       update(u, end - begin, args.gradient.as<float>() + begin, args.master.as<float>() + begin,
              args.first_moment.as<float>() + begin, args.second_moment.as<float>() + begin,
              args.weight.as<T>() + begin);
+      if constexpr (std::is_same_v<T, bf16>)
+        if (args.rounding.on)
+          round_by_chance(args.rounding, static_cast<std::uint64_t>(t), begin, end, args.master.as<float>(), args.weight.as<T>());
     });
   });
 }

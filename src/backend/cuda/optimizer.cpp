@@ -38,6 +38,8 @@ void CudaBackend::adamw(const AdamWArgs& args, TensorView scalars) {
     update.beta2 = args.beta2;
     update.epsilon = args.epsilon;
     update.weight_decay = args.weight_decay;
+    const StochasticRounding& r = args.rounding;
+    update.rounding = {r.on, r.key, r.begin, r.first, r.columns, r.row};
     kernels::adamw(update, step_scalars(scalars), stream_.get());
   });
   launched("adamw");
