@@ -153,6 +153,9 @@ FieldSection training_section() {
   row("deterministic", &C::deterministic,
       "the same layout gives the same bits; false lets GPUs sum the gradients of attention's queries in any order, which is "
       "faster");
+  row("enable_cuda_graph", &C::enable_cuda_graph,
+      "on GPUs, a pass of a micro-batch through a stage is recorded when it comes again, and then launched as one CUDA graph; "
+      "not where tensor ranks share a layer");
   row("matmul_algorithms", &C::matmul_algorithms,
       "on GPUs, file that says which of cuBLASLt's algorithms takes which product, as `headwater bench matmul` found them",
       {.note = "empty: the library's own rule"});

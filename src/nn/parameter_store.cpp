@@ -93,6 +93,12 @@ void ParameterStore::settle(Backend& backend) {
     if (coming_[bucket].due) settle_bucket(backend, bucket);
 }
 
+bool ParameterStore::settled(int unit) const {
+  for (std::size_t bucket = 0; bucket < coming_.size(); ++bucket)
+    if (coming_[bucket].due && std::ranges::binary_search(layout_.buckets()[bucket].units, unit)) return false;
+  return true;
+}
+
 void ParameterStore::settle_bucket(Backend& backend, std::size_t bucket) {
   backend.queue().wait(coming_[bucket].ready);
   coming_[bucket] = {};

@@ -73,6 +73,7 @@ void Stage::backward(const SlotNumbers& numbers, TensorView d_out, TensorView d_
   };
   const bool apart = numbers.delayed_slot >= 0;
   DeferredProducts& products = apart ? delayed_[static_cast<std::size_t>(numbers.delayed_slot)] : products_;
+  if (apart) products.clear();  // a weight gradient that was replayed (Backend::repeat) has left them
   const Tensors& t = tensors(apart ? UnitPass::input_gradient : UnitPass::backward, numbers);
   const BlockContext context = this->context(numbers.slot, true, &products);
   // Where the gradient of the residual stream after layer i goes: a layer that needs it later has a tensor for it.

@@ -6,7 +6,6 @@
 
 #include <algorithm>
 #include <exception>
-#include <tuple>
 
 namespace headwater {
 namespace {
@@ -59,6 +58,7 @@ struct Engine::Play {
   const BatchSource& batches;
   RandomKey dropout_seed;
   const UnitHook& complete;
+  bool recorded;
   std::map<int, int> micro_batches;  // whose gradients a unit has
   // The unfinished transfers of this rank, by direction and what they carry.
   std::map<std::tuple<bool, Payload, int, int>, Event> transfers;
@@ -177,6 +177,22 @@ void Engine::fill(MicroBatch& to, const Batch& from, RandomKey dropout_seed) {
   copy(keys, to.dropout_keys);
 }
 
+bool Engine::sums_travel() const {
+  return tied_ || std::ranges::any_of(reductions_, [](const auto& group) { return group.second->size() > 1; });
+}
+
+// Whether the pass may be replayed: nothing in it waits, or is waited for, one by one. A forward waits for weights of other
+// ranks unit by unit, and sums of gradients begin unit by unit while the last micro-batch's backward goes on. Both halves of a
+// backward are decided on alike, since the first leaves the second its products.
+bool Engine::may_repeat(const Play& play, const Instruction& i, const StageUnits& units) const {
+  if (play.recorded || layout_.sharding.tensor > 1) return false;
+  if (i.action.kind != ActionKind::forward)
+    return !(play.complete && sums_travel() && i.action.micro_batch + 1 == play.schedule.schedule.micro_batches);
+  for (int unit = units.first; unit < units.last; ++unit)
+    if (!store_->settled(unit)) return false;
+  return true;
+}
+
 void Engine::compute(Play& play, const Instruction& i) {
   const Placement& placement = play.schedule.schedule.placement;
   const int chunk = placement.chunk_of(i.action.stage);
@@ -184,7 +200,6 @@ void Engine::compute(Play& play, const Instruction& i) {
   const auto added = [&play](int unit) {
     if (++play.micro_batches[unit] == play.schedule.schedule.micro_batches && play.complete) play.complete(unit);
   };
-  if (i.action.kind == ActionKind::weight_gradient) return stage.weight_gradient(i.delayed_slot, added);
   const bool forward = i.action.kind == ActionKind::forward;
   const Payload payload = forward ? Payload::activation : Payload::gradient;
 
@@ -195,17 +210,32 @@ void Engine::compute(Play& play, const Instruction& i) {
     const bool here = placement.rank_of(next) == layout_.pipeline_rank;
     output = buffer(here ? placement.chunk_of(next) : chunk, payload, !here, i.output);
   }
+  const auto pass = [&](const UnitHook& complete) {
+    if (forward)
+      stage.forward({i.slot, i.weight_slot}, input, output, play.mode);
+    else if (i.action.kind == ActionKind::weight_gradient)
+      stage.weight_gradient(i.delayed_slot, complete);
+    else
+      stage.backward({i.slot, i.weight_slot, i.delayed_slot}, input, output, complete);
+  };
+
   if (forward) {
     fill(stage.micro_batch(i.slot), play.batches(i.action.micro_batch), play.dropout_seed);
-    stage.forward({i.slot, i.weight_slot}, input, output, play.mode);
-  } else {
-    stage.backward({i.slot, i.weight_slot, i.delayed_slot}, input, output, added);
+    if (!store_->layout().sharded()) store_->settle(*backend_);  // all weights were made here: none is waited for
   }
+  if (!may_repeat(play, i, stage.units())) return pass(added);
+  const PassKey key(i.action.kind, play.mode, chunk, i.slot, i.weight_slot, i.delayed_slot, input.data, output.data);
+  Pass& known = passes_.try_emplace(key, Pass{passes_.size(), {}}).first->second;
+  backend_->repeat(known.number, [&] {
+    known.units.clear();
+    pass([&](int unit) { known.units.push_back(unit); });
+  });
+  for (const int unit : known.units) added(unit);
 }
 
 PlayTimes Engine::play(const LoweredSchedule& schedule, HeadMode mode, const BatchSource& batches, RandomKey dropout_seed,
                        const UnitHook& complete, Recording* recording) {
-  Play play{schedule, mode, batches, dropout_seed, complete, {}, {}, {}};
+  Play play{schedule, mode, batches, dropout_seed, complete, recording != nullptr, {}, {}, {}};
   const Placement& placement = schedule.schedule.placement;
   Queue& queue = backend_->queue();
   for (const Instruction& i : layout_.program(schedule).instructions) {

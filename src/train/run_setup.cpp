@@ -55,6 +55,7 @@ Choices choose(const TrainingConfig& training, World& world) {
   const std::unique_ptr<Communicator> ranks = world.group("choices", all);
   Choices choices;
   choices.deterministic = training.deterministic;
+  choices.graphs = training.enable_cuda_graph;
   choices.matmul_algorithms = training.matmul_algorithms;
   choices.device = choose_device(training.device, world, *ranks);
   choices.threads = static_cast<int>(-max_over(*ranks, -threads_for(world.local_size())));
@@ -77,7 +78,7 @@ std::string device_table(World& world, Communicator& ranks, Device mine) {
 
 std::unique_ptr<Backend> make_backend(const Choices& choices, const World& world) {
   return make_backend({choices.device, choices.threads, fmt::format("rank {}", world.rank()), choices.deterministic,
-                       choices.matmul_algorithms});
+                       choices.graphs, choices.matmul_algorithms});
 }
 
 }  // namespace headwater

@@ -64,6 +64,21 @@ class Runs(RunTest):
         self.assertEqual(curve(straight), curve(stopped))
         self.assert_same_files(state(straight), state(stopped))
 
+    def test_graphs_change_no_bit(self):
+        # Whole backwards and halves, one chunk and two, a batch that grows, recomputation; steps 2 to 4 are timed part by part,
+        # and use none.
+        for name, more in (("1f1b", ("--parallel.recompute=selective", "--training.rampup_batch_size=[2,2,8]")),
+                           ("zb-h1", ()), ("zb-v", ("--parallel.recompute=full",))):
+            with self.subTest(schedule=name):
+                saves = {how: self.folder / f"{name}-{number}" for number, how in enumerate((None, LATE, EARLY, RANDOM))}
+                for how, save in saves.items():
+                    graphs = () if how else ("--training.enable_cuda_graph=false",)
+                    job = self.train(save, CUDA, f"--parallel.pipeline_schedule={name}", *more, *graphs,
+                                     environment=emulated((how or LATE) + ",profiler=on"))
+                    self.assertEqual("range: > graph " in job.stderr, how is not None)
+                    self.assertEqual(curve(save), curve(saves[None]), how)
+                    self.assert_same_files(state(save), state(saves[None]))
+
     def test_ranges(self):
         lines = self.train(self.folder / "save", CUDA, environment=emulated(RANDOM + ",profiler=on")).stderr.splitlines()
         begun = sorted(line[len("range: > "):] for line in lines if line.startswith("range: > "))

@@ -58,6 +58,16 @@ class Losses(RunTest):
                 for step, loss in expected.items():
                     self.assertLessEqual(abs(found[step] - loss), 1e-5 * loss, step)
 
+    def test_graphs_change_no_bit(self):
+        for name in ("data 2, sharded optimizer", "zb-v"):
+            with self.subTest(layout=name):
+                ranks, how, layout = LAYOUTS[name]
+                graphs, calls = self.folder / f"{name}, graphs", self.folder / f"{name}, calls"
+                self.train(graphs, CUDA, *layout, ranks=ranks, environment=emulated(how))
+                self.train(calls, CUDA, *layout, "--training.enable_cuda_graph=false", ranks=ranks, environment=emulated(how))
+                self.assertEqual(curve(graphs), curve(calls))
+                self.assert_same_files(state(graphs), state(calls))
+
     def test_in_bf16_are_near(self):
         cpu, gpu = self.folder / "cpu", self.folder / "gpu"
         ranks, how, layout = LAYOUTS["tensor 2 x pipeline 2"]

@@ -13,6 +13,7 @@
 #include "headwater/tensor/tensor_view.h"
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 
 namespace headwater {
@@ -89,6 +90,12 @@ class Backend {
   virtual Device device() const = 0;
   virtual Queue& queue() = 0;
   virtual void use_workspace(TensorView bytes) = 0;  // sized by model/op_workspace.h; i32 view
+
+  // ---- repetition ---------------------------------------------------------------------------------------------------
+  // Does what work() does: ops of this backend, the same ones on the same memory each time that it comes with this key. It
+  // neither records nor awaits events, nor copies from or to the host. A backend may record what the ops launch, and launch
+  // that again without calling work().
+  virtual void repeat(std::uint64_t /*key*/, const std::function<void()>& work) { work(); }
 
   // ---- memory -------------------------------------------------------------------------------------------------------
   virtual void zero(TensorView x) = 0;

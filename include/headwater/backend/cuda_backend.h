@@ -15,6 +15,7 @@ struct CudaOptions {
   Device device{Device::Kind::cuda, 0};
   std::string owner = "rank 0";  // for errors
   bool deterministic = true;     // the same inputs give the same bits; false allows attention's faster backward
+  bool graphs = false;           // what repeat() is given runs as CUDA graphs, whose memory lies outside the arena
   std::string matmul_algorithms = {};  // file (matmul_algorithms.h), or empty: the library's own rule
 };
 

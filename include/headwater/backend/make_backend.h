@@ -26,6 +26,7 @@ struct BackendOptions {
   std::string owner = "rank 0"; // for errors
   // Of the CUDA backend (cuda_backend.h).
   bool deterministic = true;
+  bool graphs = false;
   std::string matmul_algorithms = {};
 };
 

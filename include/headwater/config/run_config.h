@@ -97,6 +97,7 @@ struct TrainingConfig {
   std::string dtype = "auto";   // auto, bf16, fp32
   std::string device = "auto";  // auto, cpu, cuda
   bool deterministic = true;
+  bool enable_cuda_graph = true;
   std::string matmul_algorithms;  // "": the library's rule
   std::int64_t log_interval = 1;
   std::int64_t eval_interval = 0;  // 0: no evaluation

@@ -26,6 +26,7 @@ class DeferredProducts {
  public:
   void add(TensorView dy, TensorView x, TensorView dw) { products_.push_back({dy, x, dw}); }
   void drain(Backend& backend);
+  void clear() { products_.clear(); }
 
  private:
   struct Product {

@@ -71,6 +71,7 @@ class ParameterStore {
   void weights_follow(std::size_t bucket, Event ready);
   void settle(Backend& backend, int unit);  // those that this unit's passes read
   void settle(Backend& backend);            // all
+  bool settled(int unit) const;             // settle() has nothing to do
 
  private:
   struct Product {

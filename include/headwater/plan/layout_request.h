@@ -17,6 +17,7 @@ struct Choices {
   int threads = 1;    // per rank
   Device device = {}; // of this rank; of one kind on all
   bool deterministic = true;
+  bool graphs = false;
   std::string matmul_algorithms = {};
 };
 

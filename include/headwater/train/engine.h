@@ -14,6 +14,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <tuple>
 
 namespace headwater {
 
@@ -63,9 +64,17 @@ class Engine {
     std::vector<TensorView> send_activation, send_gradient, receive_activation, receive_gradient;
   };
   struct Play;
+  // What decides which ops a pass makes, and on which memory: kind, what the head does, chunk, slots, input, output.
+  using PassKey = std::tuple<ActionKind, HeadMode, int, int, int, int, const void*, const void*>;
+  struct Pass {
+    std::uint64_t number = 0;  // Backend::repeat's key
+    std::vector<int> units;    // whose gradients it completes, in order
+  };
   TensorView& buffer(int chunk, Payload payload, bool send, int index);
   void fill(MicroBatch& to, const Batch& from, RandomKey dropout_seed);
   void compute(Play& play, const Instruction& instruction);
+  bool may_repeat(const Play& play, const Instruction& instruction, const StageUnits& units) const;
+  bool sums_travel() const;
 
   World& ranks_;
   RankLayout layout_;
@@ -78,6 +87,7 @@ class Engine {
   std::vector<Buffers> buffers_;   // per chunk
   std::unique_ptr<Communicator> world_, tensor_, data_, pipeline_, loss_, tied_;
   std::map<AxisSet, std::unique_ptr<Communicator>> reductions_;
+  std::map<PassKey, Pass> passes_;
 };
 
 }  // namespace headwater

@@ -1,6 +1,8 @@
 // Construction, workspace and the memory ops.
 
+#include "headwater/base/log.h"
 #include "headwater/tensor/cuda/check.h"
+#include "headwater/tensor/profile_range.h"
 
 #include "cuda_catalogue.h"
 #include "operands.h"
@@ -31,12 +33,28 @@ void check_same_dense(const TensorView& from, const TensorView& to) {
 CudaBackend::CudaBackend(const CudaOptions& options)
     : stream_(options.device, options.owner, "compute"),
       deterministic_(options.deterministic),
+      graphs_(options.graphs),
       staging_(stream_, kStagingSlot, kStagingSlots),
       products_(stream_, options.matmul_algorithms) {}
 
 void CudaBackend::use_workspace(TensorView bytes) {
   workspace_ = bytes;
   products_.use_workspace(bytes.data, bytes.bytes());
+  repeated_.clear();
+}
+
+// The first time as it is: kernels are loaded then, and cuBLASLt asked for its algorithms, neither of which a capture allows.
+void CudaBackend::repeat(std::uint64_t key, const std::function<void()>& work) {
+  if (!graphs_) return work();
+  const auto [found, is_new] = repeated_.try_emplace(key);
+  if (is_new) return work();
+  std::optional<Graph>& graph = found->second;
+  if (!graph) {
+    graph.emplace(stream_, work);
+    log::debug("{}: graph {} captured", stream_.name(), key);
+  }
+  const ProfileRange range("graph {}", key);
+  graph->launch();
 }
 
 void* CudaBackend::scratch(std::int64_t bytes) const {

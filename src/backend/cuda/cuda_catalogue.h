@@ -3,10 +3,14 @@
 // given, picks the element type and launches the kernel of its name (kernels/kernels.h) on the stream.
 
 #include "headwater/backend/cuda_backend.h"
+#include "headwater/tensor/cuda/graph.h"
 #include "headwater/tensor/cuda/memory.h"
 #include "headwater/tensor/cuda/stream.h"
 
 #include "matrix_products.h"
+
+#include <map>
+#include <optional>
 
 namespace headwater::cuda {
 
@@ -18,6 +22,7 @@ class CudaBackend final : public Backend {
   Queue& queue() override { return stream_; }
   void use_workspace(TensorView bytes) override;
   MatmulAlgorithms fastest_matmuls() { return products_.fastest(); }
+  void repeat(std::uint64_t key, const std::function<void()>& work) override;
 
   void zero(TensorView x) override;
   void copy(TensorView from, TensorView to) override;
@@ -77,10 +82,11 @@ class CudaBackend final : public Backend {
   void launched(const char* op) const;
 
   Stream stream_;
-  bool deterministic_;
+  bool deterministic_, graphs_;
   Staging staging_;
   MatrixProducts products_;
   TensorView workspace_;
+  std::map<std::uint64_t, std::optional<Graph>> repeated_;  // by key; none yet after the first time
 };
 
 }  // namespace headwater::cuda
