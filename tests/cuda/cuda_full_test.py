@@ -47,6 +47,19 @@ class Yuan2(GoldenTest):
         self.check_bf16("documents", CUDA)
 
 
+class Yuan2Odd(GoldenTest):
+    """Sizes that are multiples of nothing."""
+
+    NAME = "yuan2-odd"
+
+    def test_all(self):
+        os.environ.update(emulated(RANDOM))
+        self.addCleanup(os.environ.pop, "HEADWATER_EMULATION")
+        self.check_logits("documents", CUDA)
+        self.check_gradients("documents", CUDA)
+        self.check_curve("documents", CUDA)
+
+
 class Runs(RunTest):
     def test_the_losses_are_those_of_the_cpu(self):
         cpu, gpu = self.folder / "cpu", self.folder / "gpu"
