@@ -104,7 +104,10 @@ class NcclCalls : public testing::TestWithParam<Time> {
   emulation::Settings before_ = emulation::settings();
 };
 
-INSTANTIATE_TEST_SUITE_P(Modes, NcclCalls, testing::Values(Time::late, Time::early, Time::random));
+std::string name_of_mode(const testing::TestParamInfo<Time>& mode) {
+  return mode.param == Time::late ? "late" : mode.param == Time::early ? "early" : "random";
+}
+INSTANTIATE_TEST_SUITE_P(Modes, NcclCalls, testing::Values(Time::late, Time::early, Time::random), name_of_mode);
 
 TEST_P(NcclCalls, GiveEveryRankItsResult) {
   for (const int size : {1, 2, 3}) {

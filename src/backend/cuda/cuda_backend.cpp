@@ -14,14 +14,8 @@ namespace {
 constexpr std::size_t kStagingSlot = 1 << 20;  // bytes
 constexpr int kStagingSlots = 4;
 
-// Of a copy of rows, in bytes; a dense tensor is one row.
-struct Window {
-  std::size_t row, rows, stride;
-  explicit Window(const TensorView& x)
-      : row(static_cast<std::size_t>(x.dense() ? x.elements() : x.columns()) * size_of(x.dtype)),
-        rows(static_cast<std::size_t>(x.dense() ? 1 : x.rows())),
-        stride(x.dense() ? row : static_cast<std::size_t>(x.row_stride) * size_of(x.dtype)) {}
-};
+std::size_t row_bytes(const TensorView& x) { return static_cast<std::size_t>(x.columns()) * size_of(x.dtype); }
+std::size_t stride_bytes(const TensorView& x) { return static_cast<std::size_t>(x.row_stride) * size_of(x.dtype); }
 
 void check_same_dense(const TensorView& from, const TensorView& to) {
   HW_CHECK(from.dtype == to.dtype && from.shape == to.shape && from.dense() && to.dense(), "{} {} copied to {} {}",
@@ -67,24 +61,22 @@ void CudaBackend::launched(const char* op) const { check(cudaGetLastError(), str
 
 void CudaBackend::zero(TensorView x) {
   if (x.elements() == 0) return;
-  const Window window(x);
-  if (window.rows == 1)
-    HW_CUDA(stream_.name(), cudaMemsetAsync(x.data, 0, window.row, stream_.get()));
+  if (x.dense())
+    HW_CUDA(stream_.name(), cudaMemsetAsync(x.data, 0, x.bytes(), stream_.get()));
   else
-    HW_CUDA(stream_.name(), cudaMemset2DAsync(x.data, window.stride, 0, window.row, window.rows, stream_.get()));
+    HW_CUDA(stream_.name(), cudaMemset2DAsync(x.data, stride_bytes(x), 0, row_bytes(x), static_cast<std::size_t>(x.rows()),
+                                              stream_.get()));
 }
 
 void CudaBackend::copy(TensorView from, TensorView to) {
   check_same_shape(from, to);
   if (from.elements() == 0) return;
   if (from.dtype == to.dtype) {
-    const bool dense = from.dense() && to.dense();
-    const std::size_t size = size_of(from.dtype);
-    const auto row = static_cast<std::size_t>(dense ? from.elements() : from.columns()) * size;
-    HW_CUDA(stream_.name(),
-            cudaMemcpy2DAsync(to.data, dense ? row : static_cast<std::size_t>(to.row_stride) * size, from.data,
-                              dense ? row : static_cast<std::size_t>(from.row_stride) * size, row,
-                              dense ? 1 : static_cast<std::size_t>(from.rows()), cudaMemcpyDeviceToDevice, stream_.get()));
+    if (from.dense() && to.dense())  // of any size: a row of the other call is shorter than 2 GiB
+      HW_CUDA(stream_.name(), cudaMemcpyAsync(to.data, from.data, from.bytes(), cudaMemcpyDeviceToDevice, stream_.get()));
+    else
+      HW_CUDA(stream_.name(), cudaMemcpy2DAsync(to.data, stride_bytes(to), from.data, stride_bytes(from), row_bytes(from),
+                                                static_cast<std::size_t>(from.rows()), cudaMemcpyDeviceToDevice, stream_.get()));
     return;
   }
   with_float_type(from.dtype, [&](auto source) {
