@@ -323,13 +323,13 @@ void Engine::diagnose(const Call& call, double limit) {
   });
 }
 
-void Engine::abandon() {
-  std::promise<void> done;
-  post([this, &done] {
+bool Engine::abandon() {
+  std::promise<bool> ended;
+  post([this, &ended] {
     lose({4, fmt::format("rank {} has let go of its transfers", rank_)});
-    done.set_value();
+    ended.set_value(transport_->abandon());
   });
-  done.get_future().wait();
+  return ended.get_future().get();
 }
 
 void Engine::announce(Failure failure) {
@@ -350,13 +350,16 @@ void Engine::lose(const Failure& failure) {
   failure_ = failure;
   broken_since_ = now_seconds();
   broken_ = true;
-  transport_->abandon();
+  const bool ended = transport_->abandon();
   for (Lane* lane : std::exchange(lanes_, {})) {
     const auto waiting = std::exchange(lane->waiting, {});  // owns the lane
     for (const auto& operation : waiting) operation->fail(failure);
   }
   for (const auto& known : groups_)
-    if (const std::shared_ptr<Group> group = known.lock()) group->abandon();
+    if (const std::shared_ptr<Group> group = known.lock()) {
+      group->abandon();
+      if (!ended) kept_.push_back(group);
+    }
 }
 
 void Engine::close() {

@@ -45,7 +45,7 @@ class Engine {
   bool broken() const { return broken_; }
   void check() const;  // throws what broke it
   bool peers_alive(double seconds);
-  void abandon();                  // lets go of what is under way, and returns when it has
+  bool abandon();                  // World::abandon
   void announce(Failure failure);  // this rank has failed
   void close();                    // waits until what is under way has ended, then closes the transport
 
@@ -82,6 +82,7 @@ class Engine {
   // From here on the engine's thread only.
   std::unique_ptr<Transport> transport_;
   std::vector<std::weak_ptr<Group>> groups_;
+  std::vector<std::shared_ptr<Group>> kept_;  // whose memory the transport has not let go of
   std::vector<Lane*> lanes_;  // that hold operations, which own the lane's group
   std::vector<Inquiry> inquiries_;
   std::uint64_t questions_ = 0;

@@ -26,7 +26,7 @@ class EngineWorld : public World {
   void set_timeout(double seconds) override { engine_.set_timeout(seconds); }
   bool broken() const override { return engine_.broken(); }
   bool peers_alive(double seconds) override { return engine_.peers_alive(seconds); }
-  void abandon() override { engine_.abandon(); }
+  bool abandon() override { return engine_.abandon(); }
   const FlightRecorder& flight_recorder() const override { return engine_.recorder(); }
   double waited_seconds() const override { return engine_.board()->waited_seconds(); }
   std::int64_t sent_bytes() const override { return engine_.sent_bytes(); }

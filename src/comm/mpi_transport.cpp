@@ -94,9 +94,17 @@ class MpiTransport final : public Transport {
     return true;
   }
 
-  void abandon() override {
-    for (Slot& slot : slots_)
-      if (slot.expected >= 0 && slot.handle != MPI_REQUEST_NULL) MPI_Cancel(&slot.handle);
+  // What is being sent cannot be cancelled, nor a receive that has begun.
+  bool abandon() override {
+    bool ended = true;
+    for (Slot& slot : slots_) {
+      if (slot.handle == MPI_REQUEST_NULL) continue;
+      if (slot.expected >= 0) MPI_Cancel(&slot.handle);
+      int done = 0;
+      MPI_Test(&slot.handle, &done, MPI_STATUS_IGNORE);
+      ended = ended && done != 0;
+    }
+    return ended;
   }
 
   void close() override { check(MPI_Finalize(), "MPI_Finalize"); }

@@ -66,7 +66,7 @@ class SelfWorld final : public World {
   void set_timeout(double) override {}
   bool broken() const override { return false; }
   bool peers_alive(double) override { return true; }
-  void abandon() override {}
+  bool abandon() override { return true; }
   const FlightRecorder& flight_recorder() const override { return recorder_; }
   double waited_seconds() const override { return 0.0; }
   std::int64_t sent_bytes() const override { return 0; }

@@ -49,13 +49,14 @@ class ThreadTransport final : public Transport {
     return true;
   }
 
-  void abandon() override {
+  bool abandon() override {
     for (const auto& [request, outgoing] : sends_) {
       const std::lock_guard lock(box(outgoing.peer).mutex);
       box(outgoing.peer).letters.erase({rank_, outgoing.channel});
     }
     sends_.clear();
     receives_.clear();
+    return true;
   }
 
   void close() override {}

@@ -60,6 +60,10 @@ Arena::Arena(Device device) : impl_(std::make_unique<Impl>(device)) {}
 
 Arena::~Arena() = default;
 
+void Arena::leak() {
+  for (Chunk& chunk : impl_->chunks) static_cast<void>(chunk.memory.release());
+}
+
 void Arena::reserve(std::string_view segment, std::int64_t bytes) {
   HW_CHECK(bytes >= 0, "segment {} of {} bytes", segment, bytes);
   HW_CHECK(impl_->find(segment) == nullptr, "segment {} is reserved twice", segment);

@@ -132,15 +132,14 @@ Engine::Engine(World& world, const RankLayout& layout, std::unique_ptr<Backend> 
 }
 
 Engine::~Engine() {
+  bool failing = std::uncaught_exceptions() > 0;
   try {
-    if (std::uncaught_exceptions() > 0)
-      ranks_.abandon();
-    else
-      store_->settle(*backend_);
+    if (!failing) store_->settle(*backend_);
   } catch (const Error& error) {
     log::error("{}", error.what());
-    ranks_.abandon();
+    failing = true;
   }
+  if (failing && !ranks_.abandon()) arena_.leak();
 }
 
 bool Engine::has_head() const {

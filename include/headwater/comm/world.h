@@ -59,8 +59,9 @@ class World {
   virtual std::int64_t scratch_bytes() const = 0;
 
   // This rank is failing: lets go of every transfer under way, before the memory that it uses goes. Waits
-  // throw from here on.
-  virtual void abandon() = 0;
+  // throw from here on. False where a transfer cannot be stopped: memory that it may use must stay until the
+  // process ends.
+  [[nodiscard]] virtual bool abandon() = 0;
   // Ends the job after an error on this rank. This rank tells rank 0 and waits; rank 0 prints the first
   // reason as the one line "headwater: error: …" and ends the job on all ranks with `exit_code`; unanswered
   // for two seconds the lowest rank still alive speaks and ends it (rank r waits r · 50 ms more, 3 s at

@@ -37,6 +37,7 @@ class Arena {
   TensorView take(std::string_view segment, DType dtype, Shape shape);
   std::vector<Segment> segments() const;
   Device device() const;
+  void leak();  // its memory stays until the process ends, for what may still use it after a failure
 
  private:
   struct Impl;

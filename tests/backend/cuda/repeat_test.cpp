@@ -17,7 +17,6 @@ constexpr std::int64_t kWorkspace = 1 << 20, kRows = 5, kColumns = 7;
 class Repeat : public ::testing::TestWithParam<bool> {
  protected:
   void SetUp() override {
-    if (!built_with_cuda()) GTEST_SKIP() << "built without CUDA";
     BackendOptions options;
     options.device = {Device::Kind::cuda, 0};
     options.graphs = GetParam();
