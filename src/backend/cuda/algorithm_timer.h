@@ -7,8 +7,6 @@
 
 namespace headwater::cuda {
 
-inline constexpr int kCandidates = 16;  // algorithms that the library is asked for, of one product
-
 class AlgorithmTimer {
  public:
   explicit AlgorithmTimer(Stream& stream);

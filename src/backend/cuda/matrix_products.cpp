@@ -15,6 +15,8 @@
 namespace headwater::cuda {
 namespace {
 
+constexpr int kCandidates = 16;  // algorithms that fastest() asks the library for, of one product
+
 std::string device_of(const Stream& stream) {
   const DeviceDescription d = describe(stream.device());
   return fmt::format("{}, compute capability {}.{}", d.name, d.major, d.minor);

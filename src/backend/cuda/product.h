@@ -46,7 +46,6 @@ class ProductLibrary {
   explicit ProductLibrary(Stream& stream);
 
   Stream& stream() const { return stream_; }
-  cublasLtHandle_t handle() const { return handle_.get(); }
   void use_workspace(void* memory, std::size_t bytes) { workspace_ = memory, workspace_bytes_ = bytes; }
 
   ProductDescription describe(const Product& product) const;
@@ -58,6 +57,8 @@ class ProductLibrary {
                 void* c, bool accumulate) const;
 
  private:
+  cublasLtHandle_t handle() const { return handle_.get(); }
+
   Stream& stream_;
   LtHandle handle_;
   void* workspace_ = nullptr;

@@ -4,8 +4,8 @@
 // Made by all its ranks at once. Made and called by the compute thread. The engine's thread looks in on it and, where
 // communication has failed, gives it up: calls under way then end, whatever they have done.
 
-#include "operation.h"
 #include "nccl.h"
+#include "operation.h"
 
 #include "headwater/tensor/cuda/stream.h"
 
