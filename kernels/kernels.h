@@ -9,10 +9,15 @@
 #include <cuda_runtime.h>
 
 #include <cstdint>
+#include <string>
 
 namespace headwater::kernels {
 
 using bf16 = __nv_bfloat16;
+
+// The kernel whose launch by this thread was refused last, and what it asked for: "forward_kernel<64>, 49152 bytes of shared
+// memory for each block"; empty where none was since this was asked.
+std::string take_refused_launch();
 
 // ---- memory (convert.cu, transpose.cu) -----------------------------------------------------------------------------------
 

@@ -32,21 +32,30 @@
 
 namespace headwater::kernels {
 
+// Remembers, for take_refused_launch() of kernels.h, whose launch by this thread was refused.
+void note_refused_launch(const void* kernel, std::size_t shared_bytes);
+
 // Queues kernel(arguments...) on `stream`: grid · block threads, `shared_bytes` of SHARED_BLOCK for each
 // block. A launch that is refused shows in cudaGetLastError(), which the caller asks.
+//
+// A block has 48 KiB unasked, its SHARED_ARRAYs among them, whose size nobody knows here: so that leave is
+// asked for whatever the size of the SHARED_BLOCK.
 template <class... Parameters, class... Arguments>
 void launch(void (*kernel)(Parameters...), dim3 grid, dim3 block, std::size_t shared_bytes,
             cudaStream_t stream, Arguments... arguments) {
-#if defined(__CUDACC__)
-  constexpr std::size_t kGrantedUnasked = 48 * 1024;
-  if (shared_bytes > kGrantedUnasked) {
-    cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, static_cast<int>(shared_bytes));
+  const auto* const function = reinterpret_cast<const void*>(kernel);
+  if (shared_bytes > 0 &&
+      cudaFuncSetAttribute(function, cudaFuncAttributeMaxDynamicSharedMemorySize,
+                           static_cast<int>(shared_bytes)) != cudaSuccess) {
+    return note_refused_launch(function, shared_bytes);
   }
+#if defined(__CUDACC__)
   kernel<<<grid, block, shared_bytes, stream>>>(static_cast<Parameters>(arguments)...);
 #else
-  ::emulation::launch({reinterpret_cast<const void*>(kernel), grid, block, shared_bytes, nullptr, nullptr, 0},
-                      stream, [=] { kernel(static_cast<Parameters>(arguments)...); });
+  ::emulation::launch({function, grid, block, shared_bytes}, stream,
+                      [=] { kernel(static_cast<Parameters>(arguments)...); });
 #endif
+  if (cudaPeekAtLastError() != cudaSuccess) note_refused_launch(function, shared_bytes);
 }
 
 }  // namespace headwater::kernels

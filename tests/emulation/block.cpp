@@ -217,9 +217,11 @@ void* Block::static_shared(const void* site, std::size_t bytes, std::size_t alig
     taken += array.bytes;
   }
   constexpr std::size_t kStatic = 48 * 1024;  // that nvcc lets a kernel declare
-  if (taken > kMaxSharedBytes || taken - launch_->shared_bytes > kStatic) {
-    fault("asks for " + std::to_string(taken) + " bytes of shared memory; a block has " +
-          std::to_string(kMaxSharedBytes) + ", of which arrays may take " + std::to_string(kStatic));
+  const std::size_t most = launch_->shared_granted ? kMaxSharedBytes : kUnaskedSharedBytes;
+  if (taken > most || taken - launch_->shared_bytes > kStatic) {
+    fault("asks for " + std::to_string(taken) + " bytes of shared memory; a block has " + std::to_string(most) +
+          (launch_->shared_granted ? "" : " where cudaFuncSetAttribute has not asked for more") +
+          ", of which arrays may take " + std::to_string(kStatic));
   }
   constexpr std::size_t kLeast = 16;  // what nvcc gives
   const std::size_t offset = place_shared(bytes, alignment < kLeast ? kLeast : alignment);

@@ -24,6 +24,7 @@ namespace emulation {
 inline constexpr std::size_t kStackBytes = 128 * 1024;
 inline constexpr unsigned kMaxThreads = 1024;
 inline constexpr std::size_t kMaxSharedBytes = 163 * 1024;  // of a block on sm_80
+inline constexpr std::size_t kUnaskedSharedBytes = 48 * 1024;  // of a block whose kernel has not been granted more
 // With room for what the checks put between arrays.
 inline constexpr std::size_t kSharedMapped = kMaxSharedBytes + 64 * 1024;
 inline constexpr unsigned kBarriers = 16;

@@ -103,6 +103,20 @@ __global__ void block_of_floats(Buffers b, bool) {
   b.out[t] = tile[t];
 }
 
+// With the array more than the 48 KiB that a block has unasked, and without it just that.
+constexpr std::size_t kUnasked = 48 * 1024;
+
+template <bool kPlanted>  // two kernels: what one is granted the other has not
+__global__ void block_and_array(Buffers b, bool) {
+  SHARED_BLOCK(memory, kUnasked);
+  SHARED_ARRAY(float, tile, [kN]);
+  const int t = thread_number();
+  tile[t] = b.in[t];
+  auto* const last = reinterpret_cast<float*>(memory + kUnasked) - kN;
+  last[t] = tile[t];
+  b.out[t] = last[t];
+}
+
 __global__ void unwritten_global(Buffers b, bool planted) {
   const int t = thread_number();
   b.out[t] = b.in[t];
@@ -193,6 +207,13 @@ void read_beyond_global(const Buffers& b, bool planted) { run(beyond_global, b, 
 void write_beyond_shared(const Buffers& b, bool planted) { run(beyond_shared, b, planted); }
 void more_shared_than_said(const Buffers& b, bool planted) {
   run(block_of_floats, b, planted, 1, (kN + (planted ? 1 : 0)) * sizeof(float));
+}
+// launch() asks for every SHARED_BLOCK; who goes past it has to.
+void more_shared_than_granted(const Buffers& b, bool planted) {
+  if (!planted) return run(block_and_array<false>, b, planted, 1, kUnasked);
+  const auto kernel = block_and_array<true>;
+  ::emulation::launch({reinterpret_cast<const void*>(kernel), dim3(1), dim3(kN), kUnasked}, nullptr,
+                      [=] { kernel(b, true); });
 }
 void read_unwritten_global(const Buffers& b, bool planted) { run(unwritten_global, b, planted); }
 void read_unwritten_shared(const Buffers& b, bool planted) { run(unwritten_shared, b, planted); }

@@ -28,6 +28,7 @@ void missing_warp_barrier(const Buffers& buffers, bool planted);
 void read_beyond_global(const Buffers& buffers, bool planted);
 void write_beyond_shared(const Buffers& buffers, bool planted);
 void more_shared_than_said(const Buffers& buffers, bool planted);
+void more_shared_than_granted(const Buffers& buffers, bool planted);
 void read_unwritten_global(const Buffers& buffers, bool planted);
 void read_unwritten_shared(const Buffers& buffers, bool planted);
 void host_pointer(const Buffers& buffers, bool planted);

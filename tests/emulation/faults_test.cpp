@@ -39,6 +39,8 @@ const Case kCases[] = {
     {"WriteBeyondShared", write_beyond_shared, "outside of every array", nullptr, false, false},
     {"MoreSharedThanSaid", more_shared_than_said,
      "was given 260 bytes of shared memory, and says 256 at most", "was given 260 bytes", false, false},
+    {"MoreSharedThanGranted", more_shared_than_granted, "asks for 49408 bytes of shared memory; a block has 49152 where",
+     "asks for 49408 bytes", false, false},
     {"ReadUnwrittenGlobal", read_unwritten_global, "global memory, which nobody has written", nullptr, true,
      true},
     {"ReadUnwrittenShared", read_unwritten_shared, "shared memory, which nobody has written", nullptr, true,

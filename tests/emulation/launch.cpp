@@ -1,18 +1,26 @@
 // The launch of a kernel: refused where its shape cannot be, else queued; its blocks are then shared out over
-// threads.
+// threads. And what a kernel is granted: as the driver has it, for each kernel on each device.
 
 #include "emulation/launch.h"
 
 #include "block.h"
 #include "runtime.h"
 #include "stream.h"
+#include "symbol.h"
 
 #include <algorithm>
 #include <atomic>
+#include <map>
+#include <mutex>
+#include <numeric>
 #include <thread>
 
 namespace emulation {
 namespace {
+
+// The bytes of dynamic shared memory that cudaFuncSetAttribute has asked for, by device and kernel.
+std::mutex grants_mutex;
+std::map<std::pair<int, const void*>, std::size_t> grants;
 
 bool launchable(const Launch& shape) {
   const auto within = [](const dim3& d, unsigned x, unsigned y, unsigned z) {
@@ -34,16 +42,25 @@ Block& checking_block() {
   return block;
 }
 
+// A number that steps through all of `count` blocks before it comes back to the first.
+std::uint64_t stride_through(std::uint64_t count) {
+  std::uint64_t stride = count / 2 + 1;
+  while (std::gcd(stride, count) != 1) ++stride;
+  return stride;
+}
+
 void run_grid(const Launch& shape) {
   const Settings how = settings();
   const std::uint64_t plane = static_cast<std::uint64_t>(shape.grid.x) * shape.grid.y,
                       blocks = plane * shape.grid.z;
+  const std::uint64_t stride = how.shuffled ? stride_through(blocks) : 1;  // no order of blocks is promised
   std::atomic<std::uint64_t> next{0};
   std::atomic<bool> broken{false};
   const auto work = [&] {
     Block& block = how.check ? checking_block() : own_block();
     block.begin_launch(how);
-    for (std::uint64_t number = next++; number < blocks && !broken; number = next++) {
+    for (std::uint64_t turn = next++; turn < blocks && !broken; turn = next++) {
+      const std::uint64_t number = (turn * stride + (how.shuffled ? how.seed : 0)) % blocks;
       const uint3 index{static_cast<unsigned>(number % shape.grid.x),
                         static_cast<unsigned>(number / shape.grid.x % shape.grid.y),
                         static_cast<unsigned>(number / plane)};
@@ -60,14 +77,22 @@ void run_grid(const Launch& shape) {
 
 }  // namespace
 
-void queue_launch(const Launch& shape, cudaStream_t handle) {
+void queue_launch(const Launch& asked, cudaStream_t handle) {
   const StreamLock lock;
   Stream* const stream = find_stream(handle);
+  Launch shape = asked;
+  std::size_t granted = kUnaskedSharedBytes;
+  {
+    const std::lock_guard guard(grants_mutex);
+    const auto grant = grants.find({current_device(), shape.kernel});
+    shape.shared_granted = grant != grants.end();
+    if (shape.shared_granted) granted = grant->second;
+  }
   if (stream == nullptr) {
     failed(cudaErrorInvalidResourceHandle);
   } else if (!launchable(shape)) {
     failed(cudaErrorInvalidConfiguration);
-  } else if (shape.shared_bytes > kMaxSharedBytes) {
+  } else if (shape.shared_bytes > granted) {
     failed(cudaErrorInvalidValue);
   } else {
     enqueue(stream, {[shape] {
@@ -80,3 +105,24 @@ void queue_launch(const Launch& shape, cudaStream_t handle) {
 }
 
 }  // namespace emulation
+
+cudaError_t cudaFuncSetAttribute(const void* function, cudaFuncAttribute attribute, int value) {
+  if (attribute != cudaFuncAttributeMaxDynamicSharedMemorySize || value < 0 ||
+      static_cast<std::size_t>(value) > emulation::kMaxSharedBytes) {
+    return emulation::failed(cudaErrorInvalidValue);
+  }
+  const std::lock_guard guard(emulation::grants_mutex);
+  emulation::grants[{emulation::current_device(), function}] = static_cast<std::size_t>(value);
+  return emulation::done();
+}
+
+// Not mangled, which who asks for it must expect of a kernel that is no C++.
+cudaError_t cudaFuncGetName(const char** name, const void* function) {
+  static std::mutex mutex;
+  static std::map<const void*, std::string> names;
+  const std::lock_guard guard(mutex);
+  const auto [known, fresh] = names.try_emplace(function);
+  if (fresh) known->second = emulation::function_name(function);
+  *name = known->second.c_str();
+  return emulation::done();
+}

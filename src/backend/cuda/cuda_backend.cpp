@@ -57,7 +57,12 @@ void* CudaBackend::scratch(std::int64_t bytes) const {
   return workspace_.data;
 }
 
-void CudaBackend::launched(const char* op) const { check(cudaGetLastError(), stream_.name(), op, __FILE__, __LINE__); }
+void CudaBackend::launched(const char* op) const {
+  const cudaError_t error = cudaGetLastError();
+  if (error == cudaSuccess) [[likely]] return;
+  const std::string refused = kernels::take_refused_launch();
+  check(error, stream_.name(), (refused.empty() ? op : fmt::format("{} ({})", op, refused)).c_str(), __FILE__, __LINE__);
+}
 
 void CudaBackend::zero(TensorView x) {
   if (x.elements() == 0) return;

@@ -5,7 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 
-#define CUDART_VERSION 12000
+#define CUDART_VERSION 12030
 
 enum cudaError_t {
   cudaSuccess = 0,
@@ -37,6 +37,10 @@ enum cudaDeviceAttr {
   cudaDevAttrComputeCapabilityMajor = 75,
   cudaDevAttrComputeCapabilityMinor = 76,
   cudaDevAttrMaxSharedMemoryPerBlockOptin = 97,
+};
+
+enum cudaFuncAttribute {
+  cudaFuncAttributeMaxDynamicSharedMemorySize = 8,
 };
 
 struct cudaDeviceProp {
@@ -78,6 +82,9 @@ cudaError_t cudaDriverGetVersion(int* version);
 cudaError_t cudaRuntimeGetVersion(int* version);
 cudaError_t cudaMemGetInfo(std::size_t* free, std::size_t* total);
 cudaError_t cudaDeviceSynchronize();
+
+cudaError_t cudaFuncSetAttribute(const void* function, cudaFuncAttribute attribute, int value);
+cudaError_t cudaFuncGetName(const char** name, const void* function);
 
 cudaError_t cudaGetLastError();
 cudaError_t cudaPeekAtLastError();

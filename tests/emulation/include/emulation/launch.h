@@ -17,8 +17,9 @@ struct Launch {
   // Each thread of the grid calls this on a fiber. The arguments are the one thing of the host that device
   // code may read.
   void (*call)(const void* arguments) = nullptr;
-  std::shared_ptr<const void> arguments;
+  std::shared_ptr<const void> arguments = nullptr;
   std::size_t argument_bytes = 0;
+  bool shared_granted = false;  // cudaFuncSetAttribute has asked for shared memory beyond what a kernel has unasked
 };
 
 void queue_launch(const Launch& launch, cudaStream_t stream);
