@@ -8,31 +8,31 @@ namespace headwater::kernels {
 class DropoutRow {
  public:
   __device__ __forceinline__ DropoutRow(const RowDropout& dropout, std::int64_t row, std::int64_t columns)
-      : mask_(dropout.mask) {
-    if (mask_.keys == nullptr) return;
-    const std::int64_t token = dropout.first_row + row;
-    sample_ = static_cast<int>(token / dropout.sequence);
-    first_ = static_cast<std::uint64_t>((token - sample_ * dropout.sequence) * columns);
+      : on_(dropout.mask.keys != nullptr), scale_(dropout.mask.scale) {
+    if (!on_) return;
+    const auto token = static_cast<std::uint32_t>(dropout.first_row + row),
+               sequence = static_cast<std::uint32_t>(dropout.sequence), sample = token / sequence;
+    mask_ = SampleMask(dropout.mask, static_cast<int>(sample));
+    first_ = static_cast<std::uint64_t>(token - sample * sequence) * static_cast<std::uint64_t>(columns);
   }
 
-  // v ← mask / (1 − p) ⊙ v for the chunk that begins at `column`; kN is 1, or like `columns` and `column` a
-  // multiple of 4.
+  // v ← mask / (1 − p) ⊙ v for the chunk that begins at `column`; kN is 1, 4 or 8, and `columns` and `column`
+  // are multiples of it.
   template <int kN>
   __device__ __forceinline__ void apply(std::int64_t column, float (&v)[kN]) const {
-    static_assert(kN == 1 || kN % 4 == 0);
-    if (mask_.keys == nullptr) return;
+    static_assert(kN == 1 || kN == 4 || kN == 8);
+    if (!on_) return;
     const std::uint64_t element = first_ + static_cast<std::uint64_t>(column);
-    for (int i = 0; i < kN; i += 4) {
-      const unsigned four = kept_of_four(mask_, sample_, element / 4 + static_cast<unsigned>(i / 4));
-      const unsigned kept = kN == 1 ? four >> element % 4 : four;
-      for (int k = i; k < i + 4 && k < kN; ++k)
-        v[k] = (kept >> (k - i) & 1U) != 0 ? v[k] * mask_.scale : 0.0F;
-    }
+    std::uint32_t kept = 0;
+    mask_.add_eight(kept, element / 8);
+    kept >>= static_cast<unsigned>(element % 8);
+    for (int i = 0; i < kN; ++i) v[i] = (kept >> i & 1U) != 0 ? v[i] * scale_ : 0.0F;
   }
 
  private:
-  const DropoutMask& mask_;
-  int sample_ = 0;
+  bool on_;
+  float scale_;
+  SampleMask mask_ = {};
   std::uint64_t first_ = 0;
 };
 

@@ -106,8 +106,8 @@ __device__ __forceinline__ void update(const Update& u, const AdamW<T>& args, st
     if (args.weight == nullptr) return;
     if (args.rounding.on) {
       const std::uint64_t element = element_of(args.rounding, i), key = args.rounding.key;
-      const uint4 words = philox(static_cast<std::uint32_t>(key), static_cast<std::uint32_t>(key >> 32U),
-                                 element / 4, u.number);
+      const uint4 words = philox<10>(static_cast<std::uint32_t>(key), static_cast<std::uint32_t>(key >> 32U),
+                                     element / 4, u.number);
       if constexpr (kN == 4) {  // the chunk begins with word 0
         w[0] = rounded_by_chance(w[0], words.x), w[1] = rounded_by_chance(w[1], words.y);
         w[2] = rounded_by_chance(w[2], words.z), w[3] = rounded_by_chance(w[3], words.w);

@@ -66,7 +66,7 @@ Generator::Width::Width(Generator& owner, std::int64_t tokens) : arena(owner.bac
   request.precision = owner.precision_;
   request.training = false;
   request.op_workspace = workspace_bytes(owner.backend_->device().kind, model, {1, owner.max_tokens_}, owner.precision_,
-                                         owner.threads_, true);
+                                         owner.threads_);
   const ParameterLayout none(model, {}, {});
   for (const SegmentSize& segment : arena_layout(model, none, request))
     if (segment.name == "activations" || segment.name == "workspace") arena.reserve(segment.name, segment.bytes);

@@ -12,13 +12,16 @@ namespace {
 
 constexpr std::uint64_t kOnes = ~std::uint64_t{0};
 
-// The known answers that come with Random123, the reference implementation (kat_vectors, philox4x32 10).
+// The known answers that come with Random123, the reference implementation (kat_vectors, philox4x32 10 and
+// 7).
 TEST(Random, PhiloxKnownAnswers) {
   using Words = std::array<std::uint32_t, 4>;
   EXPECT_EQ(philox({0}, 0, 0), (Words{0x6627e8d5, 0xe169c58d, 0xbc57ac4c, 0x9b00dbd8}));
   EXPECT_EQ(philox({kOnes}, kOnes, kOnes), (Words{0x408f276d, 0x41c83b0e, 0xa20bc7c6, 0x6d5451fd}));
   EXPECT_EQ(philox({0x299f31d0a4093822}, 0x85a308d3243f6a88, 0x0370734413198a2e),
             (Words{0xd16cfe09, 0x94fdcceb, 0x5001e420, 0x24126ea1}));
+  EXPECT_EQ(philox<7>({0}, 0, 0), (Words{0x5f6fb709, 0x0d893f64, 0x4f121f81, 0x4f730a48}));
+  EXPECT_EQ(philox<7>({kOnes}, kOnes, kOnes), (Words{0x5207ddc2, 0x45165e59, 0x4d8ee751, 0x8c52f662}));
 }
 
 TEST(Random, DerivedKeysDifferAndOrderMatters) {

@@ -34,12 +34,16 @@ TEST(Kernels, SumsAndConversions) {
 
 template <class From, class To>
 void converts_doubles() {
-  const DeviceArray<From> x(std::vector<From>{From(1.5F), From(-2.0F)});
-  const DeviceArray<To> y(std::vector<To>{To(0.25F), To(3.0F)}), z(2);
-  add<From, To>({x.data(), 2}, {y.data(), 2}, 1, 2, nullptr);
-  copy<From, To>({x.data(), 1}, {z.data(), 1}, 2, 1, nullptr);
+  constexpr std::int64_t kCount = 300;  // more than a block's threads
+  std::vector<From> from(kCount, From(-2.0F));
+  std::vector<To> to(kCount, To(3.0F));
+  from[0] = From(1.5F), to[0] = To(0.25F);
+  const DeviceArray<From> x(from);
+  const DeviceArray<To> y(to), z(kCount);
+  add<From, To>({x.data(), kCount}, {y.data(), kCount}, 1, kCount, nullptr);
+  copy<From, To>({x.data(), 1}, {z.data(), 1}, kCount, 1, nullptr);
   const std::vector<To> sums = y.host(), copies = z.host();
-  for (int i = 0; i < 2; ++i) {
+  for (std::size_t i = 0; i < kCount; ++i) {
     EXPECT_EQ(static_cast<float>(sums[i]), i == 0 ? 1.75F : 1.0F);
     EXPECT_EQ(static_cast<float>(copies[i]), i == 0 ? 1.5F : -2.0F);
   }
@@ -80,8 +84,7 @@ struct Masks {
     constexpr std::uint64_t kSite = 0x123456789ABCDEFULL;
     reference = {probability, kSite, keys.view({3, 2}), sequence, first_row};
     if (probability > 0.0) {
-      device = {{keys.data(), kSite, static_cast<std::uint32_t>(std::ceil(probability * 0x1p32)),
-                 static_cast<float>(1.0 / (1.0 - probability))},
+      device = {{keys.data(), kSite, reference.threshold() << 16U, static_cast<float>(reference.scale())},
                 sequence,
                 first_row};
     }

@@ -44,17 +44,22 @@ inline double dropout_factor(const Dropout& dropout, std::int64_t sample, std::i
   const auto high = static_cast<std::uint32_t>(integer(dropout.keys, sample, 1));
   const RandomKey key{(static_cast<std::uint64_t>(high) << 32) + low};
   const auto e = static_cast<std::uint64_t>(element);
-  const double word = philox(key, e / 4, dropout.site)[e % 4];
-  return word >= dropout.probability * 4294967296.0 ? 1.0 / (1.0 - dropout.probability) : 0.0;
+  const std::uint32_t word = philox<7>(key, e / 8, dropout.site)[e % 8 / 2];
+  const double half = e % 2 == 0 ? word % 65536 : word / 65536;
+  const double p = std::min(std::max(std::round(dropout.probability * 65536.0), 1.0), 65535.0) / 65536.0;
+  return half >= p * 65536.0 ? 1.0 / (1.0 - p) : 0.0;
 }
 
-// Element (row, column) of a matrix of rows, taken as an element of its sample.
-inline double dropout_factor_of_row(const Dropout& dropout, const TensorView& x, std::int64_t row,
-                                    std::int64_t column) {
-  if (!dropout.on()) return 1.0;
+// Element (row, column) of a matrix of rows after dropout, which takes it as an element of its sample. What
+// is dropped is 0, whatever it was.
+inline double after_dropout(const Dropout& dropout, const TensorView& x, std::int64_t row,
+                            std::int64_t column) {
+  const double value = at(x, row, column);
+  if (!dropout.on()) return value;
   const std::int64_t sequence = dropout.sequence > 0 ? dropout.sequence : x.rows() / dropout.keys.rows();
   const std::int64_t token = dropout.first_row + row;
-  return dropout_factor(dropout, token / sequence, token % sequence * x.columns() + column);
+  const double factor = dropout_factor(dropout, token / sequence, token % sequence * x.columns() + column);
+  return factor == 0.0 ? 0.0 : factor * value;
 }
 
 inline double& scalar(const TensorView& scalars, StepScalar which) {

@@ -8,7 +8,7 @@
 namespace headwater {
 
 using reference::at;
-using reference::dropout_factor_of_row;
+using reference::after_dropout;
 using reference::integer;
 using Index = std::int64_t;
 
@@ -111,7 +111,7 @@ void ReferenceBackend::rms_norm_backward(TensorView dy, TensorView x, TensorView
 void ReferenceBackend::residual_add(TensorView branch, TensorView x, const Dropout& dropout, TensorView out) {
   for (Index t = 0; t < x.rows(); ++t)
     for (Index h = 0; h < x.columns(); ++h)
-      at(out, t, h) = at(x, t, h) + dropout_factor_of_row(dropout, x, t, h) * at(branch, t, h);
+      at(out, t, h) = at(x, t, h) + after_dropout(dropout, branch, t, h);
 }
 
 void ReferenceBackend::residual_rms_norm(TensorView branch, TensorView x, const Dropout& dropout,
@@ -124,7 +124,7 @@ void ReferenceBackend::residual_rms_norm(TensorView branch, TensorView x, const 
 void ReferenceBackend::dropout_backward(TensorView d_out, const Dropout& dropout, TensorView d_branch) {
   for (Index t = 0; t < d_out.rows(); ++t)
     for (Index h = 0; h < d_out.columns(); ++h)
-      at(d_branch, t, h) = dropout_factor_of_row(dropout, d_out, t, h) * at(d_out, t, h);
+      at(d_branch, t, h) = after_dropout(dropout, d_out, t, h);
 }
 
 void ReferenceBackend::rotary(TensorView x, TensorView position, TensorView table, bool inverse) {

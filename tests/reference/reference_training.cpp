@@ -46,11 +46,11 @@ void ReferenceBackend::cross_entropy_backward(TensorView logits, TensorView labe
                                               TensorView statistics, TensorView scalars) {
   cross_entropy_loss(labels, statistics, scalars);
   for (Index row = 0; row < logits.rows(); ++row) {
-    const double mask = integer(labels, row) < 0 ? 0.0 : 1.0;
+    const bool counts = integer(labels, row) >= 0;
     for (Index c = 0; c < logits.columns(); ++c) {
       const double softmax = std::exp(at(logits, row, c) - at(statistics, row, 0)) / at(statistics, row, 1);
       const double onehot = integer(labels, row) - first == c ? 1.0 : 0.0;
-      at(logits, row, c) = c < valid ? (softmax - onehot) * mask / scalar(scalars, StepScalar::targets) : 0.0;
+      at(logits, row, c) = counts && c < valid ? (softmax - onehot) / scalar(scalars, StepScalar::targets) : 0.0;
     }
   }
 }

@@ -12,6 +12,8 @@
 #include "headwater/tensor/queue.h"
 #include "headwater/tensor/tensor_view.h"
 
+#include <algorithm>
+#include <cmath>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -25,10 +27,11 @@ struct Weight {
   TensorView prepared;
 };
 
-// Inverted dropout: kept elements are multiplied by 1 / (1 − p). Element e of sample b is kept when word (e mod 4) of
-// philox(key b, counter e / 4, stream `site`) ≥ p · 2^32 (base/random.h). The key of sample b, made on the host from
-// (seed, step, global sample), is the 64 bits of row b of `keys` (i32 [B, 2], low word first), so that neither layout nor
-// recomputation changes a mask. `site` tells layer and op. Off where probability is 0.
+// Inverted dropout: kept elements are multiplied by 1 / (1 − p), with p a multiple of 2^-16. Element e of sample b is kept
+// when 16 bits reach p · 2^16: the lower half of word (e mod 8) / 2 of philox<7>(key b, counter e / 8, stream `site`) where
+// e is even, the upper half where it is odd (base/random.h). The key of sample b, made on the host from (seed, step, global
+// sample), is the 64 bits of row b of `keys` (i32 [B, 2], low word first), so that neither layout nor recomputation changes
+// a mask. `site` tells layer and op. Off where probability is 0.
 struct Dropout {
   double probability = 0.0;
   std::uint64_t site = 0;
@@ -37,6 +40,11 @@ struct Dropout {
   // the rows are all of them, B equal samples.
   std::int64_t sequence = 0, first_row = 0;
   bool on() const { return probability > 0.0; }
+  // Where it is on: p · 2^16 of the nearest p that is neither 0 nor 1, and 1 / (1 − p).
+  std::uint32_t threshold() const {
+    return static_cast<std::uint32_t>(std::clamp(std::round(probability * 0x1p16), 1.0, 0x1p16 - 1.0));
+  }
+  double scale() const { return 1.0 / (1.0 - threshold() * 0x1p-16); }
 };
 
 // Which rows are borders. `start[t]` is the first row that token t may reach, as an index into the flattened B·S axis
@@ -55,7 +63,7 @@ struct AttentionArgs {
   // tokens in generation.
   std::int64_t query_offset = 0;
   double scale = 1.0;  // on the scores, 1/√D
-  // On the probabilities; element ((first_head + head) · Sq + i) · 4⌈Sk/4⌉ + j of its sample for query i and key j.
+  // On the probabilities; element ((first_head + head) · Sq + i) · 8⌈Sk/8⌉ + j of its sample for query i and key j.
   Dropout dropout;
   std::int64_t first_head = 0;  // which of the layer's heads head 0 of q is
 };

@@ -125,18 +125,18 @@ void transposed_queries(const TensorView& x, const AttentionShape& shape, const 
     std::fill(to + d * kQueryTile + tile.count, to + d * kQueryTile + tile.lanes, 0.0F);
 }
 
-// Calls body(j, scales): the dropout factors of keys key + j … key + j + 3 for all lanes, four rows of
-// kQueryTile. `key` is a multiple of 4.
+// Calls body(j, scales) for each j < keys: the dropout factors of key `key` + j for all lanes. `key` is a
+// multiple of 8.
 template <class Body>
 void for_dropout_rows(const DropoutMask& mask, const AttentionShape& shape, const QueryTile& tile,
                       std::int64_t head, std::int64_t key, std::int64_t keys, const Body& body) {
-  const std::int64_t stride = (shape.keys + 3) / 4 * 4;
-  float scales[4 * kQueryTile];
-  for (std::int64_t j = 0; j < keys; j += 4) {
+  const std::int64_t stride = (shape.keys + 7) / 8 * 8;
+  float scales[8 * kQueryTile];
+  for (std::int64_t j = 0; j < keys; j += 8) {
     const std::int64_t first = ((shape.first_head + head) * shape.queries + tile.first) * stride + key + j;
-    mask.scales_of_four_rows(tile.sample, static_cast<std::uint64_t>(first),
-                             static_cast<std::uint64_t>(stride), kQueryTile, scales);
-    for (std::int64_t r = 0; r < std::min<std::int64_t>(4, keys - j); ++r)
+    mask.scales_of_eight_rows(tile.sample, static_cast<std::uint64_t>(first),
+                              static_cast<std::uint64_t>(stride), kQueryTile, scales);
+    for (std::int64_t r = 0; r < std::min<std::int64_t>(8, keys - j); ++r)
       body(j + r, scales + r * kQueryTile);
   }
 }

@@ -3,19 +3,16 @@
 #include "checks.h"
 
 #include <algorithm>
-#include <cmath>
 
 namespace headwater::cpu {
 
 DropoutMask::DropoutMask(const Dropout& dropout, std::int64_t samples) : on_(dropout.on()) {
   if (!on_) return;
   check_vector(dropout.keys, DType::i32, 2 * samples, "dropout keys");
-  const double threshold = std::ceil(dropout.probability * 0x1p32);
-  HW_CHECK(threshold < 0x1p32, "dropout with probability {}", dropout.probability);
   keys_ = dropout.keys.as<std::int32_t>();
   site_ = dropout.site;
-  threshold_ = static_cast<std::uint32_t>(threshold);
-  scale_ = static_cast<float>(1.0 / (1.0 - dropout.probability));
+  threshold_ = dropout.threshold() << 16;
+  scale_ = static_cast<float>(dropout.scale());
 }
 
 RandomKey DropoutMask::key(std::int64_t sample) const {
@@ -39,7 +36,7 @@ DropoutMask::Words DropoutMask::words(std::int64_t sample, std::uint64_t first, 
     c2[i] = static_cast<std::uint32_t>(site_);
     c3[i] = static_cast<std::uint32_t>(site_ >> 32);
   }
-  for (int round = 0; round < 10; ++round) {
+  for (int round = 0; round < 7; ++round) {
     for (std::int64_t i = 0; i < kCounters; ++i) {
       const std::uint64_t p0 = 0xD2511F53ULL * c0[i], p1 = 0xCD9E8D57ULL * c2[i];
       c0[i] = static_cast<std::uint32_t>(p1 >> 32) ^ c1[i] ^ k0;
@@ -57,35 +54,38 @@ DropoutMask::Words DropoutMask::words(std::int64_t sample, std::uint64_t first, 
 void DropoutMask::scales(std::int64_t sample, std::uint64_t first, std::int64_t count, float* scales) const {
   const std::uint32_t threshold = threshold_;
   const float scale = scale_;
-  auto skip = static_cast<std::int64_t>(first % 4);  // elements of the first counter that are not asked for
-  for (std::uint64_t counter = first / 4; count > 0; counter += kCounters, skip = 0) {
-    const std::int64_t counters = std::min(kCounters, (skip + count + 3) / 4);
+  auto skip = static_cast<std::int64_t>(first % 8);  // elements of the first counter that are not asked for
+  for (std::uint64_t counter = first / 8; count > 0; counter += kCounters, skip = 0) {
+    const std::int64_t counters = std::min(kCounters, (skip + count + 7) / 8);
     const Words made = words(sample, counter, 1);
-    float all[4 * kCounters];
+    float all[8 * kCounters];
 #pragma omp simd
-    for (std::int64_t i = 0; i < counters; ++i) {
-      all[4 * i] = made.of[0][i] >= threshold ? scale : 0.0F;
-      all[4 * i + 1] = made.of[1][i] >= threshold ? scale : 0.0F;
-      all[4 * i + 2] = made.of[2][i] >= threshold ? scale : 0.0F;
-      all[4 * i + 3] = made.of[3][i] >= threshold ? scale : 0.0F;
-    }
-    const std::int64_t wanted = std::min(4 * counters - skip, count);
+    for (std::int64_t i = 0; i < counters; ++i)
+      for (std::int64_t w = 0; w < 4; ++w) {
+        all[8 * i + 2 * w] = made.of[w][i] << 16 >= threshold ? scale : 0.0F;
+        all[8 * i + 2 * w + 1] = made.of[w][i] >= threshold ? scale : 0.0F;
+      }
+    const std::int64_t wanted = std::min(8 * counters - skip, count);
     std::copy_n(all + skip, wanted, scales);
     scales += wanted;
     count -= wanted;
   }
 }
 
-void DropoutMask::scales_of_four_rows(std::int64_t sample, std::uint64_t first, std::uint64_t stride,
-                                      std::int64_t columns, float* scales) const {
+void DropoutMask::scales_of_eight_rows(std::int64_t sample, std::uint64_t first, std::uint64_t stride,
+                                       std::int64_t columns, float* scales) const {
   const std::uint32_t threshold = threshold_;
   const float scale = scale_;
   for (std::int64_t begin = 0; begin < columns; begin += kCounters) {
     const std::int64_t count = std::min(kCounters, columns - begin);
-    const Words made = words(sample, (first + static_cast<std::uint64_t>(begin) * stride) / 4, stride / 4);
-    for (std::int64_t w = 0; w < 4; ++w)
-      for (std::int64_t i = 0; i < count; ++i)
-        scales[w * columns + begin + i] = made.of[w][i] >= threshold ? scale : 0.0F;
+    const Words made = words(sample, (first + static_cast<std::uint64_t>(begin) * stride) / 8, stride / 8);
+    for (std::int64_t w = 0; w < 4; ++w) {
+      float *even = scales + 2 * w * columns + begin, *odd = even + columns;
+      for (std::int64_t i = 0; i < count; ++i) {
+        even[i] = made.of[w][i] << 16 >= threshold ? scale : 0.0F;
+        odd[i] = made.of[w][i] >= threshold ? scale : 0.0F;
+      }
+    }
   }
 }
 

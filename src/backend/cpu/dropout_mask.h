@@ -12,13 +12,11 @@ class DropoutMask {
   DropoutMask(const Dropout& dropout, std::int64_t samples);
 
   bool on() const { return on_; }
-  float kept_scale() const { return scale_; }  // 1 / (1 − p)
-
   // scales[i] = 0 or 1 / (1 − p), for elements first + i of a sample.
   void scales(std::int64_t sample, std::uint64_t first, std::int64_t count, float* scales) const;
-  // scales[r·columns + i], r = 0 … 3, for elements first + i·stride + r; first and stride are multiples of 4.
-  void scales_of_four_rows(std::int64_t sample, std::uint64_t first, std::uint64_t stride,
-                           std::int64_t columns, float* scales) const;
+  // scales[r·columns + i], r = 0 … 7, for elements first + i·stride + r; first and stride are multiples of 8.
+  void scales_of_eight_rows(std::int64_t sample, std::uint64_t first, std::uint64_t stride,
+                            std::int64_t columns, float* scales) const;
 
  private:
   static constexpr std::int64_t kCounters = 64;  // whose words are made at once
@@ -32,7 +30,7 @@ class DropoutMask {
   bool on_;
   const std::int32_t* keys_ = nullptr;
   std::uint64_t site_ = 0;
-  std::uint32_t threshold_ = 0;  // kept where the word is at least this
+  std::uint32_t threshold_ = 0;  // kept where the 16 bits, as the upper half of a word, are at least this
   float scale_ = 1.0F;
 };
 

@@ -1,17 +1,14 @@
 #include "dropout.h"
 
 #include <algorithm>
-#include <cmath>
 
 namespace headwater::cuda {
 
 kernels::DropoutMask mask_of(const Dropout& dropout, std::int64_t samples) {
   if (!dropout.on()) return {};
   check_vector(dropout.keys, DType::i32, 2 * samples, "dropout keys");
-  const double threshold = std::ceil(dropout.probability * 0x1p32);
-  HW_CHECK(threshold < 0x1p32, "dropout with probability {}", dropout.probability);
-  return {data_of<const std::int32_t>(dropout.keys), dropout.site, static_cast<std::uint32_t>(threshold),
-          static_cast<float>(1.0 / (1.0 - dropout.probability))};
+  return {data_of<const std::int32_t>(dropout.keys), dropout.site, dropout.threshold() << 16U,
+          static_cast<float>(dropout.scale())};
 }
 
 kernels::RowDropout mask_of_rows(const Dropout& dropout, const TensorView& x) {
