@@ -200,4 +200,29 @@ void expect_same_as_reference(Backend& backend, const OpCase& op_case) {
   }
 }
 
+void expect_nan_shows(Backend& backend, const OpCase& op_case) {
+  std::size_t elements = 0;
+  for (const Operand& operand : op_case.operands) elements += operand.values.size();
+  if (elements > 10000) return;
+  ReferenceBackend reference;
+  for (std::size_t i = 0; i < op_case.operands.size(); ++i) {
+    const Operand& operand = op_case.operands[i];
+    if (operand.role == Role::index || operand.values.empty()) continue;
+    OpCase spoilt = op_case;
+    double& element = spoilt.operands[i].values[operand.values.size() / 2];
+    if (std::isnan(element)) continue;  // an output
+    element = std::numeric_limits<double>::quiet_NaN();
+    SCOPED_TRACE(op_case.op + ": " + op_case.name + ", NaN in " + operand.name);
+    const auto expected = run_on(reference, spoilt, {DType::f64, DType::f64});
+    const auto found = run_on(backend, spoilt, op_case.precision);
+    const auto has_nan = [](const std::vector<double>& values) {
+      return std::ranges::any_of(values, [](double value) { return std::isnan(value); });
+    };
+    for (std::size_t k = 0; k < expected.size(); ++k) {
+      if (!op_case.operands[k].result || !has_nan(expected[k])) continue;
+      EXPECT_TRUE(has_nan(found[k])) << "none in " << op_case.operands[k].name;
+    }
+  }
+}
+
 }  // namespace headwater::testing

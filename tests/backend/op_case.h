@@ -68,4 +68,8 @@ std::vector<std::vector<double>> run_on(Backend& backend, const OpCase& op_case,
 // Runs the case on both and adds a failure to the running test for each operand that differs.
 void expect_same_as_reference(Backend& backend, const OpCase& op_case);
 
+// Puts a NaN into one element of each floating operand by turns, and adds a failure where the reference's
+// result has become a NaN and the backend's has not. Large cases are left out: they would tell nothing more.
+void expect_nan_shows(Backend& backend, const OpCase& op_case);
+
 }  // namespace headwater::testing

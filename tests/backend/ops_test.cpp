@@ -8,6 +8,7 @@
 
 #include <gtest/gtest.h>
 
+#include <functional>
 #include <memory>
 #include <ostream>
 
@@ -69,16 +70,17 @@ std::vector<OpOfBackend> ops_of_backends() {
 
 class Ops : public ::testing::TestWithParam<OpOfBackend> {};
 
-TEST_P(Ops, AgreeWithTheReference) {
-  const OpOfBackend& param = GetParam();
+void for_each_case(const OpOfBackend& param, const std::function<void(Backend&, const OpCase&)>& body) {
   const std::unique_ptr<Backend> backend = param.backend.make();
   constexpr std::int64_t kWorkspace = 16 << 20;
   Arena arena(backend->device());
   arena.reserve("workspace", kWorkspace);
   backend->use_workspace(arena.take("workspace", DType::i32, {kWorkspace / 4}));
-  for (const OpCase& op_case : param.cases.make(param.backend.precision))
-    expect_same_as_reference(*backend, op_case);
+  for (const OpCase& op_case : param.cases.make(param.backend.precision)) body(*backend, op_case);
 }
+
+TEST_P(Ops, AgreeWithTheReference) { for_each_case(GetParam(), expect_same_as_reference); }
+TEST_P(Ops, ShowANaN) { for_each_case(GetParam(), expect_nan_shows); }
 
 INSTANTIATE_TEST_SUITE_P(, Ops, ::testing::ValuesIn(ops_of_backends()), [](const auto& name) {
   return name.param.backend.name + "_" + name.param.cases.op;
