@@ -254,6 +254,47 @@ PTX_FUNCTION void barrier_arrive(int id, int threads) {
 #endif
 }
 
+// ---- sums in global memory, and blocks that tell each other of them -------------------------------
+
+// x is added to *address, y to address[1], each in one piece; address is 8-byte aligned. In which order with
+// others' additions nobody promises.
+PTX_FUNCTION void add_two(float* address, float x, float y) {
+#if defined(__CUDACC__) && __CUDA_ARCH__ >= 900
+  asm volatile("red.relaxed.gpu.global.add.v2.f32 [%0], {%1, %2};" ::"l"(__cvta_generic_to_global(address)),
+               "f"(x), "f"(y)
+               : "memory");
+#else
+  atomicAdd(address, x);
+  atomicAdd(address + 1, y);
+#endif
+}
+
+// Adds to a count, once all that this thread has written, and has seen others write before a barrier, is
+// there for whoever sees the count.
+PTX_FUNCTION void add_release(int* count, int value) {
+#if defined(__CUDACC__)
+  asm volatile("red.release.gpu.global.add.s32 [%0], %1;" ::"l"(__cvta_generic_to_global(count)), "r"(value)
+               : "memory");
+#else
+  emulation::add_release(count, value);
+#endif
+}
+
+// Until *count is `value`, which another block makes it by add_release(): that block must have begun before.
+PTX_FUNCTION void await(const int* count, int value) {
+#if defined(__CUDACC__)
+  int seen;
+  do {
+    asm volatile("ld.acquire.gpu.global.s32 %0, [%1];"
+                 : "=r"(seen)
+                 : "l"(__cvta_generic_to_global(count))
+                 : "memory");
+  } while (seen != value);
+#else
+  emulation::await(count, value);
+#endif
+}
+
 // ---- 16-byte accesses, aligned to 16 -------------------------------------------------------------
 
 PTX_FUNCTION uint4 load_16(const void* address) {
@@ -345,6 +386,19 @@ PTX_FUNCTION std::uint32_t pack_f16(float low, float high) {
 // The halves of two packed bf16 as floats: exact, one instruction each.
 PTX_FUNCTION float low_bf16(std::uint32_t packed) { return __uint_as_float(packed << 16U); }
 PTX_FUNCTION float high_bf16(std::uint32_t packed) { return __uint_as_float(packed & 0xffff0000U); }
+
+// bits = 2 · bits + (x ≥ least ? 1 : 0), least > 0: in two instructions.
+PTX_FUNCTION void add_bit_at_least(std::uint32_t& bits, std::uint32_t x, std::uint32_t least) {
+#if defined(__CUDACC__)
+  asm("{.reg .u32 sum;\n\t"
+      "add.cc.u32 sum, %1, %2;\n\t"  // carries where x − least does not borrow
+      "addc.u32 %0, %0, %0;}"
+      : "+r"(bits)
+      : "r"(x), "r"(0U - least));
+#else
+  bits = 2 * bits + (x >= least ? 1U : 0U);
+#endif
+}
 
 // To the 10-bit mantissa of tf32, nearest, ties away from zero.
 PTX_FUNCTION std::uint32_t to_tf32(float x) {

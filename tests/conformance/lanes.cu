@@ -1,4 +1,4 @@
-// Shuffles, votes, barriers and atomics.
+// Shuffles, votes, barriers, atomics, and what blocks tell each other.
 
 #include "instructions.h"
 #include "ptx.cuh"
@@ -105,8 +105,44 @@ Outcome atomically() {
   return outcome;
 }
 
+// Four blocks, numbered as they begin, hand on a list of words to which each adds one; and each adds to two
+// sums.
+__global__ void handed_on(const std::uint32_t* in, std::uint32_t* out) {
+  int* const begun = reinterpret_cast<int*>(out);
+  int* const ended = begun + 1;
+  std::uint32_t* const list = out + 2;
+  float* const sums = reinterpret_cast<float*>(out + 6);
+  const int lane = static_cast<int>(threadIdx.x) % 32;
+  int number = 0;
+  if (lane == 0) number = atomicAdd(begun, 1);
+  number = ptx::shuffle(number, 0);
+  if (lane == 0) {
+    ptx::await(ended, number);
+    list[number] = number == 0 ? in[0] : list[number - 1] + in[number];
+    ptx::add_release(ended, 1);
+  }
+  ptx::add_two(sums, 1.0F, static_cast<float>(lane));
+}
+
+Outcome handed_over_by_count() {
+  const std::vector<std::uint32_t> in = random_words(4, 12);
+  const OnDevice<std::uint32_t> words(std::vector<std::uint32_t>(8, 0));
+  const OnDevice<std::uint32_t> given(in);
+  kernels::launch(handed_on, dim3(4), dim3(32), 0, nullptr, given.data(), words.data());
+  check(cudaGetLastError());
+  check(cudaDeviceSynchronize());
+  Outcome outcome{"red, ld.acquire, red.release", false, words.host(), {4.0, 4.0}, 0.0};
+  std::uint32_t sum = 0;
+  for (const std::uint32_t word : in) outcome.meaning.push_back(sum += word);
+  outcome.meaning.push_back(std::bit_cast<std::uint32_t>(4.0F * 32.0F));
+  outcome.meaning.push_back(std::bit_cast<std::uint32_t>(4.0F * 31.0F * 16.0F));
+  return outcome;
+}
+
 }  // namespace
 
-std::vector<Outcome> lane_outcomes() { return {shuffled(), voted(), handed_over(), atomically()}; }
+std::vector<Outcome> lane_outcomes() {
+  return {shuffled(), voted(), handed_over(), atomically(), handed_over_by_count()};
+}
 
 }  // namespace headwater::conformance

@@ -1,8 +1,11 @@
-// Atomics on global and shared memory; blocks may run on several threads of the CPU.
+// Atomics on global and shared memory, and counts that blocks wait for; blocks may run on several threads of
+// the CPU.
 
 #include "access_check.h"
 
 #include <atomic>
+#include <chrono>
+#include <thread>
 
 namespace emulation {
 namespace {
@@ -32,7 +35,32 @@ T compare_and_swap(T* address, T compare, T value) {
   return atomically(address, [compare, value](T before) { return before == compare ? value : before; });
 }
 
+// What another thread of the CPU has not done in so long it never does.
+constexpr std::chrono::seconds kPatience{20};
+
 }  // namespace
+
+void add_release(int* count, int value) {
+  Block::current()->lane().place = __builtin_return_address(0);
+  add(count, value);
+}
+
+void await(const int* count, int value) {
+  Block& block = *Block::current();
+  block.lane().place = __builtin_return_address(0);
+  check_access(block, count, sizeof(int), sizeof(int), AccessKind::atomic);
+  const auto seen = [count] { return __atomic_load_n(count, __ATOMIC_ACQUIRE); };
+  const bool others_run = block.settings().threads > 1 && !block.settings().check;
+  const auto end = std::chrono::steady_clock::now() + kPatience;
+  while (seen() != value) {
+    if (!others_run || faulty() || std::chrono::steady_clock::now() > end) {
+      block.fault("waits for a count of " + std::to_string(value) + ", which is " + std::to_string(seen()) +
+                  ", and the blocks that could add to it have ended or not begun");
+    }
+    std::this_thread::yield();
+  }
+}
+
 }  // namespace emulation
 
 float atomicAdd(float* address, float value) { return emulation::add(address, value); }

@@ -2,8 +2,19 @@
 
 #include "block.h"
 
+#include <chrono>
+#include <thread>
+
 namespace emulation {
 namespace {
+
+// Where blocks run beside one another in a random order they also take turns in being slow.
+void linger(Block& block) {
+  constexpr unsigned kLongest = 200;  // microseconds
+  if (!block.settings().shuffled || block.settings().threads == 1 || block.settings().check) return;
+  const std::uint64_t chance = block.random()();
+  if (chance % 4 == 0) std::this_thread::sleep_for(std::chrono::microseconds(chance / 4 % kLongest));
+}
 
 void arrive(unsigned id, unsigned expected, bool wait, const char* name, const char* file, int line) {
   Block& block = *Block::current();
@@ -31,6 +42,7 @@ void arrive(unsigned id, unsigned expected, bool wait, const char* name, const c
   barrier.waiting.clear();
   barrier.expected = barrier.arrived = 0;
   barrier.times = {};
+  linger(block);
 }
 
 }  // namespace

@@ -219,7 +219,8 @@ void* Block::static_shared(const void* site, std::size_t bytes, std::size_t alig
   constexpr std::size_t kStatic = 48 * 1024;  // that nvcc lets a kernel declare
   const std::size_t most = launch_->shared_granted ? kMaxSharedBytes : kUnaskedSharedBytes;
   if (taken > most || taken - launch_->shared_bytes > kStatic) {
-    fault("asks for " + std::to_string(taken) + " bytes of shared memory; a block has " + std::to_string(most) +
+    fault("asks for " + std::to_string(taken) + " bytes of shared memory; a block has " +
+          std::to_string(most) +
           (launch_->shared_granted ? "" : " where cudaFuncSetAttribute has not asked for more") +
           ", of which arrays may take " + std::to_string(kStatic));
   }

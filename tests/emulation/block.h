@@ -24,7 +24,8 @@ namespace emulation {
 inline constexpr std::size_t kStackBytes = 128 * 1024;
 inline constexpr unsigned kMaxThreads = 1024;
 inline constexpr std::size_t kMaxSharedBytes = 163 * 1024;  // of a block on sm_80
-inline constexpr std::size_t kUnaskedSharedBytes = 48 * 1024;  // of a block whose kernel has not been granted more
+inline constexpr std::size_t kUnaskedSharedBytes =
+    48 * 1024;  // of a block whose kernel has not been granted more
 // With room for what the checks put between arrays.
 inline constexpr std::size_t kSharedMapped = kMaxSharedBytes + 64 * 1024;
 inline constexpr unsigned kBarriers = 16;
@@ -95,6 +96,11 @@ class Block {
   unsigned char* dynamic_shared(std::size_t most);
   unsigned char* shared() { return shared_; }
   std::size_t shared_bytes() const { return shared_used_; }
+  std::size_t array_bytes() const {  // of the arrays that the block has come to so far
+    std::size_t bytes = 0;
+    for (const SharedArray& array : shared_arrays_) bytes += array.bytes;
+    return bytes;
+  }
 
   // What is known of each byte of shared memory, where accesses are checked.
   struct SharedShadow {

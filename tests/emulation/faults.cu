@@ -179,6 +179,15 @@ __global__ void too_many(Buffers b, bool planted) {
   if (t < 32) ptx::barrier_sync(1, planted ? 64 : 32);
 }
 
+__global__ void waited_for(Buffers b, bool planted) {
+  const int t = thread_number();
+  auto* const count = reinterpret_cast<int*>(b.sum);
+  if (t == 0 && !planted) ptx::add_release(count, 1);
+  __syncthreads();
+  ptx::await(count, 1);
+  b.out[t] = b.in[t];
+}
+
 __global__ void added(Buffers b, bool planted) {
   const int t = thread_number();
   if (blockIdx.x == 0) b.out[t] = b.in[t];
@@ -224,6 +233,7 @@ void barrier_in_a_branch(const Buffers& b, bool planted) { run(branch, b, plante
 void two_barriers_met_as_one(const Buffers& b, bool planted) { run(two_barriers, b, planted); }
 void shuffle_without_a_lane(const Buffers& b, bool planted) { run(lane_left_out, b, planted); }
 void named_barrier_of_too_many(const Buffers& b, bool planted) { run(too_many, b, planted); }
+void count_that_nobody_adds_to(const Buffers& b, bool planted) { run(waited_for, b, planted); }
 void sum_without_atomic(const Buffers& b, bool planted) { run(added, b, planted, 2); }
 
 }  // namespace headwater::faults

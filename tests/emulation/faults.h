@@ -38,6 +38,7 @@ void barrier_in_a_branch(const Buffers& buffers, bool planted);
 void two_barriers_met_as_one(const Buffers& buffers, bool planted);
 void shuffle_without_a_lane(const Buffers& buffers, bool planted);
 void named_barrier_of_too_many(const Buffers& buffers, bool planted);
+void count_that_nobody_adds_to(const Buffers& buffers, bool planted);
 void sum_without_atomic(const Buffers& buffers, bool planted);
 
 }  // namespace headwater::faults

@@ -39,8 +39,8 @@ const Case kCases[] = {
     {"WriteBeyondShared", write_beyond_shared, "outside of every array", nullptr, false, false},
     {"MoreSharedThanSaid", more_shared_than_said,
      "was given 260 bytes of shared memory, and says 256 at most", "was given 260 bytes", false, false},
-    {"MoreSharedThanGranted", more_shared_than_granted, "asks for 49408 bytes of shared memory; a block has 49152 where",
-     "asks for 49408 bytes", false, false},
+    {"MoreSharedThanGranted", more_shared_than_granted,
+     "asks for 49408 bytes of shared memory; a block has 49152 where", "asks for 49408 bytes", false, false},
     {"ReadUnwrittenGlobal", read_unwritten_global, "global memory, which nobody has written", nullptr, true,
      true},
     {"ReadUnwrittenShared", read_unwritten_shared, "shared memory, which nobody has written", nullptr, true,
@@ -56,6 +56,8 @@ const Case kCases[] = {
     {"ShuffleWithoutALane", shuffle_without_a_lane, "a shuffle", "a shuffle", false, false},
     {"NamedBarrierOfTooMany", named_barrier_of_too_many, "threads 0-31 wait in a named barrier at faults.cu:",
      "threads 0-31 wait in a named barrier", false, false},
+    {"CountThatNobodyAddsTo", count_that_nobody_adds_to, "waits for a count of 1, which is 0",
+     "waits for a count of 1", false, false},
     {"SumWithoutAtomic", sum_without_atomic, "which another block has written", nullptr, false, false},
 };
 

@@ -1,5 +1,8 @@
 // The launch of a kernel: refused where its shape cannot be, else queued; its blocks are then shared out over
 // threads. And what a kernel is granted: as the driver has it, for each kernel on each device.
+//
+// Where the environment variable HEADWATER_EMULATION_LAUNCHES names a file, it gets a line for each kernel that was
+// launched, when the program ends: the most threads of a block, bytes of SHARED_ARRAY and bytes of SHARED_BLOCK.
 
 #include "emulation/launch.h"
 
@@ -9,7 +12,10 @@
 #include "symbol.h"
 
 #include <algorithm>
+#include <array>
 #include <atomic>
+#include <cstdlib>
+#include <fstream>
 #include <map>
 #include <mutex>
 #include <numeric>
@@ -21,6 +27,33 @@ namespace {
 // The bytes of dynamic shared memory that cudaFuncSetAttribute has asked for, by device and kernel.
 std::mutex grants_mutex;
 std::map<std::pair<int, const void*>, std::size_t> grants;
+
+class LaunchRecord {
+ public:
+  ~LaunchRecord() {
+    if (file_ == nullptr) return;
+    std::ofstream out(file_);
+    for (const auto& [kernel, most] : most_)
+      out << function_name(kernel) << '\t' << most[0] << '\t' << most[1] << '\t' << most[2] << '\n';
+  }
+  void note(const Launch& shape, std::size_t array_bytes) {
+    if (file_ == nullptr) return;
+    const std::lock_guard guard(mutex_);
+    std::array<std::size_t, 3>& most = most_[shape.kernel];
+    const std::size_t threads = std::size_t{shape.block.x} * shape.block.y * shape.block.z;
+    most = {std::max(most[0], threads), std::max(most[1], array_bytes), std::max(most[2], shape.shared_bytes)};
+  }
+
+ private:
+  const char* const file_ = std::getenv("HEADWATER_EMULATION_LAUNCHES");
+  std::mutex mutex_;
+  std::map<const void*, std::array<std::size_t, 3>> most_;
+};
+
+LaunchRecord& launch_record() {
+  static LaunchRecord record;
+  return record;
+}
 
 bool launchable(const Launch& shape) {
   const auto within = [](const dim3& d, unsigned x, unsigned y, unsigned z) {
@@ -65,6 +98,7 @@ void run_grid(const Launch& shape) {
                         static_cast<unsigned>(number / shape.grid.x % shape.grid.y),
                         static_cast<unsigned>(number / plane)};
       if (!block.run(shape, index, how)) broken = true;
+      launch_record().note(shape, block.array_bytes());
     }
   };
   const auto helpers =

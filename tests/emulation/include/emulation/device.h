@@ -64,6 +64,11 @@ void copy_async(void* shared, const void* global, int bytes, int source_bytes);
 void commit_copies();
 void wait_for_copies(int groups_left);  // all groups but the newest `groups_left`
 
+// What blocks tell each other through global memory. await() faults where no other block can make the count
+// `value` any more.
+void add_release(int* count, int value);
+void await(const int* count, int value);
+
 // Vector accesses, which the checks see as one.
 uint4 load_16(const void* address);
 void store_16(void* address, uint4 value);

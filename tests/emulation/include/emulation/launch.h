@@ -19,7 +19,8 @@ struct Launch {
   void (*call)(const void* arguments) = nullptr;
   std::shared_ptr<const void> arguments = nullptr;
   std::size_t argument_bytes = 0;
-  bool shared_granted = false;  // cudaFuncSetAttribute has asked for shared memory beyond what a kernel has unasked
+  bool shared_granted =
+      false;  // cudaFuncSetAttribute has asked for shared memory beyond what a kernel has unasked
 };
 
 void queue_launch(const Launch& launch, cudaStream_t stream);
