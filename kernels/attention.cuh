@@ -22,12 +22,12 @@ __device__ __forceinline__ int end_key(const Attention<T>& a, int query) {
   return min(a.keys, query + a.query_offset + 1);
 }
 
-// The counter of dropout's element (head, query, key), whose word is key mod 4.
+// The counter of dropout's element (head, query, key), of whose eight elements it is number key mod 8.
 template <class T>
 __device__ __forceinline__ std::uint64_t dropout_counter(const Attention<T>& a, int head, int query,
                                                          int key) {
   const std::uint64_t row = static_cast<std::uint64_t>(a.first_head + head) * a.queries + query;
-  return row * ((a.keys + 3) / 4) + key / 4;
+  return row * ((a.keys + 7) / 8) + key / 8;
 }
 
 // The least and the greatest first key of the queries of a tile.
@@ -35,28 +35,35 @@ struct FirstKeys {
   int least, greatest;
 };
 
-// Of the kRows queries from `query`; each is also left in `of_row`. All kThreads ≥ kRows threads of the block
-// call it, and a barrier must pass before `of_row` and `partial` are written again.
-template <int kRows, int kThreads, class T>
+// What the threads of a block tell each other of a tile of queries, in shared memory.
+template <int kQueries>
+struct RowsOfTile {
+  int first[kQueries];  // first keys
+  FirstKeys of_warp[kQueries / 32];
+};
+
+// Of the kQueries queries from `query`. All kThreads ≥ kQueries threads of the block call it, and a barrier
+// must pass before `rows` is written again.
+template <int kQueries, int kThreads, class T>
 __device__ __forceinline__ FirstKeys first_keys(const Attention<T>& a, int sample, int query,
-                                                int (&of_row)[kRows], FirstKeys (&partial)[kRows / 32]) {
-  static_assert(kThreads >= kRows && kRows % 32 == 0);
+                                                RowsOfTile<kQueries>& rows) {
+  static_assert(kThreads >= kQueries && kQueries % 32 == 0);
   const int row = static_cast<int>(threadIdx.x);
-  if (row < kRows) {  // whole warps
+  if (row < kQueries) {  // whole warps
     const int first = first_key(a, sample, query + row);
-    of_row[row] = first;
+    rows.first[row] = first;
     int least = first, greatest = first == INT_MAX ? 0 : first;
     for (int step = 16; step > 0; step /= 2) {
       least = min(least, ptx::shuffle_xor(least, step));
       greatest = max(greatest, ptx::shuffle_xor(greatest, step));
     }
-    if (row % 32 == 0) partial[row / 32] = {least, greatest};
+    if (row % 32 == 0) rows.of_warp[row / 32] = {least, greatest};
   }
   __syncthreads();
-  FirstKeys keys = partial[0];
-  for (int warp = 1; warp < kRows / 32; ++warp) {
-    keys.least = min(keys.least, partial[warp].least);
-    keys.greatest = max(keys.greatest, partial[warp].greatest);
+  FirstKeys keys = rows.of_warp[0];
+  for (int warp = 1; warp < kQueries / 32; ++warp) {
+    keys.least = min(keys.least, rows.of_warp[warp].least);
+    keys.greatest = max(keys.greatest, rows.of_warp[warp].greatest);
   }
   return keys;
 }

@@ -1,5 +1,5 @@
-// Attention, backward: statistics of the queries, the choice of kernels, and where dq was summed in no order
-// its rounding.
+// Attention, backward: statistics of the queries, the choice of kernels, and the rounding of dq where it was
+// summed in the workspace.
 //
 // The statistics read out and d_out once, 4·B·Sq·A·D bytes in bf16: 10 µs for S = 4096, D = 128, A = 32 on an
 // H100.
@@ -47,12 +47,11 @@ __global__ void __launch_bounds__(kThreads)
 template <class T>
 __global__ void __launch_bounds__(kQueryPad)
     first_keys_kernel(const Attention<T> a, const BackwardWorkspace w) {
-  SHARED_ARRAY(int, of_row, [kQueryPad]);
-  SHARED_ARRAY(FirstKeys, of_warp, [kQueryPad / 32]);
+  SHARED_ARRAY(RowsOfTile<kQueryPad>, rows, [1]);
   const int tile = static_cast<int>(blockIdx.x), sample = static_cast<int>(blockIdx.y);
-  const FirstKeys range = first_keys<kQueryPad, kQueryPad>(a, sample, tile * kQueryPad, of_row, of_warp);
+  const FirstKeys range = first_keys<kQueryPad, kQueryPad>(a, sample, tile * kQueryPad, rows[0]);
   const std::int64_t row = static_cast<std::int64_t>(sample) * w.padded + tile * kQueryPad;
-  w.first[row + threadIdx.x] = of_row[threadIdx.x];
+  w.first[row + threadIdx.x] = rows[0].first[threadIdx.x];
   if (threadIdx.x == 0) w.first_of_tile[row / kQueryPad] = range;
 }
 
@@ -93,7 +92,7 @@ template <>
 void attention_backward(const Attention<float>& a, const AttentionGradients<float>& g, void* workspace,
                         bool /*ordered*/, cudaStream_t stream) {
   if (a.samples == 0 || a.queries == 0) return;
-  const BackwardWorkspace w = backward_workspace(a, workspace, true);
+  const BackwardWorkspace w = backward_workspace(a, workspace, false, true);
   prepare<float, false>(a, g, w, stream);
   plain_attention_backward(a, g, w, stream);
 }
@@ -102,21 +101,18 @@ template <>
 void attention_backward(const Attention<bf16>& a, const AttentionGradients<bf16>& g, void* workspace,
                         bool ordered, cudaStream_t stream) {
   if (a.samples == 0 || a.queries == 0) return;
-  if (!on_tensor_cores(a) || !all_aligned(g)) {
-    const BackwardWorkspace w = backward_workspace(a, workspace, true);
+  const bool tiled = on_tensor_cores(a) && all_aligned(g);
+  const BackwardWorkspace w = backward_workspace(a, workspace, tiled, ordered);
+  if (!tiled) {
     prepare<bf16, false>(a, g, w, stream);
     return plain_attention_backward(a, g, w, stream);
   }
-  const BackwardWorkspace w = backward_workspace(a, workspace, ordered);
   prepare<bf16, true>(a, g, w, stream);
-  if (ordered) {
-    attention_key_gradients(a, g, w, stream);
-    attention_query_gradients(a, g, w, stream);
-    return;
-  }
   const std::int64_t n = static_cast<std::int64_t>(a.samples) * a.queries * a.heads * a.head_dim;
-  fill(w.dq, 0.0F, n, stream);
-  attention_key_gradients(a, g, w, stream);
+  const std::int64_t tiles = static_cast<std::int64_t>(a.samples) * a.heads * (w.padded / kAddedQueries);
+  fill(w.dq, 0.0F, n + tiles * kAddingWarps + 1,
+       stream);  // and the counts that follow: their zeros are the same bits
+  tiled_attention_backward(a, g, w, stream);
   launch(round_kernel, blocks_for(n / 8), kThreads, 0, stream, a, g.dq, w.dq, n / 8);
 }
 

@@ -3,15 +3,17 @@
 // log-sum-exp, M dropout's factors, ∘ element by element and δ_i = Σ_d d_out·out:
 //   dV = (P ∘ M)ᵀ dO,  dS = P ∘ (M ∘ (dO Vᵀ) − δ),  dQ = scale · dS K,  dK = scale · dSᵀ Q.
 //
-// attention_backward.cu fills the workspace and calls: attention_backward_keys.cu, a block per tile of keys,
-// and attention_backward_queries.cu, a block per tile of queries; or attention_backward_plain.cu, which has
-// both.
+// attention_backward.cu fills the workspace and calls attention_backward_tiles.cu, which sums dQ in the
+// workspace, or attention_backward_plain.cu.
 
 #include "attention.cuh"
 
 namespace headwater::kernels {
 
 inline constexpr int kQueryPad = 64;  // statistics are there for a multiple of so many queries of each sample
+// dQ is summed by tiles of kAddedQueries queries or more, whose elements kAddingWarps warps of a block share
+// out.
+inline constexpr int kAddedQueries = 32, kAddingWarps = 4;
 
 struct Statistics {
   float lse, delta;  // +∞ and 0 past the last query, so that probabilities there are 0
@@ -21,31 +23,35 @@ struct BackwardWorkspace {
   Statistics* statistics;    // [B, A, padded]
   int* first;                // [B, padded]: first keys, INT_MAX past the last query
   FirstKeys* first_of_tile;  // [B, padded / 64]
-  float* dq;                 // [B·Sq, A, D] sums; null where ordered
   int padded;
+  // On tensor cores:
+  float* dq;   // [B·Sq, A, D]: sums, 0 at first
+  int* added;  // [B, A, padded / 32, 4]: how many blocks have added to a warp's part of a tile of sums, 0 at
+               // first
+  int* begun;  // how many blocks have begun, 0 at first; null where dq is summed in any order
 };
 
+// `tiled`: on tensor cores.
 template <class T>
-BackwardWorkspace backward_workspace(const Attention<T>& a, void* memory, bool ordered) {
+BackwardWorkspace backward_workspace(const Attention<T>& a, void* memory, bool tiled, bool ordered) {
   BackwardWorkspace w{};
   w.padded = (a.queries + kQueryPad - 1) / kQueryPad * kQueryPad;
-  const std::int64_t rows = static_cast<std::int64_t>(a.samples) * w.padded;
+  const AttentionBackwardBytes at(a.samples, a.queries, a.heads, a.head_dim, tiled);
   auto* const bytes = static_cast<unsigned char*>(memory);
-  w.statistics = reinterpret_cast<Statistics*>(bytes);
-  w.first = reinterpret_cast<int*>(bytes + 8 * rows * a.heads);
-  w.first_of_tile = reinterpret_cast<FirstKeys*>(bytes + 8 * rows * a.heads + 4 * rows);
-  const std::int64_t sums = attention_backward_bytes(a.samples, a.queries, a.heads, a.head_dim, true);
-  w.dq = ordered ? nullptr : reinterpret_cast<float*>(bytes + sums);
+  w.statistics = reinterpret_cast<Statistics*>(bytes + at.statistics);
+  w.first = reinterpret_cast<int*>(bytes + at.first);
+  w.first_of_tile = reinterpret_cast<FirstKeys*>(bytes + at.first_of_tile);
+  if (!tiled) return w;
+  w.dq = reinterpret_cast<float*>(bytes + at.dq);
+  if (ordered) w.begun = reinterpret_cast<int*>(bytes + at.begun);
+  w.added = reinterpret_cast<int*>(bytes + at.added);
   return w;
 }
 
-// dk and dv, and without order dq's sums.
-void attention_key_gradients(const Attention<bf16>& a, const AttentionGradients<bf16>& g,
-                             const BackwardWorkspace& w, cudaStream_t stream);
-// dq, in order.
-void attention_query_gradients(const Attention<bf16>& a, const AttentionGradients<bf16>& g,
-                               const BackwardWorkspace& w, cudaStream_t stream);
-// All three.
+// dk and dv, and dq's sums.
+void tiled_attention_backward(const Attention<bf16>& a, const AttentionGradients<bf16>& g,
+                              const BackwardWorkspace& w, cudaStream_t stream);
+// dk, dv and dq.
 template <class T>
 void plain_attention_backward(const Attention<T>& a, const AttentionGradients<T>& g,
                               const BackwardWorkspace& w, cudaStream_t stream);

@@ -19,18 +19,19 @@ __device__ __forceinline__ Weights<kTile> weights(const Attention<T>& a, const P
                                                   const PlainTile<kTile>& d_out, const PlainTile<kTile>& k,
                                                   const PlainTile<kTile>& v, Statistics statistics,
                                                   int sample, int head, int query, int first, int key) {
+  Weights<kTile> w;
+  for (float& factor : w.dropped) factor = 1.0F;
+  plain_dropout<kTile>(a, sample, head, query, key, w.dropped);
   float score[kTile / 4], dp[kTile / 4];
   plain_products(q, k, score);
   plain_products(d_out, v, dp);
   const int end = end_key(a, query), lane = static_cast<int>(threadIdx.x) % 4;
-  Weights<kTile> w;
 #pragma unroll
   for (int c = 0; c < kTile / 4; ++c) {
     const int at = key + lane + 4 * c;
     const float p = at >= first && at < end ? expf(score[c] * a.scale - statistics.lse) : 0.0F;
-    const float factor = plain_dropout(a, sample, head, query, at);
-    w.dropped[c] = p * factor;
-    w.d_score[c] = p * (factor * dp[c] - statistics.delta);
+    w.d_score[c] = p * (w.dropped[c] * dp[c] - statistics.delta);
+    w.dropped[c] *= p;
   }
   return w;
 }
@@ -42,7 +43,7 @@ __device__ __forceinline__ T* corner(const Rows<T>& rows, std::int64_t row, int 
 }
 
 template <int kTile, class T>
-__global__ void __launch_bounds__(4 * kTile)
+__global__ void __launch_bounds__(4 * kTile, 1)
     plain_key_gradients_kernel(const Attention<T> a, const AttentionGradients<T> g, const BackwardWorkspace w,
                                int width) {
   SHARED_BLOCK(memory, plain_shared_bytes<kTile>(6, 2));
@@ -93,7 +94,7 @@ __global__ void __launch_bounds__(4 * kTile)
 }
 
 template <int kTile, class T>
-__global__ void __launch_bounds__(4 * kTile)
+__global__ void __launch_bounds__(4 * kTile, 1)
     plain_query_gradients_kernel(const Attention<T> a, const AttentionGradients<T> g,
                                  const BackwardWorkspace w, int width) {
   SHARED_BLOCK(memory, plain_shared_bytes<kTile>(5, 1));

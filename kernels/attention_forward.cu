@@ -22,6 +22,7 @@
 //   256      64 × 32
 
 #include "attention.cuh"
+#include "attention_dropout.cuh"
 #include "attention_softmax.cuh"
 #include "attention_tiles.cuh"
 
@@ -36,44 +37,54 @@ struct Tiles {
   static constexpr int kQueries = 16 * kRowTiles * kWarps;
   static constexpr int kKeys = D <= 96 ? 64 : 32;
   static constexpr int kQueryBytes = kQueries * D * 2, kKeyBytes = kKeys * D * 2;
-  static constexpr int kSharedBytes = kQueryBytes + 4 * kKeyBytes;  // keys and values, twice
+  static constexpr int kRows = kQueryBytes + 4 * kKeyBytes;  // after keys and values, twice
+  static constexpr int kSharedBytes = kRows + static_cast<int>(sizeof(RowsOfTile<kQueries>));
   static constexpr int kBlocks = 2;
 };
 
-template <int D>
+// Which queries a block has. Made anew from the block's index where it is needed, so that it needs no
+// registers over the loop.
+struct Place {
+  int query, head, sample;
+  // Late tiles reach the most keys: they go first, so that none is left for the end.
+  __device__ __forceinline__ explicit Place(int queries)
+      : query((static_cast<int>(gridDim.x) - 1 - ptx::opaque(static_cast<int>(blockIdx.x))) * queries),
+        head(ptx::opaque(static_cast<int>(blockIdx.y))),
+        sample(ptx::opaque(static_cast<int>(blockIdx.z))) {}
+};
+
+template <int D, bool kDropout>
 __global__ void __launch_bounds__(kThreads, Tiles<D>::kBlocks)
     forward_kernel(const Attention<bf16> a, const Rows<bf16> out, const Rows<float> lse) {
   using T = Tiles<D>;
+  constexpr int R = T::kRowTiles, N = T::kKeys / 8;
+  using Kept = std::conditional_t<kDropout, KeptOfRows<R, N>, AllKept>;
   SHARED_BLOCK(memory, T::kSharedBytes);
-  SHARED_ARRAY(int, first_of_row, [T::kQueries]);
-  SHARED_ARRAY(FirstKeys, first_of_warp, [T::kQueries / 32]);
-  // Late tiles reach the most keys: they go first, so that none is left for the end.
-  const int tile_query = static_cast<int>(gridDim.x - 1 - blockIdx.x) * T::kQueries;
-  const int head = static_cast<int>(blockIdx.y), sample = static_cast<int>(blockIdx.z);
-  const int queries = min(a.queries - tile_query, T::kQueries);
-  const int warp_row = static_cast<int>(threadIdx.x) / 32 * 16 * T::kRowTiles;
-  const std::int64_t first_row = static_cast<std::int64_t>(sample) * a.queries + tile_query;
-
-  load_tile<T::kQueries, D, kThreads>(memory, a.q.data + first_row * a.q.stride + head * D,
-                                      static_cast<int>(a.q.stride), 0, queries);
-  const int kv_column = head / (a.heads / a.kv_heads) * D;
-  const bf16* const keys = a.k.data + static_cast<std::int64_t>(sample) * a.keys * a.k.stride + kv_column;
-  const bf16* const values = a.v.data + static_cast<std::int64_t>(sample) * a.keys * a.v.stride + kv_column;
+  auto& rows = *reinterpret_cast<RowsOfTile<T::kQueries>*>(memory + T::kRows);
   const auto load_keys = [&](int key, int half) {
+    const Place here(T::kQueries);
+    const int column = here.head / (a.heads / a.kv_heads) * D;
+    const std::int64_t row = static_cast<std::int64_t>(here.sample) * a.keys;
     unsigned char* const tile = memory + T::kQueryBytes + half * 2 * T::kKeyBytes;
-    load_tile<T::kKeys, D, kThreads>(tile, keys, static_cast<int>(a.k.stride), key, a.keys);
-    load_tile<T::kKeys, D, kThreads>(tile + T::kKeyBytes, values, static_cast<int>(a.v.stride), key, a.keys);
+    load_tile<T::kKeys, D, kThreads>(tile, a.k.row(row) + column, static_cast<int>(a.k.stride), key, a.keys);
+    load_tile<T::kKeys, D, kThreads>(tile + T::kKeyBytes, a.v.row(row) + column, static_cast<int>(a.v.stride),
+                                     key, a.keys);
     ptx::cp_async_commit();
   };
 
-  const FirstKeys first =
-      first_keys<T::kQueries, kThreads>(a, sample, tile_query, first_of_row, first_of_warp);
-  const QueryRows<T::kRowTiles> rows(a, tile_query + warp_row, first_of_row + warp_row);
-  const int end = end_key(a, tile_query + queries - 1), all_reach_to = end_key(a, tile_query);
+  const Place place(T::kQueries);
+  const int queries = min(a.queries - place.query, T::kQueries);
+  load_tile<T::kQueries, D, kThreads>(
+      memory, a.q.row(static_cast<std::int64_t>(place.sample) * a.queries + place.query) + place.head * D,
+      static_cast<int>(a.q.stride), 0, queries);
+  const FirstKeys first = first_keys<T::kQueries, kThreads>(a, place.sample, place.query, rows);
+  const int end = end_key(a, place.query + queries - 1);
+  const int all_reach_to = end_key(a, place.query);
+  const int warp_row = static_cast<int>(threadIdx.x) / 32 * 16 * R;
   const float scale = a.scale * kLog2E;
 
-  RunningSoftmax<T::kRowTiles> softmax;
-  float sum[T::kRowTiles][D / 8][4];
+  RunningSoftmax<R> softmax;
+  float sum[R][D / 8][4];
   clear(sum);
   int half = 0;
   int key = first.least / T::kKeys * T::kKeys;
@@ -83,30 +94,34 @@ __global__ void __launch_bounds__(kThreads, Tiles<D>::kBlocks)
     __syncthreads();  // this tile is there for all, and all have left the one before
     if (key + T::kKeys < end) load_keys(key + T::kKeys, half ^ 1);
     const unsigned char* const tile = memory + T::kQueryBytes + half * 2 * T::kKeyBytes;
-    const Fragments<D> fragments;
-    float scores[T::kRowTiles][T::kKeys / 8][4];
-    multiply_rows(fragments, memory, warp_row, tile, 0, scores);
-    if (key < first.greatest || key + T::kKeys > all_reach_to) mask_scores(rows, key, scores);
+    float scores[R][N][4];
+    multiply_rows(Fragments<D>(), memory, warp_row, tile, 0, scores);
+    if (key < first.greatest || key + T::kKeys > all_reach_to)
+      mask_scores(a, Place(T::kQueries).query + warp_row, rows.first + warp_row, key, scores);
     softmax.take(scores, scale, sum);
-    if (a.dropout.keys != nullptr) drop(a, sample, head, rows.query, key, scores);
-    multiply_accumulators(fragments, scores, tile + T::kKeyBytes, 0, sum);
+    std::uint32_t weights[R][N / 2][4];
+    pack_accumulators(scores, weights);
+    const Place here(T::kQueries);
+    drop(Kept(a, here.sample, here.head, here.query + warp_row, key), weights);
+    multiply_packed(Fragments<D>(), weights, tile + T::kKeyBytes, 0, sum);
   }
 
   softmax.finish();
-  float factor[T::kRowTiles][2];
+  const Place here(T::kQueries);
+  const std::int64_t first_row = static_cast<std::int64_t>(here.sample) * a.queries + here.query + warp_row;
+  const int valid = a.queries - here.query - warp_row;
+  float factor[R][2];
 #pragma unroll
-  for (int r = 0; r < T::kRowTiles; ++r)
+  for (int r = 0; r < R; ++r)
 #pragma unroll
     for (int i = 0; i < 2; ++i) {
-      factor[r][i] = 1.0F / softmax.sum[r][i];
-      const int query = rows.query + 16 * r + 8 * i;
-      if (threadIdx.x % 4 == 0 && query < a.queries) {
-        lse.data[(static_cast<std::int64_t>(sample) * a.queries + query) * lse.stride + head] =
-            softmax.maximum[r][i] * a.scale + logf(softmax.sum[r][i]);
+      factor[r][i] = (kDropout ? a.dropout.scale : 1.0F) / softmax.sum[r][i];
+      const int row = static_cast<int>(threadIdx.x) % 32 / 4 + 16 * r + 8 * i;
+      if (threadIdx.x % 4 == 0 && row < valid) {
+        lse.row(first_row + row)[here.head] = softmax.maximum[r][i] * a.scale + logf(softmax.sum[r][i]);
       }
     }
-  store_rows<D>(sum, factor, memory, warp_row, out.data + (first_row + warp_row) * out.stride + head * D,
-                out.stride, queries - warp_row);
+  store_rows<D>(sum, factor, memory, warp_row, out.row(first_row) + here.head * D, out.stride, valid);
 }
 
 template <int D>
@@ -114,14 +129,14 @@ void launch_forward(const Attention<bf16>& a, Rows<bf16> out, Rows<float> lse, c
   const int tiles = (a.queries + Tiles<D>::kQueries - 1) / Tiles<D>::kQueries;
   const dim3 grid(static_cast<unsigned>(tiles), static_cast<unsigned>(a.heads),
                   static_cast<unsigned>(a.samples));
-  launch(forward_kernel<D>, grid, dim3(kThreads), Tiles<D>::kSharedBytes, stream, a, out, lse);
+  launch(a.dropout.keys != nullptr ? forward_kernel<D, true> : forward_kernel<D, false>, grid, dim3(kThreads),
+         Tiles<D>::kSharedBytes, stream, a, out, lse);
 }
 
 }  // namespace
 
 bool on_tensor_cores(const Attention<bf16>& a) {
-  return (a.head_dim == 64 || a.head_dim == 96 || a.head_dim == 128 || a.head_dim == 256) &&
-         aligned_16(a.q) && aligned_16(a.k) && aligned_16(a.v);
+  return attention_has_tiles(a.head_dim) && aligned_16(a.q) && aligned_16(a.k) && aligned_16(a.v);
 }
 
 template <>

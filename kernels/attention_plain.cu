@@ -56,10 +56,12 @@ __global__ void __launch_bounds__(4 * kTile)
     total *= rescale;
 #pragma unroll
     for (int c = 0; c < kTile / 4; ++c) {
-      const float weight = expf(score[c] - shift);
-      total += weight;
-      weights.at(row, lane + 4 * c) = weight * plain_dropout(a, sample, head, query, key + lane + 4 * c);
+      score[c] = expf(score[c] - shift);
+      total += score[c];
     }
+    plain_dropout<kTile>(a, sample, head, query, key, score);
+#pragma unroll
+    for (int c = 0; c < kTile / 4; ++c) weights.at(row, lane + 4 * c) = score[c];
     __syncthreads();
     kv.load(a.v.data + key_row * a.v.stride + kv_column, a.v.stride, keys, a.head_dim);
     __syncthreads();

@@ -68,13 +68,21 @@ __device__ __forceinline__ void plain_add_rows(const PlainTile<kTile>& sum, floa
   }
 }
 
-// Dropout's factor on the probability of (query, key).
-template <class T>
-__device__ __forceinline__ float plain_dropout(const Attention<T>& a, int sample, int head, int query,
-                                               int key) {
-  if (a.dropout.keys == nullptr) return 1.0F;
-  const unsigned kept = kept_of_four(a.dropout, sample, dropout_counter(a, head, query, key));
-  return (kept >> key % 4 & 1U) != 0 ? a.dropout.scale : 0.0F;
+// The thread's values of keys `key` + tid mod 4, + 4, … times dropout's factors; `key` is a multiple of 8.
+template <int kTile, class T>
+__device__ __forceinline__ void plain_dropout(const Attention<T>& a, int sample, int head, int query, int key,
+                                              float (&values)[kTile / 4]) {
+  if (a.dropout.keys == nullptr) return;
+  const SampleMask mask(a.dropout, sample);
+  const std::uint64_t counter = dropout_counter(a, head, query, key);
+#pragma unroll
+  for (int octet = 0; octet < kTile / 8; ++octet) {
+    std::uint32_t kept = 0;
+    mask.add_eight(kept, counter + static_cast<unsigned>(octet));
+    kept >>= threadIdx.x % 4;
+    values[2 * octet] *= (kept & 1U) != 0 ? a.dropout.scale : 0.0F;
+    values[2 * octet + 1] *= (kept & 16U) != 0 ? a.dropout.scale : 0.0F;
+  }
 }
 
 // The least first key of the kTile queries from `query`: the tile of keys that it lies in is the first of the

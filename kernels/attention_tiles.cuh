@@ -104,7 +104,8 @@ __device__ __forceinline__ void multiply_rows(const Fragments<D>& fragments, con
                                               int a_row, const unsigned char* b, int b_row,
                                               float (&out)[R][N][4]) {
   clear(out);
-#pragma unroll
+#pragma unroll D / \
+    32  // in two turns: of one the compiler would load more fragments ahead than there are registers for
   for (int k = 0; k < D; k += 16) {
     std::uint32_t left[R][4];
 #pragma unroll
@@ -122,28 +123,36 @@ __device__ __forceinline__ void multiply_rows(const Fragments<D>& fragments, con
   }
 }
 
-// sum[r] += x[r] · (rows `b_row`, … of tile `b`), x rounded to bf16: accumulators, columns 8 n, 8 n + 8, are
-// an A fragment.
-template <int D, int R, int N>
-__device__ __forceinline__ void multiply_accumulators(const Fragments<D>& fragments,
-                                                      const float (&x)[R][N][4], const unsigned char* b,
-                                                      int b_row, float (&sum)[R][D / 8][4]) {
+// Accumulators rounded to bf16. Columns 8 n of tile n and 8 n + 8 of the next are an A fragment: packed[r][n
+// / 2].
+template <int R, int N>
+__device__ __forceinline__ void pack_accumulators(const float (&x)[R][N][4],
+                                                  std::uint32_t (&packed)[R][N / 2][4]) {
 #pragma unroll
-  for (int k = 0; k < N; k += 2) {
-    std::uint32_t left[R][4];
+  for (int r = 0; r < R; ++r)
 #pragma unroll
-    for (int r = 0; r < R; ++r)
+    for (int n = 0; n < N; ++n)
 #pragma unroll
-      for (int i = 0; i < 4; ++i)
-        left[r][i] = ptx::pack_bf16(x[r][k + i / 2][i % 2 * 2], x[r][k + i / 2][i % 2 * 2 + 1]);
+      for (int half = 0; half < 2; ++half)
+        packed[r][n / 2][n % 2 * 2 + half] = ptx::pack_bf16(x[r][n][2 * half], x[r][n][2 * half + 1]);
+}
+
+// sum[r] += packed[r] · (rows `b_row`, … of tile `b`).
+template <int D, int R, int K>
+__device__ __forceinline__ void multiply_packed(const Fragments<D>& fragments,
+                                                const std::uint32_t (&packed)[R][K][4],
+                                                const unsigned char* b, int b_row,
+                                                float (&sum)[R][D / 8][4]) {
+#pragma unroll
+  for (int k = 0; k < K; ++k) {
 #pragma unroll
     for (int n = 0; n < D / 8; n += 2) {
       std::uint32_t right[4];
-      fragments.two_b_transposed(right, b, b_row + 8 * k, 8 * n);
+      fragments.two_b_transposed(right, b, b_row + 16 * k, 8 * n);
 #pragma unroll
       for (int r = 0; r < R; ++r) {
-        ptx::mma_m16n8k16_bf16(sum[r][n], left[r], right[0], right[1]);
-        ptx::mma_m16n8k16_bf16(sum[r][n + 1], left[r], right[2], right[3]);
+        ptx::mma_m16n8k16_bf16(sum[r][n], packed[r][k], right[0], right[1]);
+        ptx::mma_m16n8k16_bf16(sum[r][n + 1], packed[r][k], right[2], right[3]);
       }
     }
   }

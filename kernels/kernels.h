@@ -43,12 +43,13 @@ struct Rows {
   __host__ __device__ T* row(std::int64_t t) const { return data + t * stride; }
 };
 
-// backend.h, `Dropout`: element e of sample b is kept, and multiplied by `scale`, where word (e mod 4) of
-// philox(key b, counter e / 4, stream `site`) ≥ `threshold`; else it becomes 0.
+// backend.h, `Dropout`: element e of sample b is kept, and multiplied by `scale`, where half (e mod 8) of the words of
+// philox<7>(key b, counter e / 8, stream `site`) reaches the upper half of `threshold`, whose lower half is 0; else it
+// becomes 0.
 struct DropoutMask {
   const std::int32_t* keys = nullptr;  // [B, 2], low word first, on the device; null where dropout is off
   std::uint64_t site = 0;
-  std::uint32_t threshold = 0;         // ⌈p · 2^32⌉
+  std::uint32_t threshold = 0;         // p · 2^32
   float scale = 1.0F;                  // 1 / (1 − p); 1 where dropout is off
 };
 
@@ -71,7 +72,7 @@ void copy(Rows<const From> x, Rows<To> y, std::int64_t rows, std::int64_t column
 // vectors are 16-aligned and `columns` is a multiple of 16 / sizeof(T); one element at a time otherwise. "Floor" is the
 // traffic with memory that cannot be avoided, in elements of T for each of the rows · columns. ----
 
-// out = x + dropout(branch); `out` may be x. Floor 3; with dropout 2.5 Philox rounds an element.
+// out = x + dropout(branch); `out` may be x. Floor 3; with dropout 7/8 of a Philox round an element.
 template <class T>
 void residual_add(Rows<const T> branch, Rows<const T> x, const RowDropout& dropout, Rows<T> out, std::int64_t rows,
                   std::int64_t columns, cudaStream_t stream);
@@ -267,7 +268,7 @@ struct Attention {
   std::int64_t start_offset = 0;
   int query_offset = 0;  // query i reaches its sample's keys up to i + query_offset
   float scale = 1.0F;    // > 0
-  DropoutMask dropout;   // element ((first_head + head) · Sq + i) · 4⌈Sk/4⌉ + j for query i, key j
+  DropoutMask dropout;   // element ((first_head + head) · Sq + i) · 8⌈Sk/8⌉ + j for query i, key j
   int first_head = 0;
 };
 

@@ -151,8 +151,8 @@ FieldSection training_section() {
   row("device", &C::device, "what computes",
       {.choices = {"auto", "cpu", "cuda"}});
   row("deterministic", &C::deterministic,
-      "the same layout gives the same bits; false lets GPUs sum the gradients of attention's queries in any order, which is "
-      "faster");
+      "the same layout gives the same bits; false lets GPUs sum the gradients of attention's queries in any order, where "
+      "nothing waits for its turn");
   row("enable_cuda_graph", &C::enable_cuda_graph,
       "on GPUs, a pass of a micro-batch through a stage is recorded when it comes again, and then launched as one CUDA graph; "
       "not where tensor ranks share a layer");

@@ -51,7 +51,6 @@ RankLayoutRequest forward_request(const RunConfig& run, const Choices& choices, 
   request.training = training;
   request.threads = choices.threads;
   request.device = choices.device.kind;
-  request.deterministic = choices.deterministic;
   request.parallel.lfa_sharding = resolved_lfa_sharding(request);
   // For one replica; training_request() knows the others.
   const ParallelConfig& parallel = request.parallel;

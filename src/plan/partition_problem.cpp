@@ -88,7 +88,7 @@ class ProblemMaker {
                                 end.reduce, end.update + end.gather});
     }
     problem_.rank_fixed = (run_.training ? 2 * stream : 0) +
-                          workspace_bytes(run_.device, model_, run_.batch, run_.precision, run_.threads, run_.deterministic) +
+                          workspace_bytes(run_.device, model_, run_.batch, run_.precision, run_.threads) +
                           rotary_positions(model_, run_.batch) * model_.layers.front().head_dim *
                               static_cast<std::int64_t>(size_of(run_.precision.accumulate));
   }

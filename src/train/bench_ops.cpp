@@ -79,8 +79,7 @@ OpsBenchmark bench_ops(World& world, const RunConfig& run, const std::optional<C
   std::optional<DeviceSpeed> stated;
   if (cluster) stated = speed_of(*cluster, choices.dtype);
   const std::unique_ptr<Backend> backend = make_backend(choices, world);
-  const std::int64_t workspace = workspace_bytes(choices.device.kind, model, batch_of(run), precision, choices.threads,
-                                                 choices.deterministic);
+  const std::int64_t workspace = workspace_bytes(choices.device.kind, model, batch_of(run), precision, choices.threads);
   Arena arena(choices.device);
   arena.reserve("workspace", workspace);
   backend->use_workspace(arena.take("workspace", DType::i32, {(workspace + 3) / 4}));

@@ -120,8 +120,9 @@ struct AttentionProblem {
     a.scale = static_cast<float>(scale());
     if (sizes.dropout > 0.0) {
       a.dropout.keys = mask_keys_device.data(), a.dropout.site = kSite;
-      a.dropout.threshold = static_cast<std::uint32_t>(std::ceil(sizes.dropout * 0x1p32));
-      a.dropout.scale = static_cast<float>(1.0 / (1.0 - sizes.dropout));
+      const Dropout dropout{sizes.dropout, kSite, {}};
+      a.dropout.threshold = dropout.threshold() << 16U;
+      a.dropout.scale = static_cast<float>(dropout.scale());
     }
     return a;
   }

@@ -8,13 +8,11 @@
 
 namespace headwater {
 
-// The largest need of any op of a device's catalogue on this model's layers; on the CPU for `threads` threads, on a GPU for
-// ops that are `deterministic` or not.
-std::int64_t workspace_bytes(Device::Kind device, const ModelSpec& model, BatchShape batch, Precision precision, int threads,
-                             bool deterministic);
+// The largest need of any op of a device's catalogue on this model's layers; on the CPU for `threads` threads.
+std::int64_t workspace_bytes(Device::Kind device, const ModelSpec& model, BatchShape batch, Precision precision, int threads);
 std::int64_t cpu_workspace_bytes(const ModelSpec& model, BatchShape batch, Precision precision, int threads);
 // What cuBLASLt is given, or the largest need of a kernel (kernels/workspace.h).
-std::int64_t cuda_workspace_bytes(const ModelSpec& model, BatchShape batch, bool deterministic);
+std::int64_t cuda_workspace_bytes(const ModelSpec& model, BatchShape batch, Precision precision);
 inline constexpr std::int64_t kCublasBytes = 32 << 20;
 
 // ---- op by op: what the CPU backend checks its workspace against

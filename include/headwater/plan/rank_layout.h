@@ -23,7 +23,6 @@ struct RankLayoutRequest {
   bool training = true;
   int threads = 1;
   Device::Kind device = Device::Kind::cpu;
-  bool deterministic = true;
 };
 
 // What all ranks of a run do, lowered and proved. Made once where many layouts of one run are made.

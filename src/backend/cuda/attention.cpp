@@ -68,7 +68,8 @@ void CudaBackend::attention_backward(const AttentionArgs& args, TensorView out, 
     g.dq = rows_of<T>(dq);
     g.dk = rows_of<T>(dk);
     g.dv = rows_of<T>(dv);
-    void* memory = scratch(kernels::attention_backward_bytes(a.samples, a.queries, a.heads, a.head_dim, deterministic_));
+    void* memory =
+        scratch(kernels::attention_backward_bytes(a.samples, a.queries, a.heads, a.head_dim, dtype == DType::bf16));
     kernels::attention_backward(a, g, memory, deterministic_, stream_.get());
   });
   launched("attention_backward");
