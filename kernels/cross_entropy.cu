@@ -28,7 +28,8 @@ struct Softmax {
   }
 };
 
-// A block a row.
+// A block a row, of which a thread asks for kAhead chunks before it uses the first.
+constexpr int kAhead = 4;
 template <class T, int kN>
 __global__ void __launch_bounds__(kThreads)
     softmax_statistics_kernel(Rows<const T> logits, const std::int32_t* labels, std::int64_t first,
@@ -38,11 +39,20 @@ __global__ void __launch_bounds__(kThreads)
   const std::int64_t row = blockIdx.x, whole = valid - valid % kN;
   const T* const values = logits.row(row);
   Softmax mine;
+  const std::int64_t step = static_cast<std::int64_t>(blockDim.x) * kN;
   for (std::int64_t column = static_cast<std::int64_t>(threadIdx.x) * kN; column < whole;
-       column += static_cast<std::int64_t>(blockDim.x) * kN) {
-    float v[kN];
-    load_once<kN>(values + column, v);
-    mine.add(v);
+       column += kAhead * step) {
+    Chunk<T, kN> ahead[kAhead];
+#pragma unroll
+    for (int i = 0; i < kAhead; ++i)
+      if (column + i * step < whole) ahead[i] = Chunk<T, kN>::load_once(values + column + i * step);
+#pragma unroll
+    for (int i = 0; i < kAhead; ++i) {
+      if (column + i * step >= whole) break;
+      float v[kN];
+      ahead[i].unpack(v);
+      mine.add(v);
+    }
   }
   if (whole + threadIdx.x < valid) {  // less than a chunk
     const float v[1] = {to_float(values[whole + threadIdx.x])};

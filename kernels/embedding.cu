@@ -19,13 +19,15 @@ __global__ void __launch_bounds__(256)
 }
 
 // order[i] is the i-th of the tokens 0 … count − 1 when they are sorted by id, and by number among equal ids.
-// A thread finds the place of its token by counting those before it, a tile of ids at a time.
-constexpr int kSortThreads = 256;
+// A token's place is the number of those before it, which kCounters neighbouring lanes count together, a tile
+// of ids at a time.
+constexpr int kSortThreads = 256, kCounters = 8;
 
 __global__ void __launch_bounds__(kSortThreads)
     sort_kernel(const std::int32_t* tokens, std::int32_t* order, int count) {
   SHARED_ARRAY(std::int32_t, tile, [kSortThreads]);
-  const int me = static_cast<int>(blockIdx.x * kSortThreads + threadIdx.x);
+  const int me = static_cast<int>((blockIdx.x * kSortThreads + threadIdx.x) / kCounters);
+  const int part = static_cast<int>(threadIdx.x) % kCounters;
   const std::int32_t id = me < count ? tokens[me] : 0;
   int place = 0;
   for (int first = 0; first < count; first += kSortThreads) {
@@ -34,16 +36,17 @@ __global__ void __launch_bounds__(kSortThreads)
     tile[threadIdx.x] =
         other < count ? tokens[other] : INT32_MAX;  // sorts last, so that it counts for nobody
     __syncthreads();
-    for (int i = 0; i < kSortThreads; ++i) {
+    for (int i = part; i < kSortThreads; i += kCounters) {
       place += tile[i] < id || (tile[i] == id && first + i < me) ? 1 : 0;
     }
   }
-  if (me < count) order[place] = me;
+  for (int step = kCounters / 2; step > 0; step /= 2) place += ptx::shuffle_xor(place, step);
+  if (me < count && part == 0) order[place] = me;
 }
 
-// A warp for each place in the order (y of the grid: 8 a block) and each 32·kN columns (x). Where a run of
-// equal ids begins it adds the whole run to the table's row.
-constexpr int kWarpsOfBlock = 8, kAhead = 4;  // rows of d_out asked for before the first is added
+// A warp for each place in the order (y of the grid: 8 a block) and each kAcross·32·kN columns (x). Where a
+// run of equal ids begins it adds the whole run to the table's row.
+constexpr int kWarpsOfBlock = 8, kAcross = 4;
 
 template <class T, int kN>
 __global__ void __launch_bounds__(kWarp* kWarpsOfBlock)
@@ -51,31 +54,31 @@ __global__ void __launch_bounds__(kWarp* kWarpsOfBlock)
                               Rows<const T> d_out, std::int64_t first, std::int64_t vocabulary,
                               Rows<float> d_table, std::int64_t columns) {
   const int place = static_cast<int>(blockIdx.y * kWarpsOfBlock + threadIdx.y);
-  const std::int64_t column = (static_cast<std::int64_t>(blockIdx.x) * kWarp + threadIdx.x) * kN;
-  if (place >= count || column >= columns) return;
-  const std::int32_t id = tokens[order[place]];
+  if (place >= count) return;
+  int t = order[place];
+  const std::int32_t id = tokens[t];
   const std::int64_t row = id - first;
   if (row < 0 || row >= vocabulary) return;
   if (place > 0 && tokens[order[place - 1]] == id) return;
-  float sum[kN];
-  load<kN>(d_table.row(row) + column, sum);
-  int next = place;
-  for (bool inside = true; inside;) {
-    float d[kAhead][kN] = {};
-    bool taken[kAhead];
-    for (int i = 0; i < kAhead; ++i) {
-      const int t = next + i < count ? order[next + i] : -1;
-      inside = inside && t >= 0 && tokens[t] == id;
-      taken[i] = inside;
-      if (inside) load<kN>(d_out.row(t) + column, d[i]);
-    }
-    for (int i = 0; i < kAhead; ++i) {
-      if (!taken[i]) break;
-      for (int k = 0; k < kN; ++k) sum[k] += d[i][k];
-    }
-    next += kAhead;
+  const std::int64_t begin = (static_cast<std::int64_t>(blockIdx.x) * kAcross * kWarp + threadIdx.x) * kN;
+  const auto for_columns = [&](const auto& body) {
+#pragma unroll
+    for (int i = 0; i < kAcross; ++i)
+      if (begin + i * kWarp * kN < columns) body(i, begin + i * kWarp * kN);
+  };
+  float sum[kAcross][kN];
+  for_columns([&](int i, std::int64_t column) { load<kN>(d_table.row(row) + column, sum[i]); });
+  for (int next = place + 1;; ++next) {
+    float d[kAcross][kN];
+    for_columns([&](int i, std::int64_t column) { load<kN>(d_out.row(t) + column, d[i]); });
+    for_columns([&](int i, std::int64_t) {
+      for (int k = 0; k < kN; ++k) sum[i][k] += d[i][k];
+    });
+    if (next == count) break;
+    t = order[next];
+    if (tokens[t] != id) break;
   }
-  store<kN>(d_table.row(row) + column, sum);
+  for_columns([&](int i, std::int64_t column) { store<kN>(d_table.row(row) + column, sum[i]); });
 }
 
 }  // namespace
@@ -96,12 +99,12 @@ void embedding_backward(const std::int32_t* tokens, Rows<const T> d_out, std::in
                         std::int64_t columns, cudaStream_t stream) {
   if (columns == 0 || vocabulary == 0) return;
   const bool vectors = fit_vectors(columns, d_out, d_table);
-  const std::int64_t width = kWarp * (vectors ? kVector<T, float> : 1);
+  const std::int64_t width = kAcross * kWarp * (vectors ? kVector<T, float> : 1);
   auto* order = static_cast<std::int32_t*>(workspace);
   for (std::int64_t begin = 0; begin < rows; begin += kSortedTokens) {
     const int count = static_cast<int>(std::min(kSortedTokens, rows - begin));
-    launch(sort_kernel, static_cast<unsigned>((count + kSortThreads - 1) / kSortThreads), kSortThreads, 0,
-           stream, tokens + begin, order, count);
+    launch(sort_kernel, static_cast<unsigned>((count * kCounters + kSortThreads - 1) / kSortThreads),
+           kSortThreads, 0, stream, tokens + begin, order, count);
     launch(vectors ? embedding_backward_kernel<T, kVector<T, float>> : embedding_backward_kernel<T, 1>,
            dim3(static_cast<unsigned>((columns + width - 1) / width),
                 static_cast<unsigned>((count + kWarpsOfBlock - 1) / kWarpsOfBlock)),

@@ -25,20 +25,43 @@ struct TapsRow {
   }
 
   template <int kN>
-  __device__ __forceinline__ void load_sum(std::int64_t column, float (&v)[kN]) const {
-    load_once<kN>(current + column, v);
-    add(previous, column, v);
-    add(bias, column, v);
-    add(residual, column, v);
-  }
-
- private:
+  struct Raw {
+    Chunk<T, kN> current, previous, bias, residual;
+  };
   template <int kN>
-  __device__ __forceinline__ static void add(const T* term, std::int64_t column, float (&v)[kN]) {
-    if (term == nullptr) return;
+  __device__ __forceinline__ Raw<kN> fetch(std::int64_t column) const {
+    const auto term = [column](const T* from) {
+      return from == nullptr ? Chunk<T, kN>::zero() : Chunk<T, kN>::load(from + column);
+    };
+    return {Chunk<T, kN>::load_once(current + column), term(previous), term(bias), term(residual)};
+  }
+  template <int kN>
+  __device__ __forceinline__ static void sum(const Raw<kN>& raw, float (&v)[kN]) {
     float more[kN];
-    load<kN>(term + column, more);
-    for (int i = 0; i < kN; ++i) v[i] += more[i];
+    raw.current.unpack(v);
+    for (const Chunk<T, kN>& term : {raw.previous, raw.bias, raw.residual}) {
+      term.unpack(more);
+      for (int i = 0; i < kN; ++i) v[i] += more[i];
+    }
+  }
+};
+
+// That row as one that a norm is taken of.
+template <class T, int kN>
+struct SumOfTaps {
+  TapsRow<T> terms;
+  T* z;
+
+  using Raw = typename TapsRow<T>::template Raw<kN>;
+  __device__ __forceinline__ Raw fetch(std::int64_t column) const { return terms.template fetch<kN>(column); }
+  __device__ __forceinline__ void make(const Raw& raw, std::int64_t, float (&v)[kN]) const {
+    TapsRow<T>::sum(raw, v);
+  }
+  __device__ __forceinline__ void keep(std::int64_t column, const Chunk<T, kN>& chunk) const {
+    chunk.store(z + column);
+  }
+  __device__ __forceinline__ Chunk<T, kN> again(std::int64_t column) const {
+    return Chunk<T, kN>::load(z + column);
   }
 };
 
@@ -47,52 +70,61 @@ __global__ void __launch_bounds__(256)
     lfa_taps_kernel(Taps<T> taps, LfaBorders borders, Rows<T> out, std::int64_t rows, std::int64_t columns) {
   for_each_chunk<kN>(rows, columns, [&](std::int64_t row, std::int64_t column) {
     float v[kN];
-    TapsRow<T>(taps, borders, row, columns).load_sum(column, v);
+    TapsRow<T>::sum(TapsRow<T>(taps, borders, row, columns).template fetch<kN>(column), v);
     store<kN>(out.row(row) + column, v);
   });
 }
 
 template <class T, int kN>
-__global__ void __launch_bounds__(kRowThreads, 1)
+__global__ void __launch_bounds__(kRowThreads)
     lfa_taps_rms_norm_kernel(Taps<T> taps, LfaBorders borders, const T* gain, float epsilon, Rows<T> z,
-                             Rows<T> y, float* rstd, std::int64_t columns) {
-  const std::int64_t row = blockIdx.x;
-  const TapsRow<T> terms(taps, borders, row, columns);
-  const auto add = [&](std::int64_t column, float(&v)[kN]) {
-    terms.load_sum(column, v);
-    round_to<T>(v);
-    store<kN>(z.row(row) + column, v);
-  };
-  const auto read = [&](std::int64_t column, float(&v)[kN]) { load<kN>(z.row(row) + column, v); };
-  const float r = normalise_row<kN>(columns, epsilon, gain, y.row(row), add, read);
+                             Rows<T> y, float* rstd, std::int64_t rows, std::int64_t columns) {
+  const std::int64_t row = shared_row();
+  if (row >= rows) return;
+  const SumOfTaps<T, kN> source{TapsRow<T>(taps, borders, row, columns), z.row(row)};
+  const float r = rms_norm_row<T, kN>(source, columns, epsilon, gain, y.row(row));
   if (threadIdx.x == 0) rstd[row] = r;
 }
 
 // Each row of d_out is read once, by the thread that writes it to both places. Blocks stand over columns (x)
-// and groups of rows (y); a group's part of d_bias stays in registers.
+// and groups of rows (y), of which kAhead are asked for before the first is used; a group's part of d_bias
+// stays in registers.
+constexpr int kAhead = 4;
+
 template <class T, int kN>
 __global__ void __launch_bounds__(256)
     lfa_taps_backward_kernel(Rows<const T> d_out, LfaBorders borders, Rows<T> d_products, Rows<T> d_before,
                              float* partials, std::int64_t rows, std::int64_t columns) {
   const std::int64_t column = (static_cast<std::int64_t>(blockIdx.x) * blockDim.x + threadIdx.x) * kN;
   if (column >= columns) return;
+  const auto zero = Chunk<T, kN>::zero();
   float sum[kN] = {};
-  for (std::int64_t t = blockIdx.y; t < rows; t += gridDim.y) {
-    float d[kN];
-    load_once<kN>(d_out.row(t) + column, d);
-    for (int i = 0; i < kN; ++i) sum[i] += d[i];
-    store<kN>(d_products.row(t) + columns + column, d);
-    if (t + 1 == rows || borders.first_of_sample(t + 1)) {  // no token comes that could have taken prev[t]
-      const float zero[kN] = {};
-      store<kN>(d_products.row(t) + column, zero);
-    }
-    if (!borders.taken(t)) {
-      for (int i = 0; i < kN; ++i) d[i] = 0.0F;
-    }
+  const auto take = [&](std::int64_t t, const Chunk<T, kN>& d) {
+    float v[kN];
+    d.unpack(v);
+    for (int i = 0; i < kN; ++i) sum[i] += v[i];
+    d.store(d_products.row(t) + columns + column);
+    // Where no token comes that could have taken prev[t].
+    if (t + 1 == rows || borders.first_of_sample(t + 1)) zero.store(d_products.row(t) + column);
+    Chunk<T, kN> taken = d;
+    if (!borders.taken(t)) taken = zero;
     if (!borders.first_of_sample(t)) {
-      store<kN>(d_products.row(t - 1) + column, d);
+      taken.store(d_products.row(t - 1) + column);
     } else if (d_before.data != nullptr) {
-      store<kN>(d_before.row(borders.sample(t)) + column, d);
+      taken.store(d_before.row(borders.sample(t)) + column);
+    }
+  };
+  for (std::int64_t t = blockIdx.y; t < rows; t += kAhead * static_cast<std::int64_t>(gridDim.y)) {
+    Chunk<T, kN> d[kAhead];
+#pragma unroll
+    for (int i = 0; i < kAhead; ++i) {
+      const std::int64_t row = t + i * static_cast<std::int64_t>(gridDim.y);
+      if (row < rows) d[i] = Chunk<T, kN>::load_once(d_out.row(row) + column);
+    }
+#pragma unroll
+    for (int i = 0; i < kAhead; ++i) {
+      const std::int64_t row = t + i * static_cast<std::int64_t>(gridDim.y);
+      if (row < rows) take(row, d[i]);
     }
   }
   if (partials != nullptr) {
@@ -123,9 +155,9 @@ void lfa_taps_rms_norm(const Taps<T>& taps, const LfaBorders& borders, const T* 
                        cudaStream_t stream) {
   if (rows == 0) return;
   const bool vectors = taps_fit_vectors(taps, z, columns) && fit_vectors(columns, one_row(gain), y);
-  launch(vectors ? lfa_taps_rms_norm_kernel<T, kVector<T>> : lfa_taps_rms_norm_kernel<T, 1>,
-         static_cast<unsigned>(rows), row_threads(columns, vectors ? kVector<T> : 1), 0, stream, taps,
-         borders, gain, epsilon, z, y, rstd, columns);
+  const RowShare shape(rows, columns, vectors ? kVector<T> : 1);
+  launch(vectors ? lfa_taps_rms_norm_kernel<T, kVector<T>> : lfa_taps_rms_norm_kernel<T, 1>, shape.grid,
+         shape.block, 0, stream, taps, borders, gain, epsilon, z, y, rstd, rows, columns);
 }
 
 template <class T>

@@ -1,38 +1,31 @@
-// RMSNorm, alone and after a residual sum: a block a row.
+// RMSNorm, alone and after a residual sum.
 
-#include "dropout_rows.cuh"
-#include "norm_row.cuh"
+#include "residual_row.cuh"
 
 namespace headwater::kernels {
 namespace {
 
 template <class T, int kN>
-__global__ void __launch_bounds__(kRowThreads, 1)
-    rms_norm_kernel(Rows<const T> x, const T* gain, float epsilon, Rows<T> y, float* rstd,
+__global__ void __launch_bounds__(kRowThreads)
+    rms_norm_kernel(Rows<const T> x, const T* gain, float epsilon, Rows<T> y, float* rstd, std::int64_t rows,
                     std::int64_t columns) {
-  const std::int64_t row = blockIdx.x;
-  const auto read = [&](std::int64_t column, float(&v)[kN]) { load<kN>(x.row(row) + column, v); };
-  const float r = normalise_row<kN>(columns, epsilon, gain, y.row(row), read, read);
+  const std::int64_t row = shared_row();
+  if (row >= rows) return;
+  const RowOfMemory<T, kN> source{x.row(row)};
+  const float r = rms_norm_row<T, kN>(source, columns, epsilon, gain, y.row(row));
   if (threadIdx.x == 0) rstd[row] = r;
 }
 
 template <class T, int kN>
-__global__ void __launch_bounds__(kRowThreads, 1)
+__global__ void __launch_bounds__(kRowThreads)
     residual_rms_norm_kernel(Rows<const T> branch, Rows<const T> x, RowDropout dropout, const T* gain,
-                             float epsilon, Rows<T> out, Rows<T> y, float* rstd, std::int64_t columns) {
-  const std::int64_t row = blockIdx.x;
-  const DropoutRow mask(dropout, row, columns);
-  const auto add = [&](std::int64_t column, float(&v)[kN]) {
-    float skip[kN];
-    load_once<kN>(branch.row(row) + column, v);
-    load<kN>(x.row(row) + column, skip);  // `out` may be x
-    mask.apply(column, v);
-    for (int i = 0; i < kN; ++i) v[i] += skip[i];
-    round_to<T>(v);
-    store<kN>(out.row(row) + column, v);
-  };
-  const auto read = [&](std::int64_t column, float(&v)[kN]) { load<kN>(out.row(row) + column, v); };
-  const float r = normalise_row<kN>(columns, epsilon, gain, y.row(row), add, read);
+                             float epsilon, Rows<T> out, Rows<T> y, float* rstd, std::int64_t rows,
+                             std::int64_t columns) {
+  const std::int64_t row = shared_row();
+  if (row >= rows) return;
+  const ResidualRow<T, kN> source{branch.row(row), x.row(row), DropoutRow(dropout, row, columns),
+                                  out.row(row)};
+  const float r = rms_norm_row<T, kN>(source, columns, epsilon, gain, y.row(row));
   if (threadIdx.x == 0) rstd[row] = r;
 }
 
@@ -43,8 +36,9 @@ void rms_norm(Rows<const T> x, const T* gain, double epsilon, Rows<T> y, float* 
               std::int64_t columns, cudaStream_t stream) {
   if (rows == 0) return;
   const bool vectors = fit_vectors(columns, x, one_row(gain), y);
-  launch(vectors ? rms_norm_kernel<T, kVector<T>> : rms_norm_kernel<T, 1>, static_cast<unsigned>(rows),
-         row_threads(columns, vectors ? kVector<T> : 1), 0, stream, x, gain, epsilon, y, rstd, columns);
+  const RowShare shape(rows, columns, vectors ? kVector<T> : 1);
+  launch(vectors ? rms_norm_kernel<T, kVector<T>> : rms_norm_kernel<T, 1>, shape.grid, shape.block, 0, stream,
+         x, gain, epsilon, y, rstd, rows, columns);
 }
 
 template <class T>
@@ -53,9 +47,9 @@ void residual_rms_norm(Rows<const T> branch, Rows<const T> x, const RowDropout& 
                        std::int64_t columns, cudaStream_t stream) {
   if (rows == 0) return;
   const bool vectors = fit_vectors(columns, branch, x, one_row(gain), out, y);
-  launch(vectors ? residual_rms_norm_kernel<T, kVector<T>> : residual_rms_norm_kernel<T, 1>,
-         static_cast<unsigned>(rows), row_threads(columns, vectors ? kVector<T> : 1), 0, stream, branch, x,
-         dropout, gain, epsilon, out, y, rstd, columns);
+  const RowShare shape(rows, columns, vectors ? kVector<T> : 1);
+  launch(vectors ? residual_rms_norm_kernel<T, kVector<T>> : residual_rms_norm_kernel<T, 1>, shape.grid,
+         shape.block, 0, stream, branch, x, dropout, gain, epsilon, out, y, rstd, rows, columns);
 }
 
 #define INSTANTIATE(T)                                                                                 \

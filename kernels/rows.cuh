@@ -2,12 +2,13 @@
 // How kernels walk the rows of a matrix. Work is cut into chunks of kN columns, which are floats in
 // registers: kN is what 16 bytes of the widest type hold where addresses, row strides and the number of
 // columns allow it (fit_vectors), else 1. Two ways to share it out: RowGrid, for what is done element by
-// element, and a block for each row (row_threads), for what needs a sum over the row.
+// element, and RowShare, a warp or a block of several for each row, for what needs a sum over the row.
 
 #include "kernels.h"
 #include "vector.cuh"
 
 #include <algorithm>
+#include <type_traits>
 
 namespace headwater::kernels {
 
@@ -38,9 +39,8 @@ Rows<T> one_row(T* x) {
 
 constexpr std::int64_t kWarp = 32;
 
-// Threads of a block that has a row to itself: one for each chunk, up to `most`.
-constexpr std::int64_t kRowThreads = 1024;
-inline unsigned row_threads(std::int64_t columns, int chunk, std::int64_t most = kRowThreads) {
+// Whole warps, with a thread for each chunk, up to `most`.
+inline unsigned row_threads(std::int64_t columns, int chunk, std::int64_t most) {
   const std::int64_t chunks = (columns + chunk - 1) / chunk;
   return static_cast<unsigned>(std::clamp((chunks + kWarp - 1) / kWarp * kWarp, kWarp, most));
 }
@@ -58,6 +58,20 @@ struct RowGrid {
     const std::int64_t down =
         std::clamp<std::int64_t>(kMaxBlocks / across, 1, std::max<std::int64_t>(rows, 1));
     grid = dim3(static_cast<unsigned>(across), static_cast<unsigned>(down));
+  }
+};
+
+// A row for each warp, four warps a block, where its lanes can keep the row in registers, kHeld chunks each;
+// a longer row has a block of up to kRowThreads, which asks a second time for what it cannot keep.
+constexpr int kHeld = 8;
+constexpr std::int64_t kRowThreads = 256, kRowsOfBlock = 4;
+struct RowShare {
+  dim3 grid, block;
+
+  RowShare(std::int64_t rows, std::int64_t columns, int chunk)
+      : block(row_threads(columns, chunk * kHeld, kRowThreads)) {
+    block.y = block.x == kWarp ? kRowsOfBlock : 1;
+    grid = dim3(static_cast<unsigned>((rows + block.y - 1) / block.y));
   }
 };
 
@@ -116,16 +130,82 @@ __device__ __forceinline__ void store(T* to, const float (&v)[kN]) {
   }
 }
 
-// v as it will be read back from memory of type T.
+// A chunk as it is in memory: what has been asked for and is not needed yet takes no more registers than its
+// bytes.
 template <class T, int kN>
-__device__ __forceinline__ void round_to(float (&v)[kN]) {
-  for (int i = 0; i < kN; ++i) v[i] = to_float(from_float<T>(v[i]));
+struct Chunk {
+  static_assert(kN == 1 || kN == Pack<T>::kElements);
+  std::conditional_t<kN == 1, T, uint4> bits;
+
+  __device__ __forceinline__ static Chunk zero() { return pack({}); }
+  __device__ __forceinline__ static Chunk load(const T* from) {
+    if constexpr (kN == 1)
+      return {*from};
+    else
+      return {ptx::load_16(from)};
+  }
+  __device__ __forceinline__ static Chunk load_once(const T* from) {
+    if constexpr (kN == 1)
+      return {*from};
+    else
+      return {ptx::load_16_once(from)};
+  }
+  __device__ __forceinline__ void store(T* to) const {
+    if constexpr (kN == 1)
+      *to = bits;
+    else
+      ptx::store_16(to, bits);
+  }
+  __device__ __forceinline__ static Chunk pack(const float (&v)[kN]) {
+    if constexpr (kN == 1) {
+      return {from_float<T>(v[0])};
+    } else {
+      Pack<T> pack;
+      for (int i = 0; i < kN; ++i) pack.value[i] = v[i];
+      return {pack.packed()};
+    }
+  }
+  __device__ __forceinline__ void unpack(float (&v)[kN]) const {
+    if constexpr (kN == 1) {
+      v[0] = to_float(bits);
+    } else {
+      const Pack<T> pack = Pack<T>::unpack(bits);
+      for (int i = 0; i < kN; ++i) v[i] = pack.value[i];
+    }
+  }
+};
+
+// What a thread has of its row (RowShare): kHeld chunks, `step` columns apart, and those after them.
+template <int kN>
+struct RowPart {
+  // So many chunks are asked for before the first is used. A batch is left out by all threads of the row or
+  // by none; in one where a thread has less it takes its last chunk in place of what lies past the end.
+  static constexpr int kBatch = 4;
+  std::int64_t first, step, columns;
+
+  __device__ __forceinline__ explicit RowPart(std::int64_t c)
+      : first(static_cast<std::int64_t>(threadIdx.x) * kN),
+        step(static_cast<std::int64_t>(blockDim.x) * kN),
+        columns(c) {}
+  __device__ __forceinline__ bool has_batch(int h) const { return h * step < columns; }
+  __device__ __forceinline__ bool has(int h) const { return first + h * step < columns; }
+  __device__ __forceinline__ std::int64_t column(int h) const { return min(first + h * step, columns - kN); }
+  template <class Body>
+  __device__ __forceinline__ void beyond(const Body& body) const {
+    for (std::int64_t column = first + kHeld * step; column < columns; column += step) body(column);
+  }
+};
+
+// The row that a RowShare gives to a thread.
+__device__ __forceinline__ std::int64_t shared_row() {
+  return static_cast<std::int64_t>(blockIdx.x) * blockDim.y + threadIdx.y;
 }
 
-// The sum over a block of any number of warps; every thread gets it, and all must call. `partial` may be used
-// again after the next barrier only.
+// The sum over the threads of a row; every one gets it, and all must call. `partial` is the block's, and may
+// be used again after the next barrier only; a row of one warp needs neither.
 __device__ __forceinline__ float row_sum(float x, float (&partial)[kWarp]) {
   x = warp_sum(x);
+  if (blockDim.x == kWarp) return x;
   if (threadIdx.x % kWarp == 0) partial[threadIdx.x / kWarp] = x;
   __syncthreads();
   float sum = 0.0F;

@@ -20,9 +20,10 @@ std::ostream& operator<<(std::ostream& out, const LossCase& c) {
 
 // Labels run over 0 … 99: in this shard, before it and after it; padding columns, none valid, and rows wider
 // than a block's threads take at once.
-constexpr LossCase kLossCases[] = {{{1, 1}, 0, 1},        {{7, 64}, 0, 64},   {{33, 65}, 10, 60},
-                                   {{17, 72, 8}, 30, 61}, {{5, 7, 1}, 90, 7}, {{9, 100, 0, 1}, 0, 97},
-                                   {{3, 4616}, 0, 4609},  {{2, 130}, 0, 130}, {{2, 8200}, 40, 8200}};
+constexpr LossCase kLossCases[] = {{{1, 1}, 0, 1},        {{7, 64}, 0, 64},      {{33, 65}, 10, 60},
+                                   {{17, 72, 8}, 30, 61}, {{5, 7, 1}, 90, 7},    {{9, 100, 0, 1}, 0, 97},
+                                   {{3, 4616}, 0, 4609},  {{2, 130}, 0, 130},    {{2, 8200}, 40, 8200},
+                                   {{2, 530, 3}, 0, 520}, {{2, 17000}, 0, 16999}};
 
 Integers labels_for(std::int64_t rows) {
   std::vector<std::int32_t> labels;

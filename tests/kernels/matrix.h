@@ -21,11 +21,11 @@ inline std::ostream& operator<<(std::ostream& out, const Size& s) {
 }
 
 // One element, one chunk, narrow and odd, strided by 16 bytes and not, misaligned, more than one group of
-// rows, and rows that are wider than what a block takes at once (1024 threads by 1, by four floats, by eight
-// bf16).
-constexpr Size kSizes[] = {{1, 1},       {1, 64},     {7, 7},          {3, 63, 2},
-                           {5, 65},      {33, 64, 8}, {17, 128, 0, 1}, {40, 24, 16},
-                           {2, 1030, 3}, {2, 8208},   {1, 300, 0, 3}};
+// rows; rows that just fill a warp's registers or are a little longer; and rows that are wider than what the
+// registers of a block keep (256 threads by eight chunks of 1, of four floats, of eight bf16).
+constexpr Size kSizes[] = {{1, 1},         {1, 64},         {7, 7},       {3, 63, 2},   {5, 65},
+                           {33, 64, 8},    {17, 128, 0, 1}, {40, 24, 16}, {2, 1030, 3}, {2, 8208},
+                           {1, 300, 0, 3}, {5, 2048},       {3, 2064},    {1, 16400},   {1, 2100, 0, 1}};
 
 // In [−1, 1], the same on every machine.
 inline double random_value(std::uint64_t& state) {

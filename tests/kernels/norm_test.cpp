@@ -133,7 +133,10 @@ const LfaCase kLfaCases[] = {{{1, 1}},
                              {{65, 65}, 1, 130, true},
                              {{34, 64, 0, 1}, 2, 34, true},
                              {{4, 1030}, 2, 0, true},
-                             {{2, 8208}, 1, 0, true}};
+                             {{2, 8208}, 1, 0, true},
+                             {{5, 2048}, 1, 0, true},
+                             {{2, 16400}, 1, 0, true},
+                             {{2, 2100, 0, 1}, 1, 0, true}};
 
 // Documents of 1, 2, 3, … rows, over the borders of samples too (there the tap is not taken either way where
 // `before` is absent); row 0 belongs to a document that began two rows earlier where there is an offset.
