@@ -44,9 +44,8 @@ template <class... Parameters, class... Arguments>
 void launch(void (*kernel)(Parameters...), dim3 grid, dim3 block, std::size_t shared_bytes,
             cudaStream_t stream, Arguments... arguments) {
   const auto* const function = reinterpret_cast<const void*>(kernel);
-  if (shared_bytes > 0 &&
-      cudaFuncSetAttribute(function, cudaFuncAttributeMaxDynamicSharedMemorySize,
-                           static_cast<int>(shared_bytes)) != cudaSuccess) {
+  if (shared_bytes > 0 && cudaFuncSetAttribute(function, cudaFuncAttributeMaxDynamicSharedMemorySize,
+                                               static_cast<int>(shared_bytes)) != cudaSuccess) {
     return note_refused_launch(function, shared_bytes);
   }
 #if defined(__CUDACC__)

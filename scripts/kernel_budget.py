@@ -7,7 +7,9 @@ registers, spills, local memory and arrays in shared memory. How many blocks a m
 not the one that the budget was written with, registers may differ: faults are then only fewer blocks, and as everywhere
 spills and local memory.
 
-usage: kernel_budget.py [--write]      --write: grants what is taken
+usage: kernel_budget.py [--write | --self-test]
+  --write      grants what is taken
+  --self-test  checks, without a compiler, that faults are found
 """
 
 import concurrent.futures
@@ -29,6 +31,8 @@ SKIPPED = 77
 SHARED_BYTES = {"sm_80": 164 * 1024, "sm_90a": 228 * 1024}
 WARPS, BLOCKS, REGISTERS = 64, 32, 64 * 1024
 SYSTEM_SHARED_BYTES = 1024  # of each block
+# Of a block's shared memory: what it has unasked, arrays and all. A launch that asks for more asks for the block alone.
+UNASKED_SHARED_BYTES = 48 * 1024
 
 
 @dataclass
@@ -134,13 +138,18 @@ def write_budget(version, uses):
     BUDGET.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
-def faults(version, uses):
-    budget_version, budget = read_budget()
+def faults(version, uses, budget_version, budget):
     for use in uses:
         name = f"{use.source}: {use.kernel} on {use.architecture}"
         granted = budget.pop((use.source, use.kernel, use.architecture), None)
         if use.spilled or use.local:
             yield f"{name}: spills {use.spilled} bytes, {use.local} bytes of local memory"
+        shared = use.shared_arrays + use.shared_block
+        if use.shared_block <= UNASKED_SHARED_BYTES < shared:
+            yield (f"{name}: {use.shared_arrays} bytes of arrays and a block of {use.shared_block} are more than the "
+                   f"{UNASKED_SHARED_BYTES} that a launch has unasked, and the block alone is not: make the arrays a part of it")
+        if shared + SYSTEM_SHARED_BYTES > SHARED_BYTES[use.architecture]:
+            yield f"{name}: {shared} bytes of shared memory for a block, where a multiprocessor has {SHARED_BYTES[use.architecture]}"
         if granted is None:
             yield f"{name}: not in the budget"
         elif version == budget_version:
@@ -153,7 +162,34 @@ def faults(version, uses):
         yield f"{source}: {kernel} on {architecture}: in the budget, but no such kernel"
 
 
+def self_test():
+    def found(granted, **changed):
+        """The faults of a kernel that takes what attention's forward takes, but for what is changed."""
+        taken = {"source": "a.cu", "kernel": "k", "architecture": "sm_90a", "threads": 128, "registers": 240, "spilled": 0,
+                 "local": 0, "shared_arrays": 0, "shared_block": 49792}
+        plain = Use(**taken)
+        use = Use(**{**taken, **changed})
+        budget = {("a.cu", "k", "sm_90a"): dict(zip(COLUMNS, (use if granted else plain).row()))}
+        return [fault.partition(": ")[2].partition(": ")[2] for fault in faults("1", [use], "1", budget)]
+
+    expected = [
+        (found(True), ""),
+        (found(True, shared_arrays=640, shared_block=49152), "640 bytes of arrays and a block of 49152"),
+        (found(True, shared_arrays=640, shared_block=48000), ""),
+        (found(True, shared_arrays=640, shared_block=65536), ""),
+        (found(True, shared_block=240000), "240000 bytes of shared memory"),
+        (found(True, spilled=8), "spills 8 bytes"),
+        (found(True, local=16), "spills 0 bytes, 16 bytes of local memory"),
+        (found(False, registers=255), "registers 255, 240 in the budget"),
+    ]
+    for got, wanted in expected:
+        assert (len(got) == 1 and got[0].startswith(wanted)) if wanted else not got, (got, wanted)
+    print(f"{len(expected)} of {len(expected)} as they should be")
+
+
 def main():
+    if sys.argv[1:] == ["--self-test"]:
+        return self_test()
     if sys.argv[1:] not in ([], ["--write"]):
         sys.exit(__doc__)
     if shutil.which("nvcc") is None:
@@ -163,7 +199,7 @@ def main():
     uses = all_uses()
     if sys.argv[1:]:
         write_budget(version, uses)
-    found = list(faults(version, uses))
+    found = list(faults(version, uses, *read_budget()))
     print("\n".join(found) or f"{len(uses)} lines of kernels/budget.tsv hold")
     sys.exit(1 if found else 0)
 
