@@ -1,187 +1,373 @@
 #!/usr/bin/env python3
-"""Prints docs/benchmarks/gpu-kernels.md: each op of a training step beside its floor, its kernels' occupancy, its measured time
-and PyTorch's. What was not measured stays empty, and the page says so.
+"""Prints docs/benchmarks/gpu-kernels.md: a step, and each op of it, as predicted from the machine code (kernel_model.py) and, where
+a GPU was there, as measured, beside PyTorch's. What was not measured stays empty, and the page says so.
 
-usage: kernel_table.py OPS.json [--torch TORCH.json] [--step STEP.json] > docs/benchmarks/gpu-kernels.md
-  OPS.json    of `headwater bench ops CONFIG --json`, measured or with --floors
-  TORCH.json  of scripts/torch_kernels.py, from the same run
-  STEP.json   of `headwater bench step CONFIG --json`, from the same run
+usage: kernel_table.py RESULTS.json > docs/benchmarks/gpu-kernels.md      RESULTS.json: of scripts/gpu_speed.py
 """
 
-import argparse
-import csv
 import json
 import re
+import statistics
+import sys
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
-BUDGET = ROOT / "kernels/budget.tsv"
-ARCHITECTURE, THREADS = "sm_90a", 2048  # of a multiprocessor
+import step_model
+from kernel_model import ASSUMED, DEVICES, FLOPS_OF_HMMA, HEAD_SIZES, PUBLISHED, WARP, Model
+
 COPY_AIM, MFU_AIM = 85.0, 45.0  # %
-
-# Which kernels an op's time goes to, in bf16 and with 16-byte accesses; D is the head size. Others are OP_kernel<bf16, 8.
-# Products are cuBLASLt's, and zero is the driver's.
-KERNELS = {
-    "attention": ["forward_kernel<D>"],
-    "attention_backward": ["key_gradients_kernel<D, ", "query_gradients_kernel<D>"],
-    "embedding_backward": ["embedding_backward_kernel<bf16, 4>"],
-    "add_squared_norm": ["squares_kernel"],
-    "adamw": ["adamw_kernel<bf16>"],
-    "zero": [],
-    "linear": [],
-    "linear_input_gradient": [],
-    "linear_weight_gradient": [],
-}
+ASSUMED_DEVICE = "H200"
+COMMAND = """\
+    scripts/gpu_speed.py --floors configs/clusters/h200-141gb.json > results.json    # without a GPU
+    scripts/gpu_check.sh && scripts/gpu_check.sh collect FOLDER                      # with one: results.json is in the folder
+    scripts/kernel_table.py results.json > docs/benchmarks/gpu-kernels.md
+"""
 
 
-def read_budget():
-    if not BUDGET.exists():
-        return []
-    lines = [line for line in BUDGET.read_text(encoding="utf-8").splitlines() if not line.startswith("#")]
-    return [row for row in csv.DictReader(lines, delimiter="\t") if row["architecture"] == ARCHITECTURE]
+# ---- cells ----
 
 
-def occupancy(op, head_dim, budget):
-    shares = []
-    for pattern in KERNELS.get(op, [f"{op}_kernel<bf16, 8"]):
-        start = re.sub(r"\bD\b", str(head_dim), pattern)
-        found = [int(row["blocks"]) * int(row["threads"]) / THREADS for row in budget if row["kernel"].startswith(start)]
-        if not found:
-            return "–"
-        shares.append(f"{100 * min(found):.3g}")
-    return " and ".join(shares) + " %" if shares else "–"
+def number(value, digits=1):
+    return "" if value is None else f"{value:,.{digits}f}"
 
 
-def number(value):
-    return f"{value:,.0f}" if value >= 1000 else f"{value:.3g}"
+def microseconds(seconds):
+    return "" if seconds is None else number(seconds * 1e6, 1 if seconds < 1e-3 else 0)
+
+
+def percent(share):
+    return "" if share is None else f"{100 * share:.0f} %"
+
+
+def ratio(of, to):
+    return None if of is None or not to else of / to
+
+
+def table(head, rows):
+    """`head`: names of columns; those that begin with ">" hold numbers."""
+    lines = ["| " + " | ".join(name.lstrip(">") for name in head) + " |",
+             "| " + " | ".join("---:" if name.startswith(">") else "---" for name in head) + " |"]
+    return lines + ["| " + " | ".join(row) + " |" for row in rows] + [""]
 
 
 def name_of(op):
     return f"{op['op']} {op['what']}".strip()
 
 
+# ---- what the results hold ----
+
+
+class Results:
+    def __init__(self, results):
+        self.shapes = results["ops"]
+        self.steps = results.get("steps") or []
+        self.device_name = results.get("device")
+        self.versions = [f"{name} {results[key]}" for name, key in (("driver", "driver"), ("CUDA", "cuda")) if results.get(key)]
+        self.torch = {entry["name"]: entry["torch"] for entry in results.get("torch") or []}
+        known = [name for name in DEVICES if name in (self.device_name or "")]
+        self.device = DEVICES[known[0] if known else ASSUMED_DEVICE]
+        self.known = bool(known) or self.device_name is None
+        self.model = Model(self.device)
+
+    def copy(self, bench):
+        return bench["measured"]["memory_bandwidth"] if "measured" in bench else self.device.copy
+
+    def peers(self, shape, op):
+        """{name: seconds} of PyTorch's for an op."""
+        ops = self.torch.get(shape["name"], {}).get("ops", [])
+        return {peer["peer"]: peer["seconds"] for peer in ops if (peer["op"], peer["what"]) == (op["op"], op["what"])}
+
+    def measured(self):
+        """[(what, predicted seconds, measured seconds)] of ops and steps."""
+        for shape, op in fresh_ops(self.shapes):
+            predicted = self.model.seconds(op, shape["bench"]["sizes"])
+            if op.get("seconds") and predicted:
+                yield f"{name_of(op)}, {shape['name']}", predicted, op["seconds"]
+        for step in self.steps:
+            predicted = predicted_step(self, step)
+            if step.get("step") and predicted:
+                yield f"step, {step['name']}", predicted.seconds, step_seconds(step["step"])
+
+
+def fresh_ops(shapes):
+    """(shape, op) of all ops, each where its shape comes for the first time."""
+    seen = set()
+    for shape in shapes:
+        for op in shape["bench"]["ops"]:
+            key = op["op"], op["what"], op["shape"]
+            if key not in seen:
+                seen.add(key)
+                yield shape, op
+
+
 def memory_bounds(op, bench):
-    return op["floor_seconds"] > op["flops"] / bench["floor"]["matmul_flops"]
+    return op["bytes"] / bench["floor"]["memory_bandwidth"] > op["flops"] / bench["floor"]["matmul_flops"]
 
 
-def row(op, bench, budget, torch):
-    by_memory = memory_bounds(op, bench)
-    cells = [name_of(op), op["shape"], number(op["flops"] / 1e9) if op["flops"] else "–",
-             number(op["bytes"] / 1e6), f"{op['floor_seconds'] * 1e6:,.1f}", "memory" if by_memory else "products",
-             occupancy(op["op"], bench["sizes"]["head_dim"], budget)]
-    seconds, theirs = op.get("seconds"), torch.get((op["op"], op["what"]))
-    cells.append(f"{seconds * 1e6:,.1f}" if seconds else "")
-    cells.append(f"{100 * op['floor_seconds'] / seconds:.0f} %" if seconds else "")
-    cells.append(f"{100 * copy_share(op, bench):.0f} %" if seconds and by_memory else "")
-    cells.append(f"{theirs * 1e6:,.1f}" if theirs else "")
-    cells.append(f"{theirs / seconds:.2f}" if theirs and seconds else "")
-    return "| " + " | ".join(cells) + " |"
+# ---- a step ----
 
 
-def copy_share(op, bench):
-    return op["bytes"] / op["seconds"] / bench["measured"]["memory_bandwidth"]
+def step_seconds(step):
+    return step["tokens"] / step["tokens_per_second"]
 
 
-# ---- what was aimed at ----
+def option(step, key, default):
+    found = [word.partition("=")[2] for word in step["arguments"] if word.startswith(f"--{key}=")]
+    return float(found[-1]) if found else default
 
 
-def attention_aim(bench, torch):
-    aim = "Attention, forward and backward, at least as fast as PyTorch's flash kernel: "
-    ratios = {name_of(op): torch[op["op"], op["what"]] / op["seconds"] for op in bench["ops"]
-              if op["op"].startswith("attention") and "seconds" in op and (op["op"], op["what"]) in torch}
-    return aim + (", ".join(f"{name} {ratio:.2f} times as fast" for name, ratio in ratios.items()) if ratios else "not measured")
+def predicted_step(results, step):
+    sequence, samples = int(option(step, "training.seq_length", 8192)), int(option(step, "training.micro_batch_size", 2))
+    fitting = [shape["bench"] for shape in results.shapes
+               if shape["bench"]["sizes"]["sequence"] == sequence and shape["bench"]["sizes"]["head_dim"] == 64]
+    if not fitting:
+        return None
+    micro_batches = int(option(step, "training.global_batch_size", 384)) // samples
+    dropout = option(step, "model.attention_dropout", 0.1)
+    return step_model.predict(results.model, fitting[0], dropout=dropout, micro_batches=micro_batches, samples=samples)
 
 
-def memory_aim(bench):
-    aim = f"What multiplies no matrices at {COPY_AIM:.0f} % of the speed of a copy: "
-    if "measured" not in bench:
-        return aim + "not measured"
-    shares = {name_of(op): 100 * copy_share(op, bench) for op in bench["ops"] if not op["flops"]}
-    below = [f"{name} {share:.0f} %" for name, share in shares.items() if share < COPY_AIM]
-    return aim + f"{len(shares) - len(below)} of {len(shares)} ops" + ("; below it " + ", ".join(below) if below else "")
+def step_part(results):
+    rows, parts = [], []
+    for step in results.steps:
+        predicted, measured = predicted_step(results, step), step.get("step")
+        row = [step["name"]]
+        if predicted:
+            row += [number(predicted.seconds * 1e3, 0), number(predicted.tokens_per_second, 0),
+                    f"**{100 * predicted.mfu(results.device.peak):.1f} %**"]
+            parts.append([step["name"]] + [number(predicted.parts[part] * 1e3) for part in step_model.PARTS])
+        else:
+            row += [""] * 3
+        if measured:
+            row += [number(step_seconds(measured) * 1e3, 0), number(measured["tokens_per_second"], 0),
+                    f"{100 * measured['mfu']:.1f} %" if "mfu" in measured else ""]
+            row.append(number(ratio(predicted.seconds if predicted else None, step_seconds(measured)), 2))
+        else:
+            row += ["", "", step.get("error", "") if results.device_name else "", ""]
+        rows.append(row)
+    lines = ["## A step of Yuan 2.0-2.1B", "",
+             "One GPU, bf16, recomputation none. MFU is 3 times the FLOPs of a forward, causal attention counted by half, over the data",
+             f"sheet's dense peak, {results.device.peak / 1e12:.1f} TFLOP/s.", ""]
+    if not rows:
+        return lines + ["The results hold no step.", ""]
+    lines += table(["step", ">predicted ms", ">tokens/s", ">MFU", ">measured ms", ">tokens/s", ">MFU", ">predicted / measured"], rows)
+    if parts:
+        lines += ["The predicted milliseconds of a micro-batch, and of the update at the end of a step:", ""]
+        lines += table(["step", *(f">{part}" for part in step_model.PARTS)], parts)
+    return lines
 
 
-def starved_products(bench):
-    names = [name_of(op) for op in bench["ops"] if op["flops"] and memory_bounds(op, bench)]
-    return [f"Products that memory bounds at these shapes: {', '.join(names)}.", ""] if names else []
+# ---- attention ----
 
 
-def step_aim(step):
-    aim = f"A step of Yuan 2.0-2.1B at {MFU_AIM:.0f} % MFU: "
-    return aim + (f"{100 * step['mfu']:.1f} %, {step['tokens_per_second']:,.0f} tokens/s" if step else "not measured")
+def attention_part(results):
+    """TFLOP/s, at each shape."""
+    lines = ["## Attention", "",
+             "TFLOP/s, where forward is two products of the pairs that the causal mask leaves and backward five, whatever is really done.", ""]
+    peers = sorted({peer for shape in results.shapes for op in shape["bench"]["ops"] if op["op"].startswith("attention")
+                    for peer in results.peers(shape, op)})
+    rows = []
+    for shape in results.shapes:
+        sizes = shape["bench"]["sizes"]
+        for op in shape["bench"]["ops"]:
+            if not op["op"].startswith("attention"):
+                continue
+            predicted = results.model.seconds(op, sizes)
+            speed = lambda seconds: number(ratio(op["flops"] / 1e12, seconds), 0)  # noqa: E731
+            theirs = results.peers(shape, op)
+            rows.append([name_of(op), str(sizes["head_dim"]), str(sizes["sequence"]), speed(predicted), speed(op.get("seconds")),
+                         *(speed(theirs.get(peer)) for peer in peers)])
+    return lines + table(["op", ">D", ">S", ">predicted", ">measured", *(f">{peer}" for peer in peers)], rows)
 
 
-def where(bench, torch_run):
-    if "measured" not in bench:
-        return ["**No GPU was present when this page was made: nothing here is measured.** The columns from µs on are empty",
-                "until `scripts/gpu_check.sh` has run on a machine that has one."]
-    measured = bench["measured"]
-    return [f"Measured on {bench['device']}: products {measured['matmul_flops']:.4g} FLOP/s, copies "
-            f"{measured['memory_bandwidth']:.4g} bytes/s. "
-            + (f"PyTorch {torch_run['torch']} in the same run." if torch_run else "PyTorch was not installed there.")]
+# ---- ops ----
 
 
-def commands(bench):
-    if "measured" in bench:
-        return ["    scripts/gpu_check.sh benchmarks"]
-    return ["    headwater bench ops configs/yuan2-2.1b.json --floors --cluster configs/clusters/h100-80gb.json --json \\",
-            "      > ops.json",
-            "    scripts/kernel_table.py ops.json > docs/benchmarks/gpu-kernels.md"]
+def op_row(results, shape, op):
+    bench = shape["bench"]
+    by_memory, seconds = memory_bounds(op, bench), op.get("seconds")
+    predicted = results.model.seconds(op, bench["sizes"])
+    shares = []
+    for time, copy in ((predicted, results.device.copy), (seconds, results.copy(bench))):
+        shares.append(percent(ratio(op["bytes"] / copy, time)) if by_memory else percent(ratio(op["floor_seconds"], time)))
+    peers = ", ".join(f"{name} {time * 1e6:,.1f} ({time / seconds:.2f})" if seconds else f"{name} {time * 1e6:,.1f}"
+                      for name, time in results.peers(shape, op).items())
+    return [name_of(op), op["shape"], "memory" if by_memory else "products", microseconds(op["floor_seconds"]), microseconds(predicted),
+            shares[0], microseconds(seconds), shares[1], number(ratio(predicted, seconds), 2), peers]
 
 
-def page(bench, torch_run, step, budget):
-    sizes, floor = bench["sizes"], bench["floor"]
-    torch = {(op["op"], op["what"]): op["seconds"] for op in torch_run["ops"]} if torch_run else {}
+HEAD = ["op", "shape", "bound by", ">floor, µs", ">predicted, µs", ">share", ">measured, µs", ">share", ">predicted / measured",
+        "PyTorch, µs (its time / ours)"]
+
+
+def ops_part(results):
+    floor = results.shapes[0]["bench"]["floor"]
+    lines = ["## Ops", "",
+             f"Floor: the longer of FLOPs / {floor['matmul_flops']:.4g} and least bytes / {floor['memory_bandwidth']:.4g}"
+             f" ({results.shapes[0]['bench']['floor_source']}).",
+             "Share: of the floor where products bound, of a copy's speed where memory does. An op stands where its shape comes first.", ""]
+    for shape in results.shapes:
+        sizes = shape["bench"]["sizes"]
+        rows = [op_row(results, of, op) for of, op in fresh_ops(results.shapes) if of is shape]
+        if rows:
+            lines += [f"### {shape['name']}", "",
+                      f"{sizes['samples']} samples of {sizes['sequence']} tokens, H {sizes['hidden']}, {sizes['heads']} heads of "
+                      f"{sizes['head_dim']}, F {sizes['ffn']}, V {sizes['vocabulary']}", ""]
+            lines += table(HEAD, rows)
+    return lines
+
+
+def others_part(results):
+    rows = [[op, shape, number(moved / 1e6, 0), microseconds(seconds), percent(moved / results.device.copy / seconds)]
+            for op, shape, moved, seconds in results.model.others(results.shapes[0]["bench"]["sizes"])]
+    return ["### Kernels that no op above calls", "", *table(["op", "shape", ">MB", ">predicted, µs", ">of a copy"], rows),
+            "The plain attention kernels (fp32, head sizes without tensor cores) and those of head size 256 are not predicted, nor is what",
+            "takes microseconds: the decision on a step, the sums of losses and norms.", ""]
+
+
+# ---- the counts ----
+
+
+def counts_part(results):
+    products, memory = [], []
+    for (name, dropout), row in sorted(results.model.counts.items()):
+        label = f"`{name}`" + (" with dropout" if dropout else "")
+        if row["pairs"]:
+            of = lambda column: number(row[column] / row["hmma"], 2)  # noqa: E731
+            size = int(re.search(r"<(\d+)", name).group(1))
+            products.append([label, f"{row['hmma'] * FLOPS_OF_HMMA / (2 * size * row['pairs']):.0f}", number(row["ldmatrix"] / row["hmma"], 2),
+                             of("slots"), of("tensor"), of("shared"), of("integer"), of("fma"), of("special"), of("alone"),
+                             f"**{row['clocks'] / row['hmma']:.2f}**",
+                             number(results.device.flops(row["clocks"] / row["hmma"]) / 1e12, 0)])
+        elif row["hmma"] == 0:
+            moved = row["loads"] + row["stores"]
+            memory.append([label, f"{row['loads']:.0f} + {row['stores']:.0f}", number(row["slots"] * 16 / moved),
+                           f"{row['barriers']:.0f}", f"{row['warps'] * 4:.0f}",
+                           number(row["loads"] * WARP * row["warps"] * 4 / 1024, 0), f"{row['alone']:.0f}", f"{row['clocks']:.0f}",
+                           number(WARP * moved * 4 / row["clocks"], 0)])
+    copy = results.device.copy / results.device.multiprocessors / results.device.clock
+    return ["## What the machine code takes", "",
+            "From `kernels/counts.tsv`, which `scripts/kernel_counts.py --write` takes from what nvcc makes for sm_90a. Of the kernels that multiply",
+            "matrices, for each HMMA (16 x 8 x 16, 4096 FLOPs) of a warp: products of a pair of a query and a key, `ldmatrix` and instructions;",
+            "then clocks of a scheduler, of which a multiprocessor has four: those for which each pipe is held, those of one warp alone, and those",
+            "that the scheduler needs with the two warps that fit. The last are what is predicted. TFLOP/s are of all products that the",
+            "kernel makes.", "",
+            *table(["kernel", ">products", ">ldmatrix", ">instructions", ">tensor", ">shared", ">integer", ">fp32", ">special", ">alone",
+                    ">played", ">TFLOP/s"], products),
+            "Of the others, for a turn of the main loop, or a pass of a warp: bytes a lane that are loaded and stored; instructions for 16 bytes; barriers;",
+            "of a multiprocessor the warps that it holds, the KiB that they load at once, the clocks of a warp alone and of a scheduler with all its",
+            f"warps, and the bytes a clock that come of that: a copy needs {copy:.1f}.", "",
+            *table(["kernel", ">bytes", ">instructions", ">barriers", ">warps", ">KiB in flight", ">alone", ">played", ">bytes a clock"], memory)]
+
+
+# ---- aims, and what came of the prediction ----
+
+
+def aims(results):
+    best = {}
+    for shape in results.shapes:
+        for op in shape["bench"]["ops"]:
+            theirs = results.peers(shape, op)
+            if op["op"].startswith("attention") and op.get("seconds"):
+                for peer in theirs:
+                    best.setdefault(peer, []).append(theirs[peer] / op["seconds"])
+    attention = ", ".join(f"{min(ratios):.2f} to {max(ratios):.2f} times as fast as {peer}" for peer, ratios in best.items())
+    shares, predictions = {}, {}
+    for shape, op in fresh_ops(results.shapes):
+        if op["flops"] or op["op"].startswith("zero"):
+            continue
+        label = f"{name_of(op)} {op['shape']}"
+        predictions[label] = op["bytes"] / results.device.copy / results.model.seconds(op, shape["bench"]["sizes"])
+        if op.get("seconds"):
+            shares[label] = op["bytes"] / results.copy(shape["bench"]) / op["seconds"]
+
+    def below(of):
+        low = [f"{label} {percent(share)}" for label, share in of.items() if 100 * share < COPY_AIM]
+        return f"{len(of) - len(low)} of {len(of)} ops" + (f"; below it {', '.join(low)}" if low else "")
+
+    mfu = [f"{100 * step['step']['mfu']:.1f} % ({step['name']})" for step in results.steps if (step.get("step") or {}).get("mfu")]
+    expected = [f"{100 * predicted.mfu(results.device.peak):.1f} % ({step['name']})" for step in results.steps
+                if (predicted := predicted_step(results, step))]
+    return ["Aims:", "",
+            f"- Attention, forward and backward, at least as fast as PyTorch's: {attention or 'not measured'}.",
+            f"- What multiplies no matrices at {COPY_AIM:.0f} % of a copy's speed: {below(shares) if shares else 'not measured'}."
+            f" Predicted: {below(predictions)}.",
+            f"- A step of Yuan 2.0-2.1B at {MFU_AIM:.0f} % MFU: {', '.join(mfu) or 'not measured'}. Predicted: {', '.join(expected) or 'nothing'}.",
+            ""]
+
+
+def against_part(results):
+    lines = ["## Prediction against measurement", ""]
+    found = [(what, predicted, measured, predicted / measured) for what, predicted, measured in results.measured()]
+    if not found:
+        return lines + ["Nothing is measured, so nothing is known of how the predictions of these kernels hold. What the model says of kernels whose",
+                        "speed others have published is [below](#how-far-off-it-is).", ""]
+    size = lambda entry: max(entry[3], 1 / entry[3])  # noqa: E731
+    rows = [[what, microseconds(predicted), microseconds(measured), number(share, 2)]
+            for what, predicted, measured, share in sorted(found, key=size, reverse=True)[:15]]
+    groups = {"attention": [], "products": [], "memory": [], "steps": []}
+    for what, _, _, share in found:
+        kind = "steps" if what.startswith("step,") else "attention" if what.startswith("attention") else "products" if what.startswith("linear") else "memory"
+        groups[kind].append(share)
+    medians = ", ".join(f"{kind} {statistics.median(shares):.2f} ({min(shares):.2f} to {max(shares):.2f})" for kind, shares in groups.items() if shares)
+    return lines + [f"Predicted / measured, median and range of {len(found)}: {medians}. The largest deviations:", "",
+                    *table(["what", ">predicted, µs", ">measured, µs", ">predicted / measured"], rows)]
+
+
+def method_part(results):
+    device = results.device
+    rows = [[what, number(clocks, 2), number(device.flops(clocks) / 1e12, 0), number(published, 0), number(device.flops(clocks) / 1e12 / published, 2)]
+            for what, clocks, published in PUBLISHED]
+    return ["## How it is predicted", "",
+            "*A kernel with products.* One scheduler of a multiprocessor is played with its warps, instruction by instruction, through the main loop:",
+            "each warp in order, one instruction a clock for all, each when its operands are there and its pipe is free; of what the four schedulers",
+            "share it has a quarter. Masked tiles and other seldom ways are passed by. The clocks of a turn, the pairs of a query and a key that it",
+            "makes, and the number of pairs give the time. Tiles that the causal mask cuts are done whole: 128 / S more.",
+            "", "*A kernel that memory bounds.* The same play, with memory that answers after a fixed time and never tires, gives the clocks in which",
+            "its warps could move their bytes: Little's law, with barriers and dependent loads in it. The bytes of the op at the speed of a copy",
+            "give another time; the root of the sum of both squares is predicted, and 2 µs for a begin and an end.",
+            "", "*A product* is cuBLASLt's: FLOPs or bytes, whichever takes longer. *A step* is the sum of its ops, as often as they are called: the host, the",
+            "clock's fall under load, caches from one op to the next and what a graph saves are not in it.", "",
+            "### What is assumed", "", *table(["what", "how much", "from where", "how sure"], [list(row) for row in ASSUMED]),
+            "### How far off it is", "",
+            "The same play of FlashAttention-2's own machine code, against what the FlashAttention-3 paper (arXiv 2407.08608) measured of it on an",
+            "H100 at 8192 tokens. Its kernels have the same instructions as ours: `mma.sync`, `ldmatrix`, `cp.async`, eight warps a multiprocessor.", "",
+            *table(["FlashAttention-2", ">clocks of an HMMA, played", ">TFLOP/s, predicted", ">TFLOP/s, published", ">predicted / published"], rows),
+            "Counted in the library of xformers 0.0.26.post1, which holds FlashAttention 2.5.7 for sm_90, by `scripts/kernel_counts.py` (its",
+            "description says how). Dropout costs its forward 12 % by the same play (13.56 clocks); 5 to 15 % are reported.",
+            "", "An estimate by hand, made before these scripts from the same counts, had for the kernels of its time at S 8192 and head size 64: forward 255 to 300",
+            "TFLOP/s, backward with seven products 170 to 215, a step without dropout 605 ms (41 % MFU); the model said of those kernels 262, 194",
+            "and 584 ms (42 %). For dropout with a generator call for four elements it had 695 ms, the model 848: integers at half the rate of fp32,",
+            "and two warps that cannot hide the generator's latency, are in the model and were not in the estimate.", ""]
+
+
+def where(results):
+    if not results.device_name:
+        return [f"**No GPU was present when this page was made: nothing here is measured.** Predicted is one {ASSUMED_DEVICE}; columns named measured are",
+                "empty until `scripts/gpu_check.sh` has run on a machine that has a GPU."]
+    benches = [shape["bench"] for shape in results.shapes if "measured" in shape["bench"]]
+    speed = benches[0]["measured"] if benches else None
+    lines = [f"Measured on {results.device_name}" + (f" ({', '.join(results.versions)})" if results.versions else "")
+             + (f": products {speed['matmul_flops']:.4g} FLOP/s, copies {speed['memory_bandwidth']:.4g} bytes/s." if speed else ".")]
+    torch = next(iter(results.torch.values()), None)
+    lines.append(f"PyTorch {torch['torch']}, cuDNN {torch.get('cudnn')} in the same run: another's time / ours is above 1 where ours is shorter."
+                 if torch else "PyTorch was not there to compare with.")
+    if not results.known:
+        lines.append(f"**The predictions are for one {ASSUMED_DEVICE}**: scripts/kernel_model.py does not know this GPU.")
+    return lines
+
+
+def page(results):
     return "\n".join([
-        "# Kernels on a GPU",
-        "",
-        *commands(bench),
-        "",
-        f"Each op of a training step in {bench['dtype']} at the shapes of `configs/yuan2-2.1b.json`: {sizes['samples']} samples "
-        f"of {sizes['sequence']} tokens,",
-        f"H {sizes['hidden']}, {sizes['heads']} heads of {sizes['head_dim']}, F {sizes['ffn']}, V {sizes['vocabulary']}; the head "
-        "takes a block of tokens at a time.",
-        "Kernels that no op calls yet (LayerNorm, GELU, ReLU) are not among them.",
-        "",
-        *where(bench, torch_run),
-        "",
-        f"- Floor: max(FLOPs of its products / {floor['matmul_flops']:.4g} FLOP/s, least bytes moved / "
-        f"{floor['memory_bandwidth']:.4g} bytes/s); the device:",
-        f"  {bench['floor_source']}. Attention counts the pairs that the causal mask leaves, in two products forward and five",
-        "  backward; a backward whose sums have a fixed order makes seven.",
-        "- Occupancy: threads of the blocks that a multiprocessor holds, of the 2048 that it could: `kernels/budget.tsv`,",
-        f"  {ARCHITECTURE}, a kernel with the most threads that it allows. Of attention's backward: gradients of keys and of queries. Products are",
-        "  cuBLASLt's." + ("" if budget else " **That file is not there yet.**"),
-        "- µs: median of a call; calls follow one another, on operands that no cache holds. Of floor: floor / µs. Of copy: the",
-        "  speed at which what memory bounds moves its bytes, against that of a copy in the same run.",
-        "- PyTorch: the same shapes in the same run (`scripts/torch_kernels.py`). Ratio: its time / ours, above 1 where ours is",
-        "  shorter. Its AdamW writes no bf16 weights, its products add up nothing in fp32; its norm is the faster of rms_norm and",
-        "  layer_norm.",
-        "",
-        "Aims:",
-        "",
-        f"- {attention_aim(bench, torch)}.",
-        f"- {memory_aim(bench)}.",
-        f"- {step_aim(step)}.",
-        "",
-        *starved_products(bench),
-        "| op | shape | GFLOP | MB | floor, µs | bound by | occupancy | µs | of floor | of copy | PyTorch, µs | ratio |",
-        "| --- | --- | ---: | ---: | ---: | --- | ---: | ---: | ---: | ---: | ---: | ---: |",
-        *[row(op, bench, budget, torch) for op in bench["ops"]],
-    ])
-
-
-def read(path):
-    return json.loads(path.read_text(encoding="utf-8")) if path else None
+        "# Kernels on a GPU", "", COMMAND, *where(results), "",
+        *aims(results), *step_part(results), *attention_part(results), *ops_part(results), *others_part(results), *against_part(results),
+        *counts_part(results), *method_part(results)]).rstrip() + "\n"
 
 
 def main():
-    parser = argparse.ArgumentParser()
-    parser.add_argument("ops", type=Path)
-    parser.add_argument("--torch", type=Path)
-    parser.add_argument("--step", type=Path)
-    options = parser.parse_args()
-    print(page(read(options.ops), read(options.torch), read(options.step), read_budget()))
+    if len(sys.argv) != 2 or sys.argv[1].startswith("-"):
+        sys.exit(__doc__)
+    results = Results(json.loads(Path(sys.argv[1]).read_text(encoding="utf-8")))
+    sys.stdout.write(page(results))
 
 
 if __name__ == "__main__":

@@ -1,0 +1,250 @@
+"""What a GPU takes for a kernel and for an op, from the counts of kernels/counts.tsv.
+
+A kernel works in units: turns of its main loop, or passes of a warp through all of it. One that multiplies matrices takes, for
+a unit, the clocks of a scheduler that is played (scheduler.py). One that memory bounds takes the root of the sum of two squares:
+of its units' clocks on the multiprocessors, where bytes too few in flight show as waiting, and of its bytes at the speed of a
+copy. Products are the library's: the longer of their FLOPs and their bytes."""
+
+import csv
+import math
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from kernel_budget import KERNELS as FOLDER
+from kernel_budget import Use, read_budget
+
+COUNTS = FOLDER / "counts.tsv"
+ARCHITECTURE = "sm_90a"
+WARP, SCHEDULERS = 32, 4  # lanes; of a multiprocessor
+FLOPS_OF_HMMA = 4096
+
+
+@dataclass(frozen=True)
+class Device:
+    multiprocessors: int
+    clock: float  # Hz, at work
+    copy: float  # bytes/s
+    products: float  # FLOP/s that the library reaches
+    peak: float  # FLOP/s, dense, of the data sheet: what MFU divides by
+
+    def flops(self, clocks_of_hmma):
+        """FLOP/s of a kernel that takes so many clocks of a scheduler for an HMMA."""
+        return FLOPS_OF_HMMA / clocks_of_hmma * SCHEDULERS * self.multiprocessors * self.clock
+
+
+DEVICES = {"H200": Device(132, 1.755e9, 4.3e12, 680e12, 989.4e12), "H100": Device(132, 1.755e9, 3.0e12, 680e12, 989.4e12)}
+LAUNCH = 2e-6  # s
+PAUSE = 300  # clocks
+
+ASSUMED = [  # what, how much, from where, how sure
+    ("clock", "1.755 GHz", "A busy H100 stays below the 1.83 GHz of the data sheet's peak. For attention it drops out, since the "
+     "figures that it is checked by were turned into clocks with it.", "± 5 %"),
+    ("copy", "4.3 TB/s on an H200, 3.0 on an H100", "90 % of the data sheets' 4.8 and 3.35.", "± 5 %"),
+    ("cuBLASLt", "680 TFLOP/s, or its bytes at the speed of a copy", "Large square products reach 790; these are smaller, and the "
+     "clock falls under them.", "± 8 %"),
+    ("`mma.sync`", "63 % of the dense rate", "Reported for Hopper as 62 to 63 % (arXiv 2402.13499); `wgmma` alone has all of it.", "± 3 %"),
+    ("pipes, lanes a clock", "fp32 128, integers and conversions 64, f64 64, special functions 16, shuffles 32; shared memory 128 "
+     "bytes, L2 64", "CUDA programming guide for compute capability 9.0; L2 as on earlier GPUs.", "sure but for L2"),
+    ("latency, clocks", "fp32 4, integers 5, special functions 28, shuffle 28, shared memory 33, HMMA 33, L2 270, memory 600",
+     "Microbenchmarks of Hopper (arXiv 2402.13499). Memory is 480 there, idle.", "memory ± 25 %"),
+    ("blocks side by side", "played as if they met at each other's barriers", "FA2's forward at head size 128 comes out 30 % too short "
+     "where their warps take turns freely.", "fitted"),
+    ("a kernel's begin and end", "2 µs", "Launch, first loads, last blocks.", "± 1 µs"),
+    ("before the next block", f"{PAUSE} clocks", "A guess.", "± 200"),
+    ("memory beside the rest", "root of the sum of the squares", "Neither hides all of the other. A choice.", "± 7 %"),
+]
+
+# FlashAttention-2 on an H100: what, clocks of a scheduler for an HMMA as played, TFLOP/s as published (arXiv 2407.08608, 8192 tokens).
+PUBLISHED = [
+    ("forward, head size 64, causal", 12.15, 295),
+    ("forward, head size 64", 11.91, 322),
+    ("forward, head size 128, causal", 10.14, 333),
+    ("backward, head size 64", 12.87, 287),
+    ("backward, head size 128", 11.82, 318),
+]
+
+
+@dataclass(frozen=True)
+class Kernel:
+    """A kernel as a step of Yuan 2.0-2.1B launches it, and its work in the elements of the op's shape."""
+
+    name: str  # in kernels/budget.tsv; D is the head size
+    threads: int = 256  # of a block
+    pairs: bool = False  # its work: pairs of a query and a key
+    stores: int = 0  # its work: bytes an element that it stores, 16 at a time
+    loads: int = 0  # its work, where it stores next to nothing: bytes an element that it loads
+    elements: object = None  # of sizes: where they are not those of the shape
+    bytes: object = None  # of sizes: memory that it moves; the op's where nothing is said
+    blocks: object = None  # of sizes: where a launch has fewer than the GPU holds
+    launches: object = None  # of sizes: one after the other, each with its share of the work
+    whole: bool = False  # a unit is a pass through the kernel
+    turns: tuple = ()  # of loops on its way that no constant says (hot_path.py)
+    dropout: bool = False  # it decides as it runs whether it drops
+
+
+def groups(s):
+    """Of rows: kernels/workspace.h, row_groups."""
+    return min(-(-s["rows"] // 16), 528)
+
+
+def sorts(s):
+    """Of embedding_backward: times that it sorts."""
+    return -(-s["rows"] // 4096)
+
+
+NOTHING = lambda s: 0  # noqa: E731
+SUMS = Kernel("column_sums_kernel", loads=4, elements=lambda s: groups(s) * s["columns"], bytes=NOTHING, blocks=lambda s: s["columns"] / 32)
+
+OPS = {
+    "attention": [Kernel("forward_kernel<D>", 128, pairs=True, bytes=NOTHING, dropout=True)],
+    "attention_backward": [
+        Kernel("statistics_kernel<bf16, true>", loads=4, bytes=lambda s: 4 * s["rows"] * s["columns"], whole=True, turns=(1, 0)),
+        Kernel("first_keys_kernel<bf16>", 64, loads=4, elements=lambda s: s["rows"], bytes=NOTHING, whole=True),
+        Kernel("key_gradients_kernel<D, Sums 0, true>", 128, pairs=True, bytes=NOTHING, dropout=True),
+        Kernel("query_gradients_kernel<D>", 128, pairs=True, bytes=NOTHING, dropout=True),
+    ],
+    "rotary": [Kernel("rotary_kernel<bf16, 8>", stores=2, whole=True)],
+    "lfa_taps": [Kernel("lfa_taps_kernel<bf16, 8>", stores=2)],
+    "lfa_taps_rms_norm": [Kernel("lfa_taps_rms_norm_kernel<bf16, 8>", stores=4, whole=True, turns=(0, 0))],
+    "lfa_taps_backward": [Kernel("lfa_taps_backward_kernel<bf16, 8>", loads=2, blocks=groups), SUMS],
+    "rms_norm": [Kernel("rms_norm_kernel<bf16, 8>", stores=2, whole=True, turns=(0, 0))],
+    "rms_norm_backward": [Kernel("rms_norm_backward_kernel<bf16, 8, false>", stores=2, blocks=groups, turns=(1, 0)), SUMS],
+    "rms_norm_backward, added": [Kernel("rms_norm_backward_kernel<bf16, 8, true>", stores=2, blocks=groups, turns=(1, 0)), SUMS],
+    "residual_add": [Kernel("residual_add_kernel<bf16, 8>", stores=2, dropout=True)],
+    "residual_rms_norm": [Kernel("residual_rms_norm_kernel<bf16, 8>", stores=4, whole=True, turns=(0, 0), dropout=True)],
+    "copy": [Kernel("copy_kernel<bf16, bf16, 8>", stores=2)],
+    "swiglu": [Kernel("swiglu_kernel<bf16, 8>", stores=2)],
+    "swiglu_backward": [Kernel("swiglu_backward_kernel<bf16, 8>", stores=4)],
+    "embedding": [Kernel("embedding_kernel<bf16, 8>", stores=2)],
+    "embedding_backward": [
+        Kernel("sort_kernel", loads=4, elements=lambda s: min(s["rows"], 4096) * s["rows"] / 256, bytes=NOTHING,
+               blocks=lambda s: min(s["rows"], 4096) / 256, launches=sorts),
+        Kernel("embedding_backward_kernel<bf16, 4>", stores=4, whole=True, launches=sorts),
+    ],
+    "softmax_statistics": [Kernel("softmax_statistics_kernel<bf16, 8>", 512, loads=2, blocks=lambda s: s["rows"])],
+    "cross_entropy_backward": [Kernel("cross_entropy_backward_kernel<bf16, 8>", stores=2)],
+    "add_squared_norm": [Kernel("squares_kernel", loads=4, blocks=lambda s: 1056)],
+    "adamw": [Kernel("adamw_kernel<bf16>", stores=12, blocks=lambda s: 1056)],
+    "zero": [],  # the driver's
+}
+
+# Kernels that no op of such a step calls: op, columns, bytes an element, kernels.
+OTHERS = [
+    ("layer_norm", "hidden", 4, [Kernel("layer_norm_kernel<bf16, 8>", stores=2, whole=True, turns=(0, 0, 0))]),
+    ("residual_layer_norm", "hidden", 8,
+     [Kernel("residual_layer_norm_kernel<bf16, 8>", stores=4, whole=True, turns=(0, 0, 0), dropout=True)]),
+    ("layer_norm_backward", "hidden", 6,
+     [Kernel("layer_norm_backward_kernel<bf16, 8, false>", stores=2, blocks=groups, turns=(1, 0)), SUMS, SUMS]),
+    ("dropout_backward", "hidden", 4, [Kernel("dropout_backward_kernel<bf16, 8>", stores=2, dropout=True)]),
+    ("add", "hidden", 6, [Kernel("add_kernel<bf16, bf16, 8>", stores=2)]),
+    ("cast to bf16", "hidden", 6, [Kernel("cast_kernel<float, bf16>", stores=2)]),
+    ("fill", "hidden", 2, [Kernel("fill_kernel<bf16>", stores=2, blocks=lambda s: 1056)]),
+]
+for function in ("Relu", "GeluErf", "GeluTanh"):
+    OTHERS += [
+        (f"activation, {function}", "ffn", 4, [Kernel(f"activation_kernel<{function}, bf16, 8>", stores=2)]),
+        (f"activation_backward, {function}", "ffn", 6, [Kernel(f"activation_backward_kernel<{function}, bf16, 8>", stores=2)]),
+    ]
+
+HEAD_SIZES = (64, 96, 128)
+
+
+def every_kernel():
+    """Each of the tables once, at each head size: (kernel, its name in the budget)."""
+    lists = [*OPS.values(), *(kernels for *_, kernels in OTHERS)]
+    found = {}
+    for kernel in (kernel for kernels in lists for kernel in kernels):
+        for size in HEAD_SIZES:
+            found[name_at(kernel, size)] = kernel
+    return [(kernel, name) for name, kernel in found.items()]
+
+
+def name_at(kernel, head_size):
+    return re.sub(r"\bD\b", str(head_size), kernel.name)
+
+
+# ---- what is counted ----
+
+
+def read_counts():
+    """{(kernel, whether it drops): its line as numbers}, of the architecture."""
+    lines = [line for line in COUNTS.read_text(encoding="utf-8").splitlines() if not line.startswith("#")]
+    number = lambda text: float(text) if re.match(r"[\d.]+$", text) else text  # noqa: E731
+    rows = [{column: number(text) for column, text in row.items()} for row in csv.DictReader(lines, delimiter="\t")]
+    return {(row["kernel"], row["dropout"] == "yes"): row for row in rows}
+
+
+def resident_blocks(name, threads):
+    """Of a kernel on a multiprocessor, launched with so many threads a block."""
+    _, budget = read_budget()
+    found = [row for (_, kernel, architecture), row in budget.items() if (kernel, architecture) == (name, ARCHITECTURE)]
+    if not found:
+        raise KeyError(f"kernels/budget.tsv has no {name} on {ARCHITECTURE}: scripts/kernel_model.py names kernels of old")
+    numbers = {column: int(found[0][column]) for column in ("registers", "spilled", "local", "shared_arrays", "shared_block")}
+    return Use(found[0]["source"], name, ARCHITECTURE, threads, **numbers).blocks
+
+
+# ---- predictions ----
+
+
+class Model:
+    def __init__(self, device, counts=None):
+        self.device = device
+        self.counts = read_counts() if counts is None else counts
+
+    def kernel_seconds(self, kernel, s, op_bytes, dropout=False):
+        """Of its launches at sizes `s`; op_bytes: of memory, where the table gives it all of the op's."""
+        name = name_at(kernel, s["head_dim"])
+        row = self.counts.get((name, dropout and kernel.dropout))
+        if row is None:
+            raise KeyError(f"kernels/counts.tsv has no {name}: scripts/kernel_counts.py --write")
+        launches = kernel.launches(s) if kernel.launches else 1
+        busy = self.device.multiprocessors
+        warps = row["warps"]  # of a scheduler
+        if kernel.blocks:
+            blocks = kernel.blocks(s)
+            busy = min(busy, blocks)
+            warps = min(warps, math.ceil(blocks / busy) * kernel.threads / WARP / SCHEDULERS)
+        clocks = max(row["clocks"], row["alone"] / warps) * units(kernel, row, s) / SCHEDULERS / busy
+        bytes_moved = op_bytes if kernel.bytes is None else kernel.bytes(s)
+        return launches * LAUNCH + math.hypot(clocks / self.device.clock, bytes_moved / self.device.copy)
+
+    def seconds(self, op, sizes):
+        """Of an op of `bench ops`; None where its shape asks for kernels that nobody counted."""
+        s = sizes_of(op, sizes)
+        if op["op"].startswith("linear"):
+            return LAUNCH + max(op["flops"] / self.device.products, op["bytes"] / self.device.copy)
+        if op["op"].startswith("attention") and s["head_dim"] not in HEAD_SIZES:
+            return None
+        kernels = OPS[op["op"]]
+        if not kernels:
+            return LAUNCH + op["bytes"] / self.device.copy
+        return sum(self.kernel_seconds(kernel, s, op["bytes"], op["what"].startswith("dropout")) for kernel in kernels)
+
+    def others(self, sizes):
+        """[(op, shape, bytes, seconds)] of what no op calls."""
+        for op, columns, bytes_of_element, kernels in OTHERS:
+            rows = sizes["samples"] * sizes["sequence"]
+            s = {**sizes, "rows": rows, "columns": sizes[columns]}
+            moved = bytes_of_element * rows * sizes[columns]
+            yield op, f"[{rows}, {sizes[columns]}]", moved, sum(self.kernel_seconds(kernel, s, moved) for kernel in kernels)
+
+
+def sizes_of(op, sizes):
+    """The sizes of a model with the rows and columns of an op's shape."""
+    if op["op"].startswith("attention"):
+        return {**sizes, "rows": sizes["samples"] * sizes["sequence"], "columns": sizes["heads"] * sizes["head_dim"]}
+    first, *rest = map(int, re.match(r"\[([\d, ]+)\]", op["shape"]).group(1).split(","))
+    return {**sizes, "rows": first, "columns": math.prod(rest)}
+
+
+def units(kernel, row, s):
+    """Of all warps of all its launches."""
+    if kernel.pairs:
+        # Of tiles that the mask cuts, of 128 queries and keys, half is done in vain.
+        reached = s["samples"] * s["heads"] * s["sequence"] * (s["sequence"] + 1) / 2
+        return reached * (1 + 128 / s["sequence"]) / row["pairs"]
+    elements = kernel.elements(s) if kernel.elements else s["rows"] * s["columns"]
+    bytes_of_unit = WARP * (row["stores"] if kernel.stores else row["loads"])
+    return elements * (kernel.stores or kernel.loads) / bytes_of_unit

@@ -1,0 +1,105 @@
+"""What a training step takes on one GPU, from the ops of `headwater bench ops` and how often a step calls each."""
+
+import re
+from dataclasses import dataclass
+
+LAYERS = 24  # of Yuan 2.0-2.1B
+
+# Calls a layer and micro-batch, forward and backward, without recomputation: src/nn/layer.cpp and what it calls. One each
+# where nothing is said. What `bench ops` does not list is named by what it does to the shape of rms_norm.
+OF_LAYER = {"rotary": 2}
+UNLISTED = {"copy": (2, 4), "rms_norm_backward, added": (2, 8)}  # calls a layer, bytes an element
+ONCE = {"embedding": 1, "embedding_backward": 1, "rms_norm": 1, "rms_norm_backward": 1}  # and the head's norm
+OF_BLOCK = ("softmax_statistics", "cross_entropy_backward")  # of the head's tokens, with its products
+UPDATE = ("zero", "add_squared_norm", "adamw")  # a step, over all parameters
+
+PARTS = ("products", "head", "attention", "attention backward", "rest", "update")
+
+
+@dataclass
+class Step:
+    parts: dict  # seconds of each of PARTS; all but the update of one micro-batch
+    micro_batches: int
+    tokens: int  # of a micro-batch
+    flops: float  # of the model, for a micro-batch: three times those of a forward
+
+    @property
+    def seconds(self):
+        return self.micro_batches * sum(self.parts[part] for part in PARTS if part != "update") + self.parts["update"]
+
+    @property
+    def tokens_per_second(self):
+        return self.micro_batches * self.tokens / self.seconds
+
+    def mfu(self, peak):
+        return self.micro_batches * self.flops / self.seconds / peak
+
+
+def rows_of(op):
+    return int(re.match(r"\[(\d+)", op["shape"]).group(1))
+
+
+def is_head(op):
+    return op["op"] in OF_BLOCK or (op["op"].startswith("linear") and op["what"] == "head")
+
+
+def calls(bench, layers, attention_what):
+    """[(op, calls a micro-batch)] of a step; `attention_what` is "" or "dropout P". Of the update none."""
+    filtered = any(op["op"] == "lfa_taps" for op in bench["ops"])
+    tokens = bench["sizes"]["samples"] * bench["sizes"]["sequence"]
+    for op in bench["ops"]:
+        name = op["op"]
+        if name in UPDATE or (name.startswith("attention") and op["what"] != attention_what):
+            continue
+        if is_head(op):
+            yield op, tokens / rows_of(op)
+        elif name in ("embedding", "embedding_backward"):
+            yield op, 1
+        else:
+            # The norms of a layer add to the stream's gradient; the filter's, and the head's, write theirs.
+            of_layer = 0 if name == "rms_norm_backward" and not filtered else OF_LAYER.get(name, 1)
+            yield op, layers * of_layer + ONCE.get(name, 0)
+        if name == "rms_norm":
+            rows, columns = re.match(r"\[(\d+), (\d+)\]", op["shape"]).groups()
+            for unlisted, (of_layer, size) in UNLISTED.items():
+                yield {**op, "op": unlisted, "bytes": size * int(rows) * int(columns)}, layers * of_layer
+
+
+def part_of(op):
+    name = op["op"]
+    if is_head(op):
+        return "head"
+    if name.startswith("linear"):
+        return "products"
+    return {"attention": "attention", "attention_backward": "attention backward"}.get(name, "rest")
+
+
+def parameters(bench, layers):
+    """Of the products, the embedding being the head's matrix; norms and biases are next to nothing."""
+    def of(op):
+        n, k = re.search(r" x \[(\d+), (\d+)\]", op["shape"]).groups()
+        return int(n) * int(k)
+
+    return sum(of(op) * (1 if op["what"] == "head" else layers) for op in bench["ops"] if op["op"] == "linear")
+
+
+def predict(model, bench, layers=LAYERS, dropout=0.0, micro_batches=1, samples=None):
+    """A step of `micro_batches` micro-batches of `samples` each, as many as the ops' where nothing is said. None where an op of
+    it has no prediction."""
+    sizes = bench["sizes"]
+    what = f"dropout {dropout:g}" if dropout else ""
+    more = (samples or sizes["samples"]) / sizes["samples"]
+    parts, flops = dict.fromkeys(PARTS, 0.0), 0.0
+    if not any(op["op"] == "attention" and op["what"] == what for op in bench["ops"]):
+        return None
+    for op, often in calls(bench, layers, what):
+        seconds = model.seconds(op, sizes)
+        if seconds is None:
+            return None
+        parts[part_of(op)] += more * often * seconds
+        if op["op"] in ("linear", "attention"):
+            flops += 3 * more * often * op["flops"]
+    for op in bench["ops"]:
+        if op["op"] in UPDATE:
+            parts["update"] += model.seconds(op, sizes) * parameters(bench, layers) / rows_of(op)
+    return Step(parts, micro_batches, round(more * sizes["samples"] * sizes["sequence"]), flops)
