@@ -1,10 +1,11 @@
 """The way that a kernel's time goes: a turn of its main loop, or one pass through all of it, without what seldom runs.
 
-A branch that the code does not decide goes to the side that works, that is with accesses to global memory, copies to shared
-memory or products of matrices; where neither side does, to the shorter one. So masks are passed by, and loads of the next tile are not.
-What makes dropout's random words (Philox has constants of its own) is passed through or by, as asked. A loop inside turns as
+A branch that the code does not decide goes to the side that does more of what a kernel is for (`works`), where both do
+alike to the shorter one. So masks are passed by, and loads of the next tile are not. What makes dropout's random words
+(Philox has constants of its own) is passed through or by, as asked. A loop inside turns as
 often as its constants say, and else once, or as often as the caller says."""
 
+import math
 import re
 
 import sass
@@ -12,6 +13,12 @@ import sass
 PHILOX = re.compile(r"0x(d2511f53|2daee0ad|cd9e8d57|326172a9)")  # its two multipliers, as such or negated
 ADDITIONS = ("VIADD", "IADD3", "UIADD3", "IMAD")
 COPIES = ("MOV", "UMOV", "IMAD")
+
+
+def works(instruction):
+    """Whether it is what a kernel is for: products, atomic sums, what moves 8 bytes or more."""
+    name = instruction.name
+    return name in ("HMMA", "LDSM", "LDGSTS") or name.startswith(("RED", "ATOM")) or (name in ("LDG", "STG") and instruction.bytes >= 8)
 
 
 class LostWay(Exception):
@@ -98,18 +105,17 @@ class Kernel:
             if not guard or not compared:
                 continue
             compare = compared[-1]
-            left, right = (operand.strip() for operand in compare.operands.split(",")[2:4])
+            left, right = (operand.strip().removesuffix(".reuse") for operand in compare.operands.split(",")[2:4])
             steps = [i for i in inside if left in i.writes and i.name in ADDITIONS and i.constants()]
             if not steps:
                 continue
             begin, end = self._value(left, first), self._value(right, first)
             if not end[0] and begin[0]:
                 begin = "", 0  # a loop that ends at a number begins at 0, or at the thread's place
-            step = steps[-1]
-            turns, rest = divmod(end[1] - begin[1], step.constants()[-1])
-            if begin[0] == end[0] and turns > 0:
+            step, distance = steps[-1], end[1] - begin[1]
+            if begin[0] == end[0] and distance * step.constants()[-1] > 0:
                 compared_first = inside.index(compare) < inside.index(step)
-                return turns + (rest > 0) + compared_first
+                return math.ceil(distance / step.constants()[-1]) + compared_first
         return None
 
     def _value(self, operand, loop, depth=3):
@@ -126,13 +132,12 @@ class Kernel:
             return "", 0
         if len(i.reads) == 0 and i.name in COPIES:
             return "", (i.constants() or [0])[-1]
-        if i.name in COPIES + ADDITIONS and len(i.reads) == 1 and not re.search(r"[RP]\d+\.H|<<", i.operands):
-            if i.name == "IMAD" and not i.has("MOV", "IADD"):
-                return operand, 0
-            from_register = self._value(i.reads[0], loop, depth - 1)
-            number = 0 if i.has("MOV") or "MOV" in i.name else (i.constants() or [0])[-1]
-            return from_register[0], from_register[1] + number
-        return operand, 0
+        # What is a copy of another register, or so much more; of a multiple, an "or" is a sum.
+        adds = i.name in COPIES + ADDITIONS and (i.name != "IMAD" or i.has("MOV", "IADD"))
+        if len(i.reads) != 1 or not (adds or (i.name == "LOP3" and "RZ, 0xfc" in i.operands)):
+            return operand, 0
+        register, number = self._value(i.reads[0], loop, depth - 1)
+        return register, number + (0 if "MOV" in i.opcode else (i.constants() or [0])[0])
 
     # ---- the way ----
 
@@ -175,19 +180,13 @@ class Kernel:
     def _choose(self, sides, blocks, loop, dropout):
         ahead = [self._ahead(side, blocks, loop) for side in sides]
         alone = [self.instructions(ahead[0] - ahead[1]), self.instructions(ahead[1] - ahead[0])]
-        works = [sum(i.has("128") and i.name in ("LDG", "STG") or i.name in ("LDGSTS", "LDSM", "HMMA") for i in side) for side in alone]
+        work = [sum(map(works, side)) for side in alone]
         random = [any(PHILOX.search(i.operands) for i in side) for side in alone]
         for this, other in ((0, 1), (1, 0)):
-            if random[this] and not random[other] and works[this] <= works[other]:
+            if random[this] and not random[other] and work[this] <= work[other]:
                 return sides[this if dropout else other]
-
-        def rank(side):
-            calls = sum(i.name == "CALL" for i in alone[side])  # what a division does with rare operands
-            memory = sum(i.name.startswith(("LDG", "LDSM", "HMMA", "RED", "ATOM")) for i in alone[side])
-            stores = sum(i.name == "STG" for i in alone[side])
-            return memory, stores, -calls, -len(alone[side])
-
-        return sides[max((0, 1), key=rank)]
+        calls = [sum(i.name == "CALL" for i in side) for side in alone]  # what a division does with rare operands
+        return sides[max((0, 1), key=lambda side: (work[side], -calls[side], -len(alone[side])))]
 
     def _ahead(self, start, blocks, loop):
         ahead, todo = set(), [start]

@@ -12,9 +12,10 @@ that the scheduler needs with all of them (scheduler.py).
 Where nvcc is not the one that the file was written with, numbers may differ, but not what a pair of a query and a key costs in
 products.
 
-usage: kernel_counts.py [--write]                       --write: the file is what is counted
-       kernel_counts.py CUBIN NAME [--whole] [--dropout] [--warps N]
-                                                        counts the one kernel of a cubin whose name, demangled, has NAME in it
+usage: kernel_counts.py [--write]          --write: the file is what is counted
+       kernel_counts.py FILE NAME [--whole] [--dropout] [--warps N]
+                                           counts the one kernel whose mangled name has NAME in it, in a cubin, or in a library whose
+                                           machine code for sm_90 is not compressed; N warps on each scheduler, 2 unless said
 
 nvdisasm comes with the CUDA toolkit, or as the Python package nvidia-cuda-nvdisasm; it is looked for on PATH and in
 $CUDA_HOME/bin.
@@ -26,7 +27,7 @@ import math
 import os
 import re
 import shutil
-import subprocess
+import struct
 import sys
 import tempfile
 from collections import Counter
@@ -38,6 +39,8 @@ import scheduler
 from kernel_budget import SKIPPED, read_budget, run, short_name
 from kernel_model import ARCHITECTURE, COUNTS, FLOPS_OF_HMMA, FOLDER, PAUSE, SCHEDULERS, WARP, every_kernel, resident_blocks
 
+FAT_BINARY = struct.pack("<I", 0xBA55ED50)  # with which one begins
+CUDA_MACHINE = 190  # of an ELF file
 PIPES = ("tensor", "shared", "integer", "fma", "special", "f64", "memory")
 COLUMNS = ["source", "kernel", "dropout", "pairs", "slots", "hmma", "ldmatrix", "shared_loads", "shared_stores", "mufu", "shuffles",
            "barriers", "loads", "stores", "copies", "atomics", *PIPES, "warps", "alone", "clocks"]
@@ -94,41 +97,37 @@ def products_of_pair(line, head_size):
     return line["hmma"] * FLOPS_OF_HMMA / (2 * head_size * line["pairs"]) if line["pairs"] else None
 
 
-def lines_of(kernel, name, text):
-    """A line for the kernel, and one with dropout where it decides on that as it runs."""
+def line_of(kernel, name, drops, text):
     threads_of_scheduler = WARP * SCHEDULERS
     warps_of_block = max(1, kernel.threads // threads_of_scheduler)
     warps = max(1, resident_blocks(name, kernel.threads) * kernel.threads // threads_of_scheduler)
-    machine_code = hot_path.Kernel(text)
-    for dropout in (False, True) if kernel.dropout else (False,):
-        try:
-            line = counted(machine_code, kernel.whole, dropout, kernel.turns, warps, warps_of_block)
-        except hot_path.LostWay as lost:
-            raise Fault(f"{name}: {lost}; scripts/kernel_model.py says what is known of it") from lost
-        if kernel.pairs:
-            size = int(re.search(r"<(\d+)", name).group(1))
-            products = products_of_pair(line, size)
-            if not products or products % 1:
-                raise Fault(f"{name}: {line['hmma']} HMMA for {line['pairs']} pairs are no whole number of products at head size "
-                            f"{size}: a loop's turns are not known, or the way through it is not the one that its time goes")
-        elif not line["stores" if kernel.stores else "loads"]:
-            raise Fault(f"{name}: no {'stores' if kernel.stores else 'loads'} on the way that its time goes")
-        yield {"kernel": name, "dropout": "yes" if dropout else "no", **line}
+    try:
+        line = counted(hot_path.Kernel(text), kernel.whole, drops, kernel.turns, warps, warps_of_block)
+    except hot_path.LostWay as lost:
+        raise Fault(f"{name}: {lost}; scripts/kernel_model.py says what is known of it") from lost
+    if kernel.pairs:
+        size = int(re.search(r"<(\d+)", name).group(1))
+        products = products_of_pair(line, size)
+        if not products or products % 1:
+            raise Fault(f"{name}: {line['hmma']} HMMA for {line['pairs']} pairs are {products} products at head size {size}, no whole "
+                        "number: the kernel does more than its work, or a loop's turns or the way through it are not found")
+    elif not line["stores" if kernel.stores else "loads"]:
+        raise Fault(f"{name}: no {'stores' if kernel.stores else 'loads'} on the way that its time goes")
+    return {"kernel": name, "dropout": "yes" if drops else "no", **line}
 
 
 def all_lines(nvcc, nvdisasm):
     _, budget = read_budget()
-    source_of = {kernel: source for source, kernel, _ in budget}
-    wanted = [(kernel, name, source_of.get(name)) for kernel, name in every_kernel()]
-    missing = [name for _, name, source in wanted if source is None]
+    source_of = {kernel: source for source, kernel, architecture in budget if architecture == ARCHITECTURE}
+    wanted = every_kernel()
+    missing = sorted({name for _, name, _ in wanted} - source_of.keys())
     if missing:
         raise Fault(f"kernels/budget.tsv has no {', '.join(missing)}: scripts/kernel_model.py names what is not there")
-    sources = sorted({source for *_, source in wanted})
+    sources = sorted({source_of[name] for _, name, _ in wanted})
     with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
         found = dict(zip(sources, pool.map(lambda source: compiled(FOLDER / source, nvcc, nvdisasm), sources)))
-    for kernel, name, source in sorted(wanted, key=lambda item: (item[2], item[1])):
-        for line in lines_of(kernel, name, found[source][name]):
-            yield {"source": source, **line}
+    for kernel, name, drops in sorted(wanted, key=lambda item: (source_of[item[1]], item[1], item[2])):
+        yield {"source": source_of[name], **line_of(kernel, name, drops, found[source_of[name]][name])}
 
 
 def text_of(line):
@@ -155,13 +154,37 @@ def compare(version, lines):
         yield f"{name}{' with dropout' if dropout == 'yes' else ''}: in kernels/counts.tsv, but no such kernel is counted"
 
 
+def images(file):
+    """The cubins for sm_90 in a file: itself, or those in a library's fat binaries."""
+    content = Path(file).read_bytes()
+    if not content.startswith(b"\x7fELF") or struct.unpack_from("<H", content, 18)[0] == CUDA_MACHINE:
+        return [content]
+    found, at = [], content.find(FAT_BINARY)
+    while at >= 0:
+        _, _, header, size = struct.unpack_from("<IHHQ", content, at)
+        entry, end = at + header, at + header + size
+        while entry < end:  # kind 2 is machine code
+            kind, _, entry_header, entry_size = struct.unpack_from("<HHIQ", content, entry)
+            architecture, = struct.unpack_from("<I", content, entry + 28)
+            if kind == 2 and architecture == 90:
+                found.append(content[entry + entry_header:entry + entry_header + entry_size])
+            entry += entry_header + entry_size
+        at = content.find(FAT_BINARY, end)
+    return found
+
+
 def count_one(arguments, nvdisasm):
-    found = sass.functions(run([nvdisasm, "-c", arguments.cubin]))
-    names = run(["c++filt"], "\n".join(found)).splitlines()
-    chosen = [(name, text) for name, text in zip(names, found.values()) if arguments.name in name]
+    chosen = {}
+    for image in images(arguments.file):
+        if arguments.name.encode() in image:
+            with tempfile.NamedTemporaryFile(suffix=".cubin") as cubin:
+                cubin.write(image)
+                cubin.flush()
+                functions = sass.functions(run([nvdisasm, "-c", cubin.name]))
+            chosen.update((name, text) for name, text in functions.items() if arguments.name in name)
     if len(chosen) != 1:
-        raise Fault(f"{arguments.cubin}: {len(chosen)} kernels have \"{arguments.name}\" in their names, not one:\n" + "\n".join(names))
-    line = counted(hot_path.Kernel(chosen[0][1]), arguments.whole, arguments.dropout, (), arguments.warps, arguments.warps)
+        raise Fault(f"{arguments.file}: {len(chosen)} kernels have {arguments.name} in their names, not one" + "".join(f"\n{name}" for name in chosen))
+    line = counted(hot_path.Kernel(*chosen.values()), arguments.whole, arguments.dropout, (), arguments.warps, arguments.warps)
     for column, number in line.items():
         of_product = f"{number / line['hmma']:10.2f} for an HMMA" if line["hmma"] and column in (*PIPES, "slots", "alone", "clocks") else ""
         print(f"{column:14}{number:8}{of_product}")
@@ -169,7 +192,7 @@ def count_one(arguments, nvdisasm):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("cubin", nargs="?")
+    parser.add_argument("file", nargs="?")
     parser.add_argument("name", nargs="?")
     parser.add_argument("--write", action="store_true")
     parser.add_argument("--whole", action="store_true")
@@ -182,7 +205,7 @@ def main():
         print(f"no {missing} here: what the kernels' machine code takes is not compared with kernels/counts.tsv")
         sys.exit(SKIPPED)
     try:
-        if arguments.cubin:
+        if arguments.file:
             return count_one(arguments, nvdisasm)
         version = re.search(r"V([\d.]+)", run([nvcc, "--version"])).group(1)
         lines = list(all_lines(nvcc, nvdisasm))

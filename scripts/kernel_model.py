@@ -69,8 +69,9 @@ PUBLISHED = [
 class Kernel:
     """A kernel as a step of Yuan 2.0-2.1B launches it, and its work in the elements of the op's shape."""
 
-    name: str  # in kernels/budget.tsv; D is the head size
+    name: str  # in kernels/budget.tsv; D is the head size, DROPOUT whether the kernel drops
     threads: int = 256  # of a block
+    head_sizes: tuple = (64, 96, 128, 256)  # those that it serves, where D is in its name
     pairs: bool = False  # its work: pairs of a query and a key
     stores: int = 0  # its work: bytes an element that it stores, 16 at a time
     loads: int = 0  # its work, where it stores next to nothing: bytes an element that it loads
@@ -80,7 +81,7 @@ class Kernel:
     launches: object = None  # of sizes: one after the other, each with its share of the work
     whole: bool = False  # a unit is a pass through the kernel
     turns: tuple = ()  # of loops on its way that no constant says (hot_path.py)
-    dropout: bool = False  # it decides as it runs whether it drops
+    dropout: bool = False  # it may drop: DROPOUT in its name, or decided as it runs
 
 
 def groups(s):
@@ -100,8 +101,10 @@ OPS = {
     "attention": [Kernel("forward_kernel<D>", 128, pairs=True, bytes=NOTHING, dropout=True)],
     "attention_backward": [
         Kernel("statistics_kernel<bf16, true>", loads=4, bytes=lambda s: 4 * s["rows"] * s["columns"], whole=True, turns=(1, 0)),
-        Kernel("first_keys_kernel<bf16>", 64, loads=4, elements=lambda s: s["rows"], bytes=NOTHING, whole=True),
-        Kernel("key_gradients_kernel<D, Sums 0, true>", 128, pairs=True, bytes=NOTHING, dropout=True),
+        Kernel("first_keys_kernel<bf16>", 64, stores=12, elements=lambda s: s["rows"], bytes=NOTHING, whole=True),
+        Kernel("key_gradients_kernel<D, Sums 0, true>", 128, (64, 96, 128), pairs=True, bytes=NOTHING, dropout=True),
+        Kernel("key_gradients_kernel<D, Sums 1, true>", 128, (256,), pairs=True, bytes=NOTHING, dropout=True),
+        Kernel("key_gradients_kernel<D, Sums 2, true>", 128, (256,), pairs=True, bytes=NOTHING, dropout=True),
         Kernel("query_gradients_kernel<D>", 128, pairs=True, bytes=NOTHING, dropout=True),
     ],
     "rotary": [Kernel("rotary_kernel<bf16, 8>", stores=2, whole=True)],
@@ -147,21 +150,22 @@ for function in ("Relu", "GeluErf", "GeluTanh"):
         (f"activation_backward, {function}", "ffn", 6, [Kernel(f"activation_backward_kernel<{function}, bf16, 8>", stores=2)]),
     ]
 
-HEAD_SIZES = (64, 96, 128)
+HEAD_SIZES = (64, 96, 128, 256)  # that have kernels on tensor cores
 
 
 def every_kernel():
-    """Each of the tables once, at each head size: (kernel, its name in the budget)."""
-    lists = [*OPS.values(), *(kernels for *_, kernels in OTHERS)]
+    """Each of the tables once, at each head size and with and without dropout: [(kernel, its name in the budget, whether it drops)]."""
     found = {}
-    for kernel in (kernel for kernels in lists for kernel in kernels):
-        for size in HEAD_SIZES:
-            found[name_at(kernel, size)] = kernel
-    return [(kernel, name) for name, kernel in found.items()]
+    for kernels in [*OPS.values(), *(kernels for *_, kernels in OTHERS)]:
+        for kernel in kernels:
+            for size in kernel.head_sizes:
+                for drops in (False, True) if kernel.dropout else (False,):
+                    found[name_at(kernel, size, drops), drops] = kernel
+    return [(kernel, name, drops) for (name, drops), kernel in found.items()]
 
 
-def name_at(kernel, head_size):
-    return re.sub(r"\bD\b", str(head_size), kernel.name)
+def name_at(kernel, head_size, drops):
+    return re.sub(r"\bD\b", str(head_size), kernel.name.replace("DROPOUT", str(drops).lower()))
 
 
 # ---- what is counted ----
@@ -195,8 +199,9 @@ class Model:
 
     def kernel_seconds(self, kernel, s, op_bytes, dropout=False):
         """Of its launches at sizes `s`; op_bytes: of memory, where the table gives it all of the op's."""
-        name = name_at(kernel, s["head_dim"])
-        row = self.counts.get((name, dropout and kernel.dropout))
+        drops = dropout and kernel.dropout
+        name = name_at(kernel, s["head_dim"], drops)
+        row = self.counts.get((name, drops))
         if row is None:
             raise KeyError(f"kernels/counts.tsv has no {name}: scripts/kernel_counts.py --write")
         launches = kernel.launches(s) if kernel.launches else 1
@@ -220,7 +225,8 @@ class Model:
         kernels = OPS[op["op"]]
         if not kernels:
             return LAUNCH + op["bytes"] / self.device.copy
-        return sum(self.kernel_seconds(kernel, s, op["bytes"], op["what"].startswith("dropout")) for kernel in kernels)
+        return sum(self.kernel_seconds(kernel, s, op["bytes"], op["what"].startswith("dropout"))
+                   for kernel in kernels if s["head_dim"] in kernel.head_sizes or "<D" not in kernel.name)
 
     def others(self, sizes):
         """[(op, shape, bytes, seconds)] of what no op calls."""
@@ -229,6 +235,11 @@ class Model:
             s = {**sizes, "rows": rows, "columns": sizes[columns]}
             moved = bytes_of_element * rows * sizes[columns]
             yield op, f"[{rows}, {sizes[columns]}]", moved, sum(self.kernel_seconds(kernel, s, moved) for kernel in kernels)
+        wide = {**sizes, "head_dim": 256, "heads": sizes["hidden"] // 256}
+        for op, matrices in (("attention", 4), ("attention_backward", 8)):
+            moved = 2 * matrices * sizes["samples"] * sizes["sequence"] * sizes["hidden"]
+            shape = f"{sizes['samples']} x {sizes['sequence']} tokens, {wide['heads']} heads of 256"
+            yield op, shape, moved, self.seconds({"op": op, "what": "", "shape": shape, "flops": 0, "bytes": moved}, wide)
 
 
 def sizes_of(op, sizes):

@@ -9,10 +9,11 @@ import json
 import re
 import statistics
 import sys
+import textwrap
 from pathlib import Path
 
 import step_model
-from kernel_model import ASSUMED, DEVICES, FLOPS_OF_HMMA, HEAD_SIZES, PUBLISHED, WARP, Model
+from kernel_model import ASSUMED, DEVICES, FLOPS_OF_HMMA, PUBLISHED, WARP, Model
 
 COPY_AIM, MFU_AIM = 85.0, 45.0  # %
 ASSUMED_DEVICE = "H200"
@@ -47,6 +48,12 @@ def table(head, rows):
     lines = ["| " + " | ".join(name.lstrip(">") for name in head) + " |",
              "| " + " | ".join("---:" if name.startswith(">") else "---" for name in head) + " |"]
     return lines + ["| " + " | ".join(row) + " |" for row in rows] + [""]
+
+
+def wrapped(paragraphs):
+    """Lines of 128 columns; those of a list's point after the first are indented."""
+    indent = {True: "  ", False: ""}
+    return [line for text in paragraphs for line in textwrap.wrap(text, 128, subsequent_indent=indent[text.startswith("- ")])]
 
 
 def name_of(op):
@@ -195,7 +202,7 @@ def op_row(results, shape, op):
             shares[0], microseconds(seconds), shares[1], number(ratio(predicted, seconds), 2), peers]
 
 
-HEAD = ["op", "shape", "bound by", ">floor, µs", ">predicted, µs", ">share", ">measured, µs", ">share", ">predicted / measured",
+HEAD = ["op", "shape", "bound by", ">floor, µs", ">predicted, µs", ">its share", ">measured, µs", ">its share", ">predicted / measured",
         "PyTorch, µs (its time / ours)"]
 
 
@@ -220,8 +227,8 @@ def others_part(results):
     rows = [[op, shape, number(moved / 1e6, 0), microseconds(seconds), percent(moved / results.device.copy / seconds)]
             for op, shape, moved, seconds in results.model.others(results.shapes[0]["bench"]["sizes"])]
     return ["### Kernels that no op above calls", "", *table(["op", "shape", ">MB", ">predicted, µs", ">of a copy"], rows),
-            "The plain attention kernels (fp32, head sizes without tensor cores) and those of head size 256 are not predicted, nor is what",
-            "takes microseconds: the decision on a step, the sums of losses and norms.", ""]
+            "Not predicted are the plain attention kernels (fp32, and head sizes without tensor cores), and what takes microseconds: the decision on",
+            "a step, the sums of losses and norms.", ""]
 
 
 # ---- the counts ----
@@ -241,8 +248,7 @@ def counts_part(results):
         elif row["hmma"] == 0:
             moved = row["loads"] + row["stores"]
             memory.append([label, f"{row['loads']:.0f} + {row['stores']:.0f}", number(row["slots"] * 16 / moved),
-                           f"{row['barriers']:.0f}", f"{row['warps'] * 4:.0f}",
-                           number(row["loads"] * WARP * row["warps"] * 4 / 1024, 0), f"{row['alone']:.0f}", f"{row['clocks']:.0f}",
+                           f"{row['barriers']:.0f}", f"{row['warps'] * 4:.0f}", f"{row['alone']:.0f}", f"{row['clocks']:.0f}",
                            number(WARP * moved * 4 / row["clocks"], 0)])
     copy = results.device.copy / results.device.multiprocessors / results.device.clock
     return ["## What the machine code takes", "",
@@ -254,45 +260,47 @@ def counts_part(results):
             *table(["kernel", ">products", ">ldmatrix", ">instructions", ">tensor", ">shared", ">integer", ">fp32", ">special", ">alone",
                     ">played", ">TFLOP/s"], products),
             "Of the others, for a turn of the main loop, or a pass of a warp: bytes a lane that are loaded and stored; instructions for 16 bytes; barriers;",
-            "of a multiprocessor the warps that it holds, the KiB that they load at once, the clocks of a warp alone and of a scheduler with all its",
-            f"warps, and the bytes a clock that come of that: a copy needs {copy:.1f}.", "",
-            *table(["kernel", ">bytes", ">instructions", ">barriers", ">warps", ">KiB in flight", ">alone", ">played", ">bytes a clock"], memory)]
+            "the warps that a multiprocessor holds; the clocks of a warp alone, and of a scheduler with all its warps; and the bytes a clock that come",
+            f"of that on a multiprocessor, of which a copy moves {copy:.1f}.", "",
+            *table(["kernel", ">bytes", ">instructions", ">barriers", ">warps", ">alone", ">played", ">bytes a clock"], memory)]
 
 
 # ---- aims, and what came of the prediction ----
 
 
+def copy_shares(results):
+    """Of what multiplies no matrices, at the first shape: {op: (predicted, measured or None)}, in parts of a copy's speed."""
+    bench = results.shapes[0]["bench"]
+    shares = {}
+    for op in bench["ops"]:
+        if not op["flops"] and op["op"] != "zero":
+            predicted = op["bytes"] / results.device.copy / results.model.seconds(op, bench["sizes"])
+            shares[name_of(op)] = predicted, ratio(op["bytes"] / results.copy(bench), op.get("seconds"))
+    return shares
+
+
+def reached(shares):
+    low = [f"{name} {percent(share)}" for name, share in shares.items() if 100 * share < COPY_AIM]
+    return f"{len(shares) - len(low)} of {len(shares)} ops" + (f", below it {', '.join(low)}" if low else "")
+
+
 def aims(results):
-    best = {}
+    ratios = {}
     for shape in results.shapes:
         for op in shape["bench"]["ops"]:
-            theirs = results.peers(shape, op)
             if op["op"].startswith("attention") and op.get("seconds"):
-                for peer in theirs:
-                    best.setdefault(peer, []).append(theirs[peer] / op["seconds"])
-    attention = ", ".join(f"{min(ratios):.2f} to {max(ratios):.2f} times as fast as {peer}" for peer, ratios in best.items())
-    shares, predictions = {}, {}
-    for shape, op in fresh_ops(results.shapes):
-        if op["flops"] or op["op"].startswith("zero"):
-            continue
-        label = f"{name_of(op)} {op['shape']}"
-        predictions[label] = op["bytes"] / results.device.copy / results.model.seconds(op, shape["bench"]["sizes"])
-        if op.get("seconds"):
-            shares[label] = op["bytes"] / results.copy(shape["bench"]) / op["seconds"]
-
-    def below(of):
-        low = [f"{label} {percent(share)}" for label, share in of.items() if 100 * share < COPY_AIM]
-        return f"{len(of) - len(low)} of {len(of)} ops" + (f"; below it {', '.join(low)}" if low else "")
-
+                for peer, theirs in results.peers(shape, op).items():
+                    ratios.setdefault(peer, []).append(theirs / op["seconds"])
+    attention = ", ".join(f"{min(of):.2f} to {max(of):.2f} times as fast as {peer}" for peer, of in ratios.items())
+    shares = copy_shares(results)
+    measured = {name: share for name, (_, share) in shares.items() if share}
     mfu = [f"{100 * step['step']['mfu']:.1f} % ({step['name']})" for step in results.steps if (step.get("step") or {}).get("mfu")]
-    expected = [f"{100 * predicted.mfu(results.device.peak):.1f} % ({step['name']})" for step in results.steps
-                if (predicted := predicted_step(results, step))]
-    return ["Aims:", "",
-            f"- Attention, forward and backward, at least as fast as PyTorch's: {attention or 'not measured'}.",
-            f"- What multiplies no matrices at {COPY_AIM:.0f} % of a copy's speed: {below(shares) if shares else 'not measured'}."
-            f" Predicted: {below(predictions)}.",
-            f"- A step of Yuan 2.0-2.1B at {MFU_AIM:.0f} % MFU: {', '.join(mfu) or 'not measured'}. Predicted: {', '.join(expected) or 'nothing'}.",
-            ""]
+    predicted = reached({name: share for name, (share, _) in shares.items()})
+    return ["Aims:", "", *wrapped([
+        f"- Attention, forward and backward, at least as fast as PyTorch's: {attention or 'not measured'}.",
+        f"- What multiplies no matrices at {COPY_AIM:.0f} % of a copy's speed: {reached(measured) if measured else 'not measured'}; predicted "
+        f"{predicted}.",
+        f"- A step of Yuan 2.0-2.1B at {MFU_AIM:.0f} % MFU: {', '.join(mfu) or 'not measured'}; predicted below."]), ""]
 
 
 def against_part(results):
@@ -309,7 +317,7 @@ def against_part(results):
         kind = "steps" if what.startswith("step,") else "attention" if what.startswith("attention") else "products" if what.startswith("linear") else "memory"
         groups[kind].append(share)
     medians = ", ".join(f"{kind} {statistics.median(shares):.2f} ({min(shares):.2f} to {max(shares):.2f})" for kind, shares in groups.items() if shares)
-    return lines + [f"Predicted / measured, median and range of {len(found)}: {medians}. The largest deviations:", "",
+    return lines + [*wrapped([f"Predicted / measured, median and range of {len(found)}: {medians}. The largest deviations:"]), "",
                     *table(["what", ">predicted, µs", ">measured, µs", ">predicted / measured"], rows)]
 
 
@@ -321,7 +329,8 @@ def method_part(results):
             "*A kernel with products.* One scheduler of a multiprocessor is played with its warps, instruction by instruction, through the main loop:",
             "each warp in order, one instruction a clock for all, each when its operands are there and its pipe is free; of what the four schedulers",
             "share it has a quarter. Masked tiles and other seldom ways are passed by. The clocks of a turn, the pairs of a query and a key that it",
-            "makes, and the number of pairs give the time. Tiles that the causal mask cuts are done whole: 128 / S more.",
+            "makes, and the number of pairs give the time. Tiles that the causal mask cuts are done whole: 128 / S more. That blocks wait for their",
+            "turn to add, where gradients are summed in order, is not in it.",
             "", "*A kernel that memory bounds.* The same play, with memory that answers after a fixed time and never tires, gives the clocks in which",
             "its warps could move their bytes: Little's law, with barriers and dependent loads in it. The bytes of the op at the speed of a copy",
             "give another time; the root of the sum of both squares is predicted, and 2 µs for a begin and an end.",

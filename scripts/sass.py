@@ -39,7 +39,7 @@ class Instruction:
     def bytes(self):
         """Of an access to memory, for a lane."""
         for width in (128, 64, 16, 8):
-            if self.has(str(width), f"U{width}", f"S{width}"):
+            if self.has(str(width), f"U{width}", f"S{width}", f"F32x{width // 32}"):
                 return width // 8
         return 4
 

@@ -69,12 +69,17 @@ class Warp:
         self.ready = {}  # when a register may be read
         self.groups = []  # when asynchronous copies land
         self.waits = False  # at a barrier
-        self.ends = []  # of its turns
 
 
-def clocks(run, warps, warps_of_block=1, turns=4, pause=0):
-    """Clocks between two turns of `run` that one scheduler finishes, where `warps` of them, in blocks of `warps_of_block`, go
-    through it again and again; `pause` clocks after each turn."""
+def clocks(run, warps, warps_of_block=1, pause=0, turns=4):
+    """Clocks in which one scheduler finishes a turn of `run`, where `warps` of them, in blocks of `warps_of_block`, go through it
+    again and again, `pause` clocks after each turn; as they run when all have begun."""
+    few, many = (end_of(run, warps, warps_of_block, pause, count) for count in (turns, 2 * turns))
+    return (many - few) / (turns * warps)
+
+
+def end_of(run, warps, warps_of_block, pause, turns):
+    """When all warps have gone through their turns."""
     costs = [cost_of(instruction) for instruction in run]
     all_warps = [Warp(number // warps_of_block) for number in range(warps)]
     pipes, issue, last = {}, 0.0, None
@@ -84,7 +89,7 @@ def clocks(run, warps, warps_of_block=1, turns=4, pause=0):
         clock = max([warp.clock, issue, pipes.get(cost.pipe, 0.0)] + [warp.ready.get(register, 0.0) for register in instruction.reads])
         if instruction.name == "DEPBAR" and instruction.operands.startswith("SB0"):
             newest = instruction.constants()[-1]
-            clock = max([clock] + warp.groups[:len(warp.groups) - newest])
+            clock = max([clock] + warp.groups[:max(0, len(warp.groups) - newest)])
         return clock
 
     while True:
@@ -105,7 +110,6 @@ def clocks(run, warps, warps_of_block=1, turns=4, pause=0):
         warp.at += 1
         if warp.at == len(run):
             warp.at, warp.turn = 0, warp.turn + 1
-            warp.ends.append(clock)
             warp.clock += pause
         if instruction.name == "BAR":
             warp.waits = True
@@ -113,5 +117,4 @@ def clocks(run, warps, warps_of_block=1, turns=4, pause=0):
             if all(other.waits or other.turn == turns for other in block):
                 for other in block:
                     other.waits, other.clock = False, max(other.clock, clock + BARRIER)
-    turn = sum((warp.ends[-1] - warp.ends[0]) / (turns - 1) for warp in all_warps) / warps
-    return turn / warps
+    return max([issue, *pipes.values(), *(warp.clock for warp in all_warps)])

@@ -1,5 +1,5 @@
-"""The scripts that people and CI call: what they refuse, the closing line of scripts/test.sh, the tables of predictions and of
-kernels, what is done without a GPU."""
+"""The scripts that people and CI call: what they refuse, the closing line of scripts/test.sh, the table of predictions, what is
+done without a GPU."""
 
 import json
 import os
@@ -81,7 +81,7 @@ class PredictionTable(unittest.TestCase):
 
 
 class Gpu(unittest.TestCase):
-    """scripts/gpu_check.sh where there is none; the table of kernels, from made-up runs."""
+    """scripts/gpu_check.sh where there is none."""
 
     def check_with(self, *commands):
         with tempfile.TemporaryDirectory() as folder:
@@ -102,44 +102,6 @@ class Gpu(unittest.TestCase):
         done = run("scripts/gpu_check.sh", "speed")
         self.assertEqual(done.returncode, 2, done)
         self.assertIn("usage: scripts/gpu_check.sh", done.stderr)
-
-    OPS = [{"op": "attention", "what": "", "shape": "2 x 8 tokens", "flops": 4e9, "bytes": 1e6, "floor_seconds": 4e-6},
-           {"op": "swiglu", "what": "", "shape": "[8, 8]", "flops": 0.0, "bytes": 6e6, "floor_seconds": 3e-6}]
-    BENCH = {"dtype": "bf16", "floor": {"matmul_flops": 1e15, "memory_bandwidth": 2e12}, "floor_source": "a GPU",
-             "sizes": {"samples": 2, "sequence": 8, "hidden": 8, "heads": 2, "kv_heads": 2, "head_dim": 64, "ffn": 8,
-                       "vocabulary": 8}}
-
-    def table(self, bench, **more):
-        with tempfile.TemporaryDirectory() as folder:
-            files = {"ops": bench, **more}
-            for name, content in files.items():
-                Path(folder, name).write_text(json.dumps(content))
-            options = [word for name in more for word in (f"--{name}", f"{folder}/{name}")]
-            done = run("python3", "scripts/kernel_table.py", f"{folder}/ops", *options)
-        self.assertEqual((done.returncode, done.stderr), (0, ""), done)
-        return done.stdout
-
-    def test_what_was_not_measured_stays_empty(self):
-        text = self.table({**self.BENCH, "ops": self.OPS})
-        self.assertIn("**No GPU was present when this page was made: nothing here is measured.**", text)
-        self.assertEqual(text.count("not measured."), 3)  # none of the aims
-        rows = [line for line in text.splitlines() if line.startswith(("| attention", "| swiglu"))]
-        self.assertTrue(rows[0].startswith("| attention | 2 x 8 tokens | 4 | 1 | 4.0 | products | "), rows)
-        self.assertTrue(rows[1].startswith("| swiglu | [8, 8] | – | 6 | 3.0 | memory | "), rows)
-        for row in rows:
-            self.assertTrue(row.endswith(" |  |  |  |  |  |"), row)
-
-    def test_measured_columns_and_aims(self):
-        ops = [{**op, "seconds": seconds} for op, seconds in zip(self.OPS, (8e-6, 4e-6))]
-        measured = {"matmul_flops": 8e14, "memory_bandwidth": 1.6e12}
-        text = self.table({**self.BENCH, "ops": ops, "device": "a GPU", "measured": measured},
-                          torch={"torch": "2.9", "ops": [{"op": "attention", "what": "", "seconds": 1e-5}]},
-                          step={"mfu": 0.45, "tokens_per_second": 30000.0})
-        self.assertIn("| 8.0 | 50 % |  | 10.0 | 1.25 |", text)
-        self.assertIn("| 4.0 | 75 % | 94 % |  |  |", text)
-        self.assertIn("attention 1.25 times as fast.", text)
-        self.assertIn("85 % of the speed of a copy: 1 of 1 ops.", text)
-        self.assertIn("MFU: 45.0 %, 30,000 tokens/s.", text)
 
 
 class ClosingLine(unittest.TestCase):
