@@ -18,7 +18,11 @@ COPIES = ("MOV", "UMOV", "IMAD")
 def works(instruction):
     """Whether it is what a kernel is for: products, atomic sums, what moves 8 bytes or more."""
     name = instruction.name
-    return name in ("HMMA", "LDSM", "LDGSTS") or name.startswith(("RED", "ATOM")) or (name in ("LDG", "STG") and instruction.bytes >= 8)
+    return (
+        name in ("HMMA", "LDSM", "LDGSTS")
+        or name.startswith(("RED", "ATOM"))
+        or (name in ("LDG", "STG") and instruction.bytes >= 8)
+    )
 
 
 class LostWay(Exception):
@@ -37,7 +41,9 @@ class Kernel:
         self.loops = {}
         for block, first in self.back:
             self.loops.setdefault(first, {first}).update(self._leading_to(block, first))
-        for first in [first for first, loop in self.loops.items() if all(to in loop for block in loop for to in self.next(block))]:
+        for first in [
+            first for first, loop in self.loops.items() if all(to in loop for block in loop for to in self.next(block))
+        ]:
             del self.loops[first]  # nvcc ends a function with a loop that nobody enters
 
     def next(self, block):
@@ -82,6 +88,7 @@ class Kernel:
     def main_loop(self):
         """Where the kernel streams its operands: the innermost loop with products of matrices and asynchronous copies; of
         kernels without them, the outermost loop with most loads, or stores, of 16 bytes."""
+
         def count(first, name, *modifiers):
             return sum(i.name == name and (not modifiers or i.has(*modifiers)) for i in self.instructions(self.loops[first]))
 
@@ -90,7 +97,10 @@ class Kernel:
             inner = [first for first in streams if not any(self.loops[other] < self.loops[first] for other in streams)]
             most = max(count(first, "HMMA") for first in inner)
             # Of two of a kind one is for tiles that a mask cuts, and has more to do.
-            return min((first for first in inner if count(first, "HMMA") == most), key=lambda first: len(self.instructions(self.loops[first])))
+            return min(
+                (first for first in inner if count(first, "HMMA") == most),
+                key=lambda first: len(self.instructions(self.loops[first])),
+            )
         outer = [first for first in self.loops if not any(self.loops[first] < self.loops[other] for other in self.loops)]
         if not outer:
             raise LostWay("it has no loop")
@@ -164,9 +174,15 @@ class Kernel:
                     count = turns[len(unknown)] if len(unknown) < len(turns) else 1
                     unknown.append(at)
                 if count:
-                    way += [(count * often, block) for often, block in self._walk(self.loops[at], at, at, dropout, turns, unknown)]
-                leaving = [to for block in sorted(self.loops[at], key=lambda block: (block, at) not in self.back)
-                           for to in self.next(block) if to not in self.loops[at]]
+                    way += [
+                        (count * often, block) for often, block in self._walk(self.loops[at], at, at, dropout, turns, unknown)
+                    ]
+                leaving = [
+                    to
+                    for block in sorted(self.loops[at], key=lambda block: (block, at) not in self.back)
+                    for to in self.next(block)
+                    if to not in self.loops[at]
+                ]
                 onward = leaving[:1]
             else:
                 way.append((1, at))

@@ -2,20 +2,20 @@
 """Counts what a unit of each kernel's work takes in the machine code, and compares with kernels/counts.tsv. A difference is a
 line, and exit status 1; without nvcc or nvdisasm the status is 77.
 
-The unit is a turn of the main loop or a pass through the kernel, on the way that its time goes (hot_path.py); which kernels, and
-what else is known of them, is kernel_model.py's. Columns of the file: `pairs` of a query and a key that a warp makes in a unit;
-instructions (`slots`), among them products (`hmma`), `ldmatrix`, loads and stores of shared memory, special functions,
-shuffles and barriers; bytes a lane of loads and stores of memory, and of copies from it to shared memory; the clocks
-of a scheduler for which the unit holds each pipe; the warps that a scheduler holds; the clocks that a warp needs `alone`, and
-that the scheduler needs with all of them (scheduler.py).
+The unit is a turn of the main loop or a pass through the kernel, on the way that its time goes (hot_path.py); which kernels,
+and what else is known of them, is kernel_model.py's. Columns of the file: `pairs` of a query and a key that a warp makes in a
+unit; instructions (`slots`), among them products (`hmma`), `ldmatrix`, loads and stores of shared memory, special functions,
+shuffles, barriers and atomic sums; bytes a lane of loads and stores of memory, and of copies from it to shared memory; the
+clocks of a scheduler for which the unit holds each pipe; the warps that a scheduler holds; the clocks that a warp needs
+`alone`, and that the scheduler needs with all of them (scheduler.py).
 
 Where nvcc is not the one that the file was written with, numbers may differ, but not what a pair of a query and a key costs in
 products.
 
-usage: kernel_counts.py [--write]          --write: the file is what is counted
+usage: kernel_counts.py [--write]      --write: the file is what is counted
        kernel_counts.py FILE NAME [--whole] [--dropout] [--warps N]
-                                           counts the one kernel whose mangled name has NAME in it, in a cubin, or in a library whose
-                                           machine code for sm_90 is not compressed; N warps on each scheduler, 2 unless said
+                                       counts the one kernel whose mangled name has NAME in it, in a cubin, or in a library
+                                       whose machine code for sm_90 is not compressed; N warps on each scheduler, 2 unless said
 
 nvdisasm comes with the CUDA toolkit, or as the Python package nvidia-cuda-nvdisasm; it is looked for on PATH and in
 $CUDA_HOME/bin.
@@ -37,13 +37,24 @@ import hot_path
 import sass
 import scheduler
 from kernel_budget import SKIPPED, read_budget, run, short_name
-from kernel_model import ARCHITECTURE, COUNTS, FLOPS_OF_HMMA, FOLDER, PAUSE, SCHEDULERS, WARP, every_kernel, resident_blocks
+from kernel_model import (
+    ARCHITECTURE,
+    COUNTS,
+    FLOPS_OF_HMMA,
+    FOLDER,
+    PAUSE,
+    SCHEDULERS,
+    WARP,
+    Uncounted,
+    every_kernel,
+    resident_blocks,
+)
 
 FAT_BINARY = struct.pack("<I", 0xBA55ED50)  # with which one begins
 CUDA_MACHINE = 190  # of an ELF file
 PIPES = ("tensor", "shared", "integer", "fma", "special", "f64", "memory")
-COLUMNS = ["source", "kernel", "dropout", "pairs", "slots", "hmma", "ldmatrix", "shared_loads", "shared_stores", "mufu", "shuffles",
-           "barriers", "loads", "stores", "copies", "atomics", *PIPES, "warps", "alone", "clocks"]
+COLUMNS = f"""source kernel dropout pairs slots hmma ldmatrix shared_loads shared_stores mufu shuffles barriers loads stores copies
+    atomics {" ".join(PIPES)} warps alone clocks""".split()
 
 
 class Fault(Exception):
@@ -83,11 +94,21 @@ def counted(kernel, whole, dropout, turns, warps, warps_of_block):
         warps_of_block = warps
     pause = PAUSE if whole else 0
     return {
-        "pairs": pairs, "slots": len(unit), "hmma": products, "ldmatrix": names["LDSM"], "shared_loads": names["LDS"],
-        "shared_stores": names["STS"], "mufu": names["MUFU"], "shuffles": names["SHFL"], "barriers": names["BAR"],
-        "loads": accesses(unit, ("LDG",)), "stores": accesses(unit, ("STG",)), "copies": accesses(unit, ("LDGSTS",)),
+        "pairs": pairs,
+        "slots": len(unit),
+        "hmma": products,
+        "ldmatrix": names["LDSM"],
+        "shared_loads": names["LDS"],
+        "shared_stores": names["STS"],
+        "mufu": names["MUFU"],
+        "shuffles": names["SHFL"],
+        "barriers": names["BAR"],
+        "loads": accesses(unit, ("LDG",)),
+        "stores": accesses(unit, ("STG",)),
+        "copies": accesses(unit, ("LDGSTS",)),
         "atomics": names["RED"] + names["REDG"] + names["ATOM"] + names["ATOMG"],
-        **{pipe: round(busy.get(pipe, 0)) for pipe in PIPES}, "warps": warps,
+        **{pipe: round(busy.get(pipe, 0)) for pipe in PIPES},
+        "warps": warps,
         "alone": round(scheduler.clocks(unit, 1, 1, pause=pause)),
         "clocks": round(scheduler.clocks(unit, warps, warps_of_block, pause=pause)),
     }
@@ -109,8 +130,10 @@ def line_of(kernel, name, drops, text):
         size = int(re.search(r"<(\d+)", name).group(1))
         products = products_of_pair(line, size)
         if not products or products % 1:
-            raise Fault(f"{name}: {line['hmma']} HMMA for {line['pairs']} pairs are {products} products at head size {size}, no whole "
-                        "number: the kernel does more than its work, or a loop's turns or the way through it are not found")
+            raise Fault(
+                f"{name}: {line['hmma']} HMMA for {line['pairs']} pairs are {products} products at head size {size}, no whole "
+                "number: the kernel does more than its work, or a loop's turns or the way through it are not found"
+            )
     elif not line["stores" if kernel.stores else "loads"]:
         raise Fault(f"{name}: no {'stores' if kernel.stores else 'loads'} on the way that its time goes")
     return {"kernel": name, "dropout": "yes" if drops else "no", **line}
@@ -165,9 +188,9 @@ def images(file):
         entry, end = at + header, at + header + size
         while entry < end:  # kind 2 is machine code
             kind, _, entry_header, entry_size = struct.unpack_from("<HHIQ", content, entry)
-            architecture, = struct.unpack_from("<I", content, entry + 28)
+            (architecture,) = struct.unpack_from("<I", content, entry + 28)
             if kind == 2 and architecture == 90:
-                found.append(content[entry + entry_header:entry + entry_header + entry_size])
+                found.append(content[entry + entry_header : entry + entry_header + entry_size])
             entry += entry_header + entry_size
         at = content.find(FAT_BINARY, end)
     return found
@@ -183,10 +206,17 @@ def count_one(arguments, nvdisasm):
                 functions = sass.functions(run([nvdisasm, "-c", cubin.name]))
             chosen.update((name, text) for name, text in functions.items() if arguments.name in name)
     if len(chosen) != 1:
-        raise Fault(f"{arguments.file}: {len(chosen)} kernels have {arguments.name} in their names, not one" + "".join(f"\n{name}" for name in chosen))
+        raise Fault(
+            f"{arguments.file}: {len(chosen)} kernels have {arguments.name} in their names, not one"
+            + "".join(f"\n{name}" for name in chosen)
+        )
     line = counted(hot_path.Kernel(*chosen.values()), arguments.whole, arguments.dropout, (), arguments.warps, arguments.warps)
     for column, number in line.items():
-        of_product = f"{number / line['hmma']:10.2f} for an HMMA" if line["hmma"] and column in (*PIPES, "slots", "alone", "clocks") else ""
+        of_product = (
+            f"{number / line['hmma']:10.2f} for an HMMA"
+            if line["hmma"] and column in (*PIPES, "slots", "alone", "clocks")
+            else ""
+        )
         print(f"{column:14}{number:8}{of_product}")
 
 
@@ -201,7 +231,9 @@ def main():
     arguments = parser.parse_args()
     nvcc, nvdisasm = tool("nvcc"), tool("nvdisasm")
     if nvdisasm is None or nvcc is None:
-        missing = "nvcc" if nvcc is None else "nvdisasm (pip install nvidia-cuda-nvdisasm has it, in nvidia/cu*/bin of site-packages)"
+        missing = (
+            "nvcc" if nvcc is None else "nvdisasm (pip install nvidia-cuda-nvdisasm has it, in nvidia/cu*/bin of site-packages)"
+        )
         print(f"no {missing} here: what the kernels' machine code takes is not compared with kernels/counts.tsv")
         sys.exit(SKIPPED)
     try:
@@ -209,10 +241,12 @@ def main():
             return count_one(arguments, nvdisasm)
         version = re.search(r"V([\d.]+)", run([nvcc, "--version"])).group(1)
         lines = list(all_lines(nvcc, nvdisasm))
-    except Fault as fault:
+    except (Fault, Uncounted) as fault:
         sys.exit(f"kernel_counts.py: {fault}")
     if arguments.write:
-        head = [f"# Written by scripts/kernel_counts.py --write, which says what is what, for {ARCHITECTURE} with nvcc {version}"]
+        head = [
+            f"# Written by scripts/kernel_counts.py --write, which says what is what, for {ARCHITECTURE} with nvcc {version}"
+        ]
         COUNTS.write_text("\n".join([*head, "\t".join(COLUMNS), *map(text_of, lines)]) + "\n", encoding="utf-8")
     found = list(compare(version, lines))
     print("\n".join(found) or f"{len(lines)} lines of kernels/counts.tsv hold")

@@ -1,15 +1,14 @@
 """What a GPU takes for a kernel and for an op, from the counts of kernels/counts.tsv.
 
-A kernel works in units: turns of its main loop, or passes of a warp through all of it. One that multiplies matrices takes, for
-a unit, the clocks of a scheduler that is played (scheduler.py). One that memory bounds takes the root of the sum of two squares:
-of its units' clocks on the multiprocessors, where bytes too few in flight show as waiting, and of its bytes at the speed of a
-copy. Products are the library's: the longer of their FLOPs and their bytes."""
+A kernel works in units: turns of its main loop, or passes of a warp through all of it. One that multiplies matrices takes,
+for a unit, the clocks of a scheduler that is played (scheduler.py). One that memory bounds takes the root of the sum of two
+squares: of its units' clocks on the multiprocessors, where bytes too few in flight show as waiting, and of its bytes at the
+speed of a copy. Products are the library's: the longer of their FLOPs and their bytes."""
 
 import csv
 import math
 import re
 from dataclasses import dataclass
-from pathlib import Path
 
 from kernel_budget import KERNELS as FOLDER
 from kernel_budget import Use, read_budget
@@ -38,24 +37,51 @@ LAUNCH = 2e-6  # s
 PAUSE = 300  # clocks
 
 ASSUMED = [  # what, how much, from where, how sure
-    ("clock", "1.755 GHz", "A busy H100 stays below the 1.83 GHz of the data sheet's peak. For attention it drops out, since the "
-     "figures that it is checked by were turned into clocks with it.", "± 5 %"),
+    (
+        "clock",
+        "1.755 GHz",
+        "A busy H100 stays below the 1.83 GHz of the data sheet's peak. For attention it drops out, since the "
+        "figures that it is checked by were turned into clocks with it.",
+        "± 5 %",
+    ),
     ("copy", "4.3 TB/s on an H200, 3.0 on an H100", "90 % of the data sheets' 4.8 and 3.35.", "± 5 %"),
-    ("cuBLASLt", "680 TFLOP/s, or its bytes at the speed of a copy", "Large square products reach 790; these are smaller, and the "
-     "clock falls under them.", "± 8 %"),
-    ("`mma.sync`", "63 % of the dense rate", "Reported for Hopper as 62 to 63 % (arXiv 2402.13499); `wgmma` alone has all of it.", "± 3 %"),
-    ("pipes, lanes a clock", "fp32 128, integers and conversions 64, f64 64, special functions 16, shuffles 32; shared memory 128 "
-     "bytes, L2 64", "CUDA programming guide for compute capability 9.0; L2 as on earlier GPUs.", "sure but for L2"),
-    ("latency, clocks", "fp32 4, integers 5, special functions 28, shuffle 28, shared memory 33, HMMA 33, L2 270, memory 600",
-     "Microbenchmarks of Hopper (arXiv 2402.13499). Memory is 480 there, idle.", "memory ± 25 %"),
-    ("blocks side by side", "played as if they met at each other's barriers", "FA2's forward at head size 128 comes out 30 % too short "
-     "where their warps take turns freely.", "fitted"),
+    (
+        "cuBLASLt",
+        "680 TFLOP/s, or its bytes at the speed of a copy",
+        "Large square products reach 790; these are smaller, and the clock falls under them.",
+        "± 8 %",
+    ),
+    (
+        "`mma.sync`",
+        "63 % of the dense rate",
+        "Reported for Hopper as 62 to 63 % (arXiv 2402.13499); `wgmma` alone has all of it.",
+        "± 3 %",
+    ),
+    (
+        "pipes, lanes a clock",
+        "fp32 128, integers and conversions 64, f64 64, special functions 16, shuffles 32; shared memory 128 bytes, L2 64",
+        "CUDA programming guide for compute capability 9.0; L2 as on earlier GPUs.",
+        "sure but for L2",
+    ),
+    (
+        "latency, clocks",
+        "fp32 4, integers 5, special functions 28, shuffle 28, shared memory 33, HMMA 33, L2 270, memory 600",
+        "Microbenchmarks of Hopper (arXiv 2402.13499). Memory is 480 there, idle.",
+        "memory ± 25 %",
+    ),
+    (
+        "blocks side by side",
+        "played as if they met at each other's barriers",
+        "FA2's forward at head size 128 comes out 30 % too short where their warps take turns freely.",
+        "fitted",
+    ),
     ("a kernel's begin and end", "2 µs", "Launch, first loads, last blocks.", "± 1 µs"),
     ("before the next block", f"{PAUSE} clocks", "A guess.", "± 200"),
     ("memory beside the rest", "root of the sum of the squares", "Neither hides all of the other. A choice.", "± 7 %"),
 ]
 
-# FlashAttention-2 on an H100: what, clocks of a scheduler for an HMMA as played, TFLOP/s as published (arXiv 2407.08608, 8192 tokens).
+# FlashAttention-2 on an H100, 8192 tokens: what, clocks of a scheduler for an HMMA as played, TFLOP/s as published (arXiv
+# 2407.08608).
 PUBLISHED = [
     ("forward, head size 64, causal", 12.15, 295),
     ("forward, head size 64", 11.91, 322),
@@ -95,12 +121,20 @@ def sorts(s):
 
 
 NOTHING = lambda s: 0  # noqa: E731
-SUMS = Kernel("column_sums_kernel", loads=4, elements=lambda s: groups(s) * s["columns"], bytes=NOTHING, blocks=lambda s: s["columns"] / 32)
+SUMS = Kernel(
+    "column_sums_kernel",
+    loads=4,
+    elements=lambda s: groups(s) * s["columns"],
+    bytes=NOTHING,
+    blocks=lambda s: s["columns"] / 32,
+)
 
 OPS = {
     "attention": [Kernel("forward_kernel<D>", 128, pairs=True, bytes=NOTHING, dropout=True)],
     "attention_backward": [
-        Kernel("statistics_kernel<bf16, true>", loads=4, bytes=lambda s: 4 * s["rows"] * s["columns"], whole=True, turns=(1, 0)),
+        Kernel(
+            "statistics_kernel<bf16, true>", loads=4, bytes=lambda s: 4 * s["rows"] * s["columns"], whole=True, turns=(1, 0)
+        ),
         Kernel("first_keys_kernel<bf16>", 64, stores=12, elements=lambda s: s["rows"], bytes=NOTHING, whole=True),
         Kernel("key_gradients_kernel<D, Sums 0, true>", 128, (64, 96, 128), pairs=True, bytes=NOTHING, dropout=True),
         Kernel("key_gradients_kernel<D, Sums 1, true>", 128, (256,), pairs=True, bytes=NOTHING, dropout=True),
@@ -113,7 +147,10 @@ OPS = {
     "lfa_taps_backward": [Kernel("lfa_taps_backward_kernel<bf16, 8>", loads=2, blocks=groups), SUMS],
     "rms_norm": [Kernel("rms_norm_kernel<bf16, 8>", stores=2, whole=True, turns=(0, 0))],
     "rms_norm_backward": [Kernel("rms_norm_backward_kernel<bf16, 8, false>", stores=2, blocks=groups, turns=(1, 0)), SUMS],
-    "rms_norm_backward, added": [Kernel("rms_norm_backward_kernel<bf16, 8, true>", stores=2, blocks=groups, turns=(1, 0)), SUMS],
+    "rms_norm_backward, added": [
+        Kernel("rms_norm_backward_kernel<bf16, 8, true>", stores=2, blocks=groups, turns=(1, 0)),
+        SUMS,
+    ],
     "residual_add": [Kernel("residual_add_kernel<bf16, 8>", stores=2, dropout=True)],
     "residual_rms_norm": [Kernel("residual_rms_norm_kernel<bf16, 8>", stores=4, whole=True, turns=(0, 0), dropout=True)],
     "copy": [Kernel("copy_kernel<bf16, bf16, 8>", stores=2)],
@@ -121,8 +158,14 @@ OPS = {
     "swiglu_backward": [Kernel("swiglu_backward_kernel<bf16, 8>", stores=4)],
     "embedding": [Kernel("embedding_kernel<bf16, 8>", stores=2)],
     "embedding_backward": [
-        Kernel("sort_kernel", loads=4, elements=lambda s: min(s["rows"], 4096) * s["rows"] / 256, bytes=NOTHING,
-               blocks=lambda s: min(s["rows"], 4096) / 256, launches=sorts),
+        Kernel(
+            "sort_kernel",
+            loads=4,
+            elements=lambda s: min(s["rows"], 4096) * s["rows"] / 256,
+            bytes=NOTHING,
+            blocks=lambda s: min(s["rows"], 4096) / 256,
+            launches=sorts,
+        ),
         Kernel("embedding_backward_kernel<bf16, 4>", stores=4, whole=True, launches=sorts),
     ],
     "softmax_statistics": [Kernel("softmax_statistics_kernel<bf16, 8>", 512, loads=2, blocks=lambda s: s["rows"])],
@@ -135,10 +178,18 @@ OPS = {
 # Kernels that no op of such a step calls: op, columns, bytes an element, kernels.
 OTHERS = [
     ("layer_norm", "hidden", 4, [Kernel("layer_norm_kernel<bf16, 8>", stores=2, whole=True, turns=(0, 0, 0))]),
-    ("residual_layer_norm", "hidden", 8,
-     [Kernel("residual_layer_norm_kernel<bf16, 8>", stores=4, whole=True, turns=(0, 0, 0), dropout=True)]),
-    ("layer_norm_backward", "hidden", 6,
-     [Kernel("layer_norm_backward_kernel<bf16, 8, false>", stores=2, blocks=groups, turns=(1, 0)), SUMS, SUMS]),
+    (
+        "residual_layer_norm",
+        "hidden",
+        8,
+        [Kernel("residual_layer_norm_kernel<bf16, 8>", stores=4, whole=True, turns=(0, 0, 0), dropout=True)],
+    ),
+    (
+        "layer_norm_backward",
+        "hidden",
+        6,
+        [Kernel("layer_norm_backward_kernel<bf16, 8, false>", stores=2, blocks=groups, turns=(1, 0)), SUMS, SUMS],
+    ),
     ("dropout_backward", "hidden", 4, [Kernel("dropout_backward_kernel<bf16, 8>", stores=2, dropout=True)]),
     ("add", "hidden", 6, [Kernel("add_kernel<bf16, bf16, 8>", stores=2)]),
     ("cast to bf16", "hidden", 6, [Kernel("cast_kernel<float, bf16>", stores=2)]),
@@ -153,8 +204,12 @@ for function in ("Relu", "GeluErf", "GeluTanh"):
 HEAD_SIZES = (64, 96, 128, 256)  # that have kernels on tensor cores
 
 
+class Uncounted(Exception):
+    """A kernel of the tables that is not in the files."""
+
+
 def every_kernel():
-    """Each of the tables once, at each head size and with and without dropout: [(kernel, its name in the budget, whether it drops)]."""
+    """Each of the tables once, at each head size, with and without dropout: [(kernel, its name in the budget, if it drops)]."""
     found = {}
     for kernels in [*OPS.values(), *(kernels for *_, kernels in OTHERS)]:
         for kernel in kernels:
@@ -184,7 +239,7 @@ def resident_blocks(name, threads):
     _, budget = read_budget()
     found = [row for (_, kernel, architecture), row in budget.items() if (kernel, architecture) == (name, ARCHITECTURE)]
     if not found:
-        raise KeyError(f"kernels/budget.tsv has no {name} on {ARCHITECTURE}: scripts/kernel_model.py names kernels of old")
+        raise Uncounted(f"kernels/budget.tsv has no {name} on {ARCHITECTURE}: scripts/kernel_model.py names kernels of old")
     numbers = {column: int(found[0][column]) for column in ("registers", "spilled", "local", "shared_arrays", "shared_block")}
     return Use(found[0]["source"], name, ARCHITECTURE, threads, **numbers).blocks
 
@@ -203,7 +258,7 @@ class Model:
         name = name_at(kernel, s["head_dim"], drops)
         row = self.counts.get((name, drops))
         if row is None:
-            raise KeyError(f"kernels/counts.tsv has no {name}: scripts/kernel_counts.py --write")
+            raise Uncounted(f"kernels/counts.tsv has no {name}: scripts/kernel_counts.py --write")
         launches = kernel.launches(s) if kernel.launches else 1
         busy = self.device.multiprocessors
         warps = row["warps"]  # of a scheduler
@@ -225,8 +280,11 @@ class Model:
         kernels = OPS[op["op"]]
         if not kernels:
             return LAUNCH + op["bytes"] / self.device.copy
-        return sum(self.kernel_seconds(kernel, s, op["bytes"], op["what"].startswith("dropout"))
-                   for kernel in kernels if s["head_dim"] in kernel.head_sizes or "<D" not in kernel.name)
+        return sum(
+            self.kernel_seconds(kernel, s, op["bytes"], op["what"].startswith("dropout"))
+            for kernel in kernels
+            if s["head_dim"] in kernel.head_sizes or "<D" not in kernel.name
+        )
 
     def others(self, sizes):
         """[(op, shape, bytes, seconds)] of what no op calls."""

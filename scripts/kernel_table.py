@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""Prints docs/benchmarks/gpu-kernels.md: a step, and each op of it, as predicted from the machine code (kernel_model.py) and, where
-a GPU was there, as measured, beside PyTorch's. What was not measured stays empty, and the page says so.
+"""Prints docs/benchmarks/gpu-kernels.md: a step, and each op of it, as predicted from the machine code (kernel_model.py) and,
+where a GPU was there, as measured, beside PyTorch's. What was not measured stays empty, and the page says so.
 
 usage: kernel_table.py RESULTS.json > docs/benchmarks/gpu-kernels.md      RESULTS.json: of scripts/gpu_speed.py
 """
@@ -13,7 +13,7 @@ import textwrap
 from pathlib import Path
 
 import step_model
-from kernel_model import ASSUMED, DEVICES, FLOPS_OF_HMMA, PUBLISHED, WARP, Model
+from kernel_model import ASSUMED, DEVICES, FLOPS_OF_HMMA, PUBLISHED, SCHEDULERS, WARP, Model, Uncounted
 
 COPY_AIM, MFU_AIM = 85.0, 45.0  # %
 ASSUMED_DEVICE = "H200"
@@ -45,8 +45,10 @@ def ratio(of, to):
 
 def table(head, rows):
     """`head`: names of columns; those that begin with ">" hold numbers."""
-    lines = ["| " + " | ".join(name.lstrip(">") for name in head) + " |",
-             "| " + " | ".join("---:" if name.startswith(">") else "---" for name in head) + " |"]
+    lines = [
+        "| " + " | ".join(name.lstrip(">") for name in head) + " |",
+        "| " + " | ".join("---:" if name.startswith(">") else "---" for name in head) + " |",
+    ]
     return lines + ["| " + " | ".join(row) + " |" for row in rows] + [""]
 
 
@@ -124,8 +126,11 @@ def option(step, key, default):
 
 def predicted_step(results, step):
     sequence, samples = int(option(step, "training.seq_length", 8192)), int(option(step, "training.micro_batch_size", 2))
-    fitting = [shape["bench"] for shape in results.shapes
-               if shape["bench"]["sizes"]["sequence"] == sequence and shape["bench"]["sizes"]["head_dim"] == 64]
+    fitting = [
+        shape["bench"]
+        for shape in results.shapes
+        if shape["bench"]["sizes"]["sequence"] == sequence and shape["bench"]["sizes"]["head_dim"] == 64
+    ]
     if not fitting:
         return None
     micro_batches = int(option(step, "training.global_batch_size", 384)) // samples
@@ -139,24 +144,39 @@ def step_part(results):
         predicted, measured = predicted_step(results, step), step.get("step")
         row = [step["name"]]
         if predicted:
-            row += [number(predicted.seconds * 1e3, 0), number(predicted.tokens_per_second, 0),
-                    f"**{100 * predicted.mfu(results.device.peak):.1f} %**"]
+            row += [
+                number(predicted.seconds * 1e3, 0),
+                number(predicted.tokens_per_second, 0),
+                f"**{100 * predicted.mfu(results.device.peak):.1f} %**",
+            ]
             parts.append([step["name"]] + [number(predicted.parts[part] * 1e3) for part in step_model.PARTS])
         else:
             row += [""] * 3
         if measured:
-            row += [number(step_seconds(measured) * 1e3, 0), number(measured["tokens_per_second"], 0),
-                    f"{100 * measured['mfu']:.1f} %" if "mfu" in measured else ""]
+            row += [
+                number(step_seconds(measured) * 1e3, 0),
+                number(measured["tokens_per_second"], 0),
+                f"{100 * measured['mfu']:.1f} %" if "mfu" in measured else "",
+            ]
             row.append(number(ratio(predicted.seconds if predicted else None, step_seconds(measured)), 2))
         else:
             row += ["", "", step.get("error", "") if results.device_name else "", ""]
         rows.append(row)
-    lines = ["## A step of Yuan 2.0-2.1B", "",
-             "One GPU, bf16, recomputation none. MFU is 3 times the FLOPs of a forward, causal attention counted by half, over the data",
-             f"sheet's dense peak, {results.device.peak / 1e12:.1f} TFLOP/s.", ""]
+    lines = [
+        "## A step of Yuan 2.0-2.1B",
+        "",
+        *wrapped(
+            [
+                "One GPU, bf16, recomputation none. MFU is 3 times the FLOPs of a forward, causal attention counted by half, "
+                f"over the data sheet's dense peak, {results.device.peak / 1e12:.1f} TFLOP/s."
+            ]
+        ),
+        "",
+    ]
     if not rows:
         return lines + ["The results hold no step.", ""]
-    lines += table(["step", ">predicted ms", ">tokens/s", ">MFU", ">measured ms", ">tokens/s", ">MFU", ">predicted / measured"], rows)
+    head = ["step", ">predicted ms", ">tokens/s", ">MFU", ">measured ms", ">tokens/s", ">MFU", ">predicted / measured"]
+    lines += table(head, rows)
     if parts:
         lines += ["The predicted milliseconds of a micro-batch, and of the update at the end of a step:", ""]
         lines += table(["step", *(f">{part}" for part in step_model.PARTS)], parts)
@@ -168,10 +188,22 @@ def step_part(results):
 
 def attention_part(results):
     """TFLOP/s, at each shape."""
-    lines = ["## Attention", "",
-             "TFLOP/s, where forward is two products of the pairs that the causal mask leaves and backward five, whatever is really done.", ""]
-    peers = sorted({peer for shape in results.shapes for op in shape["bench"]["ops"] if op["op"].startswith("attention")
-                    for peer in results.peers(shape, op)})
+    lines = [
+        "## Attention",
+        "",
+        "TFLOP/s, where forward is two products of the pairs that the causal mask leaves and backward five,",
+        "whatever is really done.",
+        "",
+    ]
+    peers = sorted(
+        {
+            peer
+            for shape in results.shapes
+            for op in shape["bench"]["ops"]
+            if op["op"].startswith("attention")
+            for peer in results.peers(shape, op)
+        }
+    )
     rows = []
     for shape in results.shapes:
         sizes = shape["bench"]["sizes"]
@@ -181,8 +213,16 @@ def attention_part(results):
             predicted = results.model.seconds(op, sizes)
             speed = lambda seconds: number(ratio(op["flops"] / 1e12, seconds), 0)  # noqa: E731
             theirs = results.peers(shape, op)
-            rows.append([name_of(op), str(sizes["head_dim"]), str(sizes["sequence"]), speed(predicted), speed(op.get("seconds")),
-                         *(speed(theirs.get(peer)) for peer in peers)])
+            rows.append(
+                [
+                    name_of(op),
+                    str(sizes["head_dim"]),
+                    str(sizes["sequence"]),
+                    speed(predicted),
+                    speed(op.get("seconds")),
+                    *(speed(theirs.get(peer)) for peer in peers),
+                ]
+            )
     return lines + table(["op", ">D", ">S", ">predicted", ">measured", *(f">{peer}" for peer in peers)], rows)
 
 
@@ -196,73 +236,140 @@ def op_row(results, shape, op):
     shares = []
     for time, copy in ((predicted, results.device.copy), (seconds, results.copy(bench))):
         shares.append(percent(ratio(op["bytes"] / copy, time)) if by_memory else percent(ratio(op["floor_seconds"], time)))
-    peers = ", ".join(f"{name} {time * 1e6:,.1f} ({time / seconds:.2f})" if seconds else f"{name} {time * 1e6:,.1f}"
-                      for name, time in results.peers(shape, op).items())
-    return [name_of(op), op["shape"], "memory" if by_memory else "products", microseconds(op["floor_seconds"]), microseconds(predicted),
-            shares[0], microseconds(seconds), shares[1], number(ratio(predicted, seconds), 2), peers]
+    peers = ", ".join(
+        f"{name} {time * 1e6:,.1f} ({time / seconds:.2f})" if seconds else f"{name} {time * 1e6:,.1f}"
+        for name, time in results.peers(shape, op).items()
+    )
+    return [
+        name_of(op),
+        op["shape"],
+        "memory" if by_memory else "products",
+        microseconds(op["floor_seconds"]),
+        microseconds(predicted),
+        shares[0],
+        microseconds(seconds),
+        shares[1],
+        number(ratio(predicted, seconds), 2),
+        peers,
+    ]
 
 
-HEAD = ["op", "shape", "bound by", ">floor, µs", ">predicted, µs", ">its share", ">measured, µs", ">its share", ">predicted / measured",
-        "PyTorch, µs (its time / ours)"]
+HEAD = [
+    "op",
+    "shape",
+    "bound by",
+    ">floor, µs",
+    ">predicted, µs",
+    ">its share",
+    ">measured, µs",
+    ">its share",
+    ">predicted / measured",
+    "PyTorch, µs (its time / ours)",
+]
 
 
 def ops_part(results):
     floor = results.shapes[0]["bench"]["floor"]
-    lines = ["## Ops", "",
-             f"Floor: the longer of FLOPs / {floor['matmul_flops']:.4g} and least bytes / {floor['memory_bandwidth']:.4g}"
-             f" ({results.shapes[0]['bench']['floor_source']}).",
-             "Share: of the floor where products bound, of a copy's speed where memory does. An op stands where its shape comes first.", ""]
+    lines = [
+        "## Ops",
+        "",
+        f"Floor: the longer of FLOPs / {floor['matmul_flops']:.4g} and least bytes / {floor['memory_bandwidth']:.4g}"
+        f" ({results.shapes[0]['bench']['floor_source']}).",
+        "Share: of the floor where products bound, of a copy's speed where memory does. An op stands where its shape comes",
+        "first.",
+        "",
+    ]
     for shape in results.shapes:
         sizes = shape["bench"]["sizes"]
         rows = [op_row(results, of, op) for of, op in fresh_ops(results.shapes) if of is shape]
         if rows:
-            lines += [f"### {shape['name']}", "",
-                      f"{sizes['samples']} samples of {sizes['sequence']} tokens, H {sizes['hidden']}, {sizes['heads']} heads of "
-                      f"{sizes['head_dim']}, F {sizes['ffn']}, V {sizes['vocabulary']}", ""]
+            lines += [
+                f"### {shape['name']}",
+                "",
+                f"{sizes['samples']} samples of {sizes['sequence']} tokens, H {sizes['hidden']}, {sizes['heads']} heads of "
+                f"{sizes['head_dim']}, F {sizes['ffn']}, V {sizes['vocabulary']}",
+                "",
+            ]
             lines += table(HEAD, rows)
     return lines
 
 
 def others_part(results):
-    rows = [[op, shape, number(moved / 1e6, 0), microseconds(seconds), percent(moved / results.device.copy / seconds)]
-            for op, shape, moved, seconds in results.model.others(results.shapes[0]["bench"]["sizes"])]
-    return ["### Kernels that no op above calls", "", *table(["op", "shape", ">MB", ">predicted, µs", ">of a copy"], rows),
-            "Not predicted are the plain attention kernels (fp32, and head sizes without tensor cores), and what takes microseconds: the decision on",
-            "a step, the sums of losses and norms.", ""]
+    rows = [
+        [op, shape, number(moved / 1e6, 0), microseconds(seconds), percent(moved / results.device.copy / seconds)]
+        for op, shape, moved, seconds in results.model.others(results.shapes[0]["bench"]["sizes"])
+    ]
+    return [
+        "### Kernels that no op above calls",
+        "",
+        *table(["op", "shape", ">MB", ">predicted, µs", ">of a copy"], rows),
+        "Not predicted are the plain attention kernels (fp32, and head sizes without tensor cores), and what takes",
+        "microseconds: the decision on a step, the sums of losses and norms.",
+        "",
+    ]
 
 
 # ---- the counts ----
 
 
+COUNTED = """\
+## What the machine code takes
+
+From `kernels/counts.tsv`, which `scripts/kernel_counts.py --write` takes from what nvcc makes for sm_90a. Of the kernels that
+multiply matrices: products of a pair of a query and a key, and for each HMMA (16 x 8 x 16, 4096 FLOPs) of a warp its
+`ldmatrix` and instructions; then clocks of a scheduler, of which a multiprocessor has four: those for which each pipe is held,
+those of one warp alone, and those that the scheduler needs with the warps that it holds, which are what is predicted.
+TFLOP/s are of all the products that the kernel makes.
+"""
+COUNTED_BY_BYTES = """\
+Of the others, for a turn of the main loop, or a pass of a warp: bytes a lane that are loaded and stored; instructions for 16
+bytes; barriers; the warps that a multiprocessor holds; the clocks of a warp alone, and of a scheduler with all its warps; and
+the bytes a clock that come of that on a multiprocessor. A copy moves {:.1f}.
+"""
+
+
+def products_row(results, name, dropout, row):
+    of_product = lambda column: number(row[column] / row["hmma"], 2)  # noqa: E731
+    size = int(re.search(r"<(\d+)", name).group(1))
+    products = row["hmma"] * FLOPS_OF_HMMA / (2 * size * row["pairs"])
+    speed = results.device.flops(row["clocks"] / row["hmma"])
+    columns = ("ldmatrix", "slots", "tensor", "shared", "integer", "fma", "special", "alone")
+    return [
+        code(name, dropout),
+        number(products, 0),
+        *map(of_product, columns),
+        f"**{of_product('clocks')}**",
+        number(speed / 1e12, 0),
+    ]
+
+
+def bytes_row(name, dropout, row):
+    moved = row["loads"] + row["stores"]
+    return [
+        code(name, dropout),
+        f"{row['loads']:.0f} + {row['stores']:.0f}",
+        number(row["slots"] * 16 / moved),
+        *(number(value, 0) for value in (row["barriers"], row["warps"] * SCHEDULERS, row["alone"], row["clocks"])),
+        number(WARP * moved * SCHEDULERS / row["clocks"], 0),
+    ]
+
+
+def code(name, dropout):
+    return f"`{name}`" + (" with dropout" if dropout and "true" not in name else "")
+
+
 def counts_part(results):
-    products, memory = [], []
-    for (name, dropout), row in sorted(results.model.counts.items()):
-        label = f"`{name}`" + (" with dropout" if dropout else "")
-        if row["pairs"]:
-            of = lambda column: number(row[column] / row["hmma"], 2)  # noqa: E731
-            size = int(re.search(r"<(\d+)", name).group(1))
-            products.append([label, f"{row['hmma'] * FLOPS_OF_HMMA / (2 * size * row['pairs']):.0f}", number(row["ldmatrix"] / row["hmma"], 2),
-                             of("slots"), of("tensor"), of("shared"), of("integer"), of("fma"), of("special"), of("alone"),
-                             f"**{row['clocks'] / row['hmma']:.2f}**",
-                             number(results.device.flops(row["clocks"] / row["hmma"]) / 1e12, 0)])
-        elif row["hmma"] == 0:
-            moved = row["loads"] + row["stores"]
-            memory.append([label, f"{row['loads']:.0f} + {row['stores']:.0f}", number(row["slots"] * 16 / moved),
-                           f"{row['barriers']:.0f}", f"{row['warps'] * 4:.0f}", f"{row['alone']:.0f}", f"{row['clocks']:.0f}",
-                           number(WARP * moved * 4 / row["clocks"], 0)])
+    lines = sorted(results.model.counts.items())
+    products = [products_row(results, *key, row) for key, row in lines if row["pairs"]]
+    others = [bytes_row(*key, row) for key, row in lines if not row["pairs"]]
+    pipes = [">ldmatrix", ">instructions", ">tensor", ">shared", ">integer", ">fp32", ">special"]
     copy = results.device.copy / results.device.multiprocessors / results.device.clock
-    return ["## What the machine code takes", "",
-            "From `kernels/counts.tsv`, which `scripts/kernel_counts.py --write` takes from what nvcc makes for sm_90a. Of the kernels that multiply",
-            "matrices, for each HMMA (16 x 8 x 16, 4096 FLOPs) of a warp: products of a pair of a query and a key, `ldmatrix` and instructions;",
-            "then clocks of a scheduler, of which a multiprocessor has four: those for which each pipe is held, those of one warp alone, and those",
-            "that the scheduler needs with the two warps that fit. The last are what is predicted. TFLOP/s are of all products that the",
-            "kernel makes.", "",
-            *table(["kernel", ">products", ">ldmatrix", ">instructions", ">tensor", ">shared", ">integer", ">fp32", ">special", ">alone",
-                    ">played", ">TFLOP/s"], products),
-            "Of the others, for a turn of the main loop, or a pass of a warp: bytes a lane that are loaded and stored; instructions for 16 bytes; barriers;",
-            "the warps that a multiprocessor holds; the clocks of a warp alone, and of a scheduler with all its warps; and the bytes a clock that come",
-            f"of that on a multiprocessor, of which a copy moves {copy:.1f}.", "",
-            *table(["kernel", ">bytes", ">instructions", ">barriers", ">warps", ">alone", ">played", ">bytes a clock"], memory)]
+    return [
+        COUNTED,
+        *table(["kernel", ">products", *pipes, ">alone", ">played", ">TFLOP/s"], products),
+        COUNTED_BY_BYTES.format(copy),
+        *table(["kernel", ">bytes", ">instructions", ">barriers", ">warps", ">alone", ">played", ">bytes a clock"], others),
+    ]
 
 
 # ---- aims, and what came of the prediction ----
@@ -294,89 +401,165 @@ def aims(results):
     attention = ", ".join(f"{min(of):.2f} to {max(of):.2f} times as fast as {peer}" for peer, of in ratios.items())
     shares = copy_shares(results)
     measured = {name: share for name, (_, share) in shares.items() if share}
-    mfu = [f"{100 * step['step']['mfu']:.1f} % ({step['name']})" for step in results.steps if (step.get("step") or {}).get("mfu")]
+    mfu = [
+        f"{100 * step['step']['mfu']:.1f} % ({step['name']})" for step in results.steps if (step.get("step") or {}).get("mfu")
+    ]
     predicted = reached({name: share for name, (share, _) in shares.items()})
-    return ["Aims:", "", *wrapped([
-        f"- Attention, forward and backward, at least as fast as PyTorch's: {attention or 'not measured'}.",
-        f"- What multiplies no matrices at {COPY_AIM:.0f} % of a copy's speed: {reached(measured) if measured else 'not measured'}; predicted "
-        f"{predicted}.",
-        f"- A step of Yuan 2.0-2.1B at {MFU_AIM:.0f} % MFU: {', '.join(mfu) or 'not measured'}; predicted below."]), ""]
+    return [
+        "Aims:",
+        "",
+        *wrapped(
+            [
+                f"- Attention, forward and backward, at least as fast as PyTorch's: {attention or 'not measured'}.",
+                f"- What multiplies no matrices at {COPY_AIM:.0f} % of a copy's speed: "
+                f"{reached(measured) if measured else 'not measured'}; predicted {predicted}.",
+                f"- A step of Yuan 2.0-2.1B at {MFU_AIM:.0f} % MFU: {', '.join(mfu) or 'not measured'}; predicted below.",
+            ]
+        ),
+        "",
+    ]
 
 
 def against_part(results):
     lines = ["## Prediction against measurement", ""]
     found = [(what, predicted, measured, predicted / measured) for what, predicted, measured in results.measured()]
     if not found:
-        return lines + ["Nothing is measured, so nothing is known of how the predictions of these kernels hold. What the model says of kernels whose",
-                        "speed others have published is [below](#how-far-off-it-is).", ""]
+        return lines + [
+            "Nothing is measured, so nothing is known of how the predictions of these kernels hold. What the model says of",
+            "kernels whose speed others have published is [below](#how-far-off-it-is).",
+            "",
+        ]
     size = lambda entry: max(entry[3], 1 / entry[3])  # noqa: E731
-    rows = [[what, microseconds(predicted), microseconds(measured), number(share, 2)]
-            for what, predicted, measured, share in sorted(found, key=size, reverse=True)[:15]]
+    rows = [
+        [what, microseconds(predicted), microseconds(measured), number(share, 2)]
+        for what, predicted, measured, share in sorted(found, key=size, reverse=True)[:15]
+    ]
     groups = {"attention": [], "products": [], "memory": [], "steps": []}
+    kinds = {"attention": "attention", "linear": "products", "step,": "steps"}
     for what, _, _, share in found:
-        kind = "steps" if what.startswith("step,") else "attention" if what.startswith("attention") else "products" if what.startswith("linear") else "memory"
-        groups[kind].append(share)
-    medians = ", ".join(f"{kind} {statistics.median(shares):.2f} ({min(shares):.2f} to {max(shares):.2f})" for kind, shares in groups.items() if shares)
-    return lines + [*wrapped([f"Predicted / measured, median and range of {len(found)}: {medians}. The largest deviations:"]), "",
-                    *table(["what", ">predicted, µs", ">measured, µs", ">predicted / measured"], rows)]
+        groups[next((kind for start, kind in kinds.items() if what.startswith(start)), "memory")].append(share)
+    medians = ", ".join(
+        f"{kind} {statistics.median(shares):.2f} ({min(shares):.2f} to {max(shares):.2f})"
+        for kind, shares in groups.items()
+        if shares
+    )
+    return lines + [
+        *wrapped([f"Predicted / measured, median and range of {len(found)}: {medians}. The largest deviations:"]),
+        "",
+        *table(["what", ">predicted, µs", ">measured, µs", ">predicted / measured"], rows),
+    ]
+
+
+METHOD = """\
+## How it is predicted
+
+*A kernel with products.* One scheduler of a multiprocessor is played with its warps, instruction by instruction, through the
+main loop: each warp in order, one instruction a clock for all, each when its operands are there and its pipe is free; of what
+the four schedulers share it has a quarter. Masked tiles and other seldom ways are passed by. The clocks of a turn, the pairs
+of a query and a key that it makes, and the number of pairs give the time. Tiles that the causal mask cuts are done whole:
+128 / S more. That blocks wait for their turn to add, where gradients are summed in order, is not in it.
+
+*A kernel that memory bounds.* The same play, with memory that answers after a fixed time and never tires, gives the clocks in
+which its warps could move their bytes: Little's law, with barriers and dependent loads in it. The bytes of the op at the
+speed of a copy give another time; the root of the sum of both squares is predicted, and 2 µs for a begin and an end.
+
+*A product* is cuBLASLt's: FLOPs or bytes, whichever takes longer. *A step* is the sum of its ops, as often as they are called:
+the host, caches from one op to the next and what a graph saves are not in it.
+
+### What is assumed
+"""
+CHECKED = """\
+### How far off it is
+
+The same play of FlashAttention-2's own machine code, against what the FlashAttention-3 paper (arXiv 2407.08608) measured of
+it on an H100 at 8192 tokens. Its kernels have the same instructions as ours: `mma.sync`, `ldmatrix`, `cp.async`, eight warps a
+multiprocessor.
+"""
+COMPARED = """\
+Counted in the library of xformers 0.0.26.post1, which holds FlashAttention 2.5.7 for sm_90: the forward's tiles are 128 x 128
+and 128 x 64, the backward's 128 x 128 and 64 x 128, all whole tiles, without dropout.
+
+    scripts/kernel_counts.py xformers/_C_flashattention.so PART_OF_A_MANGLED_NAME
+
+Dropout costs its forward 12 % by the same play (13.56 clocks, causal, head size 64); 5 to 15 % are reported.
+
+An estimate by hand, made before these scripts from counts of the kernels of its time, at S 8192 and head size 64: forward 255
+to 300 TFLOP/s, backward with seven products 170 to 215, a step without dropout 605 ms a micro-batch, 41 % MFU. Of those
+kernels the model said 262, 194 and 584 ms. With dropout of the time, a call of the generator for each four elements, the
+estimate was 695 ms and the model's 848: it has integers at half the rate of fp32, and two warps that do not hide the
+generator's latency. Of a copy's speed the estimate gave 65 to 90 % to what memory bounds, the model 62 to 96 %.
+"""
 
 
 def method_part(results):
-    device = results.device
-    rows = [[what, number(clocks, 2), number(device.flops(clocks) / 1e12, 0), number(published, 0), number(device.flops(clocks) / 1e12 / published, 2)]
-            for what, clocks, published in PUBLISHED]
-    return ["## How it is predicted", "",
-            "*A kernel with products.* One scheduler of a multiprocessor is played with its warps, instruction by instruction, through the main loop:",
-            "each warp in order, one instruction a clock for all, each when its operands are there and its pipe is free; of what the four schedulers",
-            "share it has a quarter. Masked tiles and other seldom ways are passed by. The clocks of a turn, the pairs of a query and a key that it",
-            "makes, and the number of pairs give the time. Tiles that the causal mask cuts are done whole: 128 / S more. That blocks wait for their",
-            "turn to add, where gradients are summed in order, is not in it.",
-            "", "*A kernel that memory bounds.* The same play, with memory that answers after a fixed time and never tires, gives the clocks in which",
-            "its warps could move their bytes: Little's law, with barriers and dependent loads in it. The bytes of the op at the speed of a copy",
-            "give another time; the root of the sum of both squares is predicted, and 2 µs for a begin and an end.",
-            "", "*A product* is cuBLASLt's: FLOPs or bytes, whichever takes longer. *A step* is the sum of its ops, as often as they are called: the host, the",
-            "clock's fall under load, caches from one op to the next and what a graph saves are not in it.", "",
-            "### What is assumed", "", *table(["what", "how much", "from where", "how sure"], [list(row) for row in ASSUMED]),
-            "### How far off it is", "",
-            "The same play of FlashAttention-2's own machine code, against what the FlashAttention-3 paper (arXiv 2407.08608) measured of it on an",
-            "H100 at 8192 tokens. Its kernels have the same instructions as ours: `mma.sync`, `ldmatrix`, `cp.async`, eight warps a multiprocessor.", "",
-            *table(["FlashAttention-2", ">clocks of an HMMA, played", ">TFLOP/s, predicted", ">TFLOP/s, published", ">predicted / published"], rows),
-            "Counted in the library of xformers 0.0.26.post1, which holds FlashAttention 2.5.7 for sm_90, by `scripts/kernel_counts.py` (its",
-            "description says how). Dropout costs its forward 12 % by the same play (13.56 clocks); 5 to 15 % are reported.",
-            "", "An estimate by hand, made before these scripts from the same counts, had for the kernels of its time at S 8192 and head size 64: forward 255 to 300",
-            "TFLOP/s, backward with seven products 170 to 215, a step without dropout 605 ms (41 % MFU); the model said of those kernels 262, 194",
-            "and 584 ms (42 %). For dropout with a generator call for four elements it had 695 ms, the model 848: integers at half the rate of fp32,",
-            "and two warps that cannot hide the generator's latency, are in the model and were not in the estimate.", ""]
+    rows = []
+    for what, clocks, published in PUBLISHED:
+        predicted = results.device.flops(clocks) / 1e12
+        rows.append([what, number(clocks, 2), number(predicted, 0), number(published, 0), number(predicted / published, 2)])
+    return [
+        METHOD,
+        *table(["what", "how much", "from where", "how sure"], [list(row) for row in ASSUMED]),
+        CHECKED,
+        *table(["FlashAttention-2", ">clocks of an HMMA", ">TFLOP/s, predicted", ">published", ">predicted / published"], rows),
+        COMPARED,
+    ]
 
 
 def where(results):
     if not results.device_name:
-        return [f"**No GPU was present when this page was made: nothing here is measured.** Predicted is one {ASSUMED_DEVICE}; columns named measured are",
-                "empty until `scripts/gpu_check.sh` has run on a machine that has a GPU."]
+        return [
+            "**No GPU was present when this page was made: nothing here is measured.** "
+            f"Predicted is one {ASSUMED_DEVICE}; columns named",
+            "measured are empty until `scripts/gpu_check.sh` has run on a machine that has a GPU.",
+        ]
     benches = [shape["bench"] for shape in results.shapes if "measured" in shape["bench"]]
     speed = benches[0]["measured"] if benches else None
-    lines = [f"Measured on {results.device_name}" + (f" ({', '.join(results.versions)})" if results.versions else "")
-             + (f": products {speed['matmul_flops']:.4g} FLOP/s, copies {speed['memory_bandwidth']:.4g} bytes/s." if speed else ".")]
+    lines = [
+        f"Measured on {results.device_name}"
+        + (f" ({', '.join(results.versions)})" if results.versions else "")
+        + (f": products {speed['matmul_flops']:.4g} FLOP/s, copies {speed['memory_bandwidth']:.4g} bytes/s." if speed else ".")
+    ]
     torch = next(iter(results.torch.values()), None)
-    lines.append(f"PyTorch {torch['torch']}, cuDNN {torch.get('cudnn')} in the same run: another's time / ours is above 1 where ours is shorter."
-                 if torch else "PyTorch was not there to compare with.")
+    lines.append(
+        f"PyTorch {torch['torch']}, cuDNN {torch.get('cudnn')} in the same run: its time / ours is above 1 where ours is less."
+        if torch
+        else "PyTorch was not there to compare with."
+    )
     if not results.known:
         lines.append(f"**The predictions are for one {ASSUMED_DEVICE}**: scripts/kernel_model.py does not know this GPU.")
     return lines
 
 
 def page(results):
-    return "\n".join([
-        "# Kernels on a GPU", "", COMMAND, *where(results), "",
-        *aims(results), *step_part(results), *attention_part(results), *ops_part(results), *others_part(results), *against_part(results),
-        *counts_part(results), *method_part(results)]).rstrip() + "\n"
+    return (
+        "\n".join(
+            [
+                "# Kernels on a GPU",
+                "",
+                COMMAND,
+                *where(results),
+                "",
+                *aims(results),
+                *step_part(results),
+                *attention_part(results),
+                *ops_part(results),
+                *others_part(results),
+                *against_part(results),
+                *counts_part(results),
+                *method_part(results),
+            ]
+        ).rstrip()
+        + "\n"
+    )
 
 
 def main():
     if len(sys.argv) != 2 or sys.argv[1].startswith("-"):
         sys.exit(__doc__)
-    results = Results(json.loads(Path(sys.argv[1]).read_text(encoding="utf-8")))
-    sys.stdout.write(page(results))
+    try:
+        sys.stdout.write(page(Results(json.loads(Path(sys.argv[1]).read_text(encoding="utf-8")))))
+    except Uncounted as uncounted:
+        sys.exit(f"kernel_table.py: {uncounted}")
 
 
 if __name__ == "__main__":

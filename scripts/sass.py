@@ -12,8 +12,30 @@ PREDICATE = re.compile(r"!?(U?P)(?:(\d)|T)$")
 REGISTER = re.compile(r"(?<![\w.])(U?R)(\d+)(\.64)?")
 
 # They write no register: their first operand is read, or is none.
-WITHOUT_RESULT = ("ST", "RED", "BRA", "BRX", "EXIT", "RET", "CALL", "BAR", "LDGSTS", "LDGDEPBAR", "DEPBAR", "BSSY", "BSYNC", "NOP",
-                  "WARPSYNC", "MEMBAR", "ERRBAR", "CCTL", "NANOSLEEP", "YIELD", "BREAK", "BMOV")
+WITHOUT_RESULT = (
+    "ST",
+    "RED",
+    "BRA",
+    "BRX",
+    "EXIT",
+    "RET",
+    "CALL",
+    "BAR",
+    "LDGSTS",
+    "LDGDEPBAR",
+    "DEPBAR",
+    "BSSY",
+    "BSYNC",
+    "NOP",
+    "WARPSYNC",
+    "MEMBAR",
+    "ERRBAR",
+    "CCTL",
+    "NANOSLEEP",
+    "YIELD",
+    "BREAK",
+    "BMOV",
+)
 DOUBLE = ("DFMA", "DADD", "DMUL", "DSETP")
 
 
@@ -58,7 +80,7 @@ class Instruction:
 
 
 def registers(instruction):
-    """(those that it reads, those that it writes), by name. Predicates before a result are written, and so is a carry after it."""
+    """(those that it reads, those that it writes), by name. Predicates before a result are written, as is a carry after it."""
     name = instruction.name
     reads, writes = [], []
     if instruction.guard:
@@ -68,7 +90,9 @@ def registers(instruction):
     for at, operand in enumerate(re.split(r",\s*(?![^\[]*\])", instruction.operands)):
         predicate = PREDICATE.match(operand)
         if predicate:
-            written = at < 2 if compares else not operand.startswith("!") and (result is None or (result >= 0 and at == result + 1))
+            written = (
+                at < 2 if compares else not operand.startswith("!") and (result is None or (result >= 0 and at == result + 1))
+            )
             if predicate.group(2):
                 (writes if written else reads).append("".join(predicate.groups()))
             continue

@@ -1,8 +1,8 @@
 """Plays the warps of one scheduler of a multiprocessor, instruction by instruction: an SM of compute capability 9.0.
 
-A warp issues in order, one instruction a clock for the whole scheduler, when its operands are there and the pipe is free. Of what
-the four schedulers share (shared memory, the way to the L2 cache) this one has a quarter: all four are taken to do the same.
-Not played are register banks, caches, and copies that wait for each other in memory."""
+A warp issues in order, one instruction a clock for the whole scheduler, when its operands are there and the pipe is free. Of
+what the four schedulers share (shared memory, the way to the L2 cache) this one has a quarter: all four are taken to do the
+same. Not played are register banks, caches, and copies that wait for each other in memory."""
 
 from dataclasses import dataclass
 
@@ -72,8 +72,8 @@ class Warp:
 
 
 def clocks(run, warps, warps_of_block=1, pause=0, turns=4):
-    """Clocks in which one scheduler finishes a turn of `run`, where `warps` of them, in blocks of `warps_of_block`, go through it
-    again and again, `pause` clocks after each turn; as they run when all have begun."""
+    """Clocks in which one scheduler finishes a turn of `run`, where `warps` of them, in blocks of `warps_of_block`, go through
+    it again and again, `pause` clocks after each turn; as they run when all have begun."""
     few, many = (end_of(run, warps, warps_of_block, pause, count) for count in (turns, 2 * turns))
     return (many - few) / (turns * warps)
 
@@ -86,17 +86,21 @@ def end_of(run, warps, warps_of_block, pause, turns):
 
     def earliest(warp):
         instruction, cost = run[warp.at], costs[warp.at]
-        clock = max([warp.clock, issue, pipes.get(cost.pipe, 0.0)] + [warp.ready.get(register, 0.0) for register in instruction.reads])
+        clock = max(
+            [warp.clock, issue, pipes.get(cost.pipe, 0.0)] + [warp.ready.get(register, 0.0) for register in instruction.reads]
+        )
         if instruction.name == "DEPBAR" and instruction.operands.startswith("SB0"):
             newest = instruction.constants()[-1]
-            clock = max([clock] + warp.groups[:max(0, len(warp.groups) - newest)])
+            clock = max([clock] + warp.groups[: max(0, len(warp.groups) - newest)])
         return clock
 
     while True:
         able = [warp for warp in all_warps if warp.turn < turns and not warp.waits]
         if not able:
             break
-        clock, _, _, warp = min(((earliest(warp), warp is not last, warp.turn, warp) for warp in able), key=lambda choice: choice[:3])
+        clock, _, _, warp = min(
+            ((earliest(warp), warp is not last, warp.turn, warp) for warp in able), key=lambda choice: choice[:3]
+        )
         instruction, cost = run[warp.at], costs[warp.at]
         last, issue = warp, clock + 1
         warp.clock = clock + (BRANCH if instruction.name == "BRA" else 1)

@@ -76,6 +76,7 @@ def part_of(op):
 
 def parameters(bench, layers):
     """Of the products, the embedding being the head's matrix; norms and biases are next to nothing."""
+
     def of(op):
         n, k = re.search(r" x \[(\d+), (\d+)\]", op["shape"]).groups()
         return int(n) * int(k)
