@@ -53,8 +53,8 @@ from kernel_model import (
 FAT_BINARY = struct.pack("<I", 0xBA55ED50)  # with which one begins
 CUDA_MACHINE = 190  # of an ELF file
 PIPES = ("tensor", "shared", "integer", "fma", "special", "f64", "memory")
-COLUMNS = f"""source kernel dropout pairs slots hmma ldmatrix shared_loads shared_stores mufu shuffles barriers loads stores copies
-    atomics {" ".join(PIPES)} warps alone clocks""".split()
+COLUMNS = f"""source kernel dropout pairs slots hmma ldmatrix shared_loads shared_stores mufu shuffles barriers loads stores
+    copies atomics {" ".join(PIPES)} warps alone clocks""".split()
 
 
 class Fault(Exception):
