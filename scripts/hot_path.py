@@ -109,23 +109,31 @@ class Kernel:
     def turns(self, first):
         """How often a loop turns where its constants say so, else None."""
         inside = self.instructions(self.loops[first])
-        for latch in (block for block in self.loops[first] if (block, first) in self.back):
-            guard = self.blocks[latch].instructions[-1].guard.lstrip("!")
+        latches = [block for block in self.loops[first] if (block, first) in self.back]
+        for guard in (self.blocks[latch].instructions[-1].guard.lstrip("!") for latch in latches):
             compared = [i for i in inside if guard in i.writes and i.name in ("ISETP", "UISETP")]
             if not guard or not compared:
                 continue
-            compare = compared[-1]
-            left, right = (operand.strip().removesuffix(".reuse") for operand in compare.operands.split(",")[2:4])
-            steps = [i for i in inside if left in i.writes and i.name in ADDITIONS and i.constants()]
+            left, right = (operand.strip().removesuffix(".reuse") for operand in compared[-1].operands.split(",")[2:4])
+
+            def adds(register):
+                return [
+                    i for i in inside if register in i.writes and len(i.reads) == 1 and i.name in ADDITIONS and i.constants()
+                ]
+
+            counter, offset, looked_at, steps = left, 0, compared[-1], adds(left)
             if not steps:
                 continue
-            begin, end = self._value(left, first), self._value(right, first)
+            base = steps[-1].reads[0]
+            if base != left and adds(base):  # compared is what is so much more than the counter
+                counter, offset, looked_at, steps = base, steps[-1].constants()[0], steps[-1], adds(base)
+            begin, end = self._value(counter, first), self._value(right, first)
             if not end[0] and begin[0]:
                 begin = "", 0  # a loop that ends at a number begins at 0, or at the thread's place
-            step, distance = steps[-1], end[1] - begin[1]
-            if begin[0] == end[0] and distance * step.constants()[-1] > 0:
-                compared_first = inside.index(compare) < inside.index(step)
-                return math.ceil(distance / step.constants()[-1]) + compared_first
+            step, distance = steps[-1].constants()[-1], end[1] - begin[1] - offset
+            if begin[0] == end[0] and distance * step > 0:
+                before_the_step = inside.index(looked_at) < inside.index(steps[-1])
+                return math.ceil(distance / step) + before_the_step
         return None
 
     def _value(self, operand, loop, depth=3):

@@ -76,7 +76,9 @@ class Instruction:
         return 2 if wide else 1
 
     def constants(self):
-        return [int(number, 16) for number in re.findall(r"(?<![\w\[])-?0x[0-9a-f]+\b", self.operands)]
+        """Its numbers, as signed ones of 32 bits."""
+        numbers = [int(number, 16) for number in re.findall(r"(?<![\w\[])-?0x[0-9a-f]+\b", self.operands)]
+        return [number - (1 << 32) if number >> 31 == 1 else number for number in numbers]
 
 
 def registers(instruction):

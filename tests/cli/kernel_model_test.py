@@ -101,6 +101,25 @@ class MachineCode(unittest.TestCase):
     def test_dropout_is_passed_through_where_asked(self):
         self.assertEqual((self.names(True).count("IMAD"), self.names(True).count("LOP3")), (2, 2))
 
+    def test_turns_that_constants_say(self):
+        def turns(*lines):
+            kernel = hot_path.Kernel(listing(*lines, "EXIT"))
+            return {first: kernel.turns(first) for first in kernel.loops}.popitem()[1]
+
+        up = ("VIADD R0, R0, 0x10", "ISETP.NE.AND P0, PT, R0, 0x40, PT", "P0| BRA `(.L_x_0)")
+        self.assertEqual(turns("MOV R0, RZ", ".L_x_0", *up), 4)
+        self.assertEqual(turns("MOV R0, 0x20", ".L_x_0", *up), 2)
+        # From a register on, to so much more than it; looked at before it grows.
+        begin = ("IMAD.SHL.U32 R9, R4, 0x40, RZ", "VIADD R1, R9, 0x30", "IMAD.MOV.U32 R0, RZ, RZ, R9")
+        late = ("ISETP.GE.AND P0, PT, R0, R1, PT", "VIADD R0, R0, 0x10", "!P0| BRA `(.L_x_0)")
+        self.assertEqual(turns(*begin, ".L_x_0", *late), 4)
+        # What is compared is less than what grows, and a sum is an "or".
+        begin = ("LOP3.LUT R2, R9, 0x30, RZ, 0xfc, !PT", "LOP3.LUT R1, R9, 0x40, RZ, 0xfc, !PT")
+        late = ("VIADD R0, R2, 0xffffffd0", "ISETP.GE.AND P0, PT, R0, R1, PT", "VIADD R2, R2, 0x40", "!P0| BRA `(.L_x_0)")
+        self.assertEqual(turns(*begin, ".L_x_0", *late), 2)
+        # Down to zero from nobody knows where.
+        self.assertIsNone(turns(".L_x_0", "VIADD R0, R0, 0xffffffff", "ISETP.NE.AND P0, PT, R0, RZ, PT", "P0| BRA `(.L_x_0)"))
+
     def test_the_caller_says_what_constants_do_not(self):
         kernel = hot_path.Kernel(
             listing(
