@@ -67,7 +67,7 @@ def name_of(op):
 
 class Results:
     def __init__(self, results):
-        self.shapes = results["ops"]
+        self.shapes = [shape for shape in results["ops"] if shape.get("bench")]
         self.steps = results.get("steps") or []
         self.device_name = results.get("device")
         self.versions = [f"{name} {results[key]}" for name, key in (("driver", "driver"), ("CUDA", "cuda")) if results.get(key)]
@@ -83,7 +83,11 @@ class Results:
     def peers(self, shape, op):
         """{name: seconds} of PyTorch's for an op."""
         ops = self.torch.get(shape["name"], {}).get("ops", [])
-        return {peer["peer"]: peer["seconds"] for peer in ops if (peer["op"], peer["what"]) == (op["op"], op["what"])}
+        return {
+            peer["peer"]: peer["seconds"]
+            for peer in ops
+            if peer.get("seconds") and (peer["op"], peer["what"]) == (op["op"], op["what"])
+        }
 
     def measured(self):
         """[(what, predicted seconds, measured seconds)] of ops and steps."""
@@ -556,8 +560,11 @@ def page(results):
 def main():
     if len(sys.argv) != 2 or sys.argv[1].startswith("-"):
         sys.exit(__doc__)
+    results = json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))
+    if not any(shape.get("bench") for shape in results["ops"]):
+        sys.exit(f"kernel_table.py: {sys.argv[1]} holds the ops of no shape: nothing to predict or to compare")
     try:
-        sys.stdout.write(page(Results(json.loads(Path(sys.argv[1]).read_text(encoding="utf-8")))))
+        sys.stdout.write(page(Results(results)))
     except Uncounted as uncounted:
         sys.exit(f"kernel_table.py: {uncounted}")
 

@@ -496,6 +496,15 @@ class Page(unittest.TestCase):
         text = self.page(**{**results, "steps": [{**self.STEP, "error": "out of memory"}]})
         self.assertIn("| out of memory |", text)
 
+    def test_results_without_ops_are_refused(self):
+        with tempfile.TemporaryDirectory() as folder:
+            file = Path(folder, "results.json")
+            file.write_text(json.dumps({"device": "a GPU", "ops": [{"name": "D 64", "bench": None}]}))
+            script = str(ROOT / "scripts/kernel_table.py")
+            done = subprocess.run([sys.executable, script, str(file)], capture_output=True, text=True, timeout=60)
+        self.assertEqual((done.returncode, done.stdout), (1, ""), done)
+        self.assertIn("holds the ops of no shape", done.stderr)
+
     def test_a_gpu_that_the_model_does_not_know(self):
         text = self.page(**{**self.measured(1.0), "device": "NVIDIA B200"})
         self.assertIn("scripts/kernel_model.py does not know this GPU", text)
