@@ -71,7 +71,7 @@ class Results:
         self.steps = results.get("steps") or []
         self.device_name = results.get("device")
         self.versions = [f"{name} {results[key]}" for name, key in (("driver", "driver"), ("CUDA", "cuda")) if results.get(key)]
-        self.torch = {entry["name"]: entry["torch"] for entry in results.get("torch") or []}
+        self.torch = {entry["name"]: entry["torch"] for entry in results.get("torch") or [] if entry.get("torch")}
         known = [name for name in DEVICES if name in (self.device_name or "")]
         self.device = DEVICES[known[0] if known else ASSUMED_DEVICE]
         self.known = bool(known) or self.device_name is None
