@@ -359,7 +359,7 @@ def bytes_row(name, dropout, row):
 
 
 def code(name, dropout):
-    return f"`{name}`" + (" with dropout" if dropout and "true" not in name else "")
+    return f"`{name}`" + (" with dropout" if dropout else "")
 
 
 def counts_part(results):
