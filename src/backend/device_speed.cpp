@@ -1,6 +1,7 @@
 #include "headwater/backend/device_speed.h"
 
 #include "headwater/backend/cpu_backend.h"
+#include "headwater/backend/random_operands.h"
 #include "headwater/base/clock.h"
 #include "headwater/tensor/device_memory.h"
 
@@ -39,12 +40,10 @@ double measure_matmul_flops(Backend& backend, DType dtype, int threads) {
   for (std::int64_t side = kSmallest;; side *= 2) {
     const std::int64_t bytes = side * side * static_cast<std::int64_t>(size_of(dtype));
     const DeviceMemory memory = allocate(backend.device(), 3 * bytes, "a product to measure");
-    // Bytes that read as 0.0115 in either dtype: zeros would draw less power, and so let some chips run faster.
-    std::vector<std::byte> host(static_cast<std::size_t>(bytes), std::byte{0x3C});
     const auto matrix = [&](int index) {
       return TensorView(memory.get() + index * bytes, dtype, {side, side}, backend.device());
     };
-    for (int i = 0; i < 2; ++i) backend.to_device(TensorView(host.data(), dtype, {side, side}), matrix(i));
+    fill_randomly(backend, TensorView(memory.get(), dtype, {2 * side, side}, backend.device()));  // both, and not alike
     const double seconds =
         time_calls(backend, kRuns, [&](std::int64_t) { backend.linear(matrix(0), {matrix(1), {}}, matrix(2)); });
     const double n = static_cast<double>(side);
@@ -60,6 +59,7 @@ double measure_memory_bandwidth(Backend& backend, int threads) {
     const auto half = [&](int index) {
       return TensorView(memory.get() + index * bytes, DType::f32, {bytes / 4}, backend.device());
     };
+    fill_randomly(backend, half(0));
     const double seconds = time_calls(backend, kRuns, [&](std::int64_t) { backend.copy(half(0), half(1)); });
     if (seconds >= kLong || bytes == kLargest) return 2.0 * static_cast<double>(bytes) / seconds;
   }

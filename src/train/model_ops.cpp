@@ -55,6 +55,7 @@ class ModelOps {
   Borders borders(Operands& o) const;
   Dropout dropout(Operands& o, double probability) const;
   TensorView scalars(Operands& o) const;
+  TensorView softmax_statistics(Operands& o) const;
 
   const std::function<void(const ModelOp&)>& visit_;
   const ModelSpec& model_;
@@ -94,6 +95,14 @@ TensorView ModelOps::scalars(Operands& o) const {
   at(StepScalar::learning_rate) = 1e-4;
   at(StepScalar::updates) = at(StepScalar::clip_factor) = at(StepScalar::apply) = 1.0;
   return o.take_copy(TensorView(values.data(), DType::f64, {kStepScalars}));
+}
+
+// Of rows whose logits are as large as operands are: the gradient takes their place, and is taken for logits by the next call.
+TensorView ModelOps::softmax_statistics(Operands& o) const {
+  std::vector<float> host;
+  const float sum = static_cast<float>(model_.vocabulary);
+  for (std::int64_t row = 0; row < block_; ++row) host.insert(host.end(), {0.125F, sum, 0.0F});
+  return o.take_copy(TensorView(host.data(), sums_, {block_, 3}));
 }
 
 // As a block holds them: with LFA q and k are one product's, without it v too.
@@ -231,7 +240,8 @@ void ModelOps::norms() const {
   });
   add("rms_norm_backward", "", text, [=, this](Operands& o) -> OpCall {
     const TensorView dy = o.take(compute_, shape), x = o.take(compute_, shape), gain = o.take(compute_, {hidden_});
-    const TensorView rstd = o.take(sums_, {tokens_}), dx = o.take(compute_, shape), d_gain = o.take(sums_, {hidden_});
+    const TensorView rstd = o.take_positive(sums_, {tokens_}), dx = o.take(compute_, shape);
+    const TensorView d_gain = o.take(sums_, {hidden_});
     return [=](Backend& b) { b.rms_norm_backward(dy, x, gain, rstd, dx, false, d_gain); };
   });
   add("residual_add", "", text, [=, this](Operands& o) -> OpCall {
@@ -286,7 +296,7 @@ void ModelOps::cross_entropy() const {
     return [=, valid = model_.vocabulary](Backend& b) { b.softmax_statistics(logits, labels, 0, valid, statistics); };
   });
   add("cross_entropy_backward", "", text, [=, this](Operands& o) -> OpCall {
-    const TensorView logits = o.take(compute_, shape), labels = tokens(o, block_), statistics = o.take(sums_, {block_, 3});
+    const TensorView logits = o.take(compute_, shape), labels = tokens(o, block_), statistics = softmax_statistics(o);
     const TensorView step = scalars(o);
     return [=, valid = model_.vocabulary](Backend& b) { b.cross_entropy_backward(logits, labels, 0, valid, statistics, step); };
   });
@@ -309,7 +319,7 @@ void ModelOps::update() const {
     args.master = o.take(sums_, {count});
     args.gradient = o.take(sums_, {count});
     args.first_moment = o.take(sums_, {count});
-    args.second_moment = o.take(sums_, {count});
+    args.second_moment = o.take_positive(sums_, {count});
     args.weight = compute_ == sums_ ? args.master : o.take(compute_, {count});
     const TensorView step = scalars(o);
     return [=](Backend& b) { b.adamw(args, step); };

@@ -1,7 +1,7 @@
 #pragma once
-// Operands of ops whose results do not matter: carved front to back out of one block of a device's memory that holds small
-// positive numbers, in whatever floating type it is read. Without a backend it hands out addresses that nobody may follow,
-// and only counts.
+// Operands of ops whose results do not matter: carved front to back out of one block of a device's memory that holds random
+// numbers (random_operands.h), in whatever floating type it is read. Without a backend it hands out addresses that nobody may
+// follow, and only counts.
 
 #include "headwater/backend/backend.h"
 #include "headwater/tensor/device_memory.h"
@@ -15,11 +15,13 @@ namespace headwater {
 class Operands {
  public:
   Operands() = default;
-  explicit Operands(Backend& backend);  // which must outlive this
+  explicit Operands(Backend& backend) : backend_(&backend) {}  // which must outlive this
 
   // Forgets what was taken, and fills so many bytes anew.
   void reset(std::int64_t bytes);
   TensorView take(DType dtype, Shape shape);
+  // Of numbers that are roots, or whose root an op takes.
+  TensorView take_positive(DType dtype, Shape shape);
   // `value`: of element i.
   TensorView take_integers(Shape shape, const std::function<std::int32_t(std::int64_t)>& value);
   TensorView take_copy(TensorView host);  // dense
@@ -27,7 +29,6 @@ class Operands {
 
  private:
   Backend* backend_ = nullptr;
-  std::vector<std::uint16_t> tile_;  // what the block holds, again and again
   DeviceMemory memory_;
   std::int64_t size_ = 0, taken_ = 0;  // bytes
 };

@@ -1,6 +1,7 @@
 // What this machine's matrix products can do.
 
 #include "headwater/backend/cpu_backend.h"
+#include "headwater/backend/random_operands.h"
 #include "headwater/base/clock.h"
 
 #include "matrix_products.h"
@@ -9,6 +10,7 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <span>
 #include <vector>
 
 namespace headwater {
@@ -26,13 +28,16 @@ double measure_matmul_flops(DType dtype, int threads) {
   constexpr std::size_t kRuns = 9;
   constexpr double kEnough = 0.3;  // seconds: every run and every resume waits for this
   const DType measured = cpu_has_bf16() ? dtype : DType::f32;
+  const std::vector<std::uint16_t> words = random_words(Signs::both);
   cpu::MatrixProducts products(threads);
   std::vector<double> seconds;
   std::int64_t side = kSmallest;
   for (;; side *= 2) {
     const std::size_t bytes = static_cast<std::size_t>(side * side) * size_of(measured);
-    // Bytes that read as 0.0115 in either dtype: zeros would draw less power, and so let some chips run faster.
-    std::vector<std::byte> memory(3 * bytes, std::byte{0x3C});
+    std::vector<std::byte> memory(3 * bytes);
+    const auto pattern = std::as_bytes(std::span(words));
+    for (std::size_t begin = 0; begin < 2 * bytes; begin += pattern.size())
+      std::copy_n(pattern.data(), std::min(pattern.size(), 2 * bytes - begin), memory.data() + begin);
     const auto matrix = [&](std::size_t index) {
       return Matrix{memory.data() + index * bytes, measured, side, side, side, 1};
     };

@@ -1,6 +1,7 @@
 // What this machine's memory can do.
 
 #include "headwater/backend/cpu_backend.h"
+#include "headwater/backend/random_operands.h"
 #include "headwater/base/clock.h"
 
 #include "parallel.h"
@@ -29,10 +30,14 @@ double measure_memory_bandwidth(int threads) {
   const std::int64_t count = std::max<std::int64_t>(std::int64_t{64} << 20, 4 * cache) / 4;
   const std::unique_ptr<float[]> x(new float[static_cast<std::size_t>(count)]);
   const std::unique_ptr<float[]> y(new float[static_cast<std::size_t>(count)]);
+  const std::vector<std::uint16_t> words = random_words(Signs::both);
   // Each thread touches its own part first: that is where the system then keeps it.
   cpu::parallel_parts(threads, count, [&](std::int64_t begin, std::int64_t end, int) {
-    std::fill(x.get() + begin, x.get() + end, 1.0F);
-    std::fill(y.get() + begin, y.get() + end, 1.0F);
+    for (auto i = static_cast<std::size_t>(begin); i < static_cast<std::size_t>(end); ++i) {
+      bf16 number;
+      number.bits = words[i % words.size()];
+      x[i] = y[i] = static_cast<float>(number);
+    }
   });
   std::vector<double> seconds;
   for (int run = 0; run < kRuns; ++run) {
