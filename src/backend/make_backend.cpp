@@ -51,7 +51,7 @@ MatmulAlgorithms fastest_matmuls(Backend& backend) { return fastest_cuda_matmuls
 
 DevicePeak peak_of(Device device, DType dtype, int threads) {
   if (device.kind == Device::Kind::cpu) return peak_of_cpu(dtype, threads);
-  return {cuda::peak_flops(device, dtype), fmt::format("{} at its highest clock", cuda::describe(device).name)};
+  return peak_of_gpu(cuda::describe(device), dtype);
 }
 
 #else

@@ -41,7 +41,11 @@ nlohmann::json to_json(const StepBenchmark& b) {
                          {"waiting_share", b.waiting_share},
                          {"observed_seconds", b.observed_seconds},
                          {"ops", ops}};
-  if (b.mfu) root["mfu"] = *b.mfu;
+  if (b.peak) root["peak_source"] = b.peak->source;
+  if (b.mfu) {
+    root["mfu"] = *b.mfu;
+    root["peak_flops"] = *b.peak->flops;
+  }
   if (b.prediction) root["prediction"] = to_json(*b.prediction);
   return root;
 }
@@ -95,7 +99,11 @@ void print_summary(const StepBenchmark& b, std::ostream& out) {
                      100.0 * *std::min_element(b.waiting_share.begin(), b.waiting_share.end()),
                      100.0 * *std::max_element(b.waiting_share.begin(), b.waiting_share.end()))
       << fmt::format("share of matmul = model FLOP/s / matmul FLOP/s = {:.1f} %\n", 100.0 * b.share_of_matmul);
-  if (b.mfu) out << fmt::format("MFU = model FLOP/s / peak FLOP/s at the highest clock = {:.1f} %\n", 100.0 * *b.mfu);
+  if (b.mfu)
+    out << fmt::format("MFU = model FLOP/s / peak FLOP/s = {:.1f} %; peak {:.4g} FLOP/s ({})\n", 100.0 * *b.mfu, *b.peak->flops,
+                       b.peak->source);
+  else if (b.peak)
+    out << fmt::format("no MFU: {}\n", b.peak->source);
 }
 
 int bench_step_command(Session& session, const BenchStepOptions& options) {

@@ -107,8 +107,8 @@ StepBenchmark bench_step(World& world, const RunConfig& run, int steps) {
   result.matmul_flops = reduced(ranks, median(matmul), ReduceOp::sum);
   result.share_of_matmul = result.achieved_flops / result.matmul_flops;
   if (choices.device.kind == Device::Kind::cuda) {
-    const double peak = peak_of(choices.device, precision_of(choices.dtype).compute, choices.threads).flops;
-    result.mfu = result.achieved_flops / reduced(ranks, peak, ReduceOp::sum);
+    result.peak = peak_of_all(ranks, choices);
+    if (result.peak->flops) result.mfu = result.achieved_flops / *result.peak->flops;
   }
   result.memory_bandwidth = reduced(ranks, bandwidth, ReduceOp::sum);
   for (const Arena::Segment& segment : training.engine().arena().segments()) result.peak_bytes += segment.reserved;

@@ -91,7 +91,7 @@ std::string MfuBasis::statement() const {
       "model FLOPs = 3 × forward FLOPs (causal half of attention, head and LFA in; embedding look-up and "
       "recomputation out) = {:.4E} per token",
       model_flops_per_token);
-  if (!peak_flops) return fmt::format("no MFU, for no peak is known; {}", flops);
+  if (!peak_flops) return fmt::format("no MFU: {}; {}", peak_source, flops);
   return fmt::format("MFU = model FLOPs / (time × peak); {}; peak = {:.4E} FLOP/s ({})", flops, *peak_flops,
                      peak_source);
 }

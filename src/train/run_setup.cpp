@@ -76,6 +76,16 @@ std::string device_table(World& world, Communicator& ranks, Device mine) {
   return table;
 }
 
+DevicePeak peak_of_all(Communicator& ranks, const Choices& choices) {
+  const DevicePeak mine = peak_of(choices.device, precision_of(choices.dtype).compute, choices.threads);
+  double sum = mine.flops.value_or(0.0);
+  ranks.all_reduce(TensorView(&sum, DType::f64, {1}), ReduceOp::sum).wait();
+  const std::string missing = mine.flops ? "" : mine.source;
+  for (const std::vector<std::byte>& bytes : gather_bytes(ranks, std::as_bytes(std::span(missing))))
+    if (!bytes.empty()) return {std::nullopt, text_of(bytes)};
+  return {sum, fmt::format("{}, {}, all ranks", mine.source, choices.dtype)};
+}
+
 std::unique_ptr<Backend> make_backend(const Choices& choices, const World& world) {
   return make_backend({choices.device, choices.threads, fmt::format("rank {}", world.rank()), choices.deterministic,
                        choices.graphs, choices.matmul_algorithms});

@@ -85,10 +85,8 @@ void Trainer::build(const RankLayout& layout) {
     initialize(engine_->store(), engine_->backend(), static_cast<std::uint64_t>(start_.run.training.seed), start_.choices.threads);
   }
 
-  DevicePeak peak = peak_of(start_.choices.device, layout.request.precision.compute, start_.choices.threads);
-  control_->all_reduce(TensorView(&peak.flops, DType::f64, {1}), ReduceOp::sum).wait();
-  mfu_ = {model_flops_per_token(layout.request.model, start_.run.training.seq_length), peak.flops,
-          fmt::format("{}, {}, all ranks", peak.source, start_.choices.dtype)};
+  const DevicePeak peak = peak_of_all(*control_, start_.choices);
+  mfu_ = {model_flops_per_token(layout.request.model, start_.run.training.seq_length), peak.flops, peak.source};
 }
 
 void Trainer::open_metrics() {

@@ -201,8 +201,9 @@ TEST(MfuBasis, DividesWhatTheModelNeedsByThePeak) {
       "LFA in; embedding look-up and recomputation out) = 6.0000E+09 per token; peak = 2.0000E+12 FLOP/s "
       "(measured with oneDNN, bf16)");
   basis.peak_flops.reset();
+  basis.peak_source = "no bf16 peak is known of a GPU";
   EXPECT_FALSE(basis.mfu(100.0).has_value());
-  EXPECT_TRUE(basis.statement().starts_with("no MFU, for no peak is known; model FLOPs = 3"));
+  EXPECT_TRUE(basis.statement().starts_with("no MFU: no bf16 peak is known of a GPU; model FLOPs = 3"));
 }
 
 }  // namespace

@@ -3,6 +3,7 @@
 
 #include "headwater/backend/backend.h"
 #include "headwater/backend/matmul_algorithms.h"
+#include "headwater/tensor/device_peak.h"
 
 #include <string>
 
@@ -30,12 +31,7 @@ struct BackendOptions {
   std::string matmul_algorithms = {};
 };
 
-// What the products of a device reach at best, FLOP/s, and where the figure comes from: of the CPU measured, of a GPU what its
-// tensor cores (bf16) or its other ones (f32) do at the highest clock.
-struct DevicePeak {
-  double flops = 0.0;
-  std::string source;  // "measured with oneDNN"
-};
+// Of the CPU measured with oneDNN, once in a process; of a GPU what its maker states.
 DevicePeak peak_of(Device device, DType dtype, int threads);
 
 // Made and used by one thread.

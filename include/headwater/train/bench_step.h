@@ -6,6 +6,7 @@
 #include "headwater/comm/world.h"
 #include "headwater/config/run_config.h"
 #include "headwater/plan/layout_request.h"
+#include "headwater/tensor/device_peak.h"
 #include "headwater/train/prediction_check.h"
 
 #include <optional>
@@ -34,7 +35,8 @@ struct StepBenchmark {
   double matmul_flops = 0.0;           // of a large square product, all ranks at once and added: median of three
                                        // measurements, before, between and after
   double share_of_matmul = 0.0;        // achieved_flops / matmul_flops
-  std::optional<double> mfu;           // achieved_flops / the GPUs' peak (make_backend.h); none on the CPU
+  std::optional<DevicePeak> peak;      // on GPUs: of all together (run_setup.h)
+  std::optional<double> mfu;           // achieved_flops / peak; none on the CPU, and where no peak is known
   double memory_bandwidth = 0.0;       // bytes per second, all ranks at once and added
   std::int64_t peak_bytes = 0;         // of the arena, on the rank with the most
   // By rank: the share of its seconds in measured steps in which it waited for other ranks, or for data on its way.

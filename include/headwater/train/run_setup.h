@@ -3,6 +3,7 @@
 
 #include "headwater/backend/backend.h"
 #include "headwater/plan/layout_request.h"
+#include "headwater/tensor/device_peak.h"
 
 namespace headwater {
 
@@ -15,6 +16,9 @@ Choices choose(const TrainingConfig& training, World& world);
 
 // Which rank runs where, for people; empty on the CPU. Collective.
 std::string device_table(World& world, Communicator& ranks, Device mine);
+
+// What the products of all ranks' devices reach together; none where it is not known of one of them. Collective.
+DevicePeak peak_of_all(Communicator& ranks, const Choices& choices);
 
 // This rank's.
 std::unique_ptr<Backend> make_backend(const Choices& choices, const World& world);

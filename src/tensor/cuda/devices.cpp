@@ -20,13 +20,16 @@ void use(Device device) {
 DeviceDescription describe(Device device) {
   cudaDeviceProp properties;
   HW_CUDA(name_of(device), cudaGetDeviceProperties(&properties, device.index));
+  int kilohertz = 0;
+  HW_CUDA(name_of(device), cudaDeviceGetAttribute(&kilohertz, cudaDevAttrClockRate, device.index));
   char bus_id[32] = "";
   HW_CUDA(name_of(device), cudaDeviceGetPCIBusId(bus_id, sizeof bus_id, device.index));
   return {properties.name,
           bus_id,
           properties.major,
           properties.minor,
-          properties.multiProcessorCount};
+          properties.multiProcessorCount,
+          1e3 * kilohertz};
 }
 
 std::int64_t free_memory(Device device) {
@@ -34,24 +37,6 @@ std::int64_t free_memory(Device device) {
   std::size_t free = 0, total = 0;
   HW_CUDA(name_of(device), cudaMemGetInfo(&free, &total));
   return static_cast<std::int64_t>(free);
-}
-
-double peak_flops(Device device, DType dtype) {
-  const DeviceDescription d = describe(device);
-  int kilohertz = 0;
-  HW_CUDA(name_of(device), cudaDeviceGetAttribute(&kilohertz, cudaDevAttrClockRate, device.index));
-  // Of one multiprocessor in one clock: CUDA C++ programming guide, "Arithmetic instructions"; tensor cores from NVIDIA's
-  // white papers of the A100 and the H100.
-  struct PerClock {
-    int major, minor;
-    double f32, bf16;
-  };
-  constexpr PerClock kPerClock[] = {{8, 0, 128, 2048}, {9, 0, 256, 4096}};
-  for (const PerClock& p : kPerClock)
-    if (p.major == d.major && p.minor == d.minor)
-      return d.multiprocessors * 1e3 * kilohertz * (dtype == DType::bf16 ? p.bf16 : p.f32);
-  throw SystemError("{} is {} of compute capability {}.{}; 8.0 and 9.0 are known", name_of(device), d.name, d.major,
-                    d.minor);
 }
 
 Device device_of_rank(int local_rank) {

@@ -2,7 +2,6 @@
 // The GPUs of this host.
 
 #include "headwater/tensor/device.h"
-#include "headwater/tensor/dtype.h"
 
 #include <cstdint>
 #include <string>
@@ -19,14 +18,11 @@ struct DeviceDescription {
   std::string bus_id;    // "0000:1b:00.0": which of the host's it is, whatever CUDA_VISIBLE_DEVICES says
   int major = 0, minor = 0;  // compute capability
   int multiprocessors = 0;
+  double hertz = 0.0;  // the highest clock, which a load need not reach
 };
 DeviceDescription describe(Device device);
 
 std::int64_t free_memory(Device device);  // bytes
-
-// FLOP/s of dense products: multiprocessors · clock · FLOPs a clock, which NVIDIA states for each compute capability (A100: bf16
-// 312e12; H100 SXM: 989e12). SystemError for one that is not known here.
-double peak_flops(Device device, DType dtype);
 
 // That for the rank that is number `local_rank` on its host. A launcher may show each rank all GPUs of the host, or only the
 // one that is meant for it. SystemError where it shows none.
