@@ -57,7 +57,8 @@ nlohmann::json cluster_file(const MachineFigures& m, const StepBenchmark& b) {
                             {"nodes", m.nodes},
                             {"devices_per_node", m.devices_per_node},
                             {"device",
-                             {{"memory_bytes", m.memory_bytes},
+                             {{"kind", "cpu"},  // of a GPU nothing is measured for this file
+                              {"memory_bytes", m.memory_bytes},
                               {"memory_bandwidth", m.memory_bandwidth},
                               {"peak_flops", m.peak_flops},
                               {"efficiency", {{b.dtype, b.share_of_matmul}}}}}};

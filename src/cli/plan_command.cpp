@@ -52,7 +52,8 @@ PlanRequest request_of(const Asked& asked, int threads) {
   request.cluster = asked.cluster;
   request.ranks = asked.ranks;
   request.dtype = asked.dtype;
-  request.layout = training_request(asked.run, {asked.dtype, threads}, asked.ranks);
+  const Choices choices = choices_on(asked.cluster, asked.run.training, asked.dtype, threads);
+  request.layout = training_request(asked.run, choices, asked.ranks);
   return request;
 }
 

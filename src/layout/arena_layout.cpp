@@ -29,7 +29,8 @@ std::int64_t sum_of(const std::vector<ActivationSpec>& list, Recompute recompute
 std::int64_t slot_bytes(const ModelSpec& model, const ChunkNeeds& chunk, const MemoryRequest& request) {
   std::int64_t bytes = chunk.slots.slots * micro_batch_bytes(request.batch);
   for (int u = chunk.units.first; u < chunk.units.last; ++u)
-    bytes += unit_slot_bytes(model, u, chunk.units.recompute_of(u), request.sharding, request.batch, request.precision)
+    bytes += unit_slot_bytes(model, u, chunk.units.recompute_of(u), request.sharding, request.batch, request.precision,
+                             request.device)
                  .times(chunk.slots);
   return bytes;
 }
@@ -54,9 +55,9 @@ std::vector<ActivationSpec> micro_batch_tensors(BatchShape batch) {
 }
 
 std::vector<ActivationSpec> unit_tensors(const ModelSpec& model, int unit, const Sharding& sharding, BatchShape batch,
-                                         Precision precision) {
+                                         Precision precision, Device::Kind device) {
   if (unit == model.embedding_unit()) return embedding_activations(model, sharding, batch, precision);
-  if (unit == model.head_unit()) return head_activations(model, sharding, batch, precision);
+  if (unit == model.head_unit()) return head_activations(model, sharding, batch, precision, device);
   return activations(model.layers[static_cast<std::size_t>(unit) - 1], sharding, batch, precision);
 }
 
@@ -68,8 +69,8 @@ SlotBytes& SlotBytes::operator+=(const SlotBytes& other) {
 }
 
 SlotBytes unit_slot_bytes(const ModelSpec& model, int unit, Recompute recompute, const Sharding& sharding, BatchShape batch,
-                          Precision precision) {
-  const std::vector<ActivationSpec> list = unit_tensors(model, unit, sharding, batch, precision);
+                          Precision precision, Device::Kind device) {
+  const std::vector<ActivationSpec> list = unit_tensors(model, unit, sharding, batch, precision, device);
   return {sum_of(list, recompute, UnitPass::forward, Home::slot), sum_of(list, recompute, UnitPass::forward, Home::weight_slot),
           sum_of(list, recompute, UnitPass::input_gradient, Home::delayed_slot)};
 }
@@ -80,7 +81,8 @@ std::int64_t scratch_bytes(const ModelSpec& model, const MemoryRequest& request)
   std::int64_t most = 0;
   for (const ChunkNeeds& chunk : request.chunks)
     for (int u = chunk.units.first; u < chunk.units.last; ++u) {
-      const std::vector<ActivationSpec> list = unit_tensors(model, u, request.sharding, request.batch, request.precision);
+      const std::vector<ActivationSpec> list = unit_tensors(model, u, request.sharding, request.batch, request.precision,
+                                                            request.device);
       const Recompute recompute = chunk.units.recompute_of(u);
       for (const UnitPass pass : passes(chunk.slots, request.training))
         most = std::max(most, sum_of(list, recompute, pass, Home::pass_scratch) +

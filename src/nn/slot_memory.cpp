@@ -24,8 +24,8 @@ SlotMemory::SlotMemory(const ModelSpec& model, const StageUnits& units, const St
     : first_unit_(units.first), scratch_(scratch) {
   for (int slot = 0; slot < options.slots.slots; ++slot) batches_.push_back(take_micro_batch(options.batch, arena));
   for (int number = units.first; number < units.last; ++number) {
-    Unit unit{unit_tensors(model, number, options.sharding, options.batch, options.precision), units.recompute_of(number),
-              {}, {}, {}};
+    Unit unit{unit_tensors(model, number, options.sharding, options.batch, options.precision, options.device),
+              units.recompute_of(number), {}, {}, {}};
     const auto take = [&](int count, UnitPass pass, Home home) {
       std::vector<NamedTensors> slots(static_cast<std::size_t>(count));
       for (NamedTensors& slot : slots)

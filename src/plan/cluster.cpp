@@ -61,6 +61,14 @@ std::map<std::string, double> by_dtype(const Section& device, const std::string&
   return values;
 }
 
+Device::Kind kind_of(const Section& device) {
+  if (!device.object.contains("kind")) return Device::Kind::cuda;
+  const json& kind = device.object.at("kind");
+  if (kind != "cpu" && kind != "cuda")
+    throw UserError("{} is {}; it must be \"cuda\" or \"cpu\"", device.key("kind"), kind.dump());
+  return kind == "cpu" ? Device::Kind::cpu : Device::Kind::cuda;
+}
+
 SoftwareFigures software(const Section& file) {
   SoftwareFigures figures;
   if (!file.object.contains("software")) return figures;
@@ -117,6 +125,7 @@ Cluster parse_cluster(const json& root, const std::string& where) {
   cluster.devices_per_node = static_cast<int>(file.whole("devices_per_node", 1, 1024, "a whole number, 1 to 1024"));
 
   const Section device = file.section("device", "an object with memory_bytes, memory_bandwidth, peak_flops and efficiency");
+  cluster.device.kind = kind_of(device);
   cluster.device.memory_bytes =
       device.whole("memory_bytes", 1 << 20, 1e15, "a whole number of bytes, 1048576 (1 MiB) to 1e15");
   cluster.device.memory_bandwidth = device.number("memory_bandwidth", 1e6, 1e16, "bytes per second, 1e6 to 1e16");
@@ -137,7 +146,8 @@ json to_json(const Cluster& cluster) {
                {"nodes", cluster.nodes},
                {"devices_per_node", cluster.devices_per_node},
                {"device",
-                {{"memory_bytes", cluster.device.memory_bytes},
+                {{"kind", cluster.device.kind == Device::Kind::cpu ? "cpu" : "cuda"},
+                 {"memory_bytes", cluster.device.memory_bytes},
                  {"memory_bandwidth", cluster.device.memory_bandwidth},
                  {"peak_flops", cluster.device.peak_flops},
                  {"efficiency", cluster.device.efficiency}}}};

@@ -7,6 +7,7 @@
 #include "attention_cost.h"
 
 #include <algorithm>
+#include <cmath>
 
 namespace headwater {
 namespace {
@@ -202,17 +203,21 @@ PassSeconds CostModel::embedding() const {
 }
 
 // Its three products are taken in forward, with the loss, and the logits move three times beside them: statistics, and
-// the gradient that takes their place. Backward is that of the norm.
+// the gradient that takes their place. Every block of tokens reads the weight, and the sum of its gradient, anew. Backward is
+// that of the norm.
 PassSeconds CostModel::head(double weights) const {
-  const std::vector<ActivationSpec> list = head_activations(work_.model, work_.sharding, work_.batch, work_.precision);
+  const std::vector<ActivationSpec> list =
+      head_activations(work_.model, work_.sharding, work_.batch, work_.precision, work_.device);
   const double compute = size_of_type(work_.precision.compute), accumulate = size_of_type(work_.precision.accumulate);
   const double tokens = static_cast<double>(work_.batch.tokens());
   const double shard = static_cast<double>(work_.model.padded_vocabulary(work_.sharding) / work_.sharding.tensor);
   const double flops = 2.0 * tokens * shard * static_cast<double>(work_.model.hidden);
+  const std::int64_t block = head_block(work_.model, work_.sharding, work_.batch, work_.precision, work_.device);
+  const double blocks = std::ceil(tokens / static_cast<double>(block)), moved = blocks * weights;
   const auto of_tokens = [](const ActivationSpec& spec) { return spec.name != "logits" && spec.name != "statistics"; };
 
   PassSeconds cost;
-  cost.forward.compute = 2.0 * product_seconds(flops, weights * compute) + product_seconds(flops, 2.0 * weights * accumulate) +
+  cost.forward.compute = 2.0 * product_seconds(flops, moved * compute) + product_seconds(flops, 2.0 * moved * accumulate) +
                          moved_seconds(3.0 * tokens * shard * compute + bytes_of(list, of_tokens));
   cost.input_gradient.compute = moved_seconds(bytes_of(list, of_input_gradient));
   if (work_.sharding.tensor > 1)

@@ -8,6 +8,10 @@
 
 namespace headwater {
 
+Choices choices_on(const Cluster& cluster, const TrainingConfig& training, const std::string& dtype, int threads) {
+  return {.dtype = dtype, .threads = threads, .device = {cluster.device.kind, 0}, .deterministic = training.deterministic};
+}
+
 Precision precision_of(const std::string& dtype) {
   return dtype == "bf16" ? Precision{DType::bf16, DType::f32} : Precision{DType::f32, DType::f32};
 }

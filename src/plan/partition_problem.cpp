@@ -68,7 +68,7 @@ class ProblemMaker {
   }
 
   SlotBytes kept(int u, Recompute recompute) const {
-    return unit_slot_bytes(model_, u, recompute, sharding_, run_.batch, run_.precision);
+    return unit_slot_bytes(model_, u, recompute, sharding_, run_.batch, run_.precision, run_.device);
   }
 
   EndOfStep end_of(const ParameterLayout& layout, int pipeline_rank) const {
@@ -145,6 +145,7 @@ class ProblemMaker {
     memory.batch = run_.batch;
     memory.precision = run_.precision;
     memory.training = run_.training;
+    memory.device = run_.device;
     return scratch_bytes(model_, memory);
   }
 

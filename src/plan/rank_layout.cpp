@@ -101,6 +101,7 @@ MemoryRequest memory_of(const RankLayoutRequest& request, const std::vector<Stag
   memory.batch = request.batch;
   memory.precision = request.precision;
   memory.training = request.training;
+  memory.device = request.device;
   memory.op_workspace = workspace_bytes(request.device, request.model, request.batch, request.precision, request.threads);
   return memory;
 }

@@ -28,7 +28,7 @@ BucketBytes bytes_of(const PlanRequest& request, const ParameterLayout& paramete
 
 CostModel unit_costs(const PlanRequest& request, const ProcessGrid& grid) {
   const RankLayoutRequest& run = request.layout;
-  return {RankWork{run.model, sharding_of(run.model, run.parallel, run.batch), run.batch, run.precision},
+  return {RankWork{run.model, sharding_of(run.model, run.parallel, run.batch), run.batch, run.precision, run.device},
           DeviceSpeed{request.cluster.product_flops(request.dtype), request.cluster.device.memory_bandwidth,
                       request.cluster.software},
           GroupNetwork(request.cluster, grid.group(0, kTensorAxes))};

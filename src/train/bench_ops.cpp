@@ -95,7 +95,7 @@ OpsBenchmark bench_ops(World& world, const RunConfig& run, const std::optional<C
   const DeviceSpeed before = measure();
   {
     Operands operands(*backend);
-    for_each_model_op(model, batch_of(run), precision, [&](const ModelOp& op) {
+    for_each_model_op(model, batch_of(run), precision, choices.device.kind, [&](const ModelOp& op) {
       const auto [row, bytes] = counted(op);
       result.ops.push_back(row);
       result.ops.back().seconds = seconds_of(op, bytes, operands, *backend, runs);
@@ -110,7 +110,7 @@ OpsBenchmark op_floors(const RunConfig& run, const Cluster& cluster) {
   const ModelSpec model = model_of(run);
   OpsBenchmark result = about(model, batch_of(run));
   result.dtype = run.training.dtype;
-  for_each_model_op(model, batch_of(run), precision_of(result.dtype),
+  for_each_model_op(model, batch_of(run), precision_of(result.dtype), cluster.device.kind,
                     [&](const ModelOp& op) { result.ops.push_back(counted(op).first); });
   set_floors(result, speed_of(cluster, result.dtype), cluster.name);
   return result;

@@ -106,7 +106,7 @@ Engine::Engine(World& world, const RankLayout& layout, std::unique_ptr<Backend> 
   store_ = std::make_unique<ParameterStore>(layout_.parameters, arena_, precision, request.training);
   for (std::size_t chunk = 0; chunk < layout_.chunks.size(); ++chunk) {
     const StageOptions options{layout_.memory.sharding, request.batch, precision, layout_.memory.chunks[chunk].slots,
-                               request.training};
+                               request.training, request.device};
     stages_.emplace_back(model, layout_.chunks[chunk], options, *store_, arena_, *backend_, memory_,
                          TensorRanks(*tensor_, layout_.sharding));
     const RankProgram::Buffers& counts = layout_.buffers[chunk];

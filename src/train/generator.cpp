@@ -65,8 +65,8 @@ Generator::Width::Width(Generator& owner, std::int64_t tokens) : arena(owner.bac
   request.batch = batch;
   request.precision = owner.precision_;
   request.training = false;
-  request.op_workspace = workspace_bytes(owner.backend_->device().kind, model, {1, owner.max_tokens_}, owner.precision_,
-                                         owner.threads_);
+  request.device = owner.backend_->device().kind;
+  request.op_workspace = workspace_bytes(request.device, model, {1, owner.max_tokens_}, owner.precision_, owner.threads_);
   const ParameterLayout none(model, {}, {});
   for (const SegmentSize& segment : arena_layout(model, none, request))
     if (segment.name == "activations" || segment.name == "workspace") arena.reserve(segment.name, segment.bytes);
@@ -75,8 +75,8 @@ Generator::Width::Width(Generator& owner, std::int64_t tokens) : arena(owner.bac
   StageMemory memory;
   memory.rotary_table = owner.rotary_table_;
   memory.scratch = arena.take("workspace", DType::i32, words(scratch_bytes(model, request)));
-  stage = std::make_unique<Stage>(model, units, StageOptions{{}, batch, owner.precision_, {}, false}, *owner.store_, arena,
-                                  *owner.backend_, memory);
+  const StageOptions options{{}, batch, owner.precision_, {}, false, request.device};
+  stage = std::make_unique<Stage>(model, units, options, *owner.store_, arena, *owner.backend_, memory);
 }
 
 // The last `count` tokens of the history, with the borders that the whole of it gives.

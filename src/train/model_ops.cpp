@@ -17,7 +17,8 @@ std::string text_of(std::initializer_list<std::int64_t> shape) { return to_strin
 
 class ModelOps {
  public:
-  ModelOps(const ModelSpec& model, BatchShape batch, Precision precision, const std::function<void(const ModelOp&)>& visit)
+  ModelOps(const ModelSpec& model, BatchShape batch, Precision precision, Device::Kind device,
+           const std::function<void(const ModelOp&)>& visit)
       : visit_(visit),
         model_(model),
         layer_(model.layers.front()),
@@ -27,7 +28,7 @@ class ModelOps {
         tokens_(batch.tokens()),
         hidden_(model.hidden),
         vocabulary_(model.padded_vocabulary({})),
-        block_(head_block(model, {}, batch, precision)) {}
+        block_(head_block(model, {}, batch, precision, device)) {}
 
   void products() const;
   void attention(double dropout_probability) const;
@@ -328,9 +329,9 @@ void ModelOps::update() const {
 
 }  // namespace
 
-void for_each_model_op(const ModelSpec& model, BatchShape batch, Precision precision,
+void for_each_model_op(const ModelSpec& model, BatchShape batch, Precision precision, Device::Kind device,
                        const std::function<void(const ModelOp&)>& visit) {
-  const ModelOps ops(model, batch, precision, visit);
+  const ModelOps ops(model, batch, precision, device, visit);
   const LayerSpec& layer = model.layers.front();
   ops.products();
   ops.attention(0.0);

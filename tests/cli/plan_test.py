@@ -12,8 +12,8 @@ CONFIG = {"model": {"preset": "yuan2-tiny"},
           "parallel": {"pipeline_model_parallel_size": 2},
           "training": {"micro_batch_size": 2, "global_batch_size": 16, "seq_length": 64}}
 CLUSTER = {"name": "a node", "nodes": 1, "devices_per_node": 4,
-           "device": {"memory_bytes": 1 << 30, "memory_bandwidth": 1e10, "peak_flops": {"bf16": 2e11, "fp32": 1e11},
-                      "efficiency": {"bf16": 0.5, "fp32": 0.6}},
+           "device": {"kind": "cpu", "memory_bytes": 1 << 30, "memory_bandwidth": 1e10,
+                      "peak_flops": {"bf16": 2e11, "fp32": 1e11}, "efficiency": {"bf16": 0.5, "fp32": 0.6}},
            "intra_node": {"bandwidth": 5e9, "latency_seconds": 1e-5}}
 
 
@@ -65,6 +65,17 @@ class Plan(unittest.TestCase):
             total = memory.pop("total")
             self.assertEqual(total, sum(memory.values()))
             self.assertLessEqual({"weights", "gradients", "optimizer", "activations"}, set(memory))
+
+    def test_memory_is_that_of_the_clusters_kind_of_device(self):
+        # 1024 tokens a micro-batch and 60032 words, on two stages: a CPU's head takes 256 tokens at a time, a GPU's all.
+        large = ("--ranks", "2", "--model.vocab_size=60000", "--training.micro_batch_size=16")
+        gpu = json.loads(json.dumps(CLUSTER))
+        del gpu["device"]["kind"]
+        cpu, cuda = (self.plan(*large, cluster=self.write(f"{name}.json", cluster))["memory"]
+                     for name, cluster in (("cpu", CLUSTER), ("cuda", gpu)))
+        more = [b["workspace"] - a["workspace"] for a, b in zip(cpu, cuda)]
+        self.assertGreater(more[0], 28 << 20)  # what cuBLASLt is given
+        self.assertAlmostEqual((more[1] - more[0]) / (2 * 768 * 60032), 1.0, delta=0.1)
 
     def test_by_the_paper(self):
         plan = self.plan("--ranks", "4", "--cost-model", "paper")

@@ -57,14 +57,15 @@ TEST(Activations, RecomputationKeeps29BytesOr2) {
   const std::vector<ActivationSpec> list = activations(model.layers[0], {}, batch, kMixed);
   EXPECT_EQ(bytes_kept_of_forward(list, Recompute::selective), batch.tokens() * 29 * model.hidden);
   EXPECT_EQ(bytes_kept_of_forward(list, Recompute::full), batch.tokens() * 2 * model.hidden);
-  for (const ActivationSpec& spec : head_activations(model, {}, batch, kMixed)) EXPECT_EQ(spec.dropped, Dropped::never);
+  for (const ActivationSpec& spec : head_activations(model, {}, batch, kMixed, Device::Kind::cpu))
+    EXPECT_EQ(spec.dropped, Dropped::never);
 }
 
 TEST(Activations, NamesAreUniqueAndSizesWhole) {
   for (const bool lfa : {true, false}) {
     const ModelSpec model = expand(test::small_model({.lfa = lfa, .grouped = true, .dropout = 0.1}, 8));
     for (const auto& list :
-         {activations(model.layers[0], {}, {3, 8}, kMixed), head_activations(model, {}, {3, 8}, kMixed)}) {
+         {activations(model.layers[0], {}, {3, 8}, kMixed), head_activations(model, {}, {3, 8}, kMixed, Device::Kind::cpu)}) {
       std::set<std::string> names;
       for (const ActivationSpec& spec : list) {
         EXPECT_TRUE(names.insert(spec.name).second) << spec.name << " twice";
@@ -92,21 +93,55 @@ TEST(Activations, GroupedHeadsKeepFewerKeys) {
   EXPECT_EQ(find(list, "attention.lse")->dtype, DType::f32);
 }
 
-// Logits of a block near 8 MiB, at least some tokens, at most all.
-TEST(HeadBlock, FollowsTheVocabulary) {
+ModelSpec of_words(std::int64_t vocabulary) {
   ModelSpec model;
   model.hidden = 8;
   model.vocabulary_multiple = 128;
-  model.vocabulary = 1'000'000;
-  const std::int64_t least = head_block(model, {}, {4, 1024}, kMixed);
+  model.vocabulary = vocabulary;
+  return model;
+}
+
+constexpr Precision kF32{DType::f32, DType::f32};
+
+// Logits of a block near 8 MiB, at least some tokens, at most all.
+TEST(HeadBlock, FollowsTheVocabularyOnACpu) {
+  const auto block = [](const ModelSpec& model, BatchShape batch, Precision precision) {
+    return head_block(model, {}, batch, precision, Device::Kind::cpu);
+  };
+  const ModelSpec large = of_words(1'000'000);
+  const std::int64_t least = block(large, {4, 1024}, kMixed);
   EXPECT_GE(least, 64);  // fewer would make matrix products of matrix-vector products
   EXPECT_LE(least, 512);
-  EXPECT_EQ(head_block(model, {}, {4, 1024}, {DType::f32, DType::f32}), least);
-  EXPECT_EQ(head_block(model, {}, {1, 32}, kMixed), 32);
-  model.vocabulary = 8000;  // 8064
-  EXPECT_EQ(head_block(model, {}, {4, 1024}, {DType::f32, DType::f32}), (8 << 20) / (8064 * 4));
-  EXPECT_EQ(head_block(model, {}, {4, 1024}, kMixed), (8 << 20) / (8064 * 2));
-  EXPECT_EQ(head_block(model, {}, {1, 100}, kMixed), 100);
+  EXPECT_EQ(block(large, {4, 1024}, kF32), least);
+  EXPECT_EQ(block(large, {1, 32}, kMixed), 32);
+  const ModelSpec small = of_words(8000);  // 8064
+  EXPECT_EQ(block(small, {4, 1024}, kF32), (8 << 20) / (8064 * 4));
+  EXPECT_EQ(block(small, {4, 1024}, kMixed), (8 << 20) / (8064 * 2));
+  EXPECT_EQ(block(small, {1, 100}, kMixed), 100);
+}
+
+// Thousands of tokens, in blocks of one size; logits are bounded where the vocabulary, or their dtype, is large.
+TEST(HeadBlock, IsOfThousandsOfTokensOnAGpu) {
+  const auto block = [](std::int64_t vocabulary, BatchShape batch, Precision precision, const Sharding& sharding = {}) {
+    return head_block(of_words(vocabulary), sharding, batch, precision, Device::Kind::cuda);
+  };
+  constexpr std::int64_t kYuan = 135040;
+  EXPECT_EQ(block(kYuan, {2, 8192}, kMixed), 4096);
+  EXPECT_EQ(block(kYuan, {1, 4096}, kMixed), 4096);
+  EXPECT_EQ(block(kYuan, {1, 1000}, kMixed), 1000);
+  EXPECT_EQ(block(kYuan, {5, 1024}, kMixed), 2560);   // two halves, and no rest of 1024
+  EXPECT_EQ(block(kYuan, {3, 3000}, kMixed), 3072);   // whole tiles: 3072, 3072, 2856
+  EXPECT_EQ(block(kYuan, {1, 8192}, kF32), 2816);     // three
+  EXPECT_EQ(block(1 << 20, {1, 8192}, kMixed), 1024);
+  EXPECT_EQ(block(std::int64_t{1} << 31, {1, 8192}, kMixed), 1);
+  Sharding eight;
+  eight.tensor = 8;
+  EXPECT_EQ(block(1 << 20, {1, 8192}, kMixed, eight), 4096);
+  for (std::int64_t tokens = 1; tokens < 20000; tokens += 37) {
+    const std::int64_t each = block(kYuan, {1, tokens}, kMixed);
+    ASSERT_LE(each, std::min<std::int64_t>(tokens, 4096));
+    ASSERT_EQ((tokens + each - 1) / each, (tokens + 4095) / 4096) << tokens;  // as few blocks as can be
+  }
 }
 
 }  // namespace

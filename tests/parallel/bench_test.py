@@ -46,6 +46,7 @@ class BenchUnderMpirun(unittest.TestCase):
         self.assertEqual(result["waiting_share"], [0.0])
         self.assertEqual((cluster["nodes"], cluster["devices_per_node"]), (1, 1))
         self.assertTrue(cluster["name"])
+        self.assertEqual(cluster["device"]["kind"], "cpu")
         self.assertEqual(set(cluster["device"]["peak_flops"]), {"fp32", "bf16"})
         self.assertEqual(cluster["device"]["efficiency"], {"fp32": result["share_of_matmul"]})
         self.assertGreater(cluster["device"]["memory_bandwidth"], 1e8)

@@ -1,6 +1,7 @@
 #include "headwater/plan/cluster.h"
 
 #include "headwater/base/error.h"
+#include "headwater/tensor/device_peak.h"
 
 #include <gtest/gtest.h>
 
@@ -16,7 +17,8 @@ json a_cluster() {
           {"nodes", 2},
           {"devices_per_node", 4},
           {"device",
-           {{"memory_bytes", 80000000000},
+           {{"kind", "cpu"},
+            {"memory_bytes", 80000000000},
             {"memory_bandwidth", 2e12},
             {"peak_flops", {{"bf16", 312e12}, {"fp32", 156e12}}},
             {"efficiency", {{"bf16", 0.5}}}}},
@@ -37,6 +39,7 @@ TEST(Cluster, SaysWhatTheFileSays) {
   const Cluster cluster = parse_cluster(a_cluster(), "C.json");
   EXPECT_EQ(cluster.name, "two nodes");
   EXPECT_EQ(cluster.devices(), 8);
+  EXPECT_EQ(cluster.device.kind, Device::Kind::cpu);
   EXPECT_EQ(cluster.device.memory_bytes, 80000000000);
   EXPECT_DOUBLE_EQ(cluster.product_flops("bf16"), 156e12);
   EXPECT_DOUBLE_EQ(cluster.peak_flops("fp32"), 156e12);
@@ -48,6 +51,27 @@ TEST(Cluster, SaysWhatTheFileSays) {
 
 TEST(Cluster, GoesThroughAFileUnchanged) {
   EXPECT_EQ(to_json(parse_cluster(a_cluster(), "C.json")), a_cluster());
+}
+
+TEST(Cluster, IsOfGpusUnlessItSaysOtherwise) {
+  json file = a_cluster();
+  file["device"].erase("kind");
+  EXPECT_EQ(parse_cluster(file, "C.json").device.kind, Device::Kind::cuda);
+  file["device"]["kind"] = "gpu";
+  EXPECT_EQ(refusal(file), "C.json: device.kind is \"gpu\"; it must be \"cuda\" or \"cpu\"");
+}
+
+// The files of configs/clusters say of a GPU what MFU is printed by.
+TEST(Cluster, FilesHaveTheDataSheetsPeaks) {
+  const auto expect = [](const char* file, const char* name, int major) {
+    const Cluster cluster = read_cluster(Path(HEADWATER_SOURCE_DIR) / "configs/clusters" / file);
+    const cuda::DeviceDescription gpu{name, "", major, 0, 1, 1.0};
+    EXPECT_EQ(cluster.peak_flops("bf16"), peak_of_gpu(gpu, DType::bf16).flops) << file;
+    EXPECT_EQ(cluster.peak_flops("fp32"), peak_of_gpu(gpu, DType::f32).flops) << file;
+  };
+  expect("a100-80gb.json", "NVIDIA A100-SXM4-80GB", 8);
+  expect("h100-80gb.json", "NVIDIA H100 80GB HBM3", 9);
+  expect("h200-141gb.json", "NVIDIA H200", 9);
 }
 
 TEST(Cluster, LinksThatNoTwoDevicesHaveMayBeLeftOut) {

@@ -41,6 +41,25 @@ TEST(CostModel, CountsTheFlopsOfTheDescriptions) {
   EXPECT_EQ(model.unit(0, Recompute::none).total(), 0.0);
 }
 
+// A CPU takes its head in blocks of 256 tokens here, a GPU all at once: the weight and its gradient's sum move once.
+TEST(CostModel, EveryBlockOfTheHeadMovesItsWeights) {
+  RankWork work = a_rank();
+  work.model.vocabulary = 100'000;  // 100,008 padded
+  work.batch = {64, 16};
+  const auto products = [&](Device::Kind device) {
+    work.device = device;
+    const double head = CostModel(work, {1e30, 1e6, {}}, {}).unit(4, Recompute::none).forward.compute;
+    work.model.hidden = 0;
+    const double rest = CostModel(work, {1e30, 1e6, {}}, {}).unit(4, Recompute::none).forward.compute;
+    work.model.hidden = 12;
+    return head - rest;
+  };
+  const double once = 1e-6 * 12 * (2.0 * 100'008 * 2 + 2.0 * 100'008 * 4);
+  const double stream = 1e-6 * 12 * 1024 * 2 * 3;  // input, normed, its gradient
+  EXPECT_NEAR(products(Device::Kind::cuda), once + stream, 0.02 * once);
+  EXPECT_NEAR(products(Device::Kind::cpu), 4.0 * once + stream, 0.02 * once);
+}
+
 TEST(CostModel, FullRecomputationRepeatsTheForwardButItsLastProduct) {
   const RankWork work = a_rank();
   const CostModel model(work, {1e6, 1e6, {}}, {});

@@ -20,7 +20,8 @@ Cluster two_nodes() {
   cluster.name = "two nodes";
   cluster.nodes = 2;
   cluster.devices_per_node = 4;
-  cluster.device = {std::int64_t{64} << 20, 1e10, {{"bf16", 1e9}, {"fp32", 1e9}}, {{"bf16", 0.5}, {"fp32", 0.5}}};
+  cluster.device = {Device::Kind::cpu, std::int64_t{64} << 20, 1e10, {{"bf16", 1e9}, {"fp32", 1e9}},
+                    {{"bf16", 0.5}, {"fp32", 0.5}}};
   cluster.intra_node = {1e9, 1e-6};
   cluster.inter_node = {1e8, 1e-5};
   return cluster;

@@ -25,7 +25,7 @@ Cluster nodes_of_four(std::int64_t memory, double between_nodes) {
   cluster.name = "two nodes";
   cluster.nodes = 2;
   cluster.devices_per_node = 4;
-  cluster.device = {memory, 1e10, {{"bf16", 1e9}, {"fp32", 1e9}}, {{"bf16", 0.5}, {"fp32", 0.5}}};
+  cluster.device = {Device::Kind::cpu, memory, 1e10, {{"bf16", 1e9}, {"fp32", 1e9}}, {{"bf16", 0.5}, {"fp32", 0.5}}};
   cluster.intra_node = {1e9, 1e-6};
   cluster.inter_node = {between_nodes, 1e-5};
   return cluster;

@@ -79,6 +79,24 @@ TEST_P(ArenaEquality, ToTheByte) {
   });
 }
 
+// The head of a GPU's run takes more tokens at a time.
+TEST(ArenaOfAGpu, ToTheByte) {
+  run_on_threads(2, [](World& world) {
+    RankLayoutRequest request = request_of({"even", 2, {2, 2}}, {.layers = 4}, {DType::bf16, DType::f32}, true, {"none", {}});
+    request.model.vocabulary = 20000;
+    request.batch = {3, 100};
+    const auto scratch = [&](Device::Kind device) {
+      request.device = device;
+      check(world, request);
+      return scratch_bytes(request.model, RankLayout(request, world.rank(), world.size()).memory);
+    };
+    const std::int64_t on_cpu = scratch(Device::Kind::cpu), on_gpu = scratch(Device::Kind::cuda);
+    const bool head = world.rank() == 1;
+    EXPECT_GE(on_gpu - on_cpu, head ? (300 - 256) * 20000 * 2 : 0);
+    EXPECT_EQ(on_gpu == on_cpu, !head);
+  });
+}
+
 INSTANTIATE_TEST_SUITE_P(Layouts, ArenaEquality,
                          testing::Values(Case{"one", 1, {}}, Case{"even", 2, {2, 2}},
                                          Case{"uneven", 2, {3, 1}}, Case{"four", 4, {1, 1, 1, 1}},

@@ -38,11 +38,11 @@ std::vector<ActivationSpec> micro_batch_tensors(BatchShape batch);
 
 // What unit `u` of the model lists (model/activation_spec.h).
 std::vector<ActivationSpec> unit_tensors(const ModelSpec& model, int unit, const Sharding& sharding, BatchShape batch,
-                                         Precision precision);
+                                         Precision precision, Device::Kind device);
 
 // Of one unit.
 SlotBytes unit_slot_bytes(const ModelSpec& model, int unit, Recompute recompute, const Sharding& sharding, BatchShape batch,
-                          Precision precision);
+                          Precision precision, Device::Kind device);
 // Of micro_batch_tensors.
 std::int64_t micro_batch_bytes(BatchShape batch);
 
@@ -58,6 +58,7 @@ struct MemoryRequest {
   Precision precision;
   bool training = true;          // gradients, moments and backward's tensors too
   std::int64_t op_workspace = 0; // bytes (model/op_workspace.h)
+  Device::Kind device = Device::Kind::cpu;
 };
 
 // Bytes of the scratch that all units of a rank share: the largest need of one unit's pass.

@@ -5,6 +5,7 @@
 
 #include "headwater/model/model_spec.h"
 #include "headwater/model/recompute.h"
+#include "headwater/tensor/device.h"
 #include "headwater/tensor/dtype.h"
 #include "headwater/tensor/shape.h"
 
@@ -61,8 +62,10 @@ std::vector<ActivationSpec> embedding_activations(const ModelSpec& model, const 
                                                   Precision precision);
 // The head takes its gradients in forward, block by block over `head_block` tokens.
 std::vector<ActivationSpec> head_activations(const ModelSpec& model, const Sharding& sharding, BatchShape batch,
-                                             Precision precision);
-// Tokens per block of the head's cross-entropy: logits stay near 8 MiB, at least 256 tokens, at most T.
-std::int64_t head_block(const ModelSpec& model, const Sharding& sharding, BatchShape batch, Precision precision);
+                                             Precision precision, Device::Kind device);
+// Tokens per block of the head's cross-entropy, at most T. On the CPU logits stay near 8 MiB, or 256 tokens. On a GPU blocks
+// are of one size, as large as 4096 tokens and 2 GiB of logits allow.
+std::int64_t head_block(const ModelSpec& model, const Sharding& sharding, BatchShape batch, Precision precision,
+                        Device::Kind device);
 
 }  // namespace headwater

@@ -24,6 +24,7 @@ struct StageOptions {
   Precision precision;
   SlotCounts slots;
   bool training = true;
+  Device::Kind device = Device::Kind::cpu;
 };
 
 class SlotMemory {

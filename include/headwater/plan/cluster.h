@@ -3,6 +3,7 @@
 // one rank has. Plain data.
 
 #include "headwater/base/file.h"
+#include "headwater/tensor/device.h"
 
 #include <nlohmann/json_fwd.hpp>
 
@@ -22,6 +23,7 @@ struct LinkFigures {
 };
 
 struct DeviceFigures {
+  Device::Kind kind = Device::Kind::cuda;  // on which workspaces and the head's blocks depend
   std::int64_t memory_bytes = 0;  // 0: as much as is needed
   double memory_bandwidth = std::numeric_limits<double>::infinity();
   std::map<std::string, double> peak_flops;  // by training.dtype, dense

@@ -51,6 +51,7 @@ struct RankWork {
   Sharding sharding;
   BatchShape batch;
   Precision precision;
+  Device::Kind device = Device::Kind::cpu;
 };
 
 class CostModel {

@@ -3,6 +3,7 @@
 // UserErrors, thrown alike on every rank before anything is allocated.
 
 #include "headwater/config/run_config.h"
+#include "headwater/plan/cluster.h"
 #include "headwater/plan/rank_layout.h"
 #include "headwater/tensor/device.h"
 
@@ -20,6 +21,9 @@ struct Choices {
   bool graphs = false;
   std::string matmul_algorithms = {};
 };
+
+// Those of a run on machines that need not be here.
+Choices choices_on(const Cluster& cluster, const TrainingConfig& training, const std::string& dtype, int threads);
 
 Precision precision_of(const std::string& dtype);
 

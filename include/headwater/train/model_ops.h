@@ -19,8 +19,9 @@ struct ModelOp {
   std::function<OpCall(Operands&)> make;  // the call, on fresh operands; it may be made again and again
 };
 
-// Layers are taken to be as the first. `make` may be called until `visit` returns, the call that it gives also later.
-void for_each_model_op(const ModelSpec& model, BatchShape batch, Precision precision,
+// As on a device of that kind. Layers are taken to be as the first. `make` may be called until `visit` returns, the call that
+// it gives also later.
+void for_each_model_op(const ModelSpec& model, BatchShape batch, Precision precision, Device::Kind device,
                        const std::function<void(const ModelOp&)>& visit);
 
 }  // namespace headwater
