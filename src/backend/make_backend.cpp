@@ -43,7 +43,7 @@ DeviceIdentity identity_of(Device device) {
 std::unique_ptr<Backend> make_backend(const BackendOptions& options) {
   if (options.device.kind == Device::Kind::cuda)
     return make_cuda_backend({options.device, options.owner, options.deterministic, options.graphs,
-                              options.matmul_algorithms});
+                              options.matmul_algorithms, options.host_bytes});
   return make_cpu_backend({options.threads, false});
 }
 

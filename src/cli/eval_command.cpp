@@ -33,7 +33,7 @@ int evaluate_model(Session& session, const EvalOptions& options) {
   const int micro_batches = static_cast<int>(global_batch / (micro * replicas));
   const RankLayout layout(forward_request(run, choices, {micro, sequence}, micro_batches), session.world.rank(),
                           session.world.size());
-  Engine engine(session.world, layout, make_backend(choices, session.world));
+  Engine engine(session.world, layout, make_backend(choices, session.world, layout.host_bytes()));
   load_weights(engine.store(), engine.backend(), *opened.weights);
   const Evaluation result = evaluate(engine, *stream, document_options(run.data),
                                      run.training.eval_iters * global_batch);

@@ -2,7 +2,9 @@
 
 #include "headwater/base/error.h"
 #include "headwater/model/op_workspace.h"
+#include "headwater/model/step_scalar.h"
 #include "headwater/schedule/checker.h"
+#include "headwater/tensor/arena.h"
 
 #include <fmt/format.h>
 
@@ -159,6 +161,11 @@ std::int64_t RankLayout::bytes() const {
   std::int64_t sum = 0;
   for (const SegmentSize& segment : segments) sum += segment.bytes;
   return sum;
+}
+
+std::int64_t RankLayout::host_bytes() const {
+  return static_cast<std::int64_t>(chunks.size()) * request.micro_batches * micro_batch_bytes(request.batch) +
+         aligned(kStepScalars * static_cast<std::int64_t>(sizeof(double)));
 }
 
 double RankLayout::bytes_per_parameter() const {

@@ -36,7 +36,7 @@ std::unique_ptr<Engine> make_engine(World& world, const RunConfig& run, const We
   const int micro_batches = training ? static_cast<int>(batch.samples / replicas) : 1;
   const RankLayout layout(forward_request(without_dropout, choices, {1, batch.sequence}, micro_batches, training), world.rank(),
                           world.size());
-  auto engine = std::make_unique<Engine>(world, layout, make_backend(choices, world));
+  auto engine = std::make_unique<Engine>(world, layout, make_backend(choices, world, layout.host_bytes()));
   load_weights(engine->store(), engine->backend(), weights);
   return engine;
 }

@@ -9,9 +9,9 @@ namespace headwater {
 RandomTraining::RandomTraining(World& world, const RunConfig& run, const Choices& choices)
     : run_(run), global_batch_(global_batch_size(run, world.size())) {
   run_.model = resolved(run.model, run.training.seq_length);
-  auto timed = std::make_unique<TimedBackend>(make_backend(choices, world));
-  backend_ = timed.get();
   const RankLayout layout(training_request(run_, choices, world.size()), world.rank(), world.size());
+  auto timed = std::make_unique<TimedBackend>(make_backend(choices, world, layout.host_bytes()));
+  backend_ = timed.get();
   engine_ = std::make_unique<Engine>(world, layout, std::move(timed));
   optimizer_ = std::make_unique<Optimizer>(make_optimizer(run_.optimizer, *engine_, run_.training.seed));
   initialize(engine_->store(), *backend_, static_cast<std::uint64_t>(run.training.seed), choices.threads);

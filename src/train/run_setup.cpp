@@ -86,9 +86,9 @@ DevicePeak peak_of_all(Communicator& ranks, const Choices& choices) {
   return {sum, fmt::format("{}, {}, all ranks", mine.source, choices.dtype)};
 }
 
-std::unique_ptr<Backend> make_backend(const Choices& choices, const World& world) {
+std::unique_ptr<Backend> make_backend(const Choices& choices, const World& world, std::int64_t host_bytes) {
   return make_backend({choices.device, choices.threads, fmt::format("rank {}", world.rank()), choices.deterministic,
-                       choices.graphs, choices.matmul_algorithms});
+                       choices.graphs, choices.matmul_algorithms, host_bytes});
 }
 
 }  // namespace headwater

@@ -70,7 +70,7 @@ void Trainer::open_data() {
 
 void Trainer::build(const RankLayout& layout) {
   batch_ = batch_ramp(start_.run, world_.size());
-  engine_ = std::make_unique<Engine>(world_, layout, make_backend(start_.choices, world_));
+  engine_ = std::make_unique<Engine>(world_, layout, make_backend(start_.choices, world_, layout.host_bytes()));
   optimizer_ = std::make_unique<Optimizer>(make_optimizer(start_.run.optimizer, *engine_, start_.run.training.seed));
   optimizer_->set_updates(counters_.updates);
   check_ = std::make_unique<StepCheck>(world_, *engine_, start_.run, start_.choices);

@@ -17,6 +17,7 @@ struct CudaOptions {
   bool deterministic = true;     // the same inputs give the same bits; false allows attention's faster backward
   bool graphs = false;           // what repeat() is given runs as CUDA graphs, whose memory lies outside the arena
   std::string matmul_algorithms = {};  // file (matmul_algorithms.h), or empty: the library's own rule
+  std::int64_t host_bytes = 0;   // what a step copies from the host: so much may be under way before the host waits
 };
 
 std::unique_ptr<Backend> make_cuda_backend(const CudaOptions& options);

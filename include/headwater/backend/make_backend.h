@@ -29,6 +29,7 @@ struct BackendOptions {
   bool deterministic = true;
   bool graphs = false;
   std::string matmul_algorithms = {};
+  std::int64_t host_bytes = 0;
 };
 
 // Of the CPU measured with oneDNN, once in a process; of a GPU what its maker states.

@@ -65,6 +65,7 @@ struct RankLayout {
 
   const RankProgram& program(const LoweredSchedule& of) const { return of.ranks[static_cast<std::size_t>(pipeline_rank)]; }
   std::int64_t bytes() const;
+  std::int64_t host_bytes() const;  // what a step copies from the host: micro-batches, for each chunk, and its scalars
   double bytes_per_parameter() const;  // weight, gradient, and this rank's share of master and moments
 };
 

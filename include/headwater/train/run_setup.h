@@ -20,7 +20,7 @@ std::string device_table(World& world, Communicator& ranks, Device mine);
 // What the products of all ranks' devices reach together; none where it is not known of one of them. Collective.
 DevicePeak peak_of_all(Communicator& ranks, const Choices& choices);
 
-// This rank's.
-std::unique_ptr<Backend> make_backend(const Choices& choices, const World& world);
+// This rank's. `host_bytes`: what a step copies from the host (RankLayout).
+std::unique_ptr<Backend> make_backend(const Choices& choices, const World& world, std::int64_t host_bytes = 0);
 
 }  // namespace headwater

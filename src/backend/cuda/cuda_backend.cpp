@@ -7,12 +7,15 @@
 #include "cuda_catalogue.h"
 #include "operands.h"
 
+#include <algorithm>
+
 namespace headwater {
 namespace cuda {
 namespace {
 
-constexpr std::size_t kStagingSlot = 1 << 20;  // bytes
-constexpr int kStagingSlots = 4;
+// Pinned memory. The least is for weights on their way. The most holds the micro-batches of twelve million tokens: no host
+// needs to run farther ahead of its GPU.
+constexpr std::int64_t kLeastStaging = 4 << 20, kMostStaging = 256 << 20;
 
 std::size_t row_bytes(const TensorView& x) { return static_cast<std::size_t>(x.columns()) * size_of(x.dtype); }
 std::size_t stride_bytes(const TensorView& x) { return static_cast<std::size_t>(x.row_stride) * size_of(x.dtype); }
@@ -28,7 +31,7 @@ CudaBackend::CudaBackend(const CudaOptions& options)
     : stream_(options.device, options.owner, "compute"),
       deterministic_(options.deterministic),
       graphs_(options.graphs),
-      staging_(stream_, kStagingSlot, kStagingSlots),
+      staging_(stream_, std::clamp(options.host_bytes, kLeastStaging, kMostStaging)),
       products_(stream_, options.matmul_algorithms) {}
 
 void CudaBackend::use_workspace(TensorView bytes) {

@@ -3,12 +3,18 @@
 #include "headwater/base/error.h"
 #include "headwater/tensor/cuda/check.h"
 #include "headwater/tensor/cuda/devices.h"
+#include "headwater/tensor/profile_range.h"
 
 #include <algorithm>
 #include <cstring>
 #include <string>
 
 namespace headwater::cuda {
+namespace {
+
+constexpr std::size_t kSlot = 1 << 20, kLine = 256;  // of Staging, bytes; where its copies begin
+
+}  // namespace
 
 DeviceMemory allocate(Device device, std::int64_t bytes, std::string_view purpose) {
   use(device);
@@ -35,12 +41,19 @@ void copy_within(Device device, const void* from, void* to, std::size_t bytes) {
   HW_CUDA(name_of(device), cudaDeviceSynchronize());  // such a copy may return before it is made
 }
 
-Staging::Staging(Stream& stream, std::size_t slot_bytes, int slots)
-    : stream_(stream), slot_bytes_(slot_bytes), slots_(static_cast<std::size_t>(slots)) {
+// One slot more than the bytes fill, as the first copy may begin in the middle of one.
+Staging::Staging(Stream& stream, std::int64_t bytes)
+    : stream_(stream), slots_((static_cast<std::size_t>(std::max<std::int64_t>(bytes, 1)) + kSlot - 1) / kSlot + 1) {
+  const std::size_t all = kSlot * slots_.size();
   void* memory = nullptr;
-  HW_CUDA(stream_.name(), cudaHostAlloc(&memory, slot_bytes_ * slots_.size(), cudaHostAllocDefault));
+  if (const cudaError_t error = cudaHostAlloc(&memory, all, cudaHostAllocDefault); error == cudaErrorMemoryAllocation) {
+    cudaGetLastError();
+    throw SystemError("out of memory: the host refused {} bytes of pinned memory to {}", all, stream_.name());
+  } else {
+    check(error, stream_.name(), "cudaHostAlloc", __FILE__, __LINE__);
+  }
   pinned_ = static_cast<std::byte*>(memory);
-  for (std::size_t i = 0; i < slots_.size(); ++i) slots_[i].memory = pinned_ + i * slot_bytes_;
+  for (std::size_t i = 0; i < slots_.size(); ++i) slots_[i].memory = pinned_ + i * kSlot;
 }
 
 Staging::~Staging() {
@@ -48,15 +61,25 @@ Staging::~Staging() {
   HW_CUDA_LOG(stream_.name(), cudaFreeHost(pinned_));
 }
 
+void Staging::next_slot() {
+  slots_[slot_].copied = stream_.record();
+  slot_ = (slot_ + 1) % slots_.size();
+  used_ = 0;
+  Slot& slot = slots_[slot_];
+  if (slot.copied.done()) return;
+  const ProfileRange range("host waits for copies to {}", name_of(stream_.device()));
+  slot.copied.wait();
+}
+
 void Staging::to_device(std::span<const std::byte> host, void* device) {
   auto* to = static_cast<std::byte*>(device);
   while (!host.empty()) {
-    Slot& slot = slots_[next_++ % slots_.size()];
-    slot.copied.wait();
-    const std::size_t bytes = std::min(slot_bytes_, host.size());
-    std::memcpy(slot.memory, host.data(), bytes);
-    HW_CUDA(stream_.name(), cudaMemcpyAsync(to, slot.memory, bytes, cudaMemcpyHostToDevice, stream_.get()));
-    slot.copied = stream_.record();
+    if (used_ == kSlot) next_slot();
+    const std::size_t bytes = std::min(kSlot - used_, host.size());
+    std::byte* const from = slots_[slot_].memory + used_;
+    std::memcpy(from, host.data(), bytes);
+    HW_CUDA(stream_.name(), cudaMemcpyAsync(to, from, bytes, cudaMemcpyHostToDevice, stream_.get()));
+    used_ = std::min((used_ + bytes + kLine - 1) / kLine * kLine, kSlot);
     host = host.subspan(bytes);
     to += bytes;
   }

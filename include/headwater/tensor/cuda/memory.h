@@ -5,7 +5,9 @@
 #include "headwater/tensor/device_memory.h"
 
 #include <cstddef>
+#include <cstdint>
 #include <span>
+#include <string_view>
 #include <vector>
 
 namespace headwater::cuda {
@@ -15,11 +17,13 @@ DeviceMemory allocate(Device device, std::int64_t bytes, std::string_view purpos
 
 void copy_within(Device device, const void* from, void* to, std::size_t bytes);
 
-// Copies from the host to the device through pinned memory, so that the host's may be used again at once and nobody waits
-// for the device, as long as not more than the ring holds is under way. Belongs to the thread of its stream.
+// Copies from the host to the device through a ring of pinned memory, so that the host's may be used again at once. Nobody
+// waits for the device until copies of more than the ring holds are under way; such a wait is a range of its own
+// (profile_range.h). Belongs to the thread of its stream.
 class Staging {
  public:
-  Staging(Stream& stream, std::size_t slot_bytes, int slots);
+  // A ring that holds the copies of `bytes` bytes.
+  Staging(Stream& stream, std::int64_t bytes);
   ~Staging();
   Staging(const Staging&) = delete;
   Staging& operator=(const Staging&) = delete;
@@ -27,16 +31,17 @@ class Staging {
   void to_device(std::span<const std::byte> host, void* device);
 
  private:
+  // Filled by one copy after the other, and again when all of them are over.
   struct Slot {
     std::byte* memory = nullptr;
-    Event copied;  // the copy out of it is over
+    Event copied;
   };
+  void next_slot();
 
   Stream& stream_;
-  std::size_t slot_bytes_;
   std::byte* pinned_ = nullptr;
   std::vector<Slot> slots_;
-  std::size_t next_ = 0;
+  std::size_t slot_ = 0, used_ = 0;  // the one being filled, and how far
 };
 
 }  // namespace headwater::cuda
