@@ -47,6 +47,8 @@ std::unique_ptr<Backend> make_backend(const BackendOptions& options) {
   return make_cpu_backend({options.threads, false});
 }
 
+std::int64_t matmul_library_version(Device device) { return device.kind == Device::Kind::cuda ? cublaslt_version() : 0; }
+
 MatmulAlgorithms fastest_matmuls(Backend& backend) { return fastest_cuda_matmuls(backend); }
 
 DevicePeak peak_of(Device device, DType dtype, int threads) {
@@ -71,6 +73,8 @@ std::unique_ptr<Backend> make_backend(const BackendOptions& options) {
   HW_CHECK(options.device == Device{}, "no backend for {}", name_of(options.device));
   return make_cpu_backend({options.threads, false});
 }
+
+std::int64_t matmul_library_version(Device) { return 0; }
 
 MatmulAlgorithms fastest_matmuls(Backend& backend) {
   throw InternalError("matrix products of {} against the clock: this build knows only the device cpu", name_of(backend.device()));

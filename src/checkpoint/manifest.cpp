@@ -38,6 +38,7 @@ std::string manifest_text(const Manifest& manifest) {
   out["data_parallel_size"] = header.data_parallel_size;
   out["dtype"] = header.dtype;
   out["threads"] = header.threads;
+  if (header.cublaslt != 0) out["cublaslt"] = header.cublaslt;
   for (const auto& [name, counter] : kCounters) out["counters"][name] = header.counters.*counter;
   return out.dump(1) + "\n";
 }
@@ -62,6 +63,7 @@ Manifest parse_manifest(const std::string& contents, const std::string& file_nam
   header.data_parallel_size = whole_number(part("data_parallel_size"), where("data_parallel_size"));
   header.dtype = text(part("dtype"), where("dtype"));
   header.threads = whole_number(part("threads"), where("threads"));
+  if (in.contains("cublaslt")) header.cublaslt = whole_number(part("cublaslt"), where("cublaslt"));
   for (const auto& [name, counter] : kCounters)
     header.counters.*counter = whole_number(member(part("counters"), name, where("counters")), where(name));
   add_contents(in, file_name, manifest);

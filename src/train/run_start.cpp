@@ -1,5 +1,6 @@
 #include "headwater/train/run_start.h"
 
+#include "headwater/backend/make_backend.h"
 #include "headwater/base/log.h"
 #include "headwater/checkpoint/model_difference.h"
 #include "headwater/comm/communicator.h"
@@ -101,6 +102,12 @@ void resolve_end_of_document(RunConfig& run) {
 
 }  // namespace
 
+std::optional<std::string> other_library(std::int64_t then, std::int64_t now) {
+  if (then == 0 || now == 0 || then == now) return std::nullopt;
+  return fmt::format("cuBLASLt is {}, but was {} when the checkpoint was written: matrix products may round otherwise, so that "
+                     "this run goes on to other bits than one with {} would", now, then, then);
+}
+
 RunStart find_start(const LoadedConfig& config, const std::optional<Path>& newest, Communicator& ranks, World& world) {
   const TrainingConfig& training = config.run.training;
   RunStart start;
@@ -112,6 +119,8 @@ RunStart find_start(const LoadedConfig& config, const std::optional<Path>& newes
     const SaveHeader& header = start.checkpoint->manifest().header;
     if (training.dtype == "auto") start.choices.dtype = header.dtype;
     start.choices.threads = resumed_threads(header, start.choices.threads, world);
+    const auto other = other_library(header.cublaslt, matmul_library_version(start.choices.device));
+    if (other && ranks.rank() == 0) log::warning("{}", *other);
     check_files(*start.checkpoint, ranks);
     start.counters = header.counters;
     start.run.model = agreed_model(config, start.checkpoint.get(), Compare::all);

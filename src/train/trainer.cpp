@@ -236,6 +236,7 @@ void Trainer::save() {
   header.data_parallel_size = engine_->layout().grid.size(Axis::data);
   header.dtype = start_.choices.dtype;
   header.threads = start_.choices.threads;
+  header.cublaslt = matmul_library_version(start_.choices.device);
   header.counters = counters_;
   engine_->store().settle(engine_->backend());  // while new weights are gathered, nothing says what their memory holds
   saver_->stage(StateToSave(engine_->store(), engine_->backend()).tensors());

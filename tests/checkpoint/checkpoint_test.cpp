@@ -142,6 +142,18 @@ TEST_F(CheckpointTest, ManifestsThatContradictThemselvesAreRefused) {
   EXPECT_NE(error_with("\"step\": 7", "\"stop\": 7").find("step"), std::string::npos);
 }
 
+TEST_F(CheckpointTest, NamesTheLibraryOnlyWhereOneMadeTheProducts) {
+  Manifest manifest = Checkpoint(checkpoint()).manifest();
+  EXPECT_EQ(manifest_text(manifest).find("cublaslt"), std::string::npos);  // so was every one before the key
+  EXPECT_EQ(parse_manifest(manifest_text(manifest), "M").header.cublaslt, 0);
+  manifest.header.cublaslt = 130100;
+  EXPECT_EQ(parse_manifest(manifest_text(manifest), "M"), manifest);
+  const std::string text = manifest_text(manifest), key = "\"cublaslt\": 130100";
+  std::string wrong = text;
+  wrong.replace(text.find(key), key.size(), "\"cublaslt\": \"13.1\"");
+  EXPECT_THROW(parse_manifest(wrong, "M"), UserError);
+}
+
 TEST_F(CheckpointTest, StatesMustBeCoveredOnce) {
   Manifest manifest = Checkpoint(checkpoint()).manifest();
   StoredState& state = manifest.states.at({"embedding.weight", StateKind::weight});

@@ -77,6 +77,16 @@ class Runs(RunTest):
         self.assertEqual(curve(straight), curve(stopped))
         self.assert_same_files(state(straight), state(stopped))
 
+    def test_a_checkpoint_names_the_library(self):
+        save, algorithms = self.folder / "save", self.folder / "algorithms.json"
+        self.run_job(0, "bench", "matmul", self.config, f"--out={algorithms}", CUDA, environment=emulated(LATE))
+        self.train(save, CUDA, "--training.exit_interval=1", environment=emulated(LATE))
+        manifest = json.loads((latest(save) / "manifest.json").read_text())
+        self.assertEqual(manifest["cublaslt"], json.loads(algorithms.read_text())["cublaslt"])
+        self.assertNotIn("cuBLASLt", self.train(save, CUDA, "--training.exit_interval=1", environment=emulated(LATE)).stderr)
+        self.train(save, "--training.device=cpu", "--training.exit_interval=1")
+        self.assertNotIn("cublaslt", json.loads((latest(save) / "manifest.json").read_text()))
+
     def test_graphs_change_no_bit(self):
         # Whole backwards and halves, one chunk and two, a batch that grows, recomputation; steps 2 to 4 are timed part by part,
         # and use none.

@@ -21,6 +21,7 @@ struct CudaOptions {
 };
 
 std::unique_ptr<Backend> make_cuda_backend(const CudaOptions& options);
+std::int64_t cublaslt_version();                      // of the library that runs, as it states it: 130100
 MatmulAlgorithms fastest_cuda_matmuls(Backend& backend);  // of one that make_cuda_backend made
 
 }  // namespace headwater

@@ -35,6 +35,9 @@ struct BackendOptions {
 // Of the CPU measured with oneDNN, once in a process; of a GPU what its maker states.
 DevicePeak peak_of(Device device, DType dtype, int threads);
 
+// Of the library that makes a GPU's products, and on whose rules their last bits rest; 0 on the CPU.
+std::int64_t matmul_library_version(Device device);
+
 // Made and used by one thread.
 std::unique_ptr<Backend> make_backend(const BackendOptions& options);
 

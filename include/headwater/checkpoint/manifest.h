@@ -41,6 +41,7 @@ struct SaveHeader {
   std::int64_t data_parallel_size = 1;
   std::string dtype;         // of compute, `auto` resolved: "fp32", "bf16"
   std::int64_t threads = 1;  // per rank, `auto` resolved
+  std::int64_t cublaslt = 0;  // version of the library that made the products; 0 where it made none
   Counters counters;
   bool operator==(const SaveHeader&) const = default;
 };

@@ -25,4 +25,7 @@ struct RunStart {
 // where config, checkpoint and weights do not go together.
 RunStart find_start(const LoadedConfig& config, const std::optional<Path>& newest, Communicator& ranks, World& world);
 
+// What is to be said where products were made with one version of a library and now are with another (0: by no such library).
+std::optional<std::string> other_library(std::int64_t then, std::int64_t now);
+
 }  // namespace headwater

@@ -1,5 +1,6 @@
 #include "matrix_products.h"
 
+#include "headwater/backend/cuda_backend.h"
 #include "headwater/base/error.h"
 #include "headwater/base/log.h"
 #include "headwater/tensor/cuda/devices.h"
@@ -43,10 +44,9 @@ std::optional<MatmulAlgorithms> read(const std::string& file, const Stream& stre
   if (algorithms.device != device_of(stream))
     throw UserError("{} was measured on {}, but {} is {}: headwater bench matmul measures it there", file, algorithms.device,
                     name_of(stream.device()), device_of(stream));
-  const auto version = static_cast<std::int64_t>(cublasLtGetVersion());
-  if (algorithms.cublaslt != version)
+  if (algorithms.cublaslt != cublaslt_version())
     throw UserError("{} was measured with cuBLASLt {}, but this is cuBLASLt {}: headwater bench matmul measures it again", file,
-                    algorithms.cublaslt, version);
+                    algorithms.cublaslt, cublaslt_version());
   return algorithms;
 }
 
@@ -116,7 +116,7 @@ MatmulAlgorithms MatrixProducts::fastest() {
   AlgorithmTimer timer(library.stream());
   MatmulAlgorithms algorithms;
   algorithms.device = device_of(library.stream());
-  algorithms.cublaslt = static_cast<std::int64_t>(cublasLtGetVersion());
+  algorithms.cublaslt = cublaslt_version();
   for (const auto& each : impl_->plans) {
     const Plan& plan = each.second;
     MatmulAlgorithms::Product best;
@@ -135,3 +135,9 @@ MatmulAlgorithms MatrixProducts::fastest() {
 }
 
 }  // namespace headwater::cuda
+
+namespace headwater {
+
+std::int64_t cublaslt_version() { return static_cast<std::int64_t>(cublasLtGetVersion()); }
+
+}  // namespace headwater
