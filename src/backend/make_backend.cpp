@@ -6,8 +6,10 @@
 #include "headwater/tensor/cuda/devices.h"
 #endif
 
+#include <cstdlib>
 #include <map>
 #include <mutex>
+#include <string>
 #include <utility>
 
 namespace headwater {
@@ -23,7 +25,20 @@ DevicePeak peak_of_cpu(DType dtype, int threads) {
   return {known->second, "measured with oneDNN"};
 }
 
+constexpr const char* kQueuesVariable = "CUDA_DEVICE_MAX_CONNECTIONS";
+
 }  // namespace
+
+int device_queues() {
+  const char* asked = std::getenv(kQueuesVariable);
+  return asked != nullptr ? std::atoi(asked) : 0;
+}
+
+void prepare_devices() {
+  if (!built_with_cuda()) return;
+  ::setenv(kQueuesVariable, std::to_string(kDeviceQueues).c_str(), 0);
+  ::setenv("NCCL_RUNTIME_CONNECT", "0", 0);
+}
 
 #if defined(HEADWATER_HAVE_CUDA)
 

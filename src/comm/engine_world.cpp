@@ -3,6 +3,9 @@
 #include "self.h"
 #ifdef HEADWATER_HAVE_NCCL
 #include "cuda/nccl_communicator.h"
+
+#include "headwater/base/log.h"
+#include "headwater/tensor/cuda/devices.h"
 #endif
 
 #include <unistd.h>
@@ -53,13 +56,33 @@ std::unique_ptr<Communicator> EngineWorld::group(std::string_view name, const st
 
 #ifdef HEADWATER_HAVE_NCCL
 
+namespace {
+
+// Whether a call of each NCCL communicator finds a place at once (cuda/nccl_share.h).
+void check_room(const std::vector<std::weak_ptr<Group>>& groups, const NcclGroup& newest, int multiprocessors) {
+  int count = 0, blocks = 0;
+  for (const auto& known : groups)
+    if (const auto group = std::dynamic_pointer_cast<NcclGroup>(known.lock())) ++count, blocks += group->blocks();
+  log::debug("NCCL communicator of group {}: {} ranks, {} blocks at most, {} bytes; {} communicators, {} blocks on {} multiprocessors",
+             newest.name, newest.size(), newest.blocks(), newest.scratch_bytes, count, blocks, multiprocessors);
+  if (blocks > multiprocessors)
+    log::warning("{} NCCL communicators may take {} blocks of a GPU with {} multiprocessors: calls that wait for other ranks "
+                 "could keep each other from starting", count, blocks, multiprocessors);
+}
+
+}  // namespace
+
 std::unique_ptr<Communicator> EngineWorld::device_group(std::string_view name, const std::vector<int>& ranks,
                                                         Device device, const Traffic& traffic) {
   std::unique_ptr<Communicator> host = group(name, ranks);
   if (device.kind == Device::Kind::cpu || ranks.size() == 1) return host;
-  const auto make = [&](const std::vector<int>& members, const NcclId& id) {
-    const auto made = std::make_shared<NcclGroup>(place(name, members), id, device, fmt::format("rank {}", rank()));
+  const int multiprocessors = cuda::describe(device).multiprocessors;
+  const auto make = [&](const std::vector<int>& members, const NcclId& id, Traffic::Collectives collectives, int sender) {
+    const std::string owner = fmt::format("rank {}", rank());
+    const auto made = std::make_shared<NcclGroup>(place(name, members), id, device, owner,
+                                                  most_blocks(collectives, multiprocessors), sender);
     keep(made);
+    check_room(groups_, *made, multiprocessors);
     return made;
   };
   return make_nccl_communicator(engine_, std::move(host), ranks, traffic, make);

@@ -12,7 +12,7 @@ namespace {
 
 // Tensor ranks that cut their tokens pass the border's to the next one, and its gradient back.
 Traffic tensor_traffic(const Sharding& sharding) {
-  Traffic traffic;
+  Traffic traffic{.collectives = Traffic::Collectives::awaited, .messages = {}};
   if (sharding.filter_by_tokens())
     for (int rank = 0; rank + 1 < sharding.tensor; ++rank) traffic.messages.insert({{rank, rank + 1}, {rank + 1, rank}});
   return traffic;
@@ -20,7 +20,7 @@ Traffic tensor_traffic(const Sharding& sharding) {
 
 // From each virtual stage to the next, and back.
 Traffic pipeline_traffic(const Placement& placement, bool training) {
-  Traffic traffic{.collectives = false, .messages = {}};
+  Traffic traffic{.collectives = Traffic::Collectives::none, .messages = {}};
   for (int stage = 0; stage + 1 < placement.stages(); ++stage) {
     const int from = placement.rank_of(stage), to = placement.rank_of(stage + 1);
     if (from == to) continue;
@@ -95,11 +95,12 @@ Engine::Engine(World& world, const RankLayout& layout, std::unique_ptr<Backend> 
   const auto group = [&](const char* name, AxisSet axes, const Traffic& traffic = {}) {
     return world.device_group(name, grid.group(layout_.rank, axes), device, traffic);
   };
-  world_ = group("world", all_axes());
+  const Traffic scalars{.collectives = Traffic::Collectives::scalars, .messages = {}};
+  world_ = group("world", all_axes(), scalars);
   tensor_ = group("tensor", kTensorAxes, tensor_traffic(layout_.sharding));
   data_ = world.group("data", grid.group(layout_.rank, {Axis::context, Axis::data}));
   pipeline_ = group("pipeline", {Axis::pipeline}, pipeline_traffic(layout_.placement, request.training));
-  loss_ = group("loss", {Axis::context, Axis::data, Axis::pipeline});
+  loss_ = group("loss", {Axis::context, Axis::data, Axis::pipeline}, scalars);
   if (request.training)
     for (const AxisSet axes : layout_.parameters.sum_axes()) reductions_.emplace(axes, group("gradients", axes));
 
@@ -128,7 +129,7 @@ Engine::Engine(World& world, const RankLayout& layout, std::unique_ptr<Backend> 
   if (model.tied && first != last && (layout_.pipeline_rank == first || layout_.pipeline_rank == last))
     tied_ = world.device_group("tied embedding",
                                {stages[static_cast<std::size_t>(first)], stages[static_cast<std::size_t>(last)]}, device,
-                               {.collectives = false, .messages = {{0, 1}, {1, 0}}});
+                               {.collectives = Traffic::Collectives::none, .messages = {{0, 1}, {1, 0}}});
 }
 
 Engine::~Engine() {

@@ -2,6 +2,7 @@
 
 #include "headwater/backend/cpu_backend.h"
 #include "headwater/backend/make_backend.h"
+#include "headwater/base/log.h"
 #include "headwater/base/threads.h"
 #include "headwater/comm/world.h"
 
@@ -58,6 +59,10 @@ Choices choose(const TrainingConfig& training, World& world) {
   choices.graphs = training.enable_cuda_graph;
   choices.matmul_algorithms = training.matmul_algorithms;
   choices.device = choose_device(training.device, world, *ranks);
+  if (choices.device.kind == Device::Kind::cuda && world.size() > 1 && world.rank() == 0 && device_queues() > 0 &&
+      device_queues() < kDeviceQueues)
+    log::warning("CUDA_DEVICE_MAX_CONNECTIONS is {}: streams that share a queue hold each other up, which may end in a "
+                 "deadlock between GPUs; leave it unset, or {}", device_queues(), kDeviceQueues);
   choices.threads = static_cast<int>(-max_over(*ranks, -threads_for(world.local_size())));
   const bool has_bf16 = choices.device.kind == Device::Kind::cuda || cpu_has_bf16();
   const bool bf16_everywhere = max_over(*ranks, has_bf16 ? 0 : 1) == 0;

@@ -102,6 +102,7 @@ class Config(RunTest):
                                  (r"HEADWATER_FAIL_WRITE is \"x\"", ("train", self.config, f"--training.save={self.folder}/s"))):
             with self.subTest(command=command):
                 self.refused(2, pattern, *command, environment={"HEADWATER_FAIL_WRITE": "x"} if "FAIL_WRITE" in pattern else {})
+        self.refused(2, r'HEADWATER_LOG is "loud"; it must be "debug" or "info"', "--help", environment={"HEADWATER_LOG": "loud"})
         self.assertIn("train", self.run_job(0, "--help").stdout)
         full = ("sh", "-c", 'exec "$@" > /dev/full', "sh")
         self.refused(3, "cannot write to standard output", "--help", wrapper=full)

@@ -68,6 +68,21 @@ class Losses(RunTest):
                 self.assertEqual(curve(graphs), curve(calls))
                 self.assert_same_files(state(graphs), state(calls))
 
+    @unittest.skipIf(os.environ.get("HEADWATER_CUDA") == "ON", "takes twelve GPUs")
+    def test_communicators_find_room_where_a_rank_has_many(self):
+        # Two neighbours in the pipeline, one beside, the embedding's other end, replicas. Bounds: src/comm/cuda/nccl_share.h.
+        job = self.train(self.folder / "save", CUDA, *CUT, *ZERO, "--model.num_layers=6", "--training.train_iters=2",
+                         "--training.global_batch_size=6", "--parallel.lfa_sharding=tokens",
+                         "--parallel.pipeline_model_parallel_size=3", "--parallel.num_chunks=2",
+                         "--parallel.pipeline_schedule=interleaved", ranks=12,
+                         environment={"HEADWATER_EMULATION": "devices=12," + RANDOM, "HEADWATER_LOG": "debug",
+                                      "CUDA_DEVICE_MAX_CONNECTIONS": "8"})
+        pattern = r"; (\d+) communicators, (\d+) blocks on 108 multiprocessors"
+        found = [(int(count), int(blocks)) for count, blocks in re.findall(pattern, job.stderr)]
+        self.assertEqual(max(found), (13, 42))
+        self.assertNotIn("keep each other from starting", job.stderr)
+        self.assertEqual(job.stderr.count("warning: CUDA_DEVICE_MAX_CONNECTIONS is 8: "), 1)  # where it is not set it is 32
+
     def test_in_bf16_are_near(self):
         cpu, gpu = self.folder / "cpu", self.folder / "gpu"
         ranks, how, layout = LAYOUTS["tensor 2 x pipeline 2"]

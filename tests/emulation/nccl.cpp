@@ -62,6 +62,26 @@ bool placed_well(const Call& call, const Rank& at) {
   return true;
 }
 
+constexpr int kMostBlocks = 64, kUsualBlocks = 32;
+constexpr int kMultiprocessors = 108;  // of cudaGetDeviceProperties
+
+int blocks_of(const ncclConfig_t& config) {
+  return config.maxCTAs == NCCL_CONFIG_UNDEF_INT ? kUsualBlocks : config.maxCTAs;
+}
+
+std::string mistake_in(const ncclConfig_t* config) {
+  const ncclConfig_t initial = NCCL_CONFIG_INITIALIZER;
+  if (config == nullptr) return "no configuration";
+  const bool initialised = config->size == initial.size && config->magic == initial.magic &&
+                           config->version == initial.version;
+  if (!initialised) return "a configuration that was not initialised";
+  const int least = config->minCTAs == NCCL_CONFIG_UNDEF_INT ? 1 : config->minCTAs, most = blocks_of(*config);
+  if (least < 1 || most < least || most > kMostBlocks)
+    return std::to_string(least) + " to " + std::to_string(most) + " blocks; 1 to " +
+           std::to_string(kMostBlocks) + " can be had";
+  return "";
+}
+
 // In the words of a fault; empty where nothing is wrong.
 std::string mistake_in(const Call& call, const Rank& at) {
   const auto type = static_cast<ncclDataType_t>(call.shape.type);
@@ -78,7 +98,9 @@ std::string mistake_in(const Call& call, const Rank& at) {
 }
 
 ncclResult_t launch(const std::vector<Group::Member>& members) {
-  const StreamLock lock;
+  StreamLock lock;
+  for (const Group::Member& member : members) member.communicator->begin_to_connect(member.call);
+  for (const Group::Member& member : members) member.communicator->connect(member.call, lock);
   std::vector<std::pair<Communicator*, std::vector<std::pair<Call, Stream*>>>> launches;
   for (const Group::Member& member : members) {
     Stream* const stream = find_stream(member.stream);
@@ -145,14 +167,28 @@ const char* ncclGetErrorString(ncclResult_t result) {
 const char* ncclGetLastError(ncclComm_t) { return emulation::nccl::last_error.c_str(); }
 
 ncclResult_t ncclCommInitRank(ncclComm_t* comm, int nranks, ncclUniqueId id, int rank) {
+  ncclConfig_t config = NCCL_CONFIG_INITIALIZER;
+  return ncclCommInitRankConfig(comm, nranks, id, rank, &config);
+}
+
+ncclResult_t ncclCommInitRankConfig(ncclComm_t* comm, int nranks, ncclUniqueId id, int rank, ncclConfig_t* config) {
   if (emulation::faulty()) return refused(ncclUnhandledCudaError, "ncclCommInitRank on a device at fault");
+  if (const std::string mistake = emulation::nccl::mistake_in(config); !mistake.empty())
+    return fault(ncclInvalidArgument, "ncclCommInitRankConfig is given " + mistake);
   if (emulation::settings().devices == 0) return refused(ncclUnhandledCudaError, "ncclCommInitRank finds no device");
   if (group.depth > 0) return fault(ncclInvalidUsage, "ncclCommInitRank in a group, which is not emulated");
   if (nranks < 1 || rank < 0 || rank >= nranks)
     return fault(ncclInvalidArgument, "ncclCommInitRank is given rank " + std::to_string(rank) + " of " + std::to_string(nranks));
   try {
     auto met = emulation::nccl::meet(id, rank, nranks, emulation::current_device());
-    *comm = add_communicator(std::make_shared<emulation::nccl::Communicator>(std::move(met)));
+    const int device = met.device, blocks = emulation::nccl::blocks_of(*config);
+    *comm = add_communicator(std::make_shared<emulation::nccl::Communicator>(std::move(met), blocks));
+    const int all = emulation::nccl::blocks_on(device), room = emulation::nccl::kMultiprocessors;
+    if (all > room)
+      return fault(ncclInvalidUsage,
+                   "the communicators of device " + std::to_string(device) + " may take " + std::to_string(all) +
+                       " blocks at once, and it has " + std::to_string(room) +
+                       " multiprocessors: calls that wait for their peers could keep others from starting");
     return ncclSuccess;
   } catch (const emulation::nccl::Failure& failure) {
     return refused(failure.code, "ncclCommInitRank of rank " + std::to_string(rank) + " " + failure.text);

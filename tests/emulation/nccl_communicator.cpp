@@ -8,6 +8,36 @@
 
 namespace emulation::nccl {
 
+namespace {
+
+// What the two sides of a connection tell each other goes by the number of a call that never comes.
+Key connecting(Side side) { return {side, ~std::uint64_t{0}}; }
+
+Side side_of(const Call& call) { return call.send != nullptr ? Side::sender : Side::receiver; }
+
+void sleep_without(StreamLock& lock) {
+  lock.unlock();
+  std::this_thread::sleep_for(std::chrono::microseconds(50));
+  lock.lock();
+}
+
+}  // namespace
+
+void Communicator::begin_to_connect(const Call& call) {
+  if (call.shape.kind != Shape::Kind::message || call.peer == rank_.rank) return;
+  if (connected_.contains({side_of(call), call.peer})) return;
+  rank_.links[static_cast<std::size_t>(call.peer)]->post(connecting(side_of(call)), call.shape);
+}
+
+void Communicator::connect(const Call& call, StreamLock& lock) {
+  if (call.shape.kind != Shape::Kind::message || call.peer == rank_.rank) return;
+  if (!connected_.insert({side_of(call), call.peer}).second) return;
+  Link& link = *rank_.links[static_cast<std::size_t>(call.peer)];
+  const Key theirs = connecting(side_of(call) == Side::sender ? Side::receiver : Side::sender);
+  for (move(); link.shape_from_peer(theirs) == nullptr && !link.ended() && !aborted_; move()) sleep_without(lock);
+  link.take(theirs);
+}
+
 void Communicator::launch(std::vector<std::pair<Call, Stream*>> calls) {
   const auto entry = std::make_shared<Entry>();
   for (auto& [call, stream] : calls) {
@@ -79,18 +109,13 @@ void Communicator::move() {
 }
 
 void Communicator::finish(StreamLock& lock) {
-  const auto sleep = [&lock] {
-    lock.unlock();
-    std::this_thread::sleep_for(std::chrono::microseconds(50));
-    lock.lock();
-  };
   while (!entries_.empty()) {
     const auto first = entries_.front();
     run_until(first->streams.front(), [&] { return first->over || aborted_; }, lock);
   }
   for (const auto& link : rank_.links) link->say_goodbye();
   for (const auto& link : rank_.links) {
-    for (link->move(); !link->drained() && !link->ended(); link->move()) sleep();
+    for (link->move(); !link->drained() && !link->ended(); link->move()) sleep_without(lock);
     link->close();
   }
 }

@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <set>
 
 namespace emulation::nccl {
 
@@ -22,12 +23,17 @@ struct Entry {
 
 class Communicator : public std::enable_shared_from_this<Communicator> {
  public:
-  explicit Communicator(Rank rank) : rank_(std::move(rank)) {}
+  Communicator(Rank rank, int blocks) : rank_(std::move(rank)), blocks_(blocks) {}
 
   const Rank& at() const { return rank_; }
+  int blocks() const { return blocks_; }  // of the device's multiprocessors, the most that its kernels may take
   bool aborted() const { return aborted_; }
   ncclResult_t state() const { return state_; }  // any thread
 
+  // The first message of a pair in a direction makes the host wait until the peer's comes too, as the library's
+  // does while it connects them. Of the calls of a group all are told the peers before any is waited for.
+  void begin_to_connect(const Call& call);
+  void connect(const Call& call, StreamLock& lock);
   void launch(std::vector<std::pair<Call, Stream*>> calls);
   bool busy() const { return !entries_.empty(); }
   bool asked() const;             // a peer has come to one of the calls
@@ -41,9 +47,11 @@ class Communicator : public std::enable_shared_from_this<Communicator> {
   void advance();
 
   Rank rank_;
+  int blocks_;
   std::deque<std::shared_ptr<Entry>> entries_;
   std::uint64_t collectives_ = 0;
   std::map<int, std::uint64_t> sent_, received_;  // messages, by peer
+  std::set<std::pair<Side, int>> connected_;      // the side that this rank is on, and the peer
   bool aborted_ = false;
   std::atomic<ncclResult_t> state_ = ncclSuccess;
 };

@@ -32,6 +32,14 @@ class Registry {
     return found == all_.end() ? nullptr : found->second;
   }
 
+  int blocks_on(int device) {
+    const std::lock_guard lock(mutex_);
+    int blocks = 0;
+    for (const auto& [handle, communicator] : all_)
+      if (communicator->at().device == device) blocks += communicator->blocks();
+    return blocks;
+  }
+
   std::shared_ptr<Communicator> remove(ncclComm_t handle) {
     std::jthread ended;  // joined when the lock is no longer held
     const std::lock_guard lock(mutex_);
@@ -82,5 +90,6 @@ Registry& registry() {
 ncclComm_t add_communicator(std::shared_ptr<Communicator> communicator) { return registry().add(std::move(communicator)); }
 std::shared_ptr<Communicator> find_communicator(ncclComm_t handle) { return registry().find(handle); }
 std::shared_ptr<Communicator> remove_communicator(ncclComm_t handle) { return registry().remove(handle); }
+int blocks_on(int device) { return registry().blocks_on(device); }
 
 }  // namespace emulation::nccl

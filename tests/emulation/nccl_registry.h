@@ -14,5 +14,6 @@ namespace emulation::nccl {
 ncclComm_t add_communicator(std::shared_ptr<Communicator> communicator);
 std::shared_ptr<Communicator> find_communicator(ncclComm_t handle);  // null: none, or not any more
 std::shared_ptr<Communicator> remove_communicator(ncclComm_t handle);  // not under the StreamLock
+int blocks_on(int device);  // what those of this process on a device may take together
 
 }  // namespace emulation::nccl

@@ -92,6 +92,15 @@ std::vector<float> part_of(int rank, std::size_t count) {
   return values;
 }
 
+// The first message from rank 0 to rank 1, whose hosts wait for each other in it.
+void connect(Rank& at, float* data) {
+  if (at.rank() == 0)
+    EXPECT_EQ(ncclSend(data, 1, ncclFloat, 1, at.comm(), at.stream()), ncclSuccess);
+  else
+    EXPECT_EQ(ncclRecv(data, 1, ncclFloat, 0, at.comm(), at.stream()), ncclSuccess);
+  at.finish();
+}
+
 class NcclCalls : public testing::TestWithParam<Time> {
  protected:
   void SetUp() override { emulation::settings().streams = GetParam(); }
@@ -164,6 +173,28 @@ TEST_P(NcclCalls, OfAGroupGoOnSideBySide) {
     EXPECT_EQ(ncclRecv(in, kN, ncclFloat, previous, at.comm(), at.stream()), ncclSuccess);
     ASSERT_EQ(ncclGroupEnd(), ncclSuccess);
     EXPECT_EQ(at.values(in, kN), part_of(previous, kN));
+  });
+}
+
+// The host of who comes first waits in the first message, and in no later one, until the other's host comes to it.
+TEST_P(NcclCalls, ConnectAPairInItsFirstMessage) {
+  std::atomic<bool> came{false}, went{false};
+  run_ranks(2, [&](Rank& at) {
+    float* const data = at.filled(std::vector<float>(kN, 1.0F));
+    if (at.rank() == 0) {
+      connect(at, data);
+      EXPECT_TRUE(came);
+      EXPECT_EQ(ncclSend(data, kN, ncclFloat, 1, at.comm(), at.stream()), ncclSuccess);
+      went = true;
+      at.finish();
+    } else {
+      std::this_thread::sleep_for(std::chrono::milliseconds(20));
+      came = true;
+      connect(at, data);
+      while (!went) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+      EXPECT_EQ(ncclRecv(data, kN, ncclFloat, 0, at.comm(), at.stream()), ncclSuccess);
+      at.finish();
+    }
   });
 }
 
@@ -289,6 +320,7 @@ TEST_F(NcclMistakes, AMissingEventAfterACallShowsEarly) {
   std::atomic<bool> rewritten{false};
   run_ranks(2, [&](Rank& at) {
     float* const data = at.filled(std::vector<float>(kN, 1.0F));
+    connect(at, data);
     if (at.rank() == 0) {
       EXPECT_EQ(ncclSend(data, kN, ncclFloat, 1, at.comm(), at.stream()), ncclSuccess);
       cudaStream_t compute = nullptr;
@@ -350,6 +382,41 @@ TEST_F(NcclMistakes, TwoRanksOnOneDeviceDoNotMeet) {
       EXPECT_EQ(ncclCommInitRank(&comm, 2, id, rank), ncclInvalidUsage);
       EXPECT_NE(std::string(ncclGetLastError(nullptr)).find("both on device 0"), std::string::npos);
     });
+}
+
+// A call that waits for its peer keeps its blocks: where those of all communicators find no room at once, some may never start.
+TEST_F(NcclMistakes, MoreCommunicatorsThanADeviceHasRoomFor) {
+  std::vector<ncclComm_t> comms;
+  const auto make = [&](ncclConfig_t config) {
+    ncclUniqueId id{};
+    EXPECT_EQ(ncclGetUniqueId(&id), ncclSuccess);
+    ncclComm_t comm = nullptr;
+    const ncclResult_t result = ncclCommInitRankConfig(&comm, 1, id, 0, &config);
+    if (comm != nullptr) comms.push_back(comm);
+    return result;
+  };
+  const ncclConfig_t usual = NCCL_CONFIG_INITIALIZER;
+  ncclConfig_t small = usual;
+  small.minCTAs = 1, small.maxCTAs = 4;
+  for (int i = 0; i < 3; ++i) EXPECT_EQ(make(usual), ncclSuccess);  // 32 blocks each
+  for (int i = 0; i < 3; ++i) EXPECT_EQ(make(small), ncclSuccess);
+  EXPECT_EQ(make(small), ncclInvalidUsage);
+  const std::string fault = emulation::take_fault();
+  EXPECT_NE(fault.find("device 0 may take 112 blocks at once, and it has 108 multiprocessors"), std::string::npos) << fault;
+  EXPECT_EQ(ncclCommDestroy(comms.back()), ncclSuccess);
+  comms.pop_back();
+
+  ncclConfig_t wrong = small;
+  wrong.minCTAs = 8;
+  EXPECT_EQ(make(wrong), ncclInvalidArgument);
+  EXPECT_NE(emulation::take_fault().find("8 to 4 blocks; 1 to 64 can be had"), std::string::npos);
+  EXPECT_EQ(make({}), ncclInvalidArgument);
+  EXPECT_NE(emulation::take_fault().find("a configuration that was not initialised"), std::string::npos);
+
+  EXPECT_EQ(ncclCommAbort(comms.back()), ncclSuccess);  // and leaves room
+  comms.pop_back();
+  EXPECT_EQ(make(small), ncclSuccess);
+  for (const ncclComm_t comm : comms) EXPECT_EQ(ncclCommDestroy(comm), ncclSuccess);
 }
 
 // What nobody has written is nobody's result either: a kernel with checked accesses that reads it is at fault.

@@ -11,6 +11,15 @@ namespace headwater {
 
 bool built_with_cuda();
 
+// What CUDA and NCCL read in the environment, where the person has not set it: as many queues between the host and a GPU as
+// there can be, since streams that share one (CUDA gives a process eight) hold each other up; and all connections for
+// collectives when a communicator is made, since hosts wait for each other in them. To be called before any other thread is
+// started, and any call of CUDA made.
+void prepare_devices();
+// How many queues were asked for, by whomever; 0: nothing was.
+int device_queues();
+inline constexpr int kDeviceQueues = 32;
+
 // `asked` is training.device: "cpu"; "cuda", the GPU of the rank that is number `local_rank` on its host (UserError where this
 // build has no CUDA, SystemError where the host has no GPU); or "auto", a GPU where there is one.
 Device device_for(const std::string& asked, int local_rank);

@@ -20,9 +20,11 @@
 
 namespace headwater {
 
-// What a group's tensors on a device will be used for: NCCL takes memory for each.
+// What a group's tensors on a device will be used for: NCCL takes memory and multiprocessors for each.
 struct Traffic {
-  bool collectives = true;
+  // Of its collectives: none, of a few numbers, of tensors while the device computes, or of tensors that it waits for.
+  enum class Collectives : std::uint8_t { none, scalars, beside, awaited };
+  Collectives collectives = Collectives::beside;
   std::set<std::pair<int, int>> messages;  // (from, to), of the group; the same on all its ranks
 };
 

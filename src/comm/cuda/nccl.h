@@ -10,6 +10,8 @@
 
 namespace headwater::comm {
 
+static_assert(NCCL_VERSION_CODE >= NCCL_VERSION(2, 17, 0), "NCCL before 2.17 cannot bound a communicator's blocks");
+
 // Made by one rank of a new communicator, and given to the others.
 using NcclId = std::array<std::int32_t, sizeof(ncclUniqueId) / sizeof(std::int32_t)>;
 NcclId new_nccl_id();

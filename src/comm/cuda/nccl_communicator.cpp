@@ -59,10 +59,10 @@ class NcclCommunicator final : public Communicator {
   NcclCommunicator(Engine& engine, std::unique_ptr<Communicator> host, const std::vector<int>& ranks, const Traffic& traffic,
                    const MakeNcclGroup& make)
       : engine_(engine), host_(std::move(host)), ranks_(ranks) {
-    if (traffic.collectives) {
+    if (traffic.collectives != Traffic::Collectives::none) {
       NcclId id = rank() == 0 ? new_nccl_id() : NcclId{};
       host_->broadcast(view(id), 0).wait();
-      collectives_ = make(ranks, id);
+      collectives_ = make(ranks, id, traffic.collectives, -1);
     }
     for (const auto& [from, to] : traffic.messages) {
       HW_CHECK(from != to && std::min(from, to) >= 0 && std::max(from, to) < size(), "messages from {} to {} of {} ranks", from, to,
@@ -76,7 +76,8 @@ class NcclCommunicator final : public Communicator {
         host_->receive(view(id), from).wait();
       }
       const auto [low, high] = std::minmax(from, to);
-      messages_[{from, to}] = make({world_rank(low), world_rank(high)}, id);
+      messages_[{from, to}] =
+          make({world_rank(low), world_rank(high)}, id, Traffic::Collectives::none, from < to ? 0 : 1);
     }
   }
 

@@ -4,17 +4,20 @@
 // recorder and the question who did not come are the same.
 //
 // A message that is not yet matched holds up its NCCL communicator, and must hold up nothing else: each pair of ranks
-// that sends has one of its own, for each direction.
+// that sends has one of its own, for each direction, connected when it is made; how much of the device each may take is in
+// nccl_share.h.
 
 #include "engine.h"
 #include "nccl_group.h"
+#include "nccl_share.h"
 
 #include "headwater/comm/world.h"
 
 namespace headwater::comm {
 
-// Makes a group of ranks of the world, this one among them.
-using MakeNcclGroup = std::function<std::shared_ptr<NcclGroup>(const std::vector<int>& ranks, const NcclId& id)>;
+// Makes a group of ranks of the world, this one among them; `sender` as for an NcclGroup.
+using MakeNcclGroup = std::function<std::shared_ptr<NcclGroup>(const std::vector<int>& ranks, const NcclId& id,
+                                                              Traffic::Collectives collectives, int sender)>;
 
 // Collective over `ranks`; `host` joins them already.
 std::unique_ptr<Communicator> make_nccl_communicator(Engine& engine, std::unique_ptr<Communicator> host,

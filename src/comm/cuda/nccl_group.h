@@ -8,6 +8,7 @@
 #include "operation.h"
 
 #include "headwater/tensor/cuda/stream.h"
+#include "headwater/tensor/device_memory.h"
 
 #include <functional>
 
@@ -15,8 +16,9 @@ namespace headwater::comm {
 
 class NcclGroup final : public Group {
  public:
-  // `owner`: "rank 3", for errors.
-  NcclGroup(Place place, const NcclId& id, Device device, std::string_view owner);
+  // `owner`: "rank 3", for errors. `blocks`: the most that its kernels may have. `sender`: of two members the one that sends
+  // messages to the other; -1: a group for collectives.
+  NcclGroup(Place place, const NcclId& id, Device device, std::string_view owner, int blocks, int sender);
   ~NcclGroup() override;
 
   // Queues what `call` makes of the communicator and the stream, once `after` is done. CommError where the group has been
@@ -26,9 +28,14 @@ class NcclGroup final : public Group {
   void look();              // the engine's thread; CommError where NCCL reports that a call under way has failed
   void abandon() override;
   bool on_device() const override { return true; }
+  int blocks() const { return blocks_; }
 
  private:
+  void connect(int sender);
+
   cuda::Stream stream_;
+  int blocks_;
+  DeviceMemory first_message_;
   std::timed_mutex mutex_;  // guards comm_ against being given up while it is called
   ncclComm_t comm_ = nullptr;  // null: given up
 };

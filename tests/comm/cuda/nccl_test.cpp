@@ -91,7 +91,7 @@ TEST_P(Nccl, CallsFollowEachOther) {
 // Both ranks queue their receive first: it holds up neither the reverse direction nor collectives.
 TEST_P(Nccl, AMessageHoldsUpNothingElse) {
   run_on_threads(2, [](World& world) {
-    const auto group = everybody(world, {.collectives = true, .messages = {{0, 1}, {1, 0}}});
+    const auto group = everybody(world, {.collectives = Traffic::Collectives::beside, .messages = {{0, 1}, {1, 0}}});
     const int other = 1 - world.rank();
     std::vector<float> incoming(1000), sum(10, 1.0F);
     auto outgoing = test::values_of<float>(world.rank(), 1000);
@@ -184,7 +184,8 @@ TEST_P(Nccl, RanksInDifferentCollectivesAreBothNamed) {
 TEST_P(Nccl, WhatAGroupWasNotMadeForIsRefused) {
   EXPECT_THROW(run_on_threads(2,
                               [](World& world) {
-                                const auto group = everybody(world, {.collectives = false, .messages = {{0, 1}}});
+                                const auto group =
+                                    everybody(world, {.collectives = Traffic::Collectives::none, .messages = {{0, 1}}});
                                 std::vector<float> host(4);
                                 const Twin data(device_of(world), view(host));
                                 group->all_reduce(data.on_device(), ReduceOp::sum).wait();
