@@ -3,6 +3,7 @@
 #include "headwater/base/random.h"
 
 #include <algorithm>
+#include <map>
 #include <thread>
 #include <vector>
 
@@ -29,6 +30,16 @@ void in_parallel(std::int64_t count, int threads, const Body& body) {
   body(0, std::min(count, share));
 }
 
+// Numbers of a distribution, at scale 1.
+std::vector<float> numbers_of(Init::Kind kind) {
+  constexpr std::size_t kMany = 8 * 8191;  // whole vectors, and a prime, so that rows that are near each other are not equal
+  const bool random = kind == Init::Kind::normal || kind == Init::Kind::uniform;
+  const RandomKey key = derive(RandomKey{1}, "weights of a benchmark");
+  std::vector<float> numbers(random ? kMany : 1);
+  for (std::size_t i = 0; i < numbers.size(); ++i) numbers[i] = static_cast<float>(element({kind, 1.0}, key, i));
+  return numbers;
+}
+
 }  // namespace
 
 void initialize(ParameterStore& store, Backend& backend, std::uint64_t seed, int threads) {
@@ -44,6 +55,23 @@ void initialize(ParameterStore& store, Backend& backend, std::uint64_t seed, int
       });
     });
     store.set_weights(backend, place, TensorView(values.data(), DType::f32, {here.count}));
+  }
+  store.refresh(backend);
+}
+
+void initialize_by_copies(ParameterStore& store, Backend& backend) {
+  std::map<Init::Kind, std::vector<float>> known;
+  for (const ParameterPlace& place : store.layout().places()) {
+    const Init& init = place.spec.init;
+    std::vector<float>& numbers = known[init.kind];
+    if (numbers.empty()) numbers = numbers_of(init.kind);
+    // Each parameter begins at another of them: queries are not keys.
+    const auto first = derive(RandomKey{1}, place.spec.name).value % numbers.size();
+    std::vector<float> values(numbers.size());
+    std::rotate_copy(numbers.begin(), numbers.begin() + static_cast<std::ptrdiff_t>(first), numbers.end(), values.begin());
+    if (init.kind == Init::Kind::normal || init.kind == Init::Kind::uniform)
+      for (float& value : values) value *= static_cast<float>(init.scale);
+    store.repeat_weights(backend, place, TensorView(values.data(), DType::f32, {std::ssize(values)}));
   }
   store.refresh(backend);
 }

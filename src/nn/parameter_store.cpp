@@ -1,5 +1,6 @@
 #include "headwater/nn/parameter_store.h"
 
+#include "headwater/backend/random_operands.h"
 #include "headwater/tensor/convert.h"
 
 #include <algorithm>
@@ -74,6 +75,15 @@ TensorView ParameterStore::updated(TensorView flat, Range elements) const {
 void ParameterStore::set_weights(Backend& backend, const ParameterPlace& place, TensorView host) {
   upload(backend, host, part(weights_, place));
   if (masters_.data != weights_.data) upload(backend, range_of(host, place.updated), updated(masters_, place));
+}
+
+void ParameterStore::repeat_weights(Backend& backend, const ParameterPlace& place, TensorView host) {
+  const TensorView weights = part(weights_, place);
+  std::vector<std::byte> converted(static_cast<std::size_t>(host.elements()) * size_of(weights.dtype));
+  const TensorView pattern(converted.data(), weights.dtype, host.shape);
+  convert(host, pattern);
+  fill_again_and_again(backend, pattern, weights);
+  if (masters_.data != weights_.data) backend.copy(range_of(weights, place.updated), updated(masters_, place));
 }
 
 void ParameterStore::refresh(Backend& backend) {

@@ -14,7 +14,10 @@ RandomTraining::RandomTraining(World& world, const RunConfig& run, const Choices
   backend_ = timed.get();
   engine_ = std::make_unique<Engine>(world, layout, std::move(timed));
   optimizer_ = std::make_unique<Optimizer>(make_optimizer(run_.optimizer, *engine_, run_.training.seed));
-  initialize(engine_->store(), *backend_, static_cast<std::uint64_t>(run.training.seed), choices.threads);
+  if (choices.device.kind == Device::Kind::cpu)
+    initialize(engine_->store(), *backend_, static_cast<std::uint64_t>(run.training.seed), choices.threads);
+  else
+    initialize_by_copies(engine_->store(), *backend_);
 }
 
 StepTimes RandomTraining::step(Recording* recording) {

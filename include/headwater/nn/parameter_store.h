@@ -65,6 +65,8 @@ class ParameterStore {
 
   // Weights and masters of one parameter from dense host memory, padding left out; refresh() follows the last.
   void set_weights(Backend& backend, const ParameterPlace& place, TensorView host);
+  // The same from fewer numbers, again and again.
+  void repeat_weights(Backend& backend, const ParameterPlace& place, TensorView host);
   void refresh(Backend& backend);  // all prepared forms
 
   // The weights of a bucket are new once `ready` is done.
