@@ -25,7 +25,8 @@ class Step(unittest.TestCase):
         self.assertEqual((result["dtype"], result["tokens"]), ("bf16", 2 * 32))
         self.assertAlmostEqual(result["share_of_matmul"] * result["matmul_flops"] / result["achieved_flops"], 1.0)
         self.assertEqual({op["name"]: op["calls"] for op in result["ops"]}["attention_backward"], 4)
-        self.assertGreater(result["mfu"], 0.0)
+        self.assertAlmostEqual(result["mfu"] * result["peak_flops"] / result["achieved_flops"], 1.0)
+        self.assertRegex(result["peak_source"], r"^(data sheet of |.* FLOPs a clock, bf16)")
         self.assertNotIn("prediction", result)
 
     def test_what_it_cannot_predict_is_refused(self):
