@@ -120,7 +120,12 @@ def sorts(s):
     return -(-s["rows"] // 4096)
 
 
-NOTHING = lambda s: 0  # noqa: E731
+def of_elements(size):
+    """So many bytes for each element of the op's shape."""
+    return lambda s: size * s["rows"] * s["columns"]
+
+
+NOTHING = of_elements(0)
 SUMS = Kernel(
     "column_sums_kernel",
     loads=4,
@@ -130,16 +135,15 @@ SUMS = Kernel(
 )
 
 OPS = {
-    "attention": [Kernel("forward_kernel<D>", 128, pairs=True, bytes=NOTHING, dropout=True)],
+    "attention": [Kernel("forward_kernel<D, DROPOUT>", 128, pairs=True, bytes=NOTHING, dropout=True)],
     "attention_backward": [
-        Kernel(
-            "statistics_kernel<bf16, true>", loads=4, bytes=lambda s: 4 * s["rows"] * s["columns"], whole=True, turns=(1, 0)
-        ),
+        Kernel("statistics_kernel<bf16, true>", loads=4, bytes=of_elements(4), whole=True, turns=(1, 0)),
         Kernel("first_keys_kernel<bf16>", 64, stores=12, elements=lambda s: s["rows"], bytes=NOTHING, whole=True),
-        Kernel("key_gradients_kernel<D, Sums 0, true>", 128, (64, 96, 128), pairs=True, bytes=NOTHING, dropout=True),
-        Kernel("key_gradients_kernel<D, Sums 1, true>", 128, (256,), pairs=True, bytes=NOTHING, dropout=True),
-        Kernel("key_gradients_kernel<D, Sums 2, true>", 128, (256,), pairs=True, bytes=NOTHING, dropout=True),
-        Kernel("query_gradients_kernel<D>", 128, pairs=True, bytes=NOTHING, dropout=True),
+        Kernel("fill_kernel<float>", stores=4, bytes=of_elements(4), blocks=lambda s: 1056),
+        Kernel("backward_kernel<D, Sums 0, DROPOUT>", 128, (64, 96, 128), pairs=True, bytes=NOTHING, dropout=True),
+        Kernel("backward_kernel<D, Sums 1, DROPOUT>", 128, (256,), pairs=True, bytes=NOTHING, dropout=True),
+        Kernel("backward_kernel<D, Sums 2, DROPOUT>", 128, (256,), pairs=True, bytes=NOTHING, dropout=True),
+        Kernel("round_kernel", stores=2, bytes=of_elements(6), whole=True),
     ],
     "rotary": [Kernel("rotary_kernel<bf16, 8>", stores=2, whole=True)],
     "lfa_taps": [Kernel("lfa_taps_kernel<bf16, 8>", stores=2)],

@@ -48,7 +48,7 @@ TEST(ModelOps, StayFinite) {
   if (built_with_cuda()) devices.push_back({Device::Kind::cuda, 0});
   for (const Device device : devices) {
     const std::unique_ptr<Backend> backend = make_backend({device});
-    const std::int64_t workspace = workspace_bytes(device.kind, model, kBatch, kPrecision, 1, true);
+    const std::int64_t workspace = workspace_bytes(device.kind, model, kBatch, kPrecision, 1);
     Arena arena(device);
     arena.reserve("workspace", workspace);
     backend->use_workspace(arena.take("workspace", DType::i32, {(workspace + 3) / 4}));
