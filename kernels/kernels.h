@@ -102,7 +102,8 @@ void activation_backward(Activation which, Rows<const T> d_out, Rows<const T> x,
 
 // ---- RMSNorm (norm.cu, norm_backward.cu) -----------------------------------------------------------------------------------
 
-// y = g ⊙ x·r, r = 1/√(mean(x²) + ε), rstd[row] = r. Floor 2; a row wider than 1024 chunks is read twice (from cache).
+// y = g ⊙ x·r, r = 1/√(mean(x²) + ε), rstd[row] = r. Floor 2; of a row wider than 2048 chunks of 16 bytes what lies beyond
+// is read twice (from cache).
 template <class T>
 void rms_norm(Rows<const T> x, const T* gain, double epsilon, Rows<T> y, float* rstd, std::int64_t rows,
               std::int64_t columns, cudaStream_t stream);
@@ -277,8 +278,8 @@ template <class T>
 void attention(const Attention<T>& a, Rows<T> out, Rows<float> lse, cudaStream_t stream);
 
 // Backward: from what forward gave, and d_out, the gradients of q, k and v (written, not added to; they may be views of one
-// fused matrix). `ordered`: the same bits each time; else dq is summed by atomic additions, which saves two of seven
-// products on tensor cores (the plain kernel is always ordered). The workspace is 16-aligned.
+// fused matrix). `ordered`: the same bits each time; else what several blocks add to dq is added in any order, and no block
+// waits for another (the plain kernel is always ordered). The workspace, attention_backward_bytes, is 16-aligned.
 template <class T>
 struct AttentionGradients {
   Rows<const T> out, d_out;  // [B·Sq, A, D]

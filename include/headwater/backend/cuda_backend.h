@@ -14,7 +14,7 @@ namespace headwater {
 struct CudaOptions {
   Device device{Device::Kind::cuda, 0};
   std::string owner = "rank 0";  // for errors
-  bool deterministic = true;     // the same inputs give the same bits; false allows attention's faster backward
+  bool deterministic = true;     // the same inputs give the same bits; false lets attention's backward sum in any order
   bool graphs = false;           // what repeat() is given runs as CUDA graphs, whose memory lies outside the arena
   std::string matmul_algorithms = {};  // file (matmul_algorithms.h), or empty: the library's own rule
   std::int64_t host_bytes = 0;   // what a step copies from the host: so much may be under way before the host waits
