@@ -36,8 +36,9 @@ __global__ void __launch_bounds__(kSortThreads)
     tile[threadIdx.x] =
         other < count ? tokens[other] : INT32_MAX;  // sorts last, so that it counts for nobody
     __syncthreads();
-    for (int i = part; i < kSortThreads; i += kCounters) {
-      place += tile[i] < id || (tile[i] == id && first + i < me) ? 1 : 0;
+    for (int i = 0; i < kSortThreads; i += kCounters) {
+      const std::int32_t found = tile[i + part];
+      place += found < id || (found == id && first + i + part < me) ? 1 : 0;
     }
   }
   for (int step = kCounters / 2; step > 0; step /= 2) place += ptx::shuffle_xor(place, step);
