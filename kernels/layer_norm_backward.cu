@@ -7,19 +7,6 @@
 namespace headwater::kernels {
 namespace {
 
-// A group's sums of some columns: dy ⊙ n and dy.
-template <int kN>
-struct GroupSums {
-  float gain[kN] = {}, bias[kN] = {};
-
-  __device__ __forceinline__ void load(const float* of_gain, const float* of_bias) {
-    for (int i = 0; i < kN; ++i) gain[i] = of_gain[i], bias[i] = of_bias[i];
-  }
-  __device__ __forceinline__ void store(float* of_gain, float* of_bias) const {
-    for (int i = 0; i < kN; ++i) of_gain[i] = gain[i], of_bias[i] = bias[i];
-  }
-};
-
 // With n = (x − mean)·r and d = dy ⊙ g: dx = r(d − mean(d) − n·mean(d ⊙ n)). Rows are walked as in
 // norm_backward.cu.
 template <class T, int kN, bool kAccumulate>
@@ -27,54 +14,69 @@ __global__ void __launch_bounds__(kGroupThreads)
     layer_norm_backward_kernel(Rows<const T> dy, Rows<const T> x, const T* gain, const float* mean,
                                const float* rstd, Rows<T> dx, float* gain_partials, float* bias_partials,
                                std::int64_t rows, std::int64_t columns) {
-  SHARED_ARRAY(float, partial, [2][kWarp]);
+  SHARED_ARRAY(float, partial, [2][kGroupThreads / kWarp]);
   float* const gain_sums = gain_partials + blockIdx.x * columns;
   float* const bias_sums = bias_partials + blockIdx.x * columns;
-  const std::int64_t first = static_cast<std::int64_t>(threadIdx.x) * kN;
-  const std::int64_t step = static_cast<std::int64_t>(blockDim.x) * kN;
-  const auto count = static_cast<float>(columns);
-  const NormRowParts<T, kN> parts{dy, x, dx, rows};
-  NormGradient<T, kN> next = parts.template fetch<kAccumulate>(blockIdx.x, first, columns);
-  GroupSums<kN> first_sums;
+  const float of_mean = 1.0F / static_cast<float>(columns);
+  const GroupRows<T, kN, kAccumulate> group{dy, x, dx, rows, columns};
+  float g[kParts][kN] = {}, gain_sum[kParts][kN] = {}, bias_sum[kParts][kN] = {};
+  group.for_parts([&](int part) { load<kN>(gain + group.column(part), g[part]); });
+  NormGradient<T, kN> next[kParts] = {};
+  group.ask(blockIdx.x, next);
+  float next_m = mean[blockIdx.x], next_r = rstd[blockIdx.x];
 
   for (std::int64_t row = blockIdx.x; row < rows; row += gridDim.x) {
-    const NormGradient<T, kN> here = next;
-    next = parts.template fetch<kAccumulate>(row + gridDim.x, first, columns);
-    const float m = mean[row], r = rstd[row];
-    float sum = 0.0F, dot = 0.0F;  // of d, and of d ⊙ n
-    const auto add_means = [&](const NormGradient<T, kN>& of, const Chunk<T, kN>& of_gain) {
-      float d[kN], v[kN], w[kN];
-      of.dy.unpack(d), of.x.unpack(v), of_gain.unpack(w);
-      for (int i = 0; i < kN; ++i) sum += d[i] * w[i], dot += d[i] * w[i] * ((v[i] - m) * r);
-    };
-    if (first < columns) add_means(here, Chunk<T, kN>::load(gain + first));
-    for (std::int64_t column = first + step; column < columns; column += step)
-      add_means(parts.template fetch<false>(row, column, columns), Chunk<T, kN>::load(gain + column));
-    // Two barriers a row: who writes one half of `partial` anew knows that all have read it.
-    const float mean_d = row_sum(sum, partial[0]) / count, mean_dot = row_sum(dot, partial[1]) / count;
+    const float m = next_m, r = next_r;
+    float d[kParts][kN], v[kParts][kN], result[kParts][kN];
+    for (int part = 0; part < kParts; ++part)
+      next[part].dy.unpack(d[part]), next[part].x.unpack(v[part]), next[part].dx.unpack(result[part]);
+    if (row + gridDim.x < rows) next_m = mean[row + gridDim.x], next_r = rstd[row + gridDim.x];
+    group.ask(row + gridDim.x, next);
 
-    const auto finish = [&](std::int64_t column, const NormGradient<T, kN>& of, const Chunk<T, kN>& of_gain,
-                            GroupSums<kN>& sums) {
-      float d[kN], v[kN], w[kN], result[kN];
-      of.dy.unpack(d), of.x.unpack(v), of_gain.unpack(w), of.dx.unpack(result);
-      for (int i = 0; i < kN; ++i) {
-        const float n = (v[i] - m) * r, value = r * (d[i] * w[i] - mean_d - n * mean_dot);
-        sums.gain[i] += d[i] * n;
-        sums.bias[i] += d[i];
-        result[i] = kAccumulate ? result[i] + value : value;
-      }
-      store<kN>(dx.row(row) + column, result);
+    float sum = 0.0F, dot = 0.0F;  // of d, and of d ⊙ n
+    const auto add_means = [=, &sum, &dot](const float(&of_dy)[kN], const float(&of_x)[kN],
+                                           const float(&of_gain)[kN]) {
+      for (int i = 0; i < kN; ++i)
+        sum += of_dy[i] * of_gain[i], dot += of_dy[i] * of_gain[i] * ((of_x[i] - m) * r);
     };
-    if (first < columns) finish(first, here, Chunk<T, kN>::load(gain + first), first_sums);
-    for (std::int64_t column = first + step; column < columns; column += step) {
-      GroupSums<kN> sums;
-      if (row != blockIdx.x) sums.load(gain_sums + column, bias_sums + column);
-      finish(column, parts.template fetch<kAccumulate>(row, column, columns),
-             Chunk<T, kN>::load(gain + column), sums);
-      sums.store(gain_sums + column, bias_sums + column);
-    }
+    for (int part = 0; part < kParts; ++part) add_means(d[part], v[part], g[part]);
+    group.beyond([&](std::int64_t column) {
+      const NormGradient<T, kN> chunk = group.ask(row, column);
+      float more_d[kN], more_v[kN], more_g[kN];
+      chunk.dy.unpack(more_d), chunk.x.unpack(more_v), load<kN>(gain + column, more_g);
+      add_means(more_d, more_v, more_g);
+    });
+    // Two barriers a row: who writes one half of `partial` anew knows that all have read it.
+    const float mean_d = row_sum(sum, partial[0]) * of_mean, mean_dot = row_sum(dot, partial[1]) * of_mean;
+
+    const auto finish = [=](const float(&of_dy)[kN], const float(&of_x)[kN], const float(&of_gain)[kN],
+                            float(&of_dx)[kN], float(&to_gain)[kN], float(&to_bias)[kN]) {
+      for (int i = 0; i < kN; ++i) {
+        const float n = (of_x[i] - m) * r, value = r * (of_dy[i] * of_gain[i] - mean_d - n * mean_dot);
+        to_gain[i] += of_dy[i] * n;
+        to_bias[i] += of_dy[i];
+        of_dx[i] = kAccumulate ? of_dx[i] + value : value;
+      }
+    };
+    group.for_parts([&](int part) {
+      finish(d[part], v[part], g[part], result[part], gain_sum[part], bias_sum[part]);
+      store<kN>(dx.row(row) + group.column(part), result[part]);
+    });
+    group.beyond([&](std::int64_t column) {
+      const NormGradient<T, kN> chunk = group.ask(row, column);
+      float more_d[kN], more_v[kN], more_g[kN], more_dx[kN], to_gain[kN] = {}, to_bias[kN] = {};
+      chunk.dy.unpack(more_d), chunk.x.unpack(more_v), load<kN>(gain + column, more_g);
+      chunk.dx.unpack(more_dx);
+      if (row != blockIdx.x) load_sums(gain_sums + column, to_gain), load_sums(bias_sums + column, to_bias);
+      finish(more_d, more_v, more_g, more_dx, to_gain, to_bias);
+      store<kN>(dx.row(row) + column, more_dx);
+      store_sums(gain_sums + column, to_gain), store_sums(bias_sums + column, to_bias);
+    });
   }
-  if (first < columns) first_sums.store(gain_sums + first, bias_sums + first);
+  group.for_parts([&](int part) {
+    store_sums(gain_sums + group.column(part), gain_sum[part]);
+    store_sums(bias_sums + group.column(part), bias_sum[part]);
+  });
 }
 
 }  // namespace
@@ -93,8 +95,8 @@ void layer_norm_backward(Rows<const T> dy, Rows<const T> x, const T* gain, const
   const std::int64_t groups = row_groups(rows);
   auto* gain_partials = static_cast<float*>(workspace);
   float* bias_partials = gain_partials + groups * columns;
-  launch(kernel, static_cast<unsigned>(groups), row_threads(columns, vectors ? kVector<T> : 1, kGroupThreads),
-         0, stream, dy, x, gain, mean, rstd, dx, gain_partials, bias_partials, rows, columns);
+  launch(kernel, static_cast<unsigned>(groups), group_threads(columns, vectors ? kVector<T> : 1), 0, stream,
+         dy, x, gain, mean, rstd, dx, gain_partials, bias_partials, rows, columns);
   add_column_sums(gain_partials, groups, columns, d_gain, stream);
   add_column_sums(bias_partials, groups, columns, d_bias, stream);
 }

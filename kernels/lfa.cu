@@ -53,14 +53,18 @@ struct SumOfTaps {
   T* z;
 
   using Raw = typename TapsRow<T>::template Raw<kN>;
-  __device__ __forceinline__ Raw fetch(std::int64_t column) const { return terms.template fetch<kN>(column); }
-  __device__ __forceinline__ void make(const Raw& raw, std::int64_t, float (&v)[kN]) const {
-    TapsRow<T>::sum(raw, v);
+  __device__ __forceinline__ Raw fetch(std::uint32_t column) const {
+    return terms.template fetch<kN>(column);
   }
-  __device__ __forceinline__ void keep(std::int64_t column, const Chunk<T, kN>& chunk) const {
+  __device__ __forceinline__ Chunk<T, kN> make(const Raw& raw, std::uint32_t) const {
+    float v[kN];
+    TapsRow<T>::sum(raw, v);
+    return Chunk<T, kN>::pack(v);
+  }
+  __device__ __forceinline__ void keep(std::uint32_t column, const Chunk<T, kN>& chunk) const {
     chunk.store(z + column);
   }
-  __device__ __forceinline__ Chunk<T, kN> again(std::int64_t column) const {
+  __device__ __forceinline__ Chunk<T, kN> again(std::uint32_t column) const {
     return Chunk<T, kN>::load(z + column);
   }
 };
@@ -86,8 +90,8 @@ __global__ void __launch_bounds__(kRowThreads)
   if (threadIdx.x == 0) rstd[row] = r;
 }
 
-// Each row of d_out is read once, by the thread that writes it to both places. Blocks stand over columns (x)
-// and groups of rows (y), of which kAhead are asked for before the first is used; a group's part of d_bias
+// Blocks stand over columns (x) and groups of rows (y). Each row of d_out is read once, by the thread that
+// writes it to both places; kAhead rows are asked for before the first is used. A group's part of d_bias
 // stays in registers.
 constexpr int kAhead = 4;
 
@@ -98,33 +102,36 @@ __global__ void __launch_bounds__(256)
   const std::int64_t column = (static_cast<std::int64_t>(blockIdx.x) * blockDim.x + threadIdx.x) * kN;
   if (column >= columns) return;
   const auto zero = Chunk<T, kN>::zero();
+  const std::int64_t groups = gridDim.y;
   float sum[kN] = {};
-  const auto take = [&](std::int64_t t, const Chunk<T, kN>& d) {
-    float v[kN];
-    d.unpack(v);
-    for (int i = 0; i < kN; ++i) sum[i] += v[i];
-    d.store(d_products.row(t) + columns + column);
-    // Where no token comes that could have taken prev[t].
-    if (t + 1 == rows || borders.first_of_sample(t + 1)) zero.store(d_products.row(t) + column);
-    Chunk<T, kN> taken = d;
-    if (!borders.taken(t)) taken = zero;
-    if (!borders.first_of_sample(t)) {
-      taken.store(d_products.row(t - 1) + column);
-    } else if (d_before.data != nullptr) {
-      taken.store(d_before.row(borders.sample(t)) + column);
-    }
-  };
-  for (std::int64_t t = blockIdx.y; t < rows; t += kAhead * static_cast<std::int64_t>(gridDim.y)) {
+  for (std::int64_t t = blockIdx.y; t < rows; t += kAhead * groups) {
     Chunk<T, kN> d[kAhead];
+    bool taken[kAhead];
 #pragma unroll
     for (int i = 0; i < kAhead; ++i) {
-      const std::int64_t row = t + i * static_cast<std::int64_t>(gridDim.y);
-      if (row < rows) d[i] = Chunk<T, kN>::load_once(d_out.row(row) + column);
+      const std::int64_t row = min(t + i * groups, rows - 1);
+      d[i] = Chunk<T, kN>::load_once(d_out.row(row) + column);
+      taken[i] = borders.taken(row);
     }
 #pragma unroll
     for (int i = 0; i < kAhead; ++i) {
-      const std::int64_t row = t + i * static_cast<std::int64_t>(gridDim.y);
-      if (row < rows) take(row, d[i]);
+      const std::int64_t row = t + i * groups;
+      if (row >= rows) break;
+      float v[kN];
+      d[i].unpack(v);
+      for (int k = 0; k < kN; ++k) sum[k] += v[k];
+      d[i].store(d_products.row(row) + columns + column);
+      // What row − 1 of prev went to: this row, or nothing where a sample begins.
+      const bool reached = taken[i] && !borders.first_of_sample(row);
+      if (row > 0) (reached ? d[i] : zero).store(d_products.row(row - 1) + column);
+    }
+  }
+  if ((rows - 1) % groups == blockIdx.y) zero.store(d_products.row(rows - 1) + column);
+  if (d_before.data != nullptr) {
+    for (std::int64_t sample = blockIdx.y; sample * borders.sequence < rows; sample += groups) {
+      const std::int64_t t = sample * borders.sequence;
+      const auto d = borders.taken(t) ? Chunk<T, kN>::load_once(d_out.row(t) + column) : zero;
+      d.store(d_before.row(sample) + column);
     }
   }
   if (partials != nullptr) {

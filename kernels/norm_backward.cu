@@ -6,63 +6,66 @@
 namespace headwater::kernels {
 namespace {
 
-// With n = x·r: dx = r(dy ⊙ g − n·mean(dy ⊙ g ⊙ n)), partials[group] = Σ dy ⊙ n over the rows of the group. A
-// thread has the same columns of every row: of its first chunk it has the sums in registers, and asks for the
-// next row before this one's mean is there; further chunks of a row wider than the block are read again, from
-// cache, for dx.
+// With n = x·r: dx = r(dy ⊙ g − n·mean(dy ⊙ g ⊙ n)), partials[group] = Σ dy ⊙ n over the rows of the group.
+// The next row is asked for before this one's mean is there.
 template <class T, int kN, bool kAccumulate>
-__global__ void __launch_bounds__(kGroupThreads, 2)
+__global__ void __launch_bounds__(kGroupThreads)
     rms_norm_backward_kernel(Rows<const T> dy, Rows<const T> x, const T* gain, const float* rstd, Rows<T> dx,
                              float* partials, std::int64_t rows, std::int64_t columns) {
-  SHARED_ARRAY(float, partial, [2][kWarp]);
+  SHARED_ARRAY(float, partial, [2][kGroupThreads / kWarp]);
   float* const sums = partials + blockIdx.x * columns;
-  const std::int64_t first = static_cast<std::int64_t>(threadIdx.x) * kN;
-  const std::int64_t step = static_cast<std::int64_t>(blockDim.x) * kN;
-  const NormRowParts<T, kN> parts{dy, x, dx, rows};
-  NormGradient<T, kN> next = parts.template fetch<kAccumulate>(blockIdx.x, first, columns);
-  float first_sums[kN] = {};
+  const float of_mean = 1.0F / static_cast<float>(columns);
+  const GroupRows<T, kN, kAccumulate> group{dy, x, dx, rows, columns};
+  float g[kParts][kN] = {}, sum[kParts][kN] = {};
+  group.for_parts([&](int part) { load<kN>(gain + group.column(part), g[part]); });
+  NormGradient<T, kN> next[kParts] = {};
+  group.ask(blockIdx.x, next);
+  float next_r = rstd[blockIdx.x];
 
   unsigned turn = 0;  // which of the two rows of `partial`: a thread is at most one barrier ahead of another
   for (std::int64_t row = blockIdx.x; row < rows; row += gridDim.x, turn ^= 1U) {
-    const NormGradient<T, kN> here = next;
-    next = parts.template fetch<kAccumulate>(row + gridDim.x, first, columns);
-    float dot = 0.0F;
-    const auto add_dot = [&dot](const NormGradient<T, kN>& of, const Chunk<T, kN>& of_gain) {
-      float d[kN], v[kN], w[kN];
-      of.dy.unpack(d), of.x.unpack(v), of_gain.unpack(w);
-      for (int i = 0; i < kN; ++i) dot += d[i] * w[i] * v[i];
-    };
-    if (first < columns) add_dot(here, Chunk<T, kN>::load(gain + first));
-    for (std::int64_t column = first + step; column < columns; column += step)
-      add_dot(parts.template fetch<false>(row, column, columns), Chunk<T, kN>::load(gain + column));
-    const float r = rstd[row];
-    const float mean = row_sum(dot, partial[turn]) * r / static_cast<float>(columns);
+    const float r = next_r;
+    float d[kParts][kN], v[kParts][kN], result[kParts][kN];
+    for (int part = 0; part < kParts; ++part)
+      next[part].dy.unpack(d[part]), next[part].x.unpack(v[part]), next[part].dx.unpack(result[part]);
+    if (row + gridDim.x < rows) next_r = rstd[row + gridDim.x];
+    group.ask(row + gridDim.x, next);
 
-    const auto finish = [&](std::int64_t column, const NormGradient<T, kN>& of, const Chunk<T, kN>& of_gain,
-                            float(&sum)[kN]) {
-      float d[kN], v[kN], w[kN], result[kN];
-      of.dy.unpack(d), of.x.unpack(v), of_gain.unpack(w), of.dx.unpack(result);
+    float dot = 0.0F;
+    for (int part = 0; part < kParts; ++part)
+      for (int i = 0; i < kN; ++i) dot += d[part][i] * g[part][i] * v[part][i];
+    group.beyond([&](std::int64_t column) {
+      const NormGradient<T, kN> chunk = group.ask(row, column);
+      float more_d[kN], more_v[kN], more_g[kN];
+      chunk.dy.unpack(more_d), chunk.x.unpack(more_v), load<kN>(gain + column, more_g);
+      for (int i = 0; i < kN; ++i) dot += more_d[i] * more_g[i] * more_v[i];
+    });
+    const float mean = row_sum(dot, partial[turn]) * r * of_mean;
+
+    const auto finish = [=](const float(&of_dy)[kN], const float(&of_x)[kN], const float(&of_gain)[kN],
+                            float(&of_dx)[kN], float(&of_sum)[kN]) {
       for (int i = 0; i < kN; ++i) {
-        const float n = v[i] * r, value = r * (d[i] * w[i] - n * mean);
-        sum[i] += d[i] * n;
-        result[i] = kAccumulate ? result[i] + value : value;
+        const float n = of_x[i] * r, value = r * (of_dy[i] * of_gain[i] - n * mean);
+        of_sum[i] += of_dy[i] * n;
+        of_dx[i] = kAccumulate ? of_dx[i] + value : value;
       }
-      store<kN>(dx.row(row) + column, result);
     };
-    if (first < columns) finish(first, here, Chunk<T, kN>::load(gain + first), first_sums);
-    for (std::int64_t column = first + step; column < columns; column += step) {
-      float sum[kN] = {};
-      if (row != blockIdx.x) {
-        for (int i = 0; i < kN; ++i) sum[i] = sums[column + i];
-      }
-      finish(column, parts.template fetch<kAccumulate>(row, column, columns),
-             Chunk<T, kN>::load(gain + column), sum);
-      for (int i = 0; i < kN; ++i) sums[column + i] = sum[i];
-    }
+    group.for_parts([&](int part) {
+      finish(d[part], v[part], g[part], result[part], sum[part]);
+      store<kN>(dx.row(row) + group.column(part), result[part]);
+    });
+    group.beyond([&](std::int64_t column) {
+      const NormGradient<T, kN> chunk = group.ask(row, column);
+      float more_d[kN], more_v[kN], more_g[kN], more_dx[kN], more_sum[kN] = {};
+      chunk.dy.unpack(more_d), chunk.x.unpack(more_v), load<kN>(gain + column, more_g);
+      chunk.dx.unpack(more_dx);
+      if (row != blockIdx.x) load_sums(sums + column, more_sum);
+      finish(more_d, more_v, more_g, more_dx, more_sum);
+      store<kN>(dx.row(row) + column, more_dx);
+      store_sums(sums + column, more_sum);
+    });
   }
-  if (first < columns) {
-    for (int i = 0; i < kN; ++i) sums[first + i] = first_sums[i];
-  }
+  group.for_parts([&](int part) { store_sums(sums + group.column(part), sum[part]); });
 }
 
 }  // namespace
@@ -79,8 +82,8 @@ void rms_norm_backward(Rows<const T> dy, Rows<const T> x, const T* gain, const f
               : (accumulate ? rms_norm_backward_kernel<T, 1, true> : rms_norm_backward_kernel<T, 1, false>);
   const std::int64_t groups = row_groups(rows);
   auto* partials = static_cast<float*>(workspace);
-  launch(kernel, static_cast<unsigned>(groups), row_threads(columns, vectors ? kVector<T> : 1, kGroupThreads),
-         0, stream, dy, x, gain, rstd, dx, partials, rows, columns);
+  launch(kernel, static_cast<unsigned>(groups), group_threads(columns, vectors ? kVector<T> : 1), 0, stream,
+         dy, x, gain, rstd, dx, partials, rows, columns);
   add_column_sums(partials, groups, columns, d_gain, stream);
 }
 

@@ -1,35 +1,70 @@
 #pragma once
-// What the backward of a norm reads of a row. A block walks a group of rows (column_sums.cuh).
+// How the backward of a norm walks rows: a block a group of them (column_sums.cuh), a thread the same columns
+// of each.
 
 #include "rows.cuh"
 
 namespace headwater::kernels {
 
-// Of a block, at most: as many blocks as there are groups (workspace.h) are on the chip at once.
 constexpr std::int64_t kGroupThreads = 512;
+// Chunks of a row that a thread has in registers, with the sums of their columns. Of a wider row it reads the
+// others twice, the second time from cache, and has their sums in memory.
+constexpr int kParts = 2;
 
-// A chunk's dy and x, and where the gradient is added to it dx.
+inline unsigned group_threads(std::int64_t columns, int chunk) {
+  return row_threads(columns, chunk * kParts, kGroupThreads);
+}
+
+// A chunk of what the gradient of a row is made of; dx where it is added to that.
 template <class T, int kN>
 struct NormGradient {
   Chunk<T, kN> dy, x, dx;
 };
 
-template <class T, int kN>
-struct NormRowParts {
+// Sums of a group, of which 4-byte alignment is all that is known.
+template <int kN>
+__device__ __forceinline__ void load_sums(const float* from, float (&v)[kN]) {
+  for (int i = 0; i < kN; ++i) v[i] = from[i];
+}
+template <int kN>
+__device__ __forceinline__ void store_sums(float* to, const float (&v)[kN]) {
+  for (int i = 0; i < kN; ++i) to[i] = v[i];
+}
+
+template <class T, int kN, bool kAccumulate>
+struct GroupRows {
   const Rows<const T> dy, x;
   const Rows<T> dx;
-  std::int64_t rows;
+  const std::int64_t rows, columns;
 
-  // Zeros past the last row and the last column.
-  template <bool kAccumulate>
-  __device__ __forceinline__ NormGradient<T, kN> fetch(std::int64_t row, std::int64_t column,
-                                                       std::int64_t columns) const {
-    NormGradient<T, kN> of{Chunk<T, kN>::zero(), Chunk<T, kN>::zero(), Chunk<T, kN>::zero()};
-    if (row >= rows || column >= columns) return of;
-    of.dy = Chunk<T, kN>::load(dy.row(row) + column);
-    of.x = Chunk<T, kN>::load(x.row(row) + column);
-    if constexpr (kAccumulate) of.dx = Chunk<T, kN>::load(dx.row(row) + column);
-    return of;
+  __device__ __forceinline__ std::int64_t column(int part) const {
+    return (static_cast<std::int64_t>(part) * blockDim.x + threadIdx.x) * kN;
+  }
+  __device__ __forceinline__ bool has(int part) const { return column(part) < columns; }
+  __device__ __forceinline__ NormGradient<T, kN> ask(std::int64_t row, std::int64_t at) const {
+    NormGradient<T, kN> chunk{Chunk<T, kN>::load(dy.row(row) + at), Chunk<T, kN>::load(x.row(row) + at),
+                              Chunk<T, kN>::zero()};
+    if constexpr (kAccumulate) chunk.dx = Chunk<T, kN>::load(dx.row(row) + at);
+    return chunk;
+  }
+  // A thread's parts of a row; what it does not have stays as it is.
+  __device__ __forceinline__ void ask(std::int64_t row, NormGradient<T, kN> (&parts)[kParts]) const {
+#pragma unroll
+    for (int part = 0; part < kParts; ++part)
+      if (row < rows && has(part)) parts[part] = ask(row, column(part));
+  }
+  // body(part) for those that the thread has.
+  template <class Body>
+  __device__ __forceinline__ void for_parts(const Body& body) const {
+#pragma unroll
+    for (int part = 0; part < kParts; ++part)
+      if (has(part)) body(part);
+  }
+  // body(column) for the chunks of a wider row.
+  template <class Body>
+  __device__ __forceinline__ void beyond(const Body& body) const {
+    for (std::int64_t at = column(kParts); at < columns; at += static_cast<std::int64_t>(blockDim.x) * kN)
+      body(at);
   }
 };
 

@@ -8,7 +8,7 @@ namespace headwater::kernels {
 
 // The chunks of a row that a thread keeps. `source` says how the row is made, as it is in memory of type T:
 //   fetch(column)         asks for what a chunk is made of;
-//   make(raw, column, v)  makes it of that;
+//   make(raw, column)     makes it of that;
 //   keep(column, chunk)   takes it; called once for each chunk, after all of a batch have been fetched;
 //   again(column)         a chunk that was kept, once more: of a row that does not fit registers.
 template <class T, int kN, class Source>
@@ -29,53 +29,40 @@ class HeldRow {
       for (int h = 0; h < kBatch; ++h) raw[h] = source_.fetch(part_.column(begin + h));
 #pragma unroll
       for (int h = 0; h < kBatch; ++h) {
-        float v[kN];
-        source_.make(raw[h], part_.column(begin + h), v);
-        held_[begin + h] = Chunk<T, kN>::pack(v);
+        held_[begin + h] = source_.make(raw[h], part_.column(begin + h));
         if (!part_.has(begin + h)) continue;
         source_.keep(part_.column(begin + h), held_[begin + h]);
-        held_[begin + h].unpack(v);
-        use(v);
+        use_chunk(held_[begin + h], use);
       }
     }
-    part_.beyond([&](std::int64_t column) {
-      float v[kN];
-      source_.make(source_.fetch(column), column, v);
-      const auto chunk = Chunk<T, kN>::pack(v);
+    part_.beyond([&](std::uint32_t column) {
+      const Chunk<T, kN> chunk = source_.make(source_.fetch(column), column);
       source_.keep(column, chunk);
-      chunk.unpack(v);
-      use(v);
+      use_chunk(chunk, use);
     });
   }
 
   // Calls use(v) for each chunk.
   template <class Use>
   __device__ __forceinline__ void again(const Use& use) const {
-    float v[kN];
 #pragma unroll
-    for (int h = 0; h < kHeld; ++h) {
-      if (!part_.has_batch(h)) break;
-      held_[h].unpack(v);
-      if (part_.has(h)) use(v);
-    }
-    part_.beyond([&](std::int64_t column) {
-      source_.again(column).unpack(v);
-      use(v);
-    });
+    for (int h = 0; h < kHeld; ++h)
+      if (part_.has(h)) use_chunk(held_[h], use);
+    part_.beyond([&](std::uint32_t column) { use_chunk(source_.again(column), use); });
   }
 
   // y = change(v, with the chunks of gain and bias that belong to it); without a bias that is the gain's.
   template <class Change>
   __device__ __forceinline__ void write(T* y, const T* gain, const T* bias, const Change& change) const {
     constexpr int kBatch = RowPart<kN>::kBatch;
-    const auto write_chunk = [&](std::int64_t column, Chunk<T, kN> chunk, Chunk<T, kN> of_gain,
+    const auto write_chunk = [&](std::uint32_t column, Chunk<T, kN> chunk, Chunk<T, kN> of_gain,
                                  Chunk<T, kN> of_bias) {
       float v[kN], g[kN], b[kN];
       chunk.unpack(v), of_gain.unpack(g), of_bias.unpack(b);
       for (int i = 0; i < kN; ++i) v[i] = change(v[i], g[i], b[i]);
       Chunk<T, kN>::pack(v).store(y + column);
     };
-    const auto bias_at = [&](std::int64_t column, Chunk<T, kN> of_gain) {
+    const auto bias_at = [&](std::uint32_t column, Chunk<T, kN> of_gain) {
       return bias == nullptr ? of_gain : Chunk<T, kN>::load(bias + column);
     };
 #pragma unroll
@@ -91,13 +78,20 @@ class HeldRow {
       for (int h = 0; h < kBatch; ++h)
         if (part_.has(begin + h)) write_chunk(part_.column(begin + h), held_[begin + h], g[h], b[h]);
     }
-    part_.beyond([&](std::int64_t column) {
+    part_.beyond([&](std::uint32_t column) {
       const auto g = Chunk<T, kN>::load(gain + column);
       write_chunk(column, source_.again(column), g, bias_at(column, g));
     });
   }
 
  private:
+  template <class Use>
+  __device__ __forceinline__ static void use_chunk(const Chunk<T, kN>& chunk, const Use& use) {
+    float v[kN];
+    chunk.unpack(v);
+    use(v);
+  }
+
   const Source& source_;
   RowPart<kN> part_;
   Chunk<T, kN> held_[kHeld];
@@ -107,7 +101,7 @@ class HeldRow {
 template <class T, int kN, class Source>
 __device__ __forceinline__ float rms_norm_row(const Source& source, std::int64_t columns, float epsilon,
                                               const T* gain, T* y) {
-  SHARED_ARRAY(float, partial, [kWarp]);
+  SHARED_ARRAY(float, partial, [kRowThreads / kWarp]);
   HeldRow<T, kN, Source> row(source, columns);
   float squares = 0.0F;
   row.make([&](const float(&v)[kN]) {
@@ -123,7 +117,7 @@ __device__ __forceinline__ float rms_norm_row(const Source& source, std::int64_t
 template <class T, int kN, class Source>
 __device__ __forceinline__ float2 layer_norm_row(const Source& source, std::int64_t columns, float epsilon,
                                                  const T* gain, const T* bias, T* y) {
-  SHARED_ARRAY(float, partial, [2][kWarp]);
+  SHARED_ARRAY(float, partial, [2][kRowThreads / kWarp]);
   const auto count = static_cast<float>(columns);
   HeldRow<T, kN, Source> row(source, columns);
   float sum = 0.0F, squares = 0.0F;
@@ -144,10 +138,10 @@ template <class T, int kN>
 struct RowOfMemory {
   const T* row;
   using Raw = Chunk<T, kN>;
-  __device__ __forceinline__ Raw fetch(std::int64_t column) const { return Raw::load(row + column); }
-  __device__ __forceinline__ void make(const Raw& raw, std::int64_t, float (&v)[kN]) const { raw.unpack(v); }
-  __device__ __forceinline__ void keep(std::int64_t, const Raw&) const {}
-  __device__ __forceinline__ Raw again(std::int64_t column) const { return fetch(column); }
+  __device__ __forceinline__ Raw fetch(std::uint32_t column) const { return Raw::load(row + column); }
+  __device__ __forceinline__ Raw make(const Raw& raw, std::uint32_t) const { return raw; }
+  __device__ __forceinline__ void keep(std::uint32_t, const Raw&) const {}
+  __device__ __forceinline__ Raw again(std::uint32_t column) const { return fetch(column); }
 };
 
 }  // namespace headwater::kernels

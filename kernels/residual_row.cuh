@@ -15,19 +15,20 @@ struct ResidualRow {
   struct Raw {
     Chunk<T, kN> branch, x;
   };
-  __device__ __forceinline__ Raw fetch(std::int64_t column) const {
+  __device__ __forceinline__ Raw fetch(std::uint32_t column) const {
     return {Chunk<T, kN>::load_once(branch + column), Chunk<T, kN>::load(x + column)};
   }
-  __device__ __forceinline__ void make(const Raw& raw, std::int64_t column, float (&v)[kN]) const {
-    float skip[kN];
+  __device__ __forceinline__ Chunk<T, kN> make(const Raw& raw, std::uint32_t column) const {
+    float v[kN], skip[kN];
     raw.branch.unpack(v), raw.x.unpack(skip);
     mask.apply(column, v);
     for (int i = 0; i < kN; ++i) v[i] += skip[i];
+    return Chunk<T, kN>::pack(v);
   }
-  __device__ __forceinline__ void keep(std::int64_t column, const Chunk<T, kN>& chunk) const {
+  __device__ __forceinline__ void keep(std::uint32_t column, const Chunk<T, kN>& chunk) const {
     chunk.store(out + column);
   }
-  __device__ __forceinline__ Chunk<T, kN> again(std::int64_t column) const {
+  __device__ __forceinline__ Chunk<T, kN> again(std::uint32_t column) const {
     return Chunk<T, kN>::load(out + column);
   }
 };

@@ -175,24 +175,23 @@ struct Chunk {
   }
 };
 
-// What a thread has of its row (RowShare): kHeld chunks, `step` columns apart, and those after them.
+// What a thread has of its row (RowShare): kHeld chunks, `step` columns apart, and those after them. Columns
+// are counted in 32 bits, so that an address is one instruction after the row's.
 template <int kN>
 struct RowPart {
   // So many chunks are asked for before the first is used. A batch is left out by all threads of the row or
   // by none; in one where a thread has less it takes its last chunk in place of what lies past the end.
   static constexpr int kBatch = 4;
-  std::int64_t first, step, columns;
+  std::uint32_t first, step, columns;
 
   __device__ __forceinline__ explicit RowPart(std::int64_t c)
-      : first(static_cast<std::int64_t>(threadIdx.x) * kN),
-        step(static_cast<std::int64_t>(blockDim.x) * kN),
-        columns(c) {}
+      : first(threadIdx.x * kN), step(blockDim.x * kN), columns(static_cast<std::uint32_t>(c)) {}
   __device__ __forceinline__ bool has_batch(int h) const { return h * step < columns; }
   __device__ __forceinline__ bool has(int h) const { return first + h * step < columns; }
-  __device__ __forceinline__ std::int64_t column(int h) const { return min(first + h * step, columns - kN); }
+  __device__ __forceinline__ std::uint32_t column(int h) const { return min(first + h * step, columns - kN); }
   template <class Body>
   __device__ __forceinline__ void beyond(const Body& body) const {
-    for (std::int64_t column = first + kHeld * step; column < columns; column += step) body(column);
+    for (std::uint32_t column = first + kHeld * step; column < columns; column += step) body(column);
   }
 };
 
@@ -201,16 +200,19 @@ __device__ __forceinline__ std::int64_t shared_row() {
   return static_cast<std::int64_t>(blockIdx.x) * blockDim.y + threadIdx.y;
 }
 
-// The sum over the threads of a row; every one gets it, and all must call. `partial` is the block's, and may
-// be used again after the next barrier only; a row of one warp needs neither.
-__device__ __forceinline__ float row_sum(float x, float (&partial)[kWarp]) {
+// The sum over the threads of a row, of kWarps warps at most (a power of two); every one gets it, and all
+// must call. `partial` is the block's, and may be used again after the next barrier only; a row of one warp
+// needs neither.
+template <int kWarps>
+__device__ __forceinline__ float row_sum(float x, float (&partial)[kWarps]) {
   x = warp_sum(x);
   if (blockDim.x == kWarp) return x;
   if (threadIdx.x % kWarp == 0) partial[threadIdx.x / kWarp] = x;
   __syncthreads();
-  float sum = 0.0F;
-  for (unsigned warp = 0; warp < blockDim.x / kWarp; ++warp) sum += partial[warp];
-  return sum;
+  const unsigned warp = threadIdx.x % kWarps;
+  x = warp < blockDim.x / kWarp ? partial[warp] : 0.0F;
+  for (int step = kWarps / 2; step > 0; step /= 2) x += ptx::shuffle_xor(x, step);
+  return x;
 }
 
 }  // namespace headwater::kernels

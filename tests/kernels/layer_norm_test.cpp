@@ -141,8 +141,8 @@ TEST(Kernels, LayerNormBackward) {
 
 TEST(Kernels, LayerNormBackwardOfWideRows) {
   in_every_mode([] {
-    layer_norm_backward_of<bf16>({17, 4104}, true);
-    layer_norm_backward_of<float>({17, 520, 1}, false);
+    layer_norm_backward_of<bf16>({17, 8208}, true);
+    layer_norm_backward_of<float>({17, 1030, 1}, false);
   });
 }
 
