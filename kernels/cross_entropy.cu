@@ -1,5 +1,6 @@
-// Cross-entropy over a shard of the vocabulary. A row of logits is read once for its statistics (Milakov &
-// Gimelshein 2018: maximum and sum at once), once more for its gradient, and the gradient takes its place.
+// Cross-entropy over a shard of the vocabulary, a block a row. A row of logits is read once for its
+// statistics (Milakov & Gimelshein 2018: maximum and sum at once), once more for its gradient, and the
+// gradient takes its place.
 
 #include "activation.cuh"
 #include "double_sum.cuh"
@@ -28,32 +29,42 @@ struct Softmax {
   }
 };
 
-// A block a row, of which a thread asks for kAhead chunks before it uses the first.
+// body(column, ask(column)) for a thread's chunks of the block's row up to `end`, of which it asks for kAhead
+// before it uses the first.
 constexpr int kAhead = 4;
+template <int kN, class Ask, class Body>
+__device__ __forceinline__ void for_each_ahead(std::uint32_t end, const Ask& ask, const Body& body) {
+  const std::uint32_t step = blockDim.x * kN;
+  for (std::uint32_t column = threadIdx.x * kN; column < end; column += kAhead * step) {
+    decltype(ask(column)) ahead[kAhead];
+#pragma unroll
+    for (int i = 0; i < kAhead; ++i)
+      if (column + i * step < end) ahead[i] = ask(column + i * step);
+#pragma unroll
+    for (int i = 0; i < kAhead; ++i) {
+      if (column + i * step >= end) break;
+      body(column + i * step, ahead[i]);
+    }
+  }
+}
+
 template <class T, int kN>
 __global__ void __launch_bounds__(kThreads)
     softmax_statistics_kernel(Rows<const T> logits, const std::int32_t* labels, std::int64_t first,
                               std::int64_t valid, float* statistics) {
   SHARED_ARRAY(float, maxima, [kWarp]);
   SHARED_ARRAY(float, sums, [kWarp]);
-  const std::int64_t row = blockIdx.x, whole = valid - valid % kN;
+  const std::int64_t row = blockIdx.x;
+  const auto whole = static_cast<std::uint32_t>(valid - valid % kN);
   const T* const values = logits.row(row);
   Softmax mine;
-  const std::int64_t step = static_cast<std::int64_t>(blockDim.x) * kN;
-  for (std::int64_t column = static_cast<std::int64_t>(threadIdx.x) * kN; column < whole;
-       column += kAhead * step) {
-    Chunk<T, kN> ahead[kAhead];
-#pragma unroll
-    for (int i = 0; i < kAhead; ++i)
-      if (column + i * step < whole) ahead[i] = Chunk<T, kN>::load_once(values + column + i * step);
-#pragma unroll
-    for (int i = 0; i < kAhead; ++i) {
-      if (column + i * step >= whole) break;
-      float v[kN];
-      ahead[i].unpack(v);
-      mine.add(v);
-    }
-  }
+  for_each_ahead<kN>(
+      whole, [values](std::uint32_t column) { return Chunk<T, kN>::load_once(values + column); },
+      [&mine](std::uint32_t, const Chunk<T, kN>& chunk) {
+        float v[kN];
+        chunk.unpack(v);
+        mine.add(v);
+      });
   if (whole + threadIdx.x < valid) {  // less than a chunk
     const float v[1] = {to_float(values[whole + threadIdx.x])};
     mine.add(v);
@@ -99,24 +110,32 @@ __global__ void __launch_bounds__(256)
 
 // logits ← (softmax − onehot) · (mask / targets), zero in padding columns.
 template <class T, int kN>
-__global__ void __launch_bounds__(256)
+__global__ void __launch_bounds__(kThreads)
     cross_entropy_backward_kernel(Rows<T> logits, const std::int32_t* labels, std::int64_t first,
                                   std::int64_t valid, const float* statistics, const double* targets,
-                                  std::int64_t rows, std::int64_t columns) {
-  const auto factor = static_cast<float>(1.0 / *targets);
-  for_each_chunk<kN>(rows, columns, [&](std::int64_t row, std::int64_t column) {
-    float v[kN] = {};
-    if (labels[row] >= 0 && column < valid) {
-      const std::int64_t label = labels[row] - first - column;  // counted from this chunk
-      const float maximum = statistics[3 * row], rest = 1.0F / statistics[3 * row + 1];
-      load<kN>(logits.row(row) + column, v);
-      for (int i = 0; i < kN; ++i) {
-        const float gradient = exp_of(v[i] - maximum) * rest - (i == label ? 1.0F : 0.0F);
-        v[i] = column + i < valid ? factor * gradient : 0.0F;
-      }
-    }
-    store<kN>(logits.row(row) + column, v);
-  });
+                                  std::int64_t columns) {
+  const std::int64_t row = blockIdx.x, label = labels[row] - first;
+  T* const values = logits.row(row);
+  // Where the gradient ends, and where the label is, which another shard may have.
+  const auto end = static_cast<std::uint32_t>(labels[row] < 0 ? 0 : valid);
+  const auto place = static_cast<std::uint32_t>(label >= 0 && label < end ? label : columns);
+  const float maximum = statistics[3 * row], factor = static_cast<float>(1.0 / *targets);
+  const float scale = factor / statistics[3 * row + 1];
+  for_each_ahead<kN>(
+      static_cast<std::uint32_t>(columns),
+      [values](std::uint32_t column) { return Chunk<T, kN>::load(values + column); },
+      [=](std::uint32_t column, const Chunk<T, kN>& chunk) {
+        float v[kN];
+        chunk.unpack(v);
+        for (int i = 0; i < kN; ++i) v[i] = exp_of(v[i] - maximum) * scale;
+        if (place - column < kN) {
+          for (int i = 0; i < kN; ++i) v[i] -= column + i == place ? factor : 0.0F;
+        }
+        if (column + kN > end) {
+          for (int i = 0; i < kN; ++i) v[i] = column + i < end ? v[i] : 0.0F;
+        }
+        Chunk<T, kN>::pack(v).store(values + column);
+      });
 }
 
 // One block, so that the order is the same for any GPU.
@@ -159,10 +178,9 @@ void cross_entropy_backward(Rows<T> logits, const std::int32_t* labels, std::int
                             std::int64_t rows, std::int64_t columns, cudaStream_t stream) {
   if (rows == 0 || columns == 0) return;
   const bool vectors = fit_vectors(columns, logits);
-  const RowGrid shape(rows, columns, vectors ? kVector<T> : 1);
   launch(vectors ? cross_entropy_backward_kernel<T, kVector<T>> : cross_entropy_backward_kernel<T, 1>,
-         shape.grid, shape.threads, 0, stream, logits, labels, first, valid, statistics, targets, rows,
-         columns);
+         static_cast<unsigned>(rows), row_threads(columns, vectors ? kVector<T> : 1, kThreads), 0, stream,
+         logits, labels, first, valid, statistics, targets, columns);
 }
 
 void cross_entropy_loss(const std::int32_t* labels, const float* statistics, double* loss_sum,
