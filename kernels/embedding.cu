@@ -56,11 +56,13 @@ __global__ void __launch_bounds__(kWarp* kWarpsOfBlock)
                               Rows<float> d_table, std::int64_t columns) {
   const int place = static_cast<int>(blockIdx.y * kWarpsOfBlock + threadIdx.y);
   if (place >= count) return;
-  int t = order[place];
-  const std::int32_t id = tokens[t];
+  // With what comes before and after, all asked for at once.
+  int t = order[place], next = order[min(place + 1, count - 1)];
+  const int before = order[max(place - 1, 0)];
+  const std::int32_t id = tokens[t], before_id = tokens[before];
+  std::int32_t next_id = tokens[next];
   const std::int64_t row = id - first;
-  if (row < 0 || row >= vocabulary) return;
-  if (place > 0 && tokens[order[place - 1]] == id) return;
+  if (row < 0 || row >= vocabulary || (place > 0 && before_id == id)) return;
   const std::int64_t begin = (static_cast<std::int64_t>(blockIdx.x) * kAcross * kWarp + threadIdx.x) * kN;
   const auto for_columns = [&](const auto& body) {
 #pragma unroll
@@ -69,15 +71,19 @@ __global__ void __launch_bounds__(kWarp* kWarpsOfBlock)
   };
   float sum[kAcross][kN];
   for_columns([&](int i, std::int64_t column) { load<kN>(d_table.row(row) + column, sum[i]); });
-  for (int next = place + 1;; ++next) {
+  for (int end = place + 1;; ++end) {  // of the run as far as it is known
     float d[kAcross][kN];
     for_columns([&](int i, std::int64_t column) { load<kN>(d_out.row(t) + column, d[i]); });
+    const bool goes_on = end < count && next_id == id;
+    if (goes_on) {
+      t = next;
+      next = order[min(end + 1, count - 1)];
+      next_id = tokens[next];
+    }
     for_columns([&](int i, std::int64_t) {
       for (int k = 0; k < kN; ++k) sum[i][k] += d[i][k];
     });
-    if (next == count) break;
-    t = order[next];
-    if (tokens[t] != id) break;
+    if (!goes_on) break;
   }
   for_columns([&](int i, std::int64_t column) { store<kN>(d_table.row(row) + column, sum[i]); });
 }
