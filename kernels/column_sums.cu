@@ -1,4 +1,4 @@
-// The second stage of sums over rows: 32 columns and 8 ranges of groups a block.
+// The second stage of sums over rows: 32 columns and 32 ranges of groups a block.
 
 #include "column_sums.cuh"
 #include "launch.cuh"
@@ -6,7 +6,7 @@
 namespace headwater::kernels {
 namespace {
 
-constexpr int kColumns = 32, kRanges = 8;
+constexpr int kColumns = 32, kRanges = 32;
 
 __global__ void __launch_bounds__(kColumns* kRanges)
     column_sums_kernel(const float* partials, std::int64_t groups, std::int64_t columns, float* total) {
