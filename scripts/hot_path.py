@@ -1,13 +1,15 @@
 """The way that a kernel's time goes: a turn of its main loop, or one pass through all of it, without what seldom runs.
 
-A branch that the code does not decide goes to the side that does more of what a kernel is for (`works`), where both do
-alike to the shorter one. So masks are passed by, and loads of the next tile are not. What makes dropout's random words
-(Philox has constants of its own) is passed through or by, as asked. A loop inside turns as
+A branch that the code does not decide goes to the side that does more of what a kernel is for (`Kernel.works`), where both do
+alike to the shorter one. So masks are passed by, and loads of the next tile are not. Where a branch skips what lies past the
+end the longer side is the usual one: the caller says of which kernels. What makes dropout's random words (Philox has
+constants of its own) is passed through or by, as asked, and so are barriers that not all ways have. A loop inside turns as
 often as its constants say, and else once, or as often as the caller says."""
 
 import math
 import re
 
+import repeated_loads
 import sass
 
 PHILOX = re.compile(r"0x(d2511f53|2daee0ad|cd9e8d57|326172a9)")  # its two multipliers, as such or negated
@@ -15,8 +17,8 @@ ADDITIONS = ("VIADD", "IADD3", "UIADD3", "IMAD")
 COPIES = ("MOV", "UMOV", "IMAD")
 
 
-def works(instruction):
-    """Whether it is what a kernel is for: products, atomic sums, what moves 8 bytes or more."""
+def is_wide(instruction):
+    """Products, atomic sums, what moves 8 bytes or more."""
     name = instruction.name
     return (
         name in ("HMMA", "LDSM", "LDGSTS")
@@ -45,6 +47,11 @@ class Kernel:
             first for first, loop in self.loops.items() if all(to in loop for block in loop for to in self.next(block))
         ]:
             del self.loops[first]  # nvcc ends a function with a loop that nobody enters
+        self.wide = any(map(is_wide, self.instructions(self.live)))
+
+    def works(self, instruction):
+        """Whether it is what the kernel is for: what is_wide says, and where there is none of that any access."""
+        return is_wide(instruction) if self.wide else instruction.name in ("LDG", "STG", "LDS", "STS")
 
     def next(self, block):
         return self.blocks[block].successors
@@ -159,17 +166,19 @@ class Kernel:
 
     # ---- the way ----
 
-    def way(self, whole, dropout=False, turns=()):
+    def way(self, whole, dropout=False, turns=(), by_warp=False, skips=False):
         """[(how often, block)] in the order of a pass through all the kernel, or a turn of its main loop. `turns`: of those
-        loops on the way whose constants do not say it, in their order; all once where it is empty."""
+        loops on the way whose constants do not say it, in their order; all once where it is empty. by_warp: warps work alone,
+        and pass by a barrier where there is a way without it. skips: the shorter side of a branch is the seldom one."""
         first = None if whole else self.main_loop()
         unknown = []  # loops that `turns` speaks of
-        way = self._walk(self.live if whole else self.loops[first], first or 0, first, dropout, turns, unknown)
+        wanted = dropout, by_warp, skips
+        way = self._walk(self.live if whole else self.loops[first], first or 0, first, wanted, turns, unknown)
         if turns and len(turns) != len(unknown):
             raise LostWay(f"{len(unknown)} loops on its way have no constant number of turns, and {len(turns)} are expected")
         return way
 
-    def _walk(self, blocks, start, loop, dropout, turns, unknown):
+    def _walk(self, blocks, start, loop, wanted, turns, unknown):
         inner = [first for first in self.loops if first in blocks and first != loop]
         inner = {first for first in inner if not any(self.loops[first] < self.loops[other] for other in inner)}
         way, at = [], start
@@ -183,7 +192,7 @@ class Kernel:
                     unknown.append(at)
                 if count:
                     way += [
-                        (count * often, block) for often, block in self._walk(self.loops[at], at, at, dropout, turns, unknown)
+                        (count * often, block) for often, block in self._walk(self.loops[at], at, at, wanted, turns, unknown)
                     ]
                 leaving = [
                     to
@@ -196,21 +205,25 @@ class Kernel:
                 way.append((1, at))
                 onward = self.next(at)
             onward = [to for to in onward if to in blocks]
-            at = self._choose(onward, blocks, loop, dropout) if len(onward) > 1 else next(iter(onward), None)
+            at = self._choose(onward, blocks, loop, *wanted) if len(onward) > 1 else next(iter(onward), None)
             if at == loop:
                 break
         return way
 
-    def _choose(self, sides, blocks, loop, dropout):
+    def _choose(self, sides, blocks, loop, dropout, by_warp, skips):
         ahead = [self._ahead(side, blocks, loop) for side in sides]
         alone = [self.instructions(ahead[0] - ahead[1]), self.instructions(ahead[1] - ahead[0])]
-        work = [sum(map(works, side)) for side in alone]
+        work = [sum(map(self.works, side)) for side in alone]
         random = [any(PHILOX.search(i.operands) for i in side) for side in alone]
         for this, other in ((0, 1), (1, 0)):
             if random[this] and not random[other] and work[this] <= work[other]:
                 return sides[this if dropout else other]
+        meets = [any(i.name == "BAR" for i in side) for side in alone]
+        if by_warp and meets[0] != meets[1]:
+            return sides[0 if meets[1] else 1]
         calls = [sum(i.name == "CALL" for i in side) for side in alone]  # what a division does with rare operands
-        return sides[max((0, 1), key=lambda side: (work[side], -calls[side], -len(alone[side])))]
+        usual = 1 if skips else -1
+        return sides[max((0, 1), key=lambda side: (work[side], -calls[side], usual * len(alone[side])))]
 
     def _ahead(self, start, blocks, loop):
         ahead, todo = set(), [start]
@@ -222,7 +235,7 @@ class Kernel:
         return ahead
 
     def along(self, way):
-        """The instructions of a way as they run, loops unrolled."""
+        """The instructions of a way as they run, loops unrolled; loads that are repeated_loads are marked."""
         run, at = [], 0
         while at < len(way):
             end = at
@@ -230,4 +243,5 @@ class Kernel:
                 end += 1
             run += [i for _, block in way[at:end] for i in self.blocks[block].instructions if i.name != "NOP"] * way[at][0]
             at = end
-        return run
+        return repeated_loads.marked(run, whole=way[0][1] == 0)
+

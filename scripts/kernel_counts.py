@@ -75,15 +75,15 @@ def compiled(source, nvcc, nvdisasm):
 
 
 def accesses(run_of_unit, names):
-    """Bytes a lane, of those of 16 where there are any: others are for single numbers."""
-    found = [i.bytes for i in run_of_unit if i.name in names]
+    """Bytes a lane, of those of 16 where there are any: others are for single numbers. Not those that L1 has."""
+    found = [i.bytes for i in run_of_unit if i.name in names and not i.again]
     wide = [size for size in found if size == 16]
     return sum(wide or found)
 
 
-def counted(kernel, whole, dropout, turns, warps, warps_of_block):
-    """The columns of a line from `pairs` on."""
-    unit = kernel.along(kernel.way(whole, dropout, turns))
+def counted(kernel, way, warps, warps_of_block):
+    """The columns of a line from `pairs` on; `way`: what hot_path.Kernel.way() takes."""
+    unit, whole = kernel.along(kernel.way(*way)), way[0]
     names = Counter(i.name for i in unit)
     exponentials = sum(i.opcode.startswith("MUFU.EX2") for i in unit)
     products = names["HMMA"]
@@ -123,7 +123,8 @@ def line_of(kernel, name, drops, text):
     warps_of_block = max(1, kernel.threads // threads_of_scheduler)
     warps = max(1, resident_blocks(name, kernel.threads) * kernel.threads // threads_of_scheduler)
     try:
-        line = counted(hot_path.Kernel(text), kernel.whole, drops, kernel.turns, warps, warps_of_block)
+        way = kernel.whole, drops, kernel.turns, kernel.by_warp, kernel.skips
+        line = counted(hot_path.Kernel(text), way, warps, warps_of_block)
     except hot_path.LostWay as lost:
         raise Fault(f"{name}: {lost}; scripts/kernel_model.py says what is known of it") from lost
     if kernel.pairs:
@@ -210,7 +211,8 @@ def count_one(arguments, nvdisasm):
             f"{arguments.file}: {len(chosen)} kernels have {arguments.name} in their names, not one"
             + "".join(f"\n{name}" for name in chosen)
         )
-    line = counted(hot_path.Kernel(*chosen.values()), arguments.whole, arguments.dropout, (), arguments.warps, arguments.warps)
+    way = arguments.whole, arguments.dropout
+    line = counted(hot_path.Kernel(*chosen.values()), way, arguments.warps, arguments.warps)
     for column, number in line.items():
         of_product = (
             f"{number / line['hmma']:10.2f} for an HMMA"

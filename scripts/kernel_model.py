@@ -65,7 +65,7 @@ ASSUMED = [  # what, how much, from where, how sure
     ),
     (
         "latency, clocks",
-        "fp32 4, integers 5, special functions 28, shuffle 28, shared memory 33, HMMA 33, L2 270, memory 600",
+        "fp32 4, integers 5, special functions 28, shuffle 28, shared memory and L1 33, HMMA 33, L2 270, memory 600",
         "Microbenchmarks of Hopper (arXiv 2402.13499). Memory is 480 there, idle.",
         "memory ± 25 %",
     ),
@@ -74,6 +74,12 @@ ASSUMED = [  # what, how much, from where, how sure
         "played as if they met at each other's barriers",
         "FA2's forward at head size 128 comes out 30 % too short where their warps take turns freely.",
         "fitted",
+    ),
+    (
+        "where a load comes from",
+        "L1: an address that each row or turn repeats, a gain's; L2: single numbers, tiles of keys; memory: the rest",
+        "Few numbers lie in few lines, which other blocks have asked for.",
+        "± 2 % of a kernel",
     ),
     ("a kernel's begin and end", "2 µs", "Launch, first loads, last blocks.", "± 1 µs"),
     ("before the next block", f"{PAUSE} clocks", "A guess.", "± 200"),
@@ -107,6 +113,8 @@ class Kernel:
     launches: object = None  # of sizes: one after the other, each with its share of the work
     whole: bool = False  # a unit is a pass through the kernel
     turns: tuple = ()  # of loops on its way that no constant says (hot_path.py)
+    by_warp: bool = False  # a row of this size is one warp's: no barriers
+    skips: bool = False  # its branches skip what lies past the end (hot_path.py)
     dropout: bool = False  # it may drop: DROPOUT in its name, or decided as it runs
 
 
@@ -125,9 +133,21 @@ def of_elements(size):
     return lambda s: size * s["rows"] * s["columns"]
 
 
+def norm(name, stores, sums=1, dropout=False):
+    """A kernel that takes so many sums of a row. A row of 2048 columns is a warp's, whose lanes hold all of it: none of the
+    loops for what they do not hold turns, one before each sum and one after the last."""
+    return Kernel(name, 128, stores=stores, whole=True, turns=(0,) * (sums + 1), by_warp=True, skips=True, dropout=dropout)
+
+
+def norm_backward(name):
+    """One whose block has a row of 2048 columns, two chunks a thread: neither loop for further chunks turns."""
+    return Kernel(name, 128, stores=2, blocks=groups, turns=(0, 0), skips=True)
+
+
 NOTHING = of_elements(0)
 SUMS = Kernel(
     "column_sums_kernel",
+    1024,
     loads=4,
     elements=lambda s: groups(s) * s["columns"],
     bytes=NOTHING,
@@ -138,25 +158,22 @@ OPS = {
     "attention": [Kernel("forward_kernel<D, DROPOUT>", 128, pairs=True, bytes=NOTHING, dropout=True)],
     "attention_backward": [
         Kernel("statistics_kernel<bf16, true>", loads=4, bytes=of_elements(4), whole=True, turns=(1, 0)),
-        Kernel("first_keys_kernel<bf16>", 64, stores=12, elements=lambda s: s["rows"], bytes=NOTHING, whole=True),
+        Kernel("first_keys_kernel<bf16>", 64, stores=12, elements=lambda s: s["rows"], bytes=NOTHING, whole=True, skips=True),
         Kernel("fill_kernel<float>", stores=4, bytes=of_elements(4), blocks=lambda s: 1056),
         Kernel("backward_kernel<D, Sums 0, DROPOUT>", 128, (64, 96, 128), pairs=True, bytes=NOTHING, dropout=True),
         Kernel("backward_kernel<D, Sums 1, DROPOUT>", 128, (256,), pairs=True, bytes=NOTHING, dropout=True),
         Kernel("backward_kernel<D, Sums 2, DROPOUT>", 128, (256,), pairs=True, bytes=NOTHING, dropout=True),
         Kernel("round_kernel", stores=2, bytes=of_elements(6), whole=True),
     ],
-    "rotary": [Kernel("rotary_kernel<bf16, 8>", stores=2, whole=True)],
-    "lfa_taps": [Kernel("lfa_taps_kernel<bf16, 8>", stores=2)],
-    "lfa_taps_rms_norm": [Kernel("lfa_taps_rms_norm_kernel<bf16, 8>", stores=4, whole=True, turns=(0, 0))],
-    "lfa_taps_backward": [Kernel("lfa_taps_backward_kernel<bf16, 8>", loads=2, blocks=groups), SUMS],
-    "rms_norm": [Kernel("rms_norm_kernel<bf16, 8>", stores=2, whole=True, turns=(0, 0))],
-    "rms_norm_backward": [Kernel("rms_norm_backward_kernel<bf16, 8, false>", stores=2, blocks=groups, turns=(1, 0)), SUMS],
-    "rms_norm_backward, added": [
-        Kernel("rms_norm_backward_kernel<bf16, 8, true>", stores=2, blocks=groups, turns=(1, 0)),
-        SUMS,
-    ],
+    "rotary": [Kernel("rotary_kernel<bf16, 8>", 64, stores=2, whole=True, skips=True)],
+    "lfa_taps": [Kernel("lfa_taps_kernel<bf16, 8>", stores=2, skips=True)],
+    "lfa_taps_rms_norm": [norm("lfa_taps_rms_norm_kernel<bf16, 8>", stores=4)],
+    "lfa_taps_backward": [Kernel("lfa_taps_backward_kernel<bf16, 8>", loads=2, blocks=groups, skips=True), SUMS],
+    "rms_norm": [norm("rms_norm_kernel<bf16, 8>", stores=2)],
+    "rms_norm_backward": [norm_backward("rms_norm_backward_kernel<bf16, 8, false>"), SUMS],
+    "rms_norm_backward, added": [norm_backward("rms_norm_backward_kernel<bf16, 8, true>"), SUMS],
     "residual_add": [Kernel("residual_add_kernel<bf16, 8>", stores=2, dropout=True)],
-    "residual_rms_norm": [Kernel("residual_rms_norm_kernel<bf16, 8>", stores=4, whole=True, turns=(0, 0), dropout=True)],
+    "residual_rms_norm": [norm("residual_rms_norm_kernel<bf16, 8>", stores=4, dropout=True)],
     "copy": [Kernel("copy_kernel<bf16, bf16, 8>", stores=2)],
     "swiglu": [Kernel("swiglu_kernel<bf16, 8>", stores=2)],
     "swiglu_backward": [Kernel("swiglu_backward_kernel<bf16, 8>", stores=4)],
@@ -165,35 +182,28 @@ OPS = {
         Kernel(
             "sort_kernel",
             loads=4,
-            elements=lambda s: min(s["rows"], 4096) * s["rows"] / 256,
+            # Of each token there are eight lanes, and 256 others in a turn.
+            elements=lambda s: min(s["rows"], 4096) * s["rows"] / 32,
             bytes=NOTHING,
-            blocks=lambda s: min(s["rows"], 4096) / 256,
+            blocks=lambda s: min(s["rows"], 4096) / 32,
             launches=sorts,
         ),
-        Kernel("embedding_backward_kernel<bf16, 4>", stores=4, whole=True, launches=sorts),
+        Kernel("embedding_backward_kernel<bf16, 4>", stores=4, whole=True, launches=sorts, skips=True),
     ],
-    "softmax_statistics": [Kernel("softmax_statistics_kernel<bf16, 8>", 512, loads=2, blocks=lambda s: s["rows"])],
-    "cross_entropy_backward": [Kernel("cross_entropy_backward_kernel<bf16, 8>", stores=2)],
+    "softmax_statistics": [Kernel("softmax_statistics_kernel<bf16, 8>", 512, loads=2, blocks=lambda s: s["rows"], skips=True)],
+    "cross_entropy_backward": [Kernel("cross_entropy_backward_kernel<bf16, 8>", 512, stores=2, blocks=lambda s: s["rows"])],
     "add_squared_norm": [Kernel("squares_kernel", loads=4, blocks=lambda s: 1056)],
     "adamw": [Kernel("adamw_kernel<bf16>", stores=12, blocks=lambda s: 1056)],
     "zero": [],  # the driver's
 }
 
-# Kernels that no op of such a step calls: op, columns, bytes an element, kernels.
+# What `bench ops` does not list, and a step mostly does not call: op, columns, bytes an element, kernels.
 OTHERS = [
-    ("layer_norm", "hidden", 4, [Kernel("layer_norm_kernel<bf16, 8>", stores=2, whole=True, turns=(0, 0, 0))]),
-    (
-        "residual_layer_norm",
-        "hidden",
-        8,
-        [Kernel("residual_layer_norm_kernel<bf16, 8>", stores=4, whole=True, turns=(0, 0, 0), dropout=True)],
-    ),
-    (
-        "layer_norm_backward",
-        "hidden",
-        6,
-        [Kernel("layer_norm_backward_kernel<bf16, 8, false>", stores=2, blocks=groups, turns=(1, 0)), SUMS, SUMS],
-    ),
+    ("copy", "hidden", 4, OPS["copy"]),
+    ("rms_norm_backward, added", "hidden", 8, OPS["rms_norm_backward, added"]),
+    ("layer_norm", "hidden", 4, [norm("layer_norm_kernel<bf16, 8>", stores=2, sums=2)]),
+    ("residual_layer_norm", "hidden", 8, [norm("residual_layer_norm_kernel<bf16, 8>", stores=4, sums=2, dropout=True)]),
+    ("layer_norm_backward", "hidden", 6, [norm_backward("layer_norm_backward_kernel<bf16, 8, false>"), SUMS, SUMS]),
     ("dropout_backward", "hidden", 4, [Kernel("dropout_backward_kernel<bf16, 8>", stores=2, dropout=True)]),
     ("add", "hidden", 6, [Kernel("add_kernel<bf16, bf16, 8>", stores=2)]),
     ("cast to bf16", "hidden", 6, [Kernel("cast_kernel<float, bf16>", stores=2)]),
@@ -291,7 +301,7 @@ class Model:
         )
 
     def others(self, sizes):
-        """[(op, shape, bytes, seconds)] of what no op calls."""
+        """[(op, shape, bytes, seconds)] of what `bench ops` does not list."""
         for op, columns, bytes_of_element, kernels in OTHERS:
             rows = sizes["samples"] * sizes["sequence"]
             s = {**sizes, "rows": rows, "columns": sizes[columns]}

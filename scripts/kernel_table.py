@@ -304,7 +304,9 @@ def others_part(results):
         for op, shape, moved, seconds in results.model.others(results.shapes[0]["bench"]["sizes"])
     ]
     return [
-        "### Kernels that no op above calls",
+        "### What is not among the ops above",
+        "",
+        "A step calls the first two of them.",
         "",
         *table(["op", "shape", ">MB", ">predicted, µs", ">of a copy"], rows),
         "Not predicted are the plain attention kernels (fp32, and head sizes without tensor cores), and what takes",
@@ -326,9 +328,9 @@ those of one warp alone, and those that the scheduler needs with the warps that 
 TFLOP/s are of all the products that the kernel makes.
 """
 COUNTED_BY_BYTES = """\
-Of the others, for a turn of the main loop, or a pass of a warp: bytes a lane that are loaded and stored; instructions for 16
-bytes; barriers; the warps that a multiprocessor holds; the clocks of a warp alone, and of a scheduler with all its warps; and
-the bytes a clock that come of that on a multiprocessor. A copy moves {:.1f}.
+Of the others, for a turn of the main loop, or a pass of a warp: bytes a lane that are loaded, without what L1 has, and stored;
+instructions for 16 bytes; barriers; the warps that a multiprocessor holds; the clocks of a warp alone, and of a scheduler with
+all its warps; and the bytes a clock that come of that on a multiprocessor. A copy moves {:.1f}.
 """
 
 
@@ -463,9 +465,9 @@ the four schedulers share it has a quarter. Masked tiles and other seldom ways a
 of a query and a key that it makes, and the number of pairs give the time. Tiles that the causal mask cuts are done whole:
 128 / S more. That blocks wait for their turn to add, where gradients are summed in order, is not in it.
 
-*A kernel that memory bounds.* The same play, with memory that answers after a fixed time and never tires, gives the clocks in
-which its warps could move their bytes: Little's law, with barriers and dependent loads in it. The bytes of the op at the
-speed of a copy give another time; the root of the sum of both squares is predicted, and 2 µs for a begin and an end.
+*A kernel that memory bounds.* The same play, with caches and memory that answer after a fixed time and never tire, gives the
+clocks in which its warps could move their bytes: Little's law, with barriers and dependent loads in it. The bytes of the op at
+the speed of a copy give another time; the root of the sum of both squares is predicted, and 2 µs for a begin and an end.
 
 *A product* is cuBLASLt's: FLOPs or bytes, whichever takes longer. *A step* is the sum of its ops, as often as they are called:
 the host, caches from one op to the next and what a graph saves are not in it.

@@ -44,6 +44,7 @@ class Instruction:
     guard: str  # its predicate, with "!" where it is negated; "" where there is none
     opcode: str  # with modifiers: LDG.E.128.CONSTANT
     operands: str
+    again: bool = False  # a load of what the unit of work before has loaded too (repeated_loads.py)
     reads: tuple = field(init=False)
     writes: tuple = field(init=False)
 

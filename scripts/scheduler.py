@@ -7,7 +7,8 @@ same. Not played are register banks, caches, and copies that wait for each other
 from dataclasses import dataclass
 
 TENSOR_SHARE = 0.63  # of the dense rate that mma.sync reaches; wgmma alone reaches all of it
-L2_LATENCY, MEMORY_LATENCY = 270, 600  # clocks: of a tile, which other blocks have read too; of what comes from memory, at work
+# Clocks: of what L2 has, a tile that other blocks have read too, or one of a few numbers; of what comes from memory, at work.
+L2_LATENCY, MEMORY_LATENCY = 270, 600
 COMMIT = 4  # groups of asynchronous copies that are kept in mind
 
 
@@ -41,10 +42,11 @@ def cost_of(instruction):
         return Cost("tensor", 4 / TENSOR_SHARE, 33)
     if name == "LDSM":  # 128 bytes a clock
         return Cost("shared", 4 * instruction.words, 29)
-    if name in ("LDS", "STS"):
+    if name in ("LDS", "STS") or instruction.again:  # L1 is of the same memory
         return Cost("shared", max(4, instruction.bytes), 29)
     if name in ("LDG", "LDGSTS", "STG", "RED", "REDG", "ATOM", "ATOMG"):  # 64 bytes a clock
-        latency = L2_LATENCY if name == "LDGSTS" else 0 if name == "STG" else MEMORY_LATENCY
+        few = name == "LDGSTS" or instruction.bytes < 8
+        latency = 0 if name == "STG" else L2_LATENCY if few else MEMORY_LATENCY
         return Cost("memory", 2 * instruction.bytes, latency)
     if name in BY_NAME:
         return BY_NAME[name]
