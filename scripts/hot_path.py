@@ -244,4 +244,3 @@ class Kernel:
             run += [i for _, block in way[at:end] for i in self.blocks[block].instructions if i.name != "NOP"] * way[at][0]
             at = end
         return repeated_loads.marked(run, whole=way[0][1] == 0)
-
