@@ -61,13 +61,12 @@ __global__ void __launch_bounds__(kThreads, Tiles<D>::kBlocks)
   using Kept = std::conditional_t<kDropout, KeptOfRows<R, N>, AllKept>;
   SHARED_BLOCK(memory, T::kSharedBytes);
   auto& rows = *reinterpret_cast<RowsOfTile<T::kQueries>*>(memory + T::kRows);
+  const int kv_column = static_cast<int>(blockIdx.y) / (a.heads / a.kv_heads) * D;
   const auto load_keys = [&](int key, int half) {
-    const Place here(T::kQueries);
-    const int column = here.head / (a.heads / a.kv_heads) * D;
-    const std::int64_t row = static_cast<std::int64_t>(here.sample) * a.keys;
+    const std::int64_t row = static_cast<std::int64_t>(Place(T::kQueries).sample) * a.keys;
     unsigned char* const tile = memory + T::kQueryBytes + half * 2 * T::kKeyBytes;
-    load_tile<T::kKeys, D, kThreads>(tile, a.k.row(row) + column, static_cast<int>(a.k.stride), key, a.keys);
-    load_tile<T::kKeys, D, kThreads>(tile + T::kKeyBytes, a.v.row(row) + column, static_cast<int>(a.v.stride),
+    load_tile<T::kKeys, D, kThreads>(tile, a.k.row(row) + kv_column, static_cast<int>(a.k.stride), key, a.keys);
+    load_tile<T::kKeys, D, kThreads>(tile + T::kKeyBytes, a.v.row(row) + kv_column, static_cast<int>(a.v.stride),
                                      key, a.keys);
     ptx::cp_async_commit();
   };
