@@ -3,24 +3,22 @@
 to the same bits, and how a run ends when a rank dies, runs out of memory or shares a GPU.
 
 In the build `emulated` the CPU executes kernels, host code and NCCL, and each run names how (docs/cuda.md); on a host with
-GPUs the names do nothing, and layouts of more ranks than it has are left out.
+GPUs the names do nothing, and layouts of more ranks than it has GPUs are skipped.
 """
 
 import os
 import re
 import signal
+import subprocess
 import sys
 import time
 import unittest
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "support"))
+from emulation import CPU, CUDA, EARLY, LATE, ON_A_GPU, RANDOM, emulated, visible  # noqa: E402
 from golden_case import BF16_LOSS, GoldenTest  # noqa: E402
 from runs import RunTest, curve, latest, metrics, state, until  # noqa: E402
-
-CUDA = "--training.device=cuda"
-LATE, EARLY = "copies=late,streams=late", "copies=early,streams=early,order=random,seed=7"
-RANDOM = "copies=random,streams=random,order=random,seed=11"
 
 PIPELINE = ("--parallel.pipeline_model_parallel_size=2", "--parallel.pipeline_layout=[3,1]")
 TENSOR = ("--parallel.tensor_model_parallel_size=2",)
@@ -40,17 +38,33 @@ LAYOUTS = {
 }
 
 
-def emulated(how):
-    return {"HEADWATER_EMULATION": how}
+def gpus():
+    """How many the host has, as its driver says."""
+    try:
+        return len(subprocess.run(["nvidia-smi", "-L"], capture_output=True, text=True, check=True).stdout.splitlines())
+    except (OSError, subprocess.CalledProcessError):
+        return 0
+
+
+MOST_RANKS = gpus() if ON_A_GPU else 8
+
+
+def layout_of(test, name):
+    """Of LAYOUTS; the test, or its part, is skipped where there are fewer GPUs than ranks."""
+    ranks, how, layout = LAYOUTS[name]
+    if ranks > MOST_RANKS:
+        test.skipTest(f"{ranks} ranks, but {MOST_RANKS} GPUs")
+    return ranks, how, layout
 
 
 class Losses(RunTest):
     def test_are_those_of_the_cpu(self):
         cpu = self.folder / "cpu"
-        self.train(cpu)
+        self.train(cpu, CPU)
         expected = curve(cpu)
-        for name, (ranks, how, layout) in LAYOUTS.items():
+        for name in LAYOUTS:
             with self.subTest(layout=name):
+                ranks, how, layout = layout_of(self, name)
                 save = self.folder / name
                 self.train(save, CUDA, *layout, ranks=ranks, environment=emulated(how))
                 found = curve(save)
@@ -61,14 +75,14 @@ class Losses(RunTest):
     def test_graphs_change_no_bit(self):
         for name in ("data 2, sharded optimizer", "zb-v"):
             with self.subTest(layout=name):
-                ranks, how, layout = LAYOUTS[name]
+                ranks, how, layout = layout_of(self, name)
                 graphs, calls = self.folder / f"{name}, graphs", self.folder / f"{name}, calls"
                 self.train(graphs, CUDA, *layout, ranks=ranks, environment=emulated(how))
                 self.train(calls, CUDA, *layout, "--training.enable_cuda_graph=false", ranks=ranks, environment=emulated(how))
                 self.assertEqual(curve(graphs), curve(calls))
                 self.assert_same_files(state(graphs), state(calls))
 
-    @unittest.skipIf(os.environ.get("HEADWATER_CUDA") == "ON", "takes twelve GPUs")
+    @unittest.skipIf(ON_A_GPU, "takes twelve GPUs")
     def test_communicators_find_room_where_a_rank_has_many(self):
         # Two neighbours in the pipeline, one beside, the embedding's other end, replicas. Bounds: src/comm/cuda/nccl_share.h.
         job = self.train(self.folder / "save", CUDA, *CUT, *ZERO, "--model.num_layers=6", "--training.train_iters=2",
@@ -85,8 +99,8 @@ class Losses(RunTest):
 
     def test_in_bf16_are_near(self):
         cpu, gpu = self.folder / "cpu", self.folder / "gpu"
-        ranks, how, layout = LAYOUTS["tensor 2 x pipeline 2"]
-        self.train(cpu, "--training.dtype=bf16")
+        ranks, how, layout = layout_of(self, "tensor 2 x pipeline 2")
+        self.train(cpu, CPU, "--training.dtype=bf16")
         self.train(gpu, CUDA, "--training.dtype=bf16", *layout, ranks=ranks, environment=emulated(how))
         for step, loss in curve(cpu).items():
             self.assertLessEqual(abs(curve(gpu)[step] - loss), BF16_LOSS * loss, step)
@@ -94,7 +108,7 @@ class Losses(RunTest):
     def test_a_resumed_run_finds_the_same_bits(self):
         for name in ("tensor 2 x pipeline 2", "data 2, sharded optimizer"):
             with self.subTest(layout=name):
-                ranks, how, layout = LAYOUTS[name]
+                ranks, how, layout = layout_of(self, name)
                 straight, stopped = self.folder / f"{name}, straight", self.folder / f"{name}, stopped"
                 self.train(straight, CUDA, *layout, ranks=ranks, environment=emulated(LATE))
                 for part in (EARLY, RANDOM):
@@ -106,7 +120,7 @@ class Losses(RunTest):
 
 class Yuan2(GoldenTest):
     def test_on_tensor_and_pipeline_ranks(self):
-        ranks, how, layout = LAYOUTS["tensor 2 x pipeline 2"]
+        ranks, how, layout = layout_of(self, "tensor 2 x pipeline 2")
         os.environ.update(emulated(how))
         self.addCleanup(os.environ.pop, "HEADWATER_EMULATION")
         self.check_logits("documents", CUDA, *layout, ranks=ranks)
@@ -115,6 +129,11 @@ class Yuan2(GoldenTest):
 
 
 class Devices(RunTest):
+    def setUp(self):
+        super().setUp()
+        if MOST_RANKS < 2:
+            self.skipTest(f"2 ranks, but {MOST_RANKS} GPUs")
+
     def test_the_table_says_which_rank_runs_where(self):
         job = self.train(self.folder / "save", CUDA, "--training.train_iters=1", ranks=2, environment=emulated(LATE))
         rows = re.findall(r"^ +(\d)  \S+ +(cuda:\d), (0000:\S+), ", job.stdout, re.MULTILINE)
@@ -123,16 +142,17 @@ class Devices(RunTest):
 
     def test_two_ranks_on_one_gpu_are_refused(self):
         self.refused(3, r"ranks 0 and 1 on host \S+ would share the GPU 0000:\S+: each rank needs one of its own", "train",
-                     self.config, CUDA, ranks=2, environment=emulated("devices=1"))
+                     self.config, CUDA, ranks=2, environment=visible(1))
 
     def test_auto_takes_the_cpu_where_gpus_are_too_few(self):
         job = self.train(self.folder / "save", "--training.device=auto", "--training.train_iters=1", ranks=2,
-                         environment=emulated("devices=1"))
+                         environment=visible(1))
         self.assertIn("on the CPU", job.stdout)
 
     def test_no_gpu(self):
-        self.refused(3, "this host shows no GPU", "train", self.config, CUDA, ranks=2, environment=emulated("devices=0"))
+        self.refused(3, "this host shows no GPU", "train", self.config, CUDA, ranks=2, environment=visible(0))
 
+    @unittest.skipIf(ON_A_GPU, "a GPU has the memory that it has")
     def test_too_little_memory(self):
         self.refused(3, r"out of memory: cuda:\d refused \d+ bytes for the arena \(.*weights \d+.*are free", "train", self.config,
                      CUDA, *PIPELINE, ranks=2, environment=emulated("memory=200000"))
@@ -140,7 +160,7 @@ class Devices(RunTest):
 
 class Failures(RunTest):
     def test_a_killed_rank_ends_the_run_which_then_goes_on(self):
-        ranks, how, layout = LAYOUTS["tensor 2 x pipeline 2"]
+        ranks, how, layout = layout_of(self, "tensor 2 x pipeline 2")
         run = (CUDA, *layout, "--training.train_iters=30", "--training.save_interval=2")
         save, straight = self.folder / "save", self.folder / "straight"
         job = self.start_training(f"--training.save={save}", *run, ranks=ranks, environment=emulated(how))
@@ -158,7 +178,7 @@ class Failures(RunTest):
         self.assertEqual(curve(save), curve(straight))
 
     def test_a_stopped_rank_is_named(self):
-        ranks, how, layout = LAYOUTS["tensor 2"]
+        ranks, how, layout = layout_of(self, "tensor 2")
         run = (CUDA, *layout, "--training.train_iters=500", "--training.comm_timeout_s=3")
         save = self.folder / "save"
         job = self.start_training(f"--training.save={save}", *run, ranks=ranks, environment=emulated(how))
