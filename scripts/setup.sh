@@ -2,9 +2,9 @@
 # Installs every package that building, running and testing Headwater need, on Debian 12, as root or with sudo.
 # Elsewhere it prints what is missing and exits with 2. Says nothing where all is there.
 #
-# usage: scripts/setup.sh [ci|gpu [names]]
+# usage: scripts/setup.sh [ci|rehearsal]
 #   ci: with the second compiler, a cache of what it compiles, and tc for the tests of several hosts
-#   gpu: without MPI; from the folder build/gpu-bundle, where scripts/gpu_bundle.sh has made one. names: only prints their names
+#   rehearsal: only what scripts/gpu_rehearsal.sh makes another system of
 set -euo pipefail
 
 # package  what it is found by: a command of that name, or a header
@@ -32,13 +32,11 @@ case "${1-}" in
 ccache command ccache
 iproute2 command tc
 ' ;;
-  gpu) needed=$(grep -v openmpi <<<"$needed") ;;
-  *) echo "usage: scripts/setup.sh [ci|gpu [names]]" >&2; exit 2 ;;
+  rehearsal) needed='debootstrap command debootstrap
+xz-utils command xz
+' ;;
+  *) echo "usage: scripts/setup.sh [ci|rehearsal]" >&2; exit 2 ;;
 esac
-if [[ "${1-} ${2-}" == "gpu names" ]]; then
-  awk '{print $1}' <<<"$needed" | xargs
-  exit 0
-fi
 
 has_command() { command -v "$1" >/dev/null; }
 has_header() { echo "#include <$1>" | g++ -std=c++20 -M -x c++ - >/dev/null 2>&1; }
@@ -62,11 +60,6 @@ if [[ $EUID -ne 0 ]]; then
   as_root=(sudo)
 fi
 
-bundle=$(dirname "$0")/../build/gpu-bundle
-if [[ "${1-}" == gpu && -d "$bundle" ]]; then
-  echo "installing the packages in build/gpu-bundle, for ${missing[*]}"
-  exec "${as_root[@]}" dpkg --install --skip-same-version --refuse-downgrade "$bundle"/*.deb
-fi
 echo "installing ${missing[*]}"
 apt=("${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -qq -o Dpkg::Use-Pty=0)
 "${apt[@]}" update
