@@ -1,0 +1,192 @@
+"""scripts/gpu_speed.py with a program that only says what it was asked: what is measured in which order, what becomes of
+failures and of too little time; its floors, by the real program; and scripts/gpu_figures.py on what it writes.
+"""
+
+import csv
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import unittest
+from pathlib import Path
+
+ROOT = Path(os.environ["HEADWATER_SOURCE_DIR"])
+HEADWATER = os.environ["HEADWATER"]
+SIZES = ("--config", "configs/tiny.json", "--head-dims", "64,32", "--sequences", "64,32", "--tokens", "128")
+
+# Its words go to CALLS; one with FAIL_ON or SLEEP_ON in it fails, or does not end. A sample of the plan takes 1 GiB.
+STUB = r'''#!/usr/bin/env python3
+import json, os, sys, time
+words = " ".join(sys.argv[1:])
+with open(os.environ["CALLS"], "a") as calls:
+    calls.write(words + "\n")
+if os.environ.get("FAIL_ON", "nothing") in words:
+    sys.exit("headwater: error: " + os.environ.get("REASON", "it fails"))
+if os.environ.get("SLEEP_ON", "nothing") in words:
+    time.sleep(60)
+option = dict(word.split("=", 1) for word in sys.argv[1:] if "=" in word)
+if sys.argv[1] == "plan":
+    print(json.dumps({"memory": [{"total": int(option["--training.micro_batch_size"]) << 30}]}))
+elif sys.argv[2] == "ops":
+    measured = {} if "--floors" in words else {"seconds": 2e-3}
+    op = {"what": "", "shape": "", "flops": 1e9, "bytes": 1e6}
+    ops = [{**op, "op": name, "floor_seconds": floor, **measured}
+           for name, floor in (("attention", 1e-3), ("swiglu", 1e-3), ("rms_norm", 1e-4), ("linear", 1e-5))]
+    print(json.dumps({"sizes": {"hidden": 128}, "dtype": "bf16", "ops": ops, "device": "A GPU of tests",
+                      "measured": {"matmul_flops": 1e15, "memory_bandwidth": 2e12}}))
+elif sys.argv[2] == "matmul":
+    with open(option["--out"], "w") as file:
+        json.dump({"products": {"a": {"rule_microseconds": 3.0, "microseconds": 2.0}}}, file)
+else:
+    print(json.dumps({"elapsed_ms": 7.0, "tokens_per_second": 1000.0, "mfu": 0.4, "share_of_matmul": 0.5,
+                      "peak_bytes": 1 << 30}))
+'''
+
+
+class SpeedTest(unittest.TestCase):
+    def setUp(self):
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.folder = Path(folder.name)
+        self.file, self.calls = self.folder / "results.json", self.folder / "calls"
+        self.script("headwater", STUB)
+        # 3 GiB are kept; what is left holds two samples.
+        self.script("nvidia-smi", '#!/bin/sh\ncase "$*" in *memory*) echo 6000;; *name*) echo NVIDIA H100 80GB HBM3;; '
+                                  "*) echo 580;; esac\n")
+
+    def script(self, name, text):
+        (self.folder / name).write_text(text)
+        (self.folder / name).chmod(0o755)
+
+    def speed(self, *arguments, code=0, **environment):
+        """What it has written, and its last line."""
+        environment = {**os.environ, "PATH": f"{self.folder}:{os.environ['PATH']}", "CALLS": str(self.calls), **environment}
+        command = [sys.executable, ROOT / "scripts/gpu_speed.py", self.file, "--headwater", self.folder / "headwater", *SIZES]
+        done = subprocess.run([*command, *arguments], env=environment, capture_output=True, text=True, timeout=100)
+        self.assertEqual(done.returncode, code, done)
+        return json.loads(self.file.read_text()), done.stdout.splitlines()[-1]
+
+    def figures(self, *arguments, code=0):
+        done = subprocess.run([sys.executable, ROOT / "scripts/gpu_figures.py", self.file, *arguments], capture_output=True,
+                              text=True, timeout=60)
+        self.assertEqual(done.returncode, code, done)
+        return done.stdout.splitlines() if code == 0 else done.stderr
+
+
+class Measuring(SpeedTest):
+    def test_what_tells_most_comes_first(self):
+        results, line = self.speed()
+        self.assertEqual([entry["name"] for entry in results["ops"]], ["D 64, S 64", "D 64, S 32", "D 32, S 64", "D 32, S 32"])
+        self.assertEqual([entry["name"] for entry in results["steps"]],
+                         ["S 64, dropout 0", "S 32, dropout 0", "S 64, dropout 0, algorithms", "S 64, dropout 0.1",
+                          "S 32, dropout 0.1", "S 32, dropout 0, the largest micro-batch: 2"])
+        self.assertEqual(results["device"], "A GPU of tests")
+        self.assertEqual(results["driver"], "580")
+        self.assertEqual((results["failed"], results["left_out"]), ([], []))
+        self.assertTrue(line.startswith("10 results"), line)
+        calls = self.calls.read_text().splitlines()
+        order = [words for words in calls if words.startswith("bench") and "--floors" not in words]
+        self.assertIn("bench ops configs/tiny.json --model.kv_channels=64 --model.num_attention_heads=2 "
+                      "--training.seq_length=64 --training.micro_batch_size=2 --cluster configs/clusters/h100-80gb.json", order[0])
+        self.assertTrue(order[1].startswith("bench step"), order)
+
+    def test_the_algorithms_are_read_from_where_they_were_written(self):
+        results, _ = self.speed("--matmul", str(self.folder / "found.json"))
+        calls = self.calls.read_text().splitlines()
+        self.assertIn(f"--out={self.folder}/found.json", next(words for words in calls if "bench matmul" in words))
+        self.assertEqual(sum(f"--training.matmul_algorithms={self.folder}/found.json" in words for words in calls), 1)
+        # What is kept names no folder of this machine.
+        self.assertIn("--training.matmul_algorithms=found.json", results["steps"][2]["arguments"])
+        self.assertNotIn(str(self.folder), json.dumps(results))
+
+    def test_a_failure_is_kept_and_the_rest_goes_on(self):
+        results, line = self.speed(code=1, FAIL_ON="attention_dropout=0.1", REASON="out of memory: cuda:0 refused 7 bytes")
+        failed = [entry for entry in results["steps"] if entry["step"] is None]
+        self.assertEqual([entry["name"] for entry in failed], ["S 64, dropout 0.1", "S 32, dropout 0.1"])
+        self.assertIn("out of memory", failed[0]["error"])
+        self.assertEqual(len(results["ops"]), 4)
+        self.assertIn("failed: step S 64, dropout 0.1, step S 32, dropout 0.1", line)
+
+    def test_ops_that_fail(self):
+        results, _ = self.speed(code=1, FAIL_ON="kv_channels=32")
+        self.assertEqual(len(results["ops"]), 2)
+        self.assertEqual([failure["name"] for failure in results["failed"]], ["ops at D 32, S 64", "ops at D 32, S 32"])
+
+    def test_time_cuts_the_tail(self):
+        results, line = self.speed("--seconds", "8", SLEEP_ON="attention_dropout=0.1")
+        self.assertEqual(results["left_out"],
+                         ["step S 64, dropout 0.1", "step S 32, dropout 0.1", "ops at D 32, S 32", "the largest micro-batch"])
+        self.assertEqual(results["steps"][3]["error"], "the time did not allow it")
+        self.assertEqual(len(results["ops"]), 3)
+        self.assertIn("the time did not allow: step S 64, dropout 0.1", line)
+        self.assertFalse(self.file.with_name("results.json.new").exists())
+
+    def test_the_largest_micro_batch_goes_down_where_the_plan_was_wrong(self):
+        results, _ = self.speed(FAIL_ON="micro_batch_size=2 --training.global_batch_size=4 ", REASON="out of memory")
+        self.assertEqual([(entry["name"], entry["error"]) for entry in results["steps"][5:]],
+                         [("S 32, dropout 0, the largest micro-batch: 2", "headwater: error: out of memory"),
+                          ("S 32, dropout 0, the largest micro-batch: 1", "")])
+
+    def test_losses_of_the_training_come_along(self):
+        training = self.folder / "training.json"
+        training.write_text('{"losses": [5.0, 4.001], "cpu": [5.0, 4.0]}')
+        results, _ = self.speed("--training", str(training))
+        self.assertEqual(results["training"]["cpu"], [5.0, 4.0])
+        self.assertIn("training: loss 5.0000 to 4.0010; from the CPU's it differs by 2.5e-04 of it at most", self.figures())
+
+
+class Figures(SpeedTest):
+    def test_main_figures(self):
+        self.speed()
+        results = json.loads(self.file.read_text())
+        results["torch"] = [{"name": "D 64, S 64", "torch": {"ops": [
+            {"op": "attention", "what": "", "peer": "cuDNN", "seconds": 1e-3}], "refused": []}}]
+        self.file.write_text(json.dumps(results))
+        lines = self.figures()
+        self.assertIn("products 1000 TFLOP/s, copies 2.00 TB/s", lines[0])
+        self.assertIn("step S 64, dropout 0: 7 ms, 1,000 tokens/s, MFU 40.0 %, 50 % of products, arena 1.0 GiB", lines)
+        self.assertIn("D 64, S 64: attention 2.00 ms, 0 TFLOP/s; cuDNN 1.00", lines)
+        self.assertIn("share of the floor: linear 0 %, rms_norm 5 %, swiglu 50 %", lines)
+        self.assertIn("products, each once: 3 us by the library's rule, 2 us by the fastest algorithms", lines)
+
+    def test_kernels_that_are_worth_counting(self):
+        self.speed()
+        kernels, arguments = self.figures("--to-count")
+        self.assertTrue(kernels.endswith("|rms_norm_kernel|swiglu_kernel"), kernels)
+        self.assertTrue(arguments.startswith("configs/tiny.json --model.kv_channels=64"), arguments)
+        self.assertTrue(arguments.endswith("--training.device=cuda"), arguments)
+
+    def test_each_kernel_is_in_the_budget(self):
+        with open(ROOT / "kernels/budget.tsv") as file:
+            rows = list(csv.DictReader((line for line in file if line[0] != "#"), delimiter="\t"))
+        names = {row["kernel"].split("<")[0] for row in rows}
+        self.speed()
+        for name in self.figures("--to-count")[0].split("|"):
+            self.assertIn(name, names)
+        self.assertIn("forward_kernel", names)
+
+
+class Floors(SpeedTest):
+    def test_the_same_file_without_a_device(self):
+        done = subprocess.run([sys.executable, ROOT / "scripts/gpu_speed.py", "--headwater", HEADWATER, "--floors",
+                               ROOT / "configs/clusters/h100-80gb.json"], capture_output=True, text=True, timeout=100)
+        self.assertEqual((done.returncode, done.stderr), (0, ""), done)
+        self.file.write_text(done.stdout)
+        results = json.loads(done.stdout)
+        self.assertIsNone(results["device"])
+        self.assertEqual([entry["name"] for entry in results["ops"]], [f"D {d}, S {s}" for d, s in (
+            (64, 8192), (64, 4096), (128, 8192), (96, 8192), (128, 4096), (96, 4096))])
+        for entry in results["ops"]:
+            sizes = entry["bench"]["sizes"]
+            self.assertEqual(f"D {sizes['head_dim']}, S {sizes['sequence']}", entry["name"])
+            self.assertEqual(sizes["samples"] * sizes["sequence"], 16384)
+            self.assertLess(abs(sizes["heads"] * sizes["head_dim"] - sizes["hidden"]), sizes["head_dim"])
+            self.assertNotIn("seconds", entry["bench"]["ops"][0])
+        self.assertEqual([entry["name"] for entry in results["steps"]],
+                         [f"S {s}, dropout {p}" for p in (0, 0.1) for s in (8192, 4096)])
+        self.assertIn("says of no device", self.figures(code=1))
+
+
+if __name__ == "__main__":
+    unittest.main()
