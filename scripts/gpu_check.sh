@@ -1,132 +1,386 @@
 #!/usr/bin/env bash
-# What only a GPU can show; meant to take less than ten minutes on 16 cores. Each stage says what it does and how long it took;
-# only a build that fails keeps the later ones from running. Exit 77 where there is no GPU, or no nvcc.
+# What only a GPU can show, in less than five minutes on an H100 or H200. Runs from the archive that scripts/gpu_bundle.sh has
+# made, unpacked on any x86-64 Linux with a GPU's driver; in a checkout it unpacks build/gpu-bundle/*.tar.xz first.
 #
-# usage: scripts/gpu_check.sh [STAGE…]     all of them unless said
-#   packages     what a build needs and the host lacks, from build/gpu-bundle/ (scripts/gpu_bundle.sh) where that is
-#   build        build/cuda, for this GPU alone; without a GPU for all that CMakePresets.json names
-#   tests        every test labelled gpu
-#   conformance  what each instruction gives: compared with tests/conformance/expected.tsv, or written there the first time
-#   sanitizer    compute-sanitizer on the instructions and the kernels, where it works
-#   benchmarks   bench ops and bench step on Yuan 2.0-2.1B, PyTorch's kernels where it is installed, and the table of both
-# OUT names the folder for what they leave (build/gpu_check); HEADWATER_CMAKE has more options for CMake.
+# usage: scripts/gpu_check.sh [STAGE…]           all of them unless said
+#        scripts/gpu_check.sh collect FOLDER     in a checkout: puts what came back in FOLDER where it belongs
+#   conformance  what each instruction gives, beside the manual's words and what a GPU gave before
+#   kernels      every kernel against the reference in double precision
+#   ops          every op of the CUDA backend against the same
+#   golden       Yuan 2.0's golden cases: logits, gradients, losses of 20 steps
+#   training     50 steps in bf16 beside the CPU's losses, which came with the archive
+#   resume       20 steps, and the same in two halves: the same bits
+#   ranks        several GPUs, where the archive has programs with NCCL
+#   bench        ops, steps, products' algorithms and PyTorch's kernels (scripts/gpu_speed.py)
+#   sanitizer    compute-sanitizer on instructions and attention
+#   ncu          what the hardware counts in attention and in the slowest other kernels
+#
+# Each stage has a time limit and ends with a line: PASS, FAIL, TIME (it did not end) or LACKS what the host has not got; none
+# keeps the others from running. The last 10 KB of what is printed have all that matters, and OUT (build/gpu_check) gets seven
+# files of less than 16 MB. Exit 0 where nothing failed, 1 where something did, 77 where nothing could run: no GPU.
+#
+# The environment may say: OUT; GPU_CHECK_SECONDS, after which no stage goes on (300); GPU_CHECK_PATIENCE, by which all limits
+# are multiplied (1); GPU_BUNDLE, which archive; GPU_SPEED, options for gpu_speed.py.
 set -euo pipefail
-cd "$(dirname "$0")/.."
-build=build/cuda
-out=${OUT:-build/gpu_check}
-stages=(packages build tests conformance sanitizer benchmarks)
 
-absent() { echo "gpu_check.sh: $1" >&2; exit 77; }
+# Seconds: limits that only what is broken meets, except bench, which measures for as long as it may. An H200 is predicted to
+# take 3 for conformance, then 15, 10, 20 (golden: eight starts of CUDA with cuBLAS, 2 s each), 4, 8, 150, 40 and 40: 290 in all.
+declare -A limits=([conformance]=30 [kernels]=60 [ops]=45 [golden]=60 [training]=30 [resume]=40 [ranks]=120 [bench]=150
+  [sanitizer]=130 [ncu]=70)
+stages=(conformance kernels ops golden training resume bench sanitizer ncu)
 
-find_nvcc() {
-  local cuda=${CUDA_HOME:-/usr/local/cuda}
-  command -v nvcc >/dev/null || PATH=$PATH:$cuda/bin
-  command -v compute-sanitizer >/dev/null || PATH=$PATH:$cuda/compute-sanitizer
-  export PATH
-  command -v nvcc >/dev/null || absent "no nvcc: neither on PATH nor in $cuda/bin (CUDA_HOME names another place)"
-}
-gpu() { (nvidia-smi --query-gpu="$1" --format=csv,noheader 2>/dev/null || true) | head -n 1; }  # name, compute_cap
-need_gpu() { [[ -n "$(gpu name)" ]] || absent "no GPU: nvidia-smi shows none"; }
+first() { sed -n "1,$1p"; } # lines; unlike head it reads all, so that whoever writes is not ended by SIGPIPE
+refuse() { echo "gpu_check.sh: $1" >&2; exit 2; }
+usage() { refuse "usage: scripts/gpu_check.sh [${stages[*]} ranks] | collect FOLDER"; }
+gpu() { (timeout 20 nvidia-smi --query-gpu="$1" --format=csv,noheader 2>/dev/null || true) | first 1; } # name, compute_cap
 
-stage_packages() { scripts/setup.sh gpu; }
+self=$(realpath "$0")
+caller=$PWD
+cd "$(dirname "$self")/.."
 
-stage_build() {
-  local options=() capability
+# ---- in a checkout ----
+
+if [[ ${1-} == collect ]]; then
+  [[ $# -eq 2 ]] || usage
+  exec python3 scripts/gpu_collect.py "$(cd "$caller" && realpath "$2")"
+fi
+for word in "$@"; do
+  [[ -n ${limits[$word]-} || ( $word == --stage && -n ${GPU_CHECK_WORK-} ) ]] || usage
+done
+
+choose_archive() {
+  local capability archives=(build/gpu-bundle/headwater-gpu-*.tar.xz)
+  if [[ -n ${GPU_BUNDLE-} ]]; then
+    (cd "$caller" && realpath "$GPU_BUNDLE")
+    return
+  fi
+  [[ -e ${archives[0]} ]] || refuse "build/gpu-bundle has no archive; scripts/gpu_bundle.sh makes one, without a GPU"
   capability=$(gpu compute_cap | tr -d .)
-  [[ "$capability" != 90 ]] || capability=90a
-  [[ -z "$capability" ]] || options=("-DCMAKE_CUDA_ARCHITECTURES=$capability-real")
-  # shellcheck disable=SC2086  # options are words
-  cmake --preset cuda "${options[@]}" ${HEADWATER_CMAKE-} >"$out/cmake.log" ||
-    { tail -n 20 "$out/cmake.log"; return 1; }
-  cmake --build "$build" --parallel "$(nproc)" --target gpu_tests -- --quiet
+  for file in "build/gpu-bundle/headwater-gpu-$capability"{a,}.tar.xz; do
+    [[ ! -e $file ]] || { realpath "$file"; return; }
+  done
+  [[ -z $capability && ${#archives[@]} -eq 1 ]] ||
+    refuse "this GPU is ${capability:-unknown}, and build/gpu-bundle has ${archives[*]##*/}: \
+scripts/gpu_bundle.sh ARCHITECTURE makes one, GPU_BUNDLE names one"
+  realpath "${archives[0]}"
 }
 
-stage_tests() { ctest --test-dir "$build" --label-regex '^gpu$' --no-tests=error --output-on-failure; }
+unpack() { # ARCHIVE FOLDER
+  if command -v xz >/dev/null; then
+    tar -xf "$1" -C "$2"
+  elif python3 -c 'import lzma' 2>/dev/null; then
+    python3 -m tarfile -e "$1" "$2"
+  else
+    refuse "$1 needs xz, or python3 with lzma, to be unpacked"
+  fi
+}
 
-stage_conformance() {
-  local recorded=tests/conformance/expected.tsv
-  "$build/headwater_conformance" >"$out/conformance.tsv"
-  echo "$(wc -l <"$out/conformance.tsv") instructions on $(gpu name)"
+out=${OUT:+$(cd "$caller" && realpath -m "$OUT")}
+out=${out:-$PWD/build/gpu_check}
+if [[ ! -f BUNDLE ]]; then
+  archive=$(choose_archive)
+  unpacked=$(mktemp -d)
+  trap 'rm -rf "$unpacked"' EXIT
+  unpack "$archive" "$unpacked"
+  status=0
+  OUT=$out bash "$unpacked"/headwater-gpu-*/scripts/gpu_check.sh "$@" || status=$?
+  exit "$status"
+fi
+
+# ---- a stage, in a process of its own ----
+
+# Of a program in the archive: what it needs of the host that is not there.
+missing_for() { # bin/PROGRAM
+  local library names
+  read -r -a names < <(sed -n "s:^program $1 ::p" BUNDLE)
+  for library in "${names[@]}"; do
+    [[ -n ${library_file[$library]-} ]] || echo "$library"
+  done
+}
+
+summary() { echo "$*" >"$work/$stage.summary"; }
+lacks() { summary "$*"; exit 77; }
+fails() { summary "$*"; exit 1; }
+note() { first 10 | cut -c 1-220 >>"$work/$stage.notes"; }
+need() { # PROGRAM…
+  local program absent
+  for program in "$@"; do
+    absent=$(missing_for "$program" | paste -sd ' ')
+    [[ -z $absent ]] || lacks "$absent, for $program: scripts/cuda_libraries.sh says where it was looked for"
+  done
+  [[ -z $GPU_CHECK_LACKING ]] || lacks "$GPU_CHECK_LACKING"
+}
+need_python() {
+  python3 -c 'import sys, unittest, json; sys.exit(sys.version_info < (3, 9))' 2>/dev/null ||
+    lacks "python3, 3.9 or newer, with its standard library"
+}
+need_tool() { # NAME: sets `tool`
+  tool=$(PATH=$PATH:$(printf '%s:' /usr/local/cuda*/bin /usr/local/cuda*/compute-sanitizer /opt/nvidia/nsight-compute/*) \
+    command -v "$1") || lacks "$1: neither on PATH nor in a CUDA toolkit"
+}
+ours() { LD_LIBRARY_PATH=$GPU_CHECK_LIBRARIES "$@"; }
+run() { ours "$@" 2>&1 | tee "$work/$stage.out"; } # its exit status is the program's
+
+# Runs a program of tests. A fault of one kernel makes CUDA refuse all that comes after it in the same process: the first ones
+# that have failed are run again, each by itself.
+gtest() { # PROGRAM OPTION…
+  local status=0 output=$work/$stage.out passed skipped bad test alone=()
+  need "$1"
+  run "./$1" "${@:2}" || status=$?
+  passed=$(sed -n 's/^\[  PASSED  \] \([0-9]*\) test.*/\1/p' "$output")
+  skipped=$(sed -n 's/^\[  SKIPPED \] \([0-9]*\) test.*/\1/p' "$output" | first 1)
+  if [[ $status -eq 0 ]]; then
+    [[ ${passed:-0} -gt 0 ]] || fails "$1 has run no test"
+    summary "$passed tests${skipped:+, $skipped skipped}"
+    return
+  fi
+  { grep -Ev '^(\[|Running main|Note: |$)' "$output" || true; } | note
+  mapfile -t bad < <(sed -n 's/^\[  FAILED  \] \([^ ,]*\).* ms)$/\1/p' "$output")
+  if [[ ${#bad[@]} -eq 0 ]]; then
+    fails "$1 ended with $status in $(sed -n 's/^\[ RUN      \] //p' "$output" | tail -n 1)"
+  fi
+  summary "${passed:-no} tests passed, ${#bad[@]} failed: ${bad[*]}"
+  for test in "${bad[@]:0:10}"; do
+    ours timeout 20 "./$1" "--gtest_filter=$test" >"$work/again" 2>&1 || { alone+=("$test"); cat "$work/again"; }
+  done
+  fails "${passed:-no} tests passed, ${#bad[@]} failed; by themselves too, of the first ten: ${alone[*]:-none}"
+}
+
+python_tests() { # FILE CLASS…
+  local status=0 output=$work/$stage.out names
+  need_python
+  run python3 "$@" || status=$?
+  if [[ $status -ne 0 ]]; then
+    { grep -E '^[A-Za-z.]*(Error|Exception):|headwater: error' "$output" || true; } | note
+    names=$(sed -n 's/^\(FAIL\|ERROR\): \([^ ]*\) (__main__\.\([A-Za-z]*\).*/\3.\2/p' "$output" | paste -sd ' ')
+    fails "$(tail -n 1 "$output"): $names"
+  fi
+  summary "$(sed -n 's/^Ran \([0-9]* tests*\) in .*/\1/p' "$output")$(sed -n 's/^OK (\(skipped=.*\))/, \1/p' "$output")"
+}
+
+stage_conformance() { # the program has been run already, to see whether there is a GPU
+  local recorded=tests/conformance/expected.tsv count
+  need bin/headwater_conformance
+  cat "$work/device.err"
+  [[ $GPU_CHECK_CONFORMANCE -eq 0 ]] ||
+    fails "headwater_conformance ended with $GPU_CHECK_CONFORMANCE: $(tail -n 1 "$work/device.err" | cut -c 1-200)"
+  count=$(wc -l <"$out/conformance.tsv")
+  gtest bin/test_conformance
   if [[ ! -f $recorded ]]; then
-    cp "$out/conformance.tsv" "$recorded"
-    echo "wrote $recorded, which was not there: commit it"
+    summary "$count instructions mean what the manual says; no GPU's bits were recorded before"
   elif cmp -s "$out/conformance.tsv" "$recorded"; then
-    echo "the same bits as in $recorded"
+    summary "$count instructions give the bits that were recorded"
   else
-    echo "other bits than in $recorded for:" \
-      "$(diff "$recorded" "$out/conformance.tsv" | sed -n 's/^> \([^\t]*\).*/\1/p' | sort -u | paste -sd,)"
-    "$build/test_conformance_gpu" --gtest_brief=1  # which differ by more than they may
+    summary "$count instructions; other bits, within their tolerance, than recorded for:" \
+      "$(comm -13 <(sort "$recorded") <(sort "$out/conformance.tsv") | cut -f 1 | paste -sd,)"
   fi
 }
 
-sanitize() { # TOOL PROGRAM…
-  local tool=$1 status=0
-  shift
-  timeout 120 compute-sanitizer --tool "$tool" --error-exitcode 99 "$@" >"$out/sanitizer.log" 2>&1 || status=$?
-  case $status in
-    0) echo "$tool: nothing found in ${*##*/}" ;;
-    99) cat "$out/sanitizer.log"; return 1 ;;
-    124) echo "$tool: nothing found in two minutes of ${*##*/}, which had not ended" ;;
-    *) echo "$tool does not work here: $(tail -n 1 "$out/sanitizer.log")" ;;
-  esac
+stage_kernels() { gtest bin/test_kernels; }
+
+stage_ops() { gtest bin/test_backend '--gtest_filter=*cuda_*'; }
+
+stage_golden() { need bin/headwater; python_tests tests/cuda/gpu_full_test.py Golden GoldenOdd; }
+
+stage_training() {
+  need bin/headwater
+  CPU_LOSSES=tests/cuda/cpu_losses.json TRAINING_JSON=$work/training.json python_tests tests/cuda/gpu_full_test.py Training
 }
+
+stage_resume() { need bin/headwater; python_tests tests/cuda/gpu_full_test.py Resume; }
+
+stage_ranks() {
+  [[ -e bin-nccl/headwater ]] || lacks "programs with NCCL: scripts/gpu_bundle.sh --nccl carries them"
+  need bin-nccl/headwater
+  command -v mpirun >/dev/null || lacks "mpirun"
+  [[ $(nvidia-smi -L 2>/dev/null | wc -l) -ge 2 ]] || lacks "a second GPU"
+  HEADWATER=bin-nccl/headwater python_tests tests/cuda/ranks_full_test.py Losses Devices
+}
+
+stage_bench() {
+  local status=0 training=()
+  need bin/headwater
+  need_python
+  [[ ! -f $work/training.json ]] || training=(--training "$work/training.json")
+  # shellcheck disable=SC2086  # options are words
+  run python3 scripts/gpu_speed.py "$out/results.json" --headwater bin/headwater --matmul "$out/matmul.json" \
+    --seconds "$((GPU_CHECK_LIMIT - 3))" "${training[@]}" ${GPU_SPEED-} || status=$?
+  python3 scripts/gpu_figures.py "$out/results.json" | cut -c 1-220 >>"$work/$stage.notes"
+  [[ $status -eq 0 ]] || fails "$(tail -n 1 "$work/$stage.out")"
+  summary "$(tail -n 1 "$work/$stage.out")"
+}
+
+# What it says of one program; fails where the sanitizer finds something, or the program ends badly under it.
+memcheck() { # PROGRAM OPTION…
+  local status=0 log=$work/$stage.out why
+  need "$1"
+  ours timeout --kill-after=5 60 "$tool" --tool memcheck --error-exitcode 99 "./$1" "${@:2}" >"$log" 2>&1 || status=$?
+  head -c 6000000 "$log" >>"$out/sanitizer.log"
+  if grep -q 'ERROR SUMMARY: 0 errors' "$log" && [[ $status -eq 0 ]]; then
+    echo "$1: nothing found" >>"$work/memcheck"
+  elif [[ $status -eq 124 || $status -eq 137 ]] && ! grep -Eq '^========= (Invalid|Program hit|Error)' "$log"; then
+    echo "$1: nothing found in 60 s, after which it had not ended" >>"$work/memcheck"
+  elif why=$(grep -Em 1 'Device not supported|No attachable process|ermission' "$log"); then
+    lacks "a device that compute-sanitizer can watch: $why"
+  else
+    { grep -E '^=========|FAILED|rror' "$log" | grep -v 'COMPUTE-SANITIZER' || true; } | note
+    fails "$1: $(grep -m 1 -E '^========= (Invalid|Program hit|Error|ERROR SUMMARY)' "$log" || echo "ended with $status")"
+  fi
+}
+
 stage_sanitizer() {
-  command -v compute-sanitizer >/dev/null || { echo "compute-sanitizer is not installed: left out"; return 0; }
-  local tool
-  for tool in memcheck racecheck synccheck; do sanitize "$tool" "$build/headwater_conformance"; done
-  sanitize memcheck "$build/test_kernels_gpu" --gtest_brief=1
+  need_tool compute-sanitizer
+  rm -f "$out/sanitizer.log"
+  memcheck bin/headwater_conformance
+  memcheck bin/test_kernels '--gtest_filter=Attention*'
+  summary "$(paste -sd ';' "$work/memcheck" | sed 's/;/; /g')"
 }
 
-stage_benchmarks() {
-  local name table=$out/gpu-kernels.md config=configs/yuan2-2.1b.json options=() torch=()
-  name=$(gpu name)
-  case "$name" in
-    *H100*80GB*) options=(--cluster configs/clusters/h100-80gb.json); table=docs/benchmarks/gpu-kernels.md ;;
-    *A100*80GB*) options=(--cluster configs/clusters/a100-80gb.json) ;;
-    *) echo "$name has no file in configs/clusters: floors by what is measured" ;;
-  esac
-  "$build/headwater" bench ops "$config" --training.device=cuda "${options[@]}" --json >"$out/ops.json"
-  "$build/headwater" bench step "$config" --training.device=cuda --steps 3 --training.global_batch_size=8 \
-    --training.micro_batch_size=1 --parallel.recompute=none --json >"$out/step.json"
-  if python3 scripts/torch_kernels.py "$out/ops.json" >"$out/torch.json"; then
-    torch=(--torch "$out/torch.json")
+stage_ncu() {
+  local status=0 output=$work/$stage.out what seen
+  need_tool ncu
+  need bin/headwater
+  need_python
+  mapfile -t what < <(python3 scripts/gpu_figures.py "$out/results.json" --to-count)
+  [[ ${#what[@]} -eq 2 ]] || lacks "results of the stage bench"
+  : >"$out/ncu.csv"
+  # Of each kernel its second launch: the first may wait for what is loaded.
+  # shellcheck disable=SC2086  # arguments are words
+  ours "$tool" --clock-control none --set full --csv --page details --log-file "$out/ncu.csv" --kernel-name-base function \
+    --kernel-id "::regex:^(${what[0]})\$:2" bin/headwater bench ops ${what[1]} --runs 1 >"$output" 2>&1 || status=$?
+  cat "$output"
+  seen=$(python3 -c 'import csv, sys
+print(*sorted({row[4] for row in csv.reader(open(sys.argv[1])) if len(row) > 4 and row[0].isdigit()}))' "$out/ncu.csv")
+  if [[ -n $seen ]]; then
+    summary "$seen"
+  elif grep -Eq 'ERR_NVGPUCTRPERM|LibraryNotLoaded|not supported' "$out/ncu.csv" "$output"; then
+    lacks "leave to count: $(grep -hE 'ERR_NVGPUCTRPERM|LibraryNotLoaded|not supported' "$out/ncu.csv" "$output" | first 1)"
   else
-    echo "the table is without PyTorch"
+    tail -n 5 "$out/ncu.csv" | note
+    fails "nothing of ${what[0]} was counted; ncu ended with $status"
   fi
-  python3 scripts/kernel_table.py "$out/ops.json" --step "$out/step.json" "${torch[@]}" >"$out/table.md"
-  cp "$out/table.md" "$table"
-  echo "wrote $table"
-  sed -n '/^Aims:/,/^|/s/^- //p' "$table"
 }
 
-run() { # STAGE
-  local begin=$SECONDS
-  printf '\n== %s: %s\n' "$1" "$(sed -n "s/^#   $1 *//p" "$0")"
-  mkdir -p "$out"
-  find_nvcc
-  [[ $1 == packages || $1 == build ]] || need_gpu
-  "stage_$1"
-  echo "== $1: $((SECONDS - begin)) s"
-}
-
-if [[ $# -eq 1 ]]; then
-  declare -F "stage_$1" >/dev/null || { echo "usage: scripts/gpu_check.sh [${stages[*]}]" >&2; exit 2; }
-  run "$1"
+if [[ ${1-} == --stage ]]; then
+  stage=$2 work=$GPU_CHECK_WORK
+  declare -A library_file
+  while IFS=$'\t' read -r name file; do library_file[$name]=$file; done <"$work/libraries"
+  "stage_$stage"
   exit 0
 fi
-find_nvcc
-[[ $# -gt 0 ]] || need_gpu
-failed=()
-for stage in "${@:-${stages[@]}}"; do
-  status=0
-  "$0" "$stage" || status=$?
-  [[ $status -ne 77 && $status -ne 2 ]] || exit "$status"
-  [[ $status -eq 0 ]] || failed+=("$stage")
-  [[ $status -eq 0 || $stage != build ]] || break
+
+# ---- all stages, one after the other ----
+
+[[ $# -gt 0 ]] || { [[ ! -e bin-nccl ]] || stages=("${stages[@]:0:6}" ranks "${stages[@]:6}"); }
+[[ $# -eq 0 ]] || stages=("$@")
+mkdir -p "$out"
+rm -f "$out"/{log,summary}.txt
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+log=$out/log.txt
+patience=${GPU_CHECK_PATIENCE:-1}
+seconds_in_all=$((patience * ${GPU_CHECK_SECONDS:-300}))
+
+say() { echo "$*" | tee -a "$log"; }
+
+# CUDA's libraries by the folders where they were found, behind ours.
+mapfile -t wanted < <(sed -n 's/^program [^ ]* *//p' BUNDLE | tr ' ' '\n' | sed '/^$/d' | sort -u)
+: >"$work/libraries"
+[[ ${#wanted[@]} -eq 0 ]] || scripts/cuda_libraries.sh "${wanted[@]}" libcuda.so.1 >"$work/libraries"
+libraries=$PWD/lib$(sed -n 's|^[^\t]*\t\(/.*\)/[^/]*$|:\1|p' "$work/libraries" | uniq | tr -d '\n')
+libraries+=${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}
+
+# Of the compiler's own the archive's, one by one, only where the linker does not take the host's: where there is none, or an
+# older one.
+linked() { LD_LIBRARY_PATH=$libraries LD_TRACE_LOADED_OBJECTS=1 bin/headwater 2>&1 | grep 'not found' || true; }
+mkdir "$work/lib"
+libraries+=:$work/lib
+for library in lib/compiler/*; do
+  [[ $(linked) != *"${library##*/}"* ]] || ln -s "$PWD/$library" "$work/lib/"
 done
-echo
-if [[ ${#failed[@]} -gt 0 ]]; then
-  echo "gpu_check.sh: failed: ${failed[*]} ($SECONDS s)"
-  exit 1
+lacking=$(linked | sed -n "s/.*version .\(GLIBC_[0-9.]*\)' not found.*/glibc: symbols of \1/p" | sort -V | tail -n 1)
+[[ ! -r /proc/cpuinfo || $(sed -n '/^flags/{p;q}' /proc/cpuinfo) == *avx2* ]] || lacking="a processor with AVX2"
+if grep -q "^libcuda.so.1"$'\t$' "$work/libraries"; then
+  lacking=${lacking:-"libcuda.so.1, the GPU's driver"}
 fi
-echo "gpu_check.sh: all well ($SECONDS s)"
+
+# Whether there is a GPU, says the program of the first stage.
+conformance=0
+export GPU_CHECK_LIBRARIES=$libraries
+if [[ -z $lacking ]]; then
+  LD_LIBRARY_PATH=$libraries timeout --kill-after=5 60 bin/headwater_conformance >"$out/conformance.tsv" 2>"$work/device.err" ||
+    conformance=$?
+  [[ $conformance -ne 77 ]] || lacking="a GPU that CUDA can use: $(sed 's/^headwater_conformance: //' "$work/device.err")"
+  [[ $conformance -eq 0 ]] || rm -f "$out/conformance.tsv"
+fi
+emulated=$(sed -n 's/^architecture emulated$/EMULATED/p' BUNDLE)
+export GPU_CHECK_WORK=$work GPU_CHECK_LACKING=$lacking GPU_CHECK_CONFORMANCE=$conformance OUT=$out
+export HOST_LD_LIBRARY_PATH=${LD_LIBRARY_PATH-}
+export HEADWATER=bin/headwater HEADWATER_SOURCE_DIR=$PWD HEADWATER_CUDA=${emulated:-ON}
+
+say "gpu_check.sh: $(gpu name,driver_version,memory.total), $(sed '/^program/d' BUNDLE | paste -sd, | sed 's/,/, /g')"
+[[ ! -s $work/libraries ]] || say "$(sed 's/\t$/\tnot found/; s/\t/ /; s/^/  /' "$work/libraries")"
+for library in "$work"/lib/*; do [[ ! -e $library ]] || say "  ${library##*/} from the archive"; done
+
+# What all have said, and no more than 10 KB of it; in the file and on the screen.
+report() {
+  local stage counts
+  {
+    for stage in "${stages[@]}"; do
+      [[ -s $work/$stage.notes ]] || continue
+      echo
+      echo "-- $stage"
+      if [[ $stage == bench ]]; then head -c 3600 "$work/$stage.notes"; else head -c 700 "$work/$stage.notes"; fi
+    done
+    echo
+    cat "$work/lines"
+    counts=$(cut -d ' ' -f 1 "$work/lines" | sort | uniq -c | sed 's/^ *//' | paste -sd, | sed 's/,/, /g')
+    echo "gpu_check.sh: $counts, $SECONDS s; $out has the rest"
+  } >"$out/summary.txt"
+  cat "$out/summary.txt"
+  if [[ $(stat -c %s "$log") -gt 12000000 ]]; then
+    { head -c 2000000 "$log"; printf '\n[...]\n'; tail -c 10000000 "$log"; } >"$work/log"
+    mv "$work/log" "$log"
+  fi
+}
+# Whoever ends this early gets what is there.
+child=
+: >"$work/lines"
+end_early() {
+  set +e
+  [[ -z $child ]] || kill "$child" 2>/dev/null
+  report
+  exit 1
+}
+trap end_early TERM INT
+
+failed=0 passed=0
+for stage in "${stages[@]}"; do
+  begin=$SECONDS status=0 limit=$((patience * ${limits[$stage]}))
+  left=$((seconds_in_all - SECONDS))
+  [[ $limit -le $left ]] || limit=$left
+  echo "== $stage" >>"$log"
+  if [[ $limit -lt 5 ]]; then
+    status=124
+    echo "not begun: $seconds_in_all s were over (GPU_CHECK_SECONDS)" >"$work/$stage.summary"
+  else
+    GPU_CHECK_LIMIT=$limit timeout --kill-after=5 "$limit" "$self" --stage "$stage" >>"$log" 2>&1 &
+    child=$!
+    wait "$child" || status=$?
+  fi
+  case $status in
+    0) word=PASS passed=1 ;;
+    77) word=LACKS ;;
+    124 | 137) word=TIME failed=1 ;;
+    *) word=FAIL failed=1 ;;
+  esac
+  [[ -s $work/$stage.summary ]] ||
+    echo "ended with $status, after $(tail -n 1 "$work/$stage.out" 2>/dev/null || true)" >"$work/$stage.summary"
+  line=$(printf '%-5s %-11s %3d s  %s' $word "$stage" $((SECONDS - begin)) "$(head -n 1 "$work/$stage.summary" | cut -c 1-300)")
+  echo "$line" >>"$work/lines"
+  say "$line"
+done
+
+report
+[[ $failed -eq 0 ]] || exit 1
+[[ $passed -eq 1 ]] || exit 77

@@ -1,5 +1,4 @@
-"""The scripts that people and CI call: what they refuse, the closing line of scripts/test.sh, the table of predictions, what is
-done without a GPU."""
+"""The scripts that people and CI call: what they refuse, the closing line of scripts/test.sh, the table of predictions."""
 
 import json
 import os
@@ -78,30 +77,6 @@ class PredictionTable(unittest.TestCase):
 
     def test_it_says_where_memory_differs(self):
         self.assertIn("DIFFERS", self.table({"one": [self.bench(0.1, 0.1, 2048)]}))
-
-
-class Gpu(unittest.TestCase):
-    """scripts/gpu_check.sh where there is none."""
-
-    def check_with(self, *commands):
-        with tempfile.TemporaryDirectory() as folder:
-            for name in ("bash", "dirname", "head"):
-                Path(folder, name).symlink_to(shutil.which(name))
-            for name in commands:
-                Path(folder, name).symlink_to(shutil.which("true"))
-            return subprocess.run([str(ROOT / "scripts/gpu_check.sh")], env={"PATH": folder, "CUDA_HOME": "/nowhere"},
-                                  capture_output=True, text=True, timeout=60)
-
-    def test_it_says_what_is_missing_and_skips(self):
-        for commands, words in (((), "no nvcc: neither on PATH nor in /nowhere/bin"), (("nvcc",), "no GPU")):
-            done = self.check_with(*commands)
-            self.assertEqual((done.returncode, done.stdout), (77, ""), done)
-            self.assertIn(words, done.stderr)
-
-    def test_unknown_stages_print_the_usage(self):
-        done = run("scripts/gpu_check.sh", "speed")
-        self.assertEqual(done.returncode, 2, done)
-        self.assertIn("usage: scripts/gpu_check.sh", done.stderr)
 
 
 class ClosingLine(unittest.TestCase):

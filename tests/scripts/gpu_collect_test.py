@@ -1,0 +1,86 @@
+"""scripts/gpu_check.sh collect: what came back from a GPU goes where it belongs, and nothing else does."""
+
+import json
+import os
+import shutil
+import subprocess
+import tempfile
+import unittest
+from pathlib import Path
+
+ROOT = Path(os.environ["HEADWATER_SOURCE_DIR"])
+BITS = "mma\t0001\t0002\nex2\t0003\n"
+
+
+class Collect(unittest.TestCase):
+    def setUp(self):
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.checkout, self.back = Path(folder.name, "checkout"), Path(folder.name, "back")
+        (self.checkout / "scripts").mkdir(parents=True)
+        for name in ("gpu_check.sh", "gpu_collect.py"):
+            shutil.copy(ROOT / "scripts" / name, self.checkout / "scripts")
+        (self.checkout / "scripts/kernel_table.py").write_text("import sys\nprint('# page of', sys.argv[1])\n")
+        for name in ("tests/conformance", "docs/benchmarks"):
+            (self.checkout / name).mkdir(parents=True)
+        self.back.mkdir()
+        self.put("summary.txt", "PASS  conformance   3 s  2 instructions\nFAIL  kernels 1 s  one\n")
+        self.put("conformance.tsv", BITS)
+        self.put("results.json", json.dumps({"device": "NVIDIA H200"}))
+        self.put("matmul.json", json.dumps({"device": "NVIDIA H200, compute capability 9.0"}))
+
+    def put(self, name, text):
+        (self.back / name).write_text(text)
+
+    def read(self, name):
+        return (self.checkout / name).read_text()
+
+    def collect(self, code=0):
+        done = subprocess.run([self.checkout / "scripts/gpu_check.sh", "collect", self.back], capture_output=True, text=True,
+                              timeout=60)
+        self.assertEqual(done.returncode, code, done)
+        return done
+
+    def test_each_file_has_its_place(self):
+        done = self.collect()
+        self.assertEqual(done.stdout, "git add tests/conformance/expected.tsv docs/benchmarks/gpu/nvidia-h200.json "
+                                      "docs/benchmarks/gpu-kernels.md docs/benchmarks/gpu/nvidia-h200-matmul.json\n")
+        self.assertEqual(self.read("tests/conformance/expected.tsv"), BITS)
+        self.assertEqual(json.loads(self.read("docs/benchmarks/gpu/nvidia-h200.json")), {"device": "NVIDIA H200"})
+        self.assertEqual(self.read("docs/benchmarks/gpu-kernels.md"), "# page of docs/benchmarks/gpu/nvidia-h200.json\n")
+        self.assertIn("capability", self.read("docs/benchmarks/gpu/nvidia-h200-matmul.json"))
+        self.assertNotIn("expected.tsv", self.collect().stdout)  # the same bits again
+
+    def test_other_bits_are_named_and_not_taken(self):
+        (self.checkout / "tests/conformance/expected.tsv").write_text(BITS.replace("0003", "0004"))
+        self.assertIn("for ex2; that file stays as it is", self.collect(code=1).stderr)
+        self.assertIn("0004", self.read("tests/conformance/expected.tsv"))
+        self.assertTrue((self.checkout / "docs/benchmarks/gpu-kernels.md").exists())
+
+    def test_bits_of_a_stage_that_has_not_passed(self):
+        self.put("summary.txt", "FAIL  conformance   3 s  word 1\n")
+        self.assertIn("does not say that the stage conformance has passed", self.collect(code=1).stderr)
+        self.assertFalse((self.checkout / "tests/conformance/expected.tsv").exists())
+
+    def test_the_emulated_gpu_is_none(self):
+        self.put("results.json", json.dumps({"device": "emulated GPU"}))
+        self.put("matmul.json", json.dumps({"device": "emulated GPU, compute capability 9.0"}))
+        self.put("summary.txt", "")
+        self.assertEqual(self.collect(code=1).stdout, "")
+        self.assertFalse((self.checkout / "docs/benchmarks/gpu").exists())
+
+    def test_a_page_that_cannot_be_made(self):
+        (self.checkout / "scripts/kernel_table.py").write_text("raise SystemExit('no such thing')")
+        self.assertIn("kernel_table.py docs/benchmarks/gpu/nvidia-h200.json: no such thing", self.collect(code=1).stderr)
+        self.assertFalse((self.checkout / "docs/benchmarks/gpu-kernels.md").exists())
+
+    def test_what_is_not_there(self):
+        for name in ("results.json", "matmul.json"):
+            (self.back / name).unlink()
+        done = self.collect()
+        self.assertIn("results.json: not in", done.stdout)
+        self.assertIn("git add tests/conformance/expected.tsv\n", done.stdout)
+
+
+if __name__ == "__main__":
+    unittest.main()
