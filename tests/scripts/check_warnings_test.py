@@ -1,0 +1,41 @@
+"""scripts/check_warnings.py on two sources, one with a planted warning."""
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import unittest
+from pathlib import Path
+
+ROOT = Path(os.environ["HEADWATER_SOURCE_DIR"])
+
+
+class Warnings(unittest.TestCase):
+    def check(self, **sources):
+        with tempfile.TemporaryDirectory() as folder:
+            entries = []
+            for name, text in sources.items():
+                file = Path(folder, f"{name}.cpp")
+                file.write_text(text)
+                entries.append({"directory": folder, "file": str(file),
+                                "command": f"/usr/bin/ccache g++ -Wall -Werror -o {name}.o -c {file}"})
+            Path(folder, "compile_commands.json").write_text(json.dumps(entries))
+            done = subprocess.run([sys.executable, ROOT / "scripts/check_warnings.py", folder], capture_output=True, text=True,
+                                  timeout=60)
+            self.assertEqual(list(Path(folder).glob("*.o")), [])
+        return done
+
+    def test_none(self):
+        done = self.check(a="int a() { return 1; }", b="int b() { return 2; }")
+        self.assertEqual((done.returncode, done.stdout), (0, "2 sources, 0 with errors\n"), done)
+
+    def test_a_planted_one(self):
+        done = self.check(a="int a() { return 1; }", b="int b() { int left_over = 2; return 2; }")
+        self.assertEqual(done.returncode, 1, done)
+        self.assertIn("left_over", done.stdout)
+        self.assertTrue(done.stdout.endswith("2 sources, 1 with errors\n"), done)
+
+
+if __name__ == "__main__":
+    unittest.main()
