@@ -65,7 +65,7 @@ void check_room(const std::vector<std::weak_ptr<Group>>& groups, const NcclGroup
     if (const auto group = std::dynamic_pointer_cast<NcclGroup>(known.lock())) ++count, blocks += group->blocks();
   log::debug("NCCL communicator of group {}: {} ranks, {} blocks at most, {} bytes; {} communicators, {} blocks on {} multiprocessors",
              newest.name, newest.size(), newest.blocks(), newest.scratch_bytes, count, blocks, multiprocessors);
-  if (blocks > multiprocessors)
+  if (blocks > multiprocessors && blocks - newest.blocks() <= multiprocessors)  // said once, of the first that is too much
     log::warning("{} NCCL communicators may take {} blocks of a GPU with {} multiprocessors: calls that wait for other ranks "
                  "could keep each other from starting", count, blocks, multiprocessors);
 }
@@ -80,8 +80,9 @@ std::unique_ptr<Communicator> EngineWorld::device_group(std::string_view name, c
   const auto make = [&](const std::vector<int>& members, const NcclId& id, Traffic::Collectives collectives, int sender) {
     const std::string owner = fmt::format("rank {}", rank());
     const auto made = std::make_shared<NcclGroup>(place(name, members), id, device, owner,
-                                                  most_blocks(collectives, multiprocessors), sender);
-    keep(made);
+                                                  most_blocks(collectives, multiprocessors));
+    keep(made);  // so that it can be given up while it connects
+    if (sender >= 0) made->connect(sender);
     check_room(groups_, *made, multiprocessors);
     return made;
   };

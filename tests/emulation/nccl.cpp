@@ -63,7 +63,6 @@ bool placed_well(const Call& call, const Rank& at) {
 }
 
 constexpr int kMostBlocks = 64, kUsualBlocks = 32;
-constexpr int kMultiprocessors = 108;  // of cudaGetDeviceProperties
 
 int blocks_of(const ncclConfig_t& config) {
   return config.maxCTAs == NCCL_CONFIG_UNDEF_INT ? kUsualBlocks : config.maxCTAs;
@@ -183,7 +182,7 @@ ncclResult_t ncclCommInitRankConfig(ncclComm_t* comm, int nranks, ncclUniqueId i
     auto met = emulation::nccl::meet(id, rank, nranks, emulation::current_device());
     const int device = met.device, blocks = emulation::nccl::blocks_of(*config);
     *comm = add_communicator(std::make_shared<emulation::nccl::Communicator>(std::move(met), blocks));
-    const int all = emulation::nccl::blocks_on(device), room = emulation::nccl::kMultiprocessors;
+    const int all = emulation::nccl::blocks_on(device), room = emulation::kMultiprocessors;
     if (all > room)
       return fault(ncclInvalidUsage,
                    "the communicators of device " + std::to_string(device) + " may take " + std::to_string(all) +

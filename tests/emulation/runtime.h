@@ -11,4 +11,6 @@ cudaError_t failed(cudaError_t error);  // noted for cudaGetLastError
 inline cudaError_t done() { return faulty() ? failed(cudaErrorLaunchFailure) : cudaSuccess; }
 int current_device();
 
+inline constexpr int kMultiprocessors = 108;  // of every device
+
 }  // namespace emulation

@@ -101,7 +101,7 @@ cudaError_t cudaGetDeviceProperties(cudaDeviceProp* properties, int device) {
   properties->sharedMemPerBlockOptin = 163 * 1024;
   properties->sharedMemPerMultiprocessor = 164 * 1024;
   properties->major = 8, properties->minor = 0;
-  properties->multiProcessorCount = 108;
+  properties->multiProcessorCount = emulation::kMultiprocessors;
   properties->warpSize = 32;
   properties->maxThreadsPerBlock = 1024;
   properties->l2CacheSize = 40 << 20;

@@ -15,7 +15,8 @@
 
 namespace headwater::comm {
 
-// Makes a group of ranks of the world, this one among them; `sender` as for an NcclGroup.
+// Makes a group of ranks of the world, this one among them. `sender`: of a pair, as for NcclGroup::connect; -1: a group for
+// collectives.
 using MakeNcclGroup = std::function<std::shared_ptr<NcclGroup>(const std::vector<int>& ranks, const NcclId& id,
                                                               Traffic::Collectives collectives, int sender)>;
 

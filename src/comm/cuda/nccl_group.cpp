@@ -20,15 +20,14 @@ NcclId new_nccl_id() {
   return std::bit_cast<NcclId>(id);
 }
 
-NcclGroup::NcclGroup(Place place, const NcclId& id, Device device, std::string_view owner, int blocks, int sender)
-    : Group(std::move(place)), stream_(device, owner, "group " + name, cuda::Priority::high), blocks_(blocks) {
-  const std::int64_t before = cuda::free_memory(device);
+NcclGroup::NcclGroup(Place place, const NcclId& id, Device device, std::string_view owner, int blocks)
+    : Group(std::move(place)), stream_(device, owner, "group " + name, cuda::Priority::high),
+      free_before_(cuda::free_memory(device)), blocks_(blocks) {
   ncclConfig_t config = NCCL_CONFIG_INITIALIZER;
   config.minCTAs = 1;
   config.maxCTAs = blocks;
   HW_NCCL(stream_.name(), ncclCommInitRankConfig(&comm_, size(), std::bit_cast<ncclUniqueId>(id), index, &config));
-  if (sender >= 0) connect(sender);
-  scratch_bytes = std::max<std::int64_t>(before - cuda::free_memory(device), 0);
+  count_scratch();
 }
 
 NcclGroup::~NcclGroup() {
@@ -38,13 +37,17 @@ NcclGroup::~NcclGroup() {
     log::error("{}: ncclCommDestroy failed: {}", stream_.name(), ncclGetErrorString(result));
 }
 
-// NCCL connects a pair in its first message, in which the hosts of both wait for each other. Here they come to it together.
 void NcclGroup::connect(int sender) {
   first_message_ = allocate(stream_.device(), sizeof(std::int32_t), "a group's first message");
   queue({}, [&](ncclComm_t comm, cudaStream_t stream) {
     return index == sender ? ncclSend(first_message_.get(), 1, ncclInt32, 1 - index, comm, stream)
                          : ncclRecv(first_message_.get(), 1, ncclInt32, 1 - index, comm, stream);
   });
+  count_scratch();
+}
+
+void NcclGroup::count_scratch() {
+  scratch_bytes = std::max<std::int64_t>(free_before_ - cuda::free_memory(stream_.device()), 0);
 }
 
 std::shared_ptr<cuda::Mark> NcclGroup::queue(const Event& after,

@@ -16,10 +16,13 @@ namespace headwater::comm {
 
 class NcclGroup final : public Group {
  public:
-  // `owner`: "rank 3", for errors. `blocks`: the most that its kernels may have. `sender`: of two members the one that sends
-  // messages to the other; -1: a group for collectives.
-  NcclGroup(Place place, const NcclId& id, Device device, std::string_view owner, int blocks, int sender);
+  // `owner`: "rank 3", for errors. `blocks`: the most that its kernels may have.
+  NcclGroup(Place place, const NcclId& id, Device device, std::string_view owner, int blocks);
   ~NcclGroup() override;
+
+  // Of a pair, whose member `sender` sends messages to the other: both call it, once, before anything else. NCCL connects a pair
+  // in its first message, in which the hosts of both wait for each other; here they come to it together.
+  void connect(int sender);
 
   // Queues what `call` makes of the communicator and the stream, once `after` is done. CommError where the group has been
   // given up.
@@ -31,9 +34,10 @@ class NcclGroup final : public Group {
   int blocks() const { return blocks_; }
 
  private:
-  void connect(int sender);
+  void count_scratch();
 
   cuda::Stream stream_;
+  std::int64_t free_before_;
   int blocks_;
   DeviceMemory first_message_;
   std::timed_mutex mutex_;  // guards comm_ against being given up while it is called

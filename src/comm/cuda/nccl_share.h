@@ -4,7 +4,8 @@
 // A call that waits for its peer stays on the multiprocessors that it runs on. A rank has a dozen communicators, whose calls
 // meet those of their peers in orders that nobody has agreed on: that none waits for ever is certain only where there is room
 // for one call of each at once. So each has a bound, by what it carries, and the bounds of all that a rank can have (kMost…)
-// add up to less than the device, whatever its size. Work that computes takes multiprocessors too, but ends by itself.
+// add up to less than the device, if it has 20 multiprocessors or more (a slice of one may have fewer; a run warns then). Work
+// that computes takes multiprocessors too, but ends by itself.
 //
 // Each multiprocessor also costs a communicator a few MiB of buffers for each peer.
 

@@ -15,6 +15,8 @@ int worst(int multiprocessors) {
 }
 
 TEST(NcclShare, OfAllCommunicatorsFindsRoomOnAnyGpu) {
+  for (int multiprocessors = 20; multiprocessors <= 256; ++multiprocessors)
+    EXPECT_LT(worst(multiprocessors), multiprocessors);
   for (int multiprocessors = 32; multiprocessors <= 256; ++multiprocessors)
     EXPECT_LE(worst(multiprocessors), 3 * multiprocessors / 4 + 2) << multiprocessors;
 }
