@@ -62,7 +62,9 @@ class Runs(RunTest):
         self.train(save, CUDA, "--training.exit_interval=1", environment=emulated(LATE))
         manifest = json.loads((latest(save) / "manifest.json").read_text())
         self.assertEqual(manifest["cublaslt"], json.loads(algorithms.read_text())["cublaslt"])
-        self.assertNotIn("cuBLASLt", self.train(save, CUDA, "--training.exit_interval=1", environment=emulated(LATE)).stderr)
+        for version, warnings in ((120000, 0), (120100, 1), (120100, 0)):
+            job = self.train(save, CUDA, "--training.exit_interval=1", environment=emulated(f"{LATE},cublaslt={version}"))
+            self.assertEqual(job.stderr.count(f"warning: cuBLASLt is {version}, but was 120000 when"), warnings, version)
         self.train(save, CPU, "--training.exit_interval=1")
         self.assertNotIn("cublaslt", json.loads((latest(save) / "manifest.json").read_text()))
 

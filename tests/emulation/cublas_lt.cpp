@@ -5,6 +5,7 @@
 #include "cublasLt.h"
 
 #include "cuda_bf16.h"
+#include "emulation/settings.h"
 #include "memory.h"
 #include "stream.h"
 
@@ -119,7 +120,7 @@ const char* cublasGetStatusString(cublasStatus_t status) {
   }
 }
 
-std::size_t cublasLtGetVersion() { return 120000; }
+std::size_t cublasLtGetVersion() { return emulation::settings().cublaslt; }
 
 cublasStatus_t cublasLtCreate(cublasLtHandle_t* handle) {
   *handle = new emulation::LtHandle;

@@ -13,7 +13,7 @@ namespace {
   std::cerr << "HEADWATER_EMULATION: " << entry
             << " is unknown; there are copies, streams = late, early, random; order = fixed, random; check, profiler = "
                "on, off; "
-               "seed, devices, memory, threads = N\n";
+               "seed, devices, memory, cublaslt, threads = N\n";
   std::exit(2);
 }
 
@@ -50,6 +50,8 @@ Settings from_environment() {
       settings.devices = std::stoi(value);
     } else if (key == "memory" && number) {
       settings.memory = std::stoull(value);
+    } else if (key == "cublaslt" && number) {
+      settings.cublaslt = std::stoull(value);
     } else if (key == "threads" && number && std::stoi(value) > 0) {
       settings.threads = std::stoi(value);
     } else {

@@ -5,7 +5,7 @@
 namespace headwater {
 namespace {
 
-// tests/cuda/cuda_full_test.py has the checkpoints.
+// tests/cuda/emulation_full_test.py has the checkpoints.
 TEST(OtherLibrary, IsToldOfWhereGpusComputedThenAndNow) {
   EXPECT_EQ(other_library(130100, 130100), std::nullopt);
   EXPECT_EQ(other_library(0, 130100), std::nullopt);  // a checkpoint of a CPU, or from before the key
