@@ -36,7 +36,9 @@ options=(
 )
 [[ "$hostfile" == - ]] || options+=(--hostfile "$hostfile")
 [[ -z "${NETWORK-}" ]] || options+=(--mca oob_tcp_if_include "$NETWORK" --mca btl_tcp_if_include "$NETWORK")
-[[ -z "${OMP_NUM_THREADS-}" ]] || options+=(-x OMP_NUM_THREADS)
+for variable in OMP_NUM_THREADS HEADWATER_LOG; do
+  [[ -z "${!variable-}" ]] || options+=(-x "$variable")
+done
 
 set -m  # mpirun in a process group of its own: Ctrl-C reaches this script only
 mpirun "${options[@]}" "$program" train "$config" "--training.comm_timeout_s=$timeout" "$@" </dev/null &
