@@ -52,8 +52,7 @@ PlanRequest request_of(const Asked& asked, int threads) {
   request.cluster = asked.cluster;
   request.ranks = asked.ranks;
   request.dtype = asked.dtype;
-  const Choices choices = choices_on(asked.cluster, asked.run.training, asked.dtype, threads);
-  request.layout = training_request(asked.run, choices, asked.ranks);
+  request.layout = training_request(asked.run, choices_on(asked.cluster, asked.dtype, threads), asked.ranks);
   return request;
 }
 

@@ -109,8 +109,7 @@ class Ways {
       run.parallel.sequence_parallel = sequence_parallel;
       try {
         PlanRequest way;
-        way.layout = training_request(run, choices_on(request_.cluster, run.training, request_.dtype, request_.threads),
-                                      request_.ranks);
+        way.layout = training_request(run, choices_on(request_.cluster, request_.dtype, request_.threads), request_.ranks);
         way.dtype = request_.dtype;
         way.cluster = request_.cluster;
         way.ranks = request_.ranks;

@@ -8,8 +8,8 @@
 
 namespace headwater {
 
-Choices choices_on(const Cluster& cluster, const TrainingConfig& training, const std::string& dtype, int threads) {
-  return {.dtype = dtype, .threads = threads, .device = {cluster.device.kind, 0}, .deterministic = training.deterministic};
+Choices choices_on(const Cluster& cluster, const std::string& dtype, int threads) {
+  return {.dtype = dtype, .threads = threads, .device = {cluster.device.kind, 0}};
 }
 
 Precision precision_of(const std::string& dtype) {

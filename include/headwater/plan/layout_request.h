@@ -23,7 +23,7 @@ struct Choices {
 };
 
 // Those of a run on machines that need not be here.
-Choices choices_on(const Cluster& cluster, const TrainingConfig& training, const std::string& dtype, int threads);
+Choices choices_on(const Cluster& cluster, const std::string& dtype, int threads);
 
 Precision precision_of(const std::string& dtype);
 
