@@ -200,10 +200,11 @@ void expect_same_as_reference(Backend& backend, const OpCase& op_case) {
   }
 }
 
-void expect_nan_shows(Backend& backend, const OpCase& op_case) {
+int expect_nan_shows(Backend& backend, const OpCase& op_case) {
   std::size_t elements = 0;
   for (const Operand& operand : op_case.operands) elements += operand.values.size();
-  if (elements > 10000) return;
+  if (elements > 10000) return 0;
+  int looked_at = 0;
   ReferenceBackend reference;
   for (std::size_t i = 0; i < op_case.operands.size(); ++i) {
     const Operand& operand = op_case.operands[i];
@@ -221,8 +222,10 @@ void expect_nan_shows(Backend& backend, const OpCase& op_case) {
     for (std::size_t k = 0; k < expected.size(); ++k) {
       if (!op_case.operands[k].result || !has_nan(expected[k])) continue;
       EXPECT_TRUE(has_nan(found[k])) << "none in " << op_case.operands[k].name;
+      ++looked_at;
     }
   }
+  return looked_at;
 }
 
 }  // namespace headwater::testing

@@ -70,6 +70,7 @@ void expect_same_as_reference(Backend& backend, const OpCase& op_case);
 
 // Puts a NaN into one element of each floating operand by turns, and adds a failure where the reference's
 // result has become a NaN and the backend's has not. Large cases are left out: they would tell nothing more.
-void expect_nan_shows(Backend& backend, const OpCase& op_case);
+// Returns how many results were looked at.
+int expect_nan_shows(Backend& backend, const OpCase& op_case);
 
 }  // namespace headwater::testing

@@ -80,7 +80,13 @@ void for_each_case(const OpOfBackend& param, const std::function<void(Backend&, 
 }
 
 TEST_P(Ops, AgreeWithTheReference) { for_each_case(GetParam(), expect_same_as_reference); }
-TEST_P(Ops, ShowANaN) { for_each_case(GetParam(), expect_nan_shows); }
+
+TEST_P(Ops, ShowANaN) {
+  int looked_at = 0;
+  for_each_case(GetParam(), [&](Backend& backend, const OpCase& op_case) { looked_at += expect_nan_shows(backend, op_case); });
+  const bool reads = GetParam().cases.op != std::string("zero");
+  EXPECT_EQ(looked_at > 0, reads);
+}
 
 INSTANTIATE_TEST_SUITE_P(, Ops, ::testing::ValuesIn(ops_of_backends()), [](const auto& name) {
   return name.param.backend.name + "_" + name.param.cases.op;

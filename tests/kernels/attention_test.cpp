@@ -164,13 +164,14 @@ TEST(AttentionBackward, Unordered) {
 
 // Several blocks add to each tile of dq; they run at once, and in other orders each time. The workspace has
 // the sums before they are rounded.
+template <class T>
 void same_bits_each_time(const AttentionSizes& sizes) {
   SCOPED_TRACE(describe(sizes));
-  BackwardProblem<bf16> problem(sizes);
+  BackwardProblem<T> problem(sizes);
   std::vector<unsigned char> sums;
-  std::vector<bf16> dq, dk, dv;
-  const auto same = [](const std::vector<bf16>& a, const std::vector<bf16>& b) {
-    return std::memcmp(a.data(), b.data(), a.size() * sizeof(bf16)) == 0;
+  std::vector<T> dq, dk, dv;
+  const auto same = [](const std::vector<T>& a, const std::vector<T>& b) {
+    return std::memcmp(a.data(), b.data(), a.size() * sizeof(T)) == 0;
   };
   for (int repeat = 0; repeat < 5; ++repeat) {
 #if defined(HEADWATER_TESTS_EMULATED)
@@ -196,8 +197,9 @@ TEST(AttentionBackward, SameBitsEachTime) {
     for (const AttentionSizes& sizes :
          {AttentionSizes{1, 500, 500, 2, 1, 64, 0, {50, 300}, 0.1}, AttentionSizes{2, 150, 230, 2, 2, 96, 80},
           AttentionSizes{1, 260, 260, 2, 1, 128, 0, {}, 0.1}, AttentionSizes{1, 200, 200, 1, 1, 256}}) {
-      same_bits_each_time(sizes);
+      same_bits_each_time<bf16>(sizes);
     }
+    same_bits_each_time<float>({1, 40, 40, 2, 1, 24, 0, {35}, 0.1});
   });
 #if defined(HEADWATER_TESTS_EMULATED)
   emulation::settings() = before;
