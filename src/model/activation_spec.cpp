@@ -131,8 +131,8 @@ std::int64_t cpu_head_block(std::int64_t tokens, std::int64_t row_bytes) {
 // In a block of b tokens the weight gradient takes 2bVH FLOPs and moves its f32 sum, 8VH bytes. An H100, whose 989e12 FLOP/s
 // go with 3.35e12 bytes/s, is bound by its memory where b is below 1,200; where it is 4096 the sum moves in a third of the
 // product's time, under it. A tensor rank's shard of V changes nothing of that. Logits are bounded by what the largest
-// vocabularies of today, 262,144 words, take in bf16. Blocks are of one size, so that none is left with few rows, and of whole
-// tiles of a product.
+// vocabularies of today, 262,144 words, take in bf16. Blocks are of one size but for the last, so that none is left with few
+// rows, and of whole tiles of a product.
 std::int64_t gpu_head_block(std::int64_t tokens, std::int64_t row_bytes) {
   constexpr std::int64_t kLogitBytes = std::int64_t{2} << 30, kTokens = 4096, kTile = 128;
   const std::int64_t most = std::clamp<std::int64_t>(kLogitBytes / row_bytes, 1, kTokens);

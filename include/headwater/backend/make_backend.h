@@ -41,7 +41,8 @@ struct BackendOptions {
   std::int64_t host_bytes = 0;
 };
 
-// Of the CPU measured with oneDNN, once in a process; of a GPU what its maker states.
+// Of the CPU measured with oneDNN, once in a process; of a GPU what its data sheet states, or what its multiprocessors and clock
+// come to; none where neither is known (tensor/device_peak.h).
 DevicePeak peak_of(Device device, DType dtype, int threads);
 
 // Of the library that makes a GPU's products, and on whose rules their last bits rest; 0 on the CPU.

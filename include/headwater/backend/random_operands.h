@@ -11,8 +11,8 @@ namespace headwater {
 
 enum class Signs : std::uint8_t { both, positive };
 
-// A MiB of words of 16 bits, always the same ones. Each reads as a number whose size is 2^-7 to 2^-3, as a bf16 or as the upper
-// half of an f32: no product of such numbers comes near to overflowing.
+// About a MiB of words of 16 bits, always the same ones. Each reads as a number whose size is 2^-7 to 2^-3, as a bf16 or as the
+// upper half of an f32: no product of such numbers comes near to overflowing.
 std::vector<std::uint16_t> random_words(Signs signs);
 
 // Fills a dense tensor of the backend's device with `pattern`, on the host and dense, again and again. The last copy may be a
