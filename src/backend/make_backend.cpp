@@ -34,10 +34,11 @@ int device_queues() {
   return asked != nullptr ? std::atoi(asked) : 0;
 }
 
-void prepare_devices() {
+void prepare_devices(int ranks) {
   if (!built_with_cuda()) return;
   ::setenv(kQueuesVariable, std::to_string(kDeviceQueues).c_str(), 0);
   ::setenv("NCCL_RUNTIME_CONNECT", "0", 0);
+  if (ranks > 1) ::setenv("CUDA_MODULE_LOADING", "EAGER", 0);
 }
 
 #if defined(HEADWATER_HAVE_CUDA)

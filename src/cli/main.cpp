@@ -24,7 +24,7 @@ void set_log_level() {
 }
 
 int run(int argc, char** argv) {
-  prepare_devices();
+  prepare_devices(detect_launcher().ranks);
   std::unique_ptr<World> world = make_self_world();  // speaks where no other can be made
   try {
     set_log_level();

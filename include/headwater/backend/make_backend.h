@@ -13,9 +13,10 @@ bool built_with_cuda();
 
 // What CUDA and NCCL read in the environment, where the person has not set it: as many queues between the host and a GPU as
 // there can be, since streams that share one (CUDA gives a process eight) hold each other up; and all connections for
-// collectives when a communicator is made, since hosts wait for each other in them. To be called before any other thread is
-// started, and any call of CUDA made.
-void prepare_devices();
+// collectives when a communicator is made, since hosts wait for each other in them. Where there are several ranks, all kernels
+// are loaded when the device is opened: to load one at its first launch CUDA may wait until the device is idle, which a receive
+// that waits for its peer keeps from coming. To be called before any other thread is started, and any call of CUDA made.
+void prepare_devices(int ranks);
 // How many queues were asked for, by whomever; 0: nothing was.
 int device_queues();
 inline constexpr int kDeviceQueues = 32;
