@@ -39,6 +39,14 @@ std::string name_of(const void* kernel) {
 }  // namespace
 
 void note_refused_launch(const void* kernel, std::size_t shared_bytes) {
+  switch (cudaPeekAtLastError()) {
+    case cudaErrorInvalidValue:
+    case cudaErrorInvalidConfiguration:
+    case cudaErrorInvalidDeviceFunction:
+    case cudaErrorNoKernelImageForDevice:
+    case cudaErrorLaunchOutOfResources: break;
+    default: kernel = nullptr;  // what went wrong in work of before, and shows here
+  }
   refused_kernel = kernel;
   refused_bytes = shared_bytes;
 }
