@@ -118,8 +118,13 @@ class Kernel:
         inside = self.instructions(self.loops[first])
         latches = [block for block in self.loops[first] if (block, first) in self.back]
         for guard in (self.blocks[latch].instructions[-1].guard.lstrip("!") for latch in latches):
-            compared = [i for i in inside if guard in i.writes and i.name in ("ISETP", "UISETP")]
-            if not guard or not compared:
+            decided = [i for i in inside if guard in i.writes]
+            if decided and decided[-1].name == "PLOP3" and len(decided[-1].reads) == 1:  # a copy of another predicate
+                decided = [i for i in inside if decided[-1].reads[0] in i.writes]
+            if decided and all(i.name == "UPLOP3" and not i.reads for i in decided):
+                return 2  # a flag that the first turn finds set and puts out
+            compared = [i for i in decided[-1:] if i.name in ("ISETP", "UISETP")]
+            if not compared:
                 continue
             left, right = (operand.strip().removesuffix(".reuse") for operand in compared[-1].operands.split(",")[2:4])
 

@@ -88,7 +88,7 @@ def registers(instruction):
     reads, writes = [], []
     if instruction.guard:
         reads.append(instruction.guard.lstrip("!"))
-    compares = name.endswith("SETP")
+    compares = name.endswith(("SETP", "PLOP3"))
     result = -1 if name.startswith(WITHOUT_RESULT) else None  # at which operand; None: it comes yet
     for at, operand in enumerate(re.split(r",\s*(?![^\[]*\])", instruction.operands)):
         predicate = PREDICATE.match(operand)

@@ -82,6 +82,7 @@ class MachineCode(unittest.TestCase):
         self.assertEqual(of("!P1| IADD3 R0, P2, R4, R5, RZ"), ({"P1", "R4", "R5"}, {"R0", "P2"}))
         self.assertEqual(of("IADD3.X R1, R2, UR3, RZ, P2, !PT"), ({"R2", "UR3", "P2"}, {"R1"}))
         self.assertEqual(of("ISETP.GE.AND.EX P0, PT, R0, R7, PT, P0"), ({"R0", "R7", "P0"}, {"P0"}))
+        self.assertEqual(of("PLOP3.LUT P0, PT, PT, PT, UP1, 0x80, 0x0"), ({"UP1"}, {"P0"}))
         self.assertEqual(of("LDG.E.128.CONSTANT R8, desc[UR10][R14.64]"), ({"UR10", "R14", "R15"}, {"R8", "R9", "R10", "R11"}))
         self.assertEqual(of("STG.E.64 desc[UR8][R18.64+0x10], R14"), ({"UR8", "R18", "R19", "R14", "R15"}, set()))
         self.assertEqual(of("HMMA.16816.F32.BF16 R4, R8, R12, R4")[0], {f"R{n}" for n in (4, 5, 6, 7, 8, 9, 10, 11, 12, 13)})
@@ -118,6 +119,12 @@ class MachineCode(unittest.TestCase):
         begin = ("LOP3.LUT R2, R9, 0x30, RZ, 0xfc, !PT", "LOP3.LUT R1, R9, 0x40, RZ, 0xfc, !PT")
         late = ("VIADD R0, R2, 0xffffffd0", "ISETP.GE.AND P0, PT, R0, R1, PT", "VIADD R2, R2, 0x40", "!P0| BRA `(.L_x_0)")
         self.assertEqual(turns(*begin, ".L_x_0", *late), 2)
+        # Of two turns nvcc keeps a flag; and what is compared may be a copy.
+        flag = ("PLOP3.LUT P0, PT, PT, PT, UP0, 0x80, 0x0", "UPLOP3.LUT UP0, UPT, UPT, UPT, UPT, 0x40, 0x0", "P0| BRA `(.L_x_0)")
+        self.assertEqual(turns("UPLOP3.LUT UP0, UPT, UPT, UPT, UPT, 0x80, 0x0", ".L_x_0", *flag), 2)
+        copied = ("UIADD3 UR4, UPT, UPT, UR4, 0x10, URZ", "UISETP.NE.AND UP0, UPT, UR4, 0x40, UPT",
+                  "PLOP3.LUT P0, PT, PT, PT, UP0, 0x80, 0x0", "P0| BRA `(.L_x_0)")
+        self.assertEqual(turns("UMOV UR4, URZ", ".L_x_0", *copied), 4)
         # Down to zero from nobody knows where.
         self.assertIsNone(turns(".L_x_0", "VIADD R0, R0, 0xffffffff", "ISETP.NE.AND P0, PT, R0, RZ, PT", "P0| BRA `(.L_x_0)"))
 
