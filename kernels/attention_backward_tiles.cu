@@ -13,7 +13,9 @@
 // after that warp of the block before, which has the same elements, has said that it is done. A block reaches
 // its first tile when it begins, and each further one a step later, as does the block with the next keys:
 // where they begin together nobody waits. Blocks take their keys as they begin, the last keys of a head first
-// (the shortest walk), so that whom a block waits for has begun before it.
+// (the shortest walk), so that whom a block waits for has begun before it. A warp says that a tile is done
+// when it is at the next one and has met the others: its additions have mostly arrived by then, for which it
+// would have had to wait before.
 //
 // Counts, of a head: 10·D FLOPs for each reached pair (12·D at D = 256), S²/2 pairs in one document. The
 // floor on an H100, B·A·S²·5D / 989e12 s: at S = 4096, D = 128, A = 32 a sample 347 µs; beside it 4 bytes of
@@ -85,7 +87,7 @@ __device__ __forceinline__ void add_query_gradients(const unsigned char* scores,
                                                     float* sums, int stride, int valid) {
   constexpr int R = kQueries / 32, kColumns = D / 2, N = D == 96 ? 6 : 8 / R;
   static_assert(kColumns % (8 * N) == 0);
-  const int thread = ptx::opaque(static_cast<int>(threadIdx.x)), lane = thread % 32, warp = thread / 32;
+  const int thread = ptx::opaque_thread<kThreads>(), lane = thread % 32, warp = thread / 32;
   const Fragments<64> of_scores(lane);
   const Fragments<D> of_keys(lane);
   const int row = warp % 2 * 16 * R, first_column = warp / 2 * kColumns;
@@ -194,15 +196,32 @@ __global__ void __launch_bounds__(kThreads)
   };
 
   float dk[R][T::kDk ? D / 8 : 1][4], dv[R][T::kDv ? D / 8 : 1][4];
+  const auto speaks = [&] { return in_order && ptx::opaque_thread<32>() == 0; };
+  // The count of the tile of dQ that this warp has added to last and has yet to declare done; nullptr: there is
+  // none. It lies among the statistics of that tile's stage, which nobody reads then and nobody writes to before
+  // the next tile's barrier.
+  const auto undeclared = [&](int half) -> int*& {
+    unsigned char* const stage = memory + T::kStages + half * T::kStageBytes;
+    return reinterpret_cast<int**>(stage + 2 * T::kQueryBytes)[threadIdx.x / 32];
+  };
+  const auto take_undeclared = [&](int half) { return speaks() ? undeclared(half) : nullptr; };
+  const auto declare = [](int* count) {
+    if (count != nullptr) ptx::add_release(count, 1);
+  };
+  if (speaks()) undeclared(1) = nullptr;
+
   clear(dk);
   clear(dv);
   const float scale = a.scale * kLog2E;
   if (goes_on(turn)) load_queries(turn, 0);
-  for (int half = 0; goes_on(turn); half ^= 1) {
+  int half = 0;
+  for (; goes_on(turn); half ^= 1) {
+    const Turn after = next(turn);
+    int* const count = take_undeclared(half ^ 1);
     ptx::cp_async_wait<0>();
     __syncthreads();  // this tile is there for all, and all have left the one before
-    const Turn after = next(turn);
     if (goes_on(after)) load_queries(after, half ^ 1);
+    declare(count);
     const unsigned char* const q = memory + T::kStages + half * T::kStageBytes;
     const unsigned char* const d_out = q + T::kQueryBytes;
     const auto* const statistics = reinterpret_cast<const Statistics*>(d_out + T::kQueryBytes);
@@ -211,7 +230,7 @@ __global__ void __launch_bounds__(kThreads)
 
 #pragma unroll 1
     for (int part = 0; part < T::kQueries; part += T::kPart) {
-      const int thread = ptx::opaque(static_cast<int>(threadIdx.x)), lane = thread % 32,
+      const int thread = ptx::opaque_thread<kThreads>(), lane = thread % 32,
                 warp_key = thread / 32 * 16 * R;
       const Fragments<D> fragments(lane);
       float p[R][N][4];
@@ -274,8 +293,7 @@ __global__ void __launch_bounds__(kThreads)
     }
     if constexpr (T::kDq) {
       __syncthreads();
-      const bool speaks = in_order && threadIdx.x % 32 == 0;
-      if (speaks) {
+      if (speaks()) {
         // The tile reaches all keys up to these.
         const int last =
             min(key_tiles() - 1, ((turn.tile + 1) * T::kQueries + a.query_offset - 1) / T::kKeys);
@@ -287,10 +305,11 @@ __global__ void __launch_bounds__(kThreads)
                                                     w.dq + (first_row * a.heads + turn.head) * D, a.heads * D,
                                                     min(a.queries - tile_query, T::kQueries));
       __syncwarp();
-      if (speaks) ptx::add_release(added(), 1);
+      if (speaks()) undeclared(half) = added();
     }
     turn = after;
   }
+  declare(take_undeclared(half ^ 1));
 
   ptx::cp_async_wait<0>();
   __syncthreads();  // nobody reads K and V any more: their rows serve for the way out

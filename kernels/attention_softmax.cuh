@@ -17,7 +17,7 @@ inline constexpr float kLn2 = 0.6931471805599453F;
 template <class T, int R, int N>
 __device__ __forceinline__ void mask_scores(const Attention<T>& a, int query, const int* first, int key,
                                             float (&scores)[R][N][4]) {
-  const int lane = ptx::opaque(static_cast<int>(threadIdx.x) % 32);
+  const int lane = ptx::opaque_thread<32>();
 #pragma unroll
   for (int r = 0; r < R; ++r)
 #pragma unroll

@@ -34,7 +34,7 @@ __device__ __forceinline__ void load_tile(unsigned char* tile, const bf16* matri
                                           int end) {
   constexpr int kChunks = D / 8;
   static_assert(kRows * kChunks % kThreads == 0);
-  const int thread = ptx::opaque(static_cast<int>(threadIdx.x));
+  const int thread = ptx::opaque_thread<kThreads>();
 #pragma unroll
   for (int i = 0; i < kRows * kChunks / kThreads; ++i) {
     const int piece = i * kThreads + thread, row = piece / kChunks, chunk = piece % kChunks;
@@ -62,7 +62,7 @@ struct LaneRow {
 template <int D>
 struct Fragments {
   LaneRow<D> down, across;
-  __device__ __forceinline__ Fragments() : Fragments(ptx::opaque(static_cast<int>(threadIdx.x) % 32)) {}
+  __device__ __forceinline__ Fragments() : Fragments(ptx::opaque_thread<32>()) {}
   __device__ __forceinline__ explicit Fragments(int lane)
       : down(lane & 15, lane >> 4), across((lane & 7) + (lane >> 4) * 8, (lane >> 3) & 1) {}
 

@@ -283,13 +283,17 @@ PTX_FUNCTION void add_release(int* count, int value) {
 // Until *count is `value`, which another block makes it by add_release(): that block must have begun before.
 PTX_FUNCTION void await(const int* count, int value) {
 #if defined(__CUDACC__)
+  const std::size_t address = __cvta_generic_to_global(count);
   int seen;
-  do {
-    asm volatile("ld.acquire.gpu.global.s32 %0, [%1];"
-                 : "=r"(seen)
-                 : "l"(__cvta_generic_to_global(count))
-                 : "memory");
-  } while (seen != value);
+  for (;;) {
+    asm volatile("ld.acquire.gpu.global.s32 %0, [%1];" : "=r"(seen) : "l"(address) : "memory");
+    if (seen == value) return;
+    // An acquire empties the multiprocessor's L1, so that it is not asked again before there is something to acquire.
+    do {
+      __nanosleep(32);
+      asm volatile("ld.relaxed.gpu.global.s32 %0, [%1];" : "=r"(seen) : "l"(address));
+    } while (seen != value);
+  }
 #else
   emulation::await(count, value);
 #endif
@@ -360,6 +364,13 @@ PTX_FUNCTION int opaque(int x) {
   asm volatile("" : "+r"(x));
 #endif
   return x;
+}
+
+// threadIdx.x % kRange, a power of two, likewise forgotten, but known to be from 0 to kRange - 1: so that to
+// divide it is to shift it.
+template <int kRange>
+PTX_FUNCTION int opaque_thread() {
+  return opaque(static_cast<int>(threadIdx.x)) & (kRange - 1);
 }
 
 // Two floats to nearest even, `low` in the lower half.
