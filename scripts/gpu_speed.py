@@ -21,12 +21,13 @@ Exit 1 where a measurement failed; that PyTorch or time is lacking is no failure
 import argparse
 import json
 import os
-import re
 import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
+
+from gpu_names import KINDS
 
 ROOT = Path(__file__).resolve().parent.parent
 MICRO_BATCHES, STEPS = 4, 1  # of a step; `bench step` takes two before, and one more op by op
@@ -125,10 +126,8 @@ class Failed(Exception):
 
 
 def cluster_of(device):
-    """The cluster file of a device: the one whose name begins with a word of the device's."""
-    words = re.findall(r"[a-z0-9]+", device.lower())
-    files = sorted(ROOT.glob("configs/clusters/*.json"))
-    return next((file for file in files if file.stem.split("-")[0] in words), None)
+    """The cluster file of a device, where one is known to have its figures."""
+    return ROOT / f"configs/clusters/{KINDS[device]}.json" if device in KINDS else None
 
 
 def nvidia_smi(what):

@@ -32,7 +32,10 @@ class Device:
         return FLOPS_OF_HMMA / clocks_of_hmma * SCHEDULERS * self.multiprocessors * self.clock
 
 
-DEVICES = {"H200": Device(132, 1.755e9, 4.3e12, 680e12, 989.4e12), "H100": Device(132, 1.755e9, 3.0e12, 680e12, 989.4e12)}
+DEVICES = {  # by their kind (gpu_names.py)
+    "h200-141gb": Device(132, 1.755e9, 4.3e12, 680e12, 989.4e12),
+    "h100-80gb": Device(132, 1.755e9, 3.0e12, 680e12, 989.4e12),
+}
 LAUNCH = 2e-6  # s
 PAUSE = 300  # clocks
 

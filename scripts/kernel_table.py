@@ -13,10 +13,11 @@ import textwrap
 from pathlib import Path
 
 import step_model
+from gpu_names import KINDS
 from kernel_model import ASSUMED, DEVICES, FLOPS_OF_HMMA, PUBLISHED, SCHEDULERS, WARP, Model, Uncounted
 
 COPY_AIM, MFU_AIM = 85.0, 45.0  # %
-ASSUMED_DEVICE = "H200"
+ASSUMED_DEVICE = "NVIDIA H200"  # where no device is at hand, or one of which the model knows nothing
 COMMAND = """\
     scripts/gpu_speed.py --floors configs/clusters/h200-141gb.json > results.json    # without a GPU
     scripts/gpu_check.sh && scripts/gpu_check.sh collect FOLDER                      # with one: results.json is in the folder
@@ -72,9 +73,9 @@ class Results:
         self.device_name = results.get("device")
         self.versions = [f"{name} {results[key]}" for name, key in (("driver", "driver"), ("CUDA", "cuda")) if results.get(key)]
         self.torch = {entry["name"]: entry["torch"] for entry in results.get("torch") or [] if entry.get("torch")}
-        known = [name for name in DEVICES if name in (self.device_name or "")]
-        self.device = DEVICES[known[0] if known else ASSUMED_DEVICE]
-        self.known = bool(known) or self.device_name is None
+        device = DEVICES.get(KINDS.get(self.device_name or ASSUMED_DEVICE))
+        self.known = device is not None
+        self.device = device or DEVICES[KINDS[ASSUMED_DEVICE]]
         self.model = Model(self.device)
 
     def copy(self, bench):

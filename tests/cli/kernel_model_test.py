@@ -530,7 +530,7 @@ class Page(unittest.TestCase):
 
     def measured(self, factor):
         """Results of a GPU on which everything takes `factor` as long as is predicted, and rms_norm three times that."""
-        model = kernel_model.Model(kernel_model.DEVICES["H200"])
+        model = kernel_model.Model(kernel_model.DEVICES["h200-141gb"])
         times = [model.seconds(op, self.SIZES) * factor * (3 if op["op"] == "rms_norm" else 1) for op in self.OPS]
         bench = {
             **self.BENCH,
@@ -602,6 +602,10 @@ class Page(unittest.TestCase):
     def test_a_gpu_that_the_model_does_not_know(self):
         text = self.page(**{**self.measured(1.0), "device": "NVIDIA B200"})
         self.assertIn("scripts/kernel_model.py does not know this GPU", text)
+
+    def test_a_name_that_resembles_a_known_one_is_another_gpu(self):
+        for name in ("NVIDIA GH200 480GB", "NVIDIA H200 NVL", "NVIDIA H100 PCIe", "NVIDIA H100 NVL", "NVIDIA A100-SXM4-40GB"):
+            self.assertFalse(kernel_table.Results({"ops": [], "device": name}).known, name)
 
     def test_a_copy_of_the_measured_run_is_the_measure_of_shares(self):
         bench = {"measured": {"memory_bandwidth": 2e12}}
