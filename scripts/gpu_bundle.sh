@@ -117,8 +117,8 @@ import shutil, subprocess, sys
 from pathlib import Path
 
 root = Path(sys.argv[1])
-wanted = ["scripts/*gpu*", "scripts/cuda_libraries.sh", "scripts/torch_kernels.py", "configs", "kernels/*.tsv",
-          "tests/cuda", "tests/golden", "tests/support/*.py", "tests/conformance/expected.tsv"]
+wanted = ["scripts/*gpu*", "scripts/cuda_libraries.sh", "scripts/kernel_budget.py", "scripts/torch_kernels.py", "configs",
+          "kernels/*.tsv", "tests/cuda", "tests/golden", "tests/support/*.py", "tests/conformance/expected.tsv"]
 for name in subprocess.run(["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard", "--", *wanted], check=True,
                            capture_output=True, text=True).stdout.split("\0"):
     if name and Path(name).is_file():

@@ -6,12 +6,11 @@ usage: gpu_figures.py RESULTS.json               prints its main figures, some t
                                                  and the arguments of `headwater bench ops` that launch them
 """
 
-import csv
-import json
 import sys
-from pathlib import Path
 
-BUDGET = Path(__file__).resolve().parent.parent / "kernels/budget.tsv"
+import gpu_results
+from kernel_budget import read_budget
+
 SLOWEST = 14  # ops beside attention whose share of the floor is printed
 COUNTED = 3  # kernels beside attention's that are worth counting: those furthest from their floor
 
@@ -85,29 +84,29 @@ def figures(results):
         yield training_line(results["training"])
 
 
-def to_count(results, budget):
-    """`budget`: rows of kernels/budget.tsv."""
-    bare = {row["kernel"]: row["kernel"].split("<")[0] for row in budget}
-    attention = sorted({bare[row["kernel"]] for row in budget
-                        if row["source"].startswith("attention") and "plain" not in row["source"]})
+def to_count(results):
+    _, budget = read_budget()
+    bare = {kernel: kernel.split("<")[0] for _, kernel, _ in budget}
+    attention = sorted({bare[kernel] for source, kernel, _ in budget
+                        if source.startswith("attention") and "plain" not in source})
     first = results["ops"][0]
     by_share = [f"{op['op']}_kernel" for op in sorted(first["bench"]["ops"], key=share_of_floor)]
     others = [kernel for kernel in dict.fromkeys(by_share) if kernel in bare.values()]
     return "|".join([*attention, *others[:COUNTED]]), " ".join([*first["arguments"], "--training.device=cuda"])
 
 
-def read_budget():
-    with open(BUDGET, encoding="utf-8") as file:
-        return list(csv.DictReader((line for line in file if not line.startswith("#")), delimiter="\t"))
-
-
 def main():
     if len(sys.argv) not in (2, 3) or sys.argv[2:] not in ([], ["--to-count"]):
         sys.exit("usage: gpu_figures.py RESULTS.json [--to-count]")
-    results = json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))
+    try:
+        results = gpu_results.read(sys.argv[1], "device", "ops", "steps", "torch", "matmul", "training")
+    except gpu_results.Unreadable as error:
+        sys.exit(f"gpu_figures.py: {error}")
     if not results["device"]:
         sys.exit(f"gpu_figures.py: {sys.argv[1]} says of no device what was measured on it")
-    print(*(to_count(results, read_budget()) if sys.argv[2:] else figures(results)), sep="\n")
+    if sys.argv[2:] and not results["ops"]:
+        sys.exit(f"gpu_figures.py: {sys.argv[1]} holds the ops of no shape, of which the slowest would be counted")
+    print(*(to_count(results) if sys.argv[2:] else figures(results)), sep="\n")
 
 
 if __name__ == "__main__":

@@ -14,8 +14,9 @@ Exit 1 where a measurement failed; that PyTorch or time is lacking is no failure
   steps      [{name, arguments, step, error}]    `headwater bench step ARGUMENTS --json`; null and why where it failed
   matmul     what `headwater bench matmul --out` wrote, or null
   training   {losses, cpu}: of the small training beside the CPU's, or null
-  failed     [{name, error}]: measurements that ended badly; without_torch: why there is nothing of PyTorch
-  left_out   names of what the time did not allow
+  failed     [{name, error}]: measurements that ended badly
+  left_out   [{name, reason}]: what was not measured and has not failed; most often the time did not allow it
+  without_torch    why PyTorch is not there; empty where it is, or where nobody has looked
 """
 
 import argparse
@@ -27,11 +28,14 @@ import tempfile
 import time
 from pathlib import Path
 
+import gpu_results
+import torch_kernels
 from gpu_names import KINDS
 
 ROOT = Path(__file__).resolve().parent.parent
 MICRO_BATCHES, STEPS = 4, 1  # of a step; `bench step` takes two before, and one more op by op
 LEAST_SECONDS = 5  # with less nothing is begun
+NO_TIME = "the time did not allow it"
 RESERVE = 3 << 30  # bytes of a GPU that are not the arena's: CUDA itself, graphs, cuBLAS
 
 
@@ -43,6 +47,7 @@ def parse_arguments():
     parser.add_argument("--headwater", type=program, default=str(ROOT / "build/release/headwater"), help="the program")
     parser.add_argument("--matmul", type=Path, help="where the algorithms of products go (matmul.json beside the results)")
     parser.add_argument("--training", type=Path, help="file with the losses of the small training")
+    parser.add_argument("--torch", type=program, metavar="PYTHON", help="one that may have PyTorch; looked for unless said")
     parser.add_argument("--config", default="configs/yuan2-2.1b.json")
     parser.add_argument("--head-dims", type=whole_numbers, default=[64, 128, 96], help="the first tells most")
     parser.add_argument("--sequences", type=whole_numbers, default=[8192, 4096], help="likewise")
@@ -117,8 +122,8 @@ def in_order(run, head_dims, sequences):
 # ---- measuring ----
 
 
-class Cut(Exception):
-    """The time is over."""
+class LeftOut(Exception):
+    """Something was not measured, and that is no failure."""
 
 
 class Failed(Exception):
@@ -159,11 +164,12 @@ class Measuring:
         self.deadline = time.monotonic() + options.seconds
         self.algorithms = (options.matmul or options.results.with_name("matmul.json")).resolve()
         self.cluster = cluster_of(nvidia_smi("name"))
+        self.torch_python = options.torch
         self.results = {"device": None, "driver": nvidia_smi("driver_version"), "cuda": stated("cuda"), "git": commit(),
                         "ops": [], "torch": [], "steps": [], "matmul": None, "training": None,
                         "failed": [], "without_torch": "", "left_out": []}
         if options.training:
-            self.results["training"] = json.loads(options.training.read_text(encoding="utf-8"))
+            self.results["training"] = gpu_results.read(options.training, "losses", "cpu")
         self.shapes = Shapes(options, hidden_size(options))
 
     def left(self):
@@ -178,26 +184,35 @@ class Measuring:
         new.write_text(text_of(self.results), encoding="utf-8")
         os.replace(new, self.file)
 
-    def output_of(self, command):
+    def run(self, command, **options):
         if self.left() < LEAST_SECONDS:
-            raise Cut
-        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=self.timeout())
+            raise LeftOut(NO_TIME)
+        try:
+            return subprocess.run(command, text=True, timeout=self.timeout(), **options)
+        except subprocess.TimeoutExpired:
+            raise LeftOut(NO_TIME) from None
+        except OSError as error:
+            raise Failed(f"{command[0]}: {error.strerror}") from None
+
+    def output_of(self, command):
+        done = self.run(command, cwd=ROOT, capture_output=True)
         if done.returncode != 0:
             raise Failed(last_line(done.stderr) or f"ended with {done.returncode}")
         return done.stdout
 
     def bench(self, what, arguments):
-        return json.loads(self.output_of([self.headwater, "bench", what, *arguments, "--training.device=cuda", "--json"]))
+        found = json.loads(self.output_of([self.headwater, "bench", what, *arguments, "--training.device=cuda", "--json"]))
+        self.results["device"] = found["device"]
+        return found
 
     def named(self, name, measure):
-        """One measurement; whatever becomes of it, the next may follow."""
+        """One measurement, which may say what became of it; whatever that is, the next may follow."""
         begin = time.monotonic()
         try:
-            measure()
-            word = "measured"
-        except (Cut, subprocess.TimeoutExpired):
-            self.results["left_out"].append(name)
-            word = "the time did not allow it"
+            word = measure() or "measured"
+        except LeftOut as reason:
+            self.results["left_out"].append({"name": name, "reason": str(reason)})
+            word = str(reason)
         except Failed as error:
             self.results["failed"].append({"name": name, "error": str(error)})
             word = f"failed: {error}"
@@ -212,7 +227,6 @@ class Measuring:
 
         def measure():
             bench = self.bench("ops", [*arguments, *stated_floors])
-            self.results["device"] = bench["device"]
             self.results["ops"].append({"name": name, "arguments": [*arguments, *stated_floors], "bench": bench})
 
         self.named(f"ops at {name}", measure)
@@ -226,28 +240,22 @@ class Measuring:
         self.results["steps"].append(entry)
 
         def measure():
-            if algorithms and self.results["matmul"] is None:
-                entry["error"] = "there are no algorithms to be read"
-                return
             try:
+                if algorithms and self.results["matmul"] is None:
+                    raise LeftOut("there are no algorithms to be read")
                 entry["step"] = self.bench("step", [*arguments, "--steps", str(STEPS), *given])
-            except Failed as error:
+            except (LeftOut, Failed) as error:
                 entry["error"] = str(error)
-                raise
-            except (Cut, subprocess.TimeoutExpired):
-                entry["error"] = "the time did not allow it"
                 raise
 
         self.named(f"step {name}", measure)
 
     def largest(self, sequence):
         """The most samples of that length that the planner finds room for; fewer where they do not fit after all."""
-        memory = nvidia_smi("memory.total")
-        if not memory.isdigit():
-            self.results["left_out"].append("the largest micro-batch: nvidia-smi does not say how much memory there is")
-            return
-
         def measure():
+            memory = nvidia_smi("memory.total")
+            if not memory.isdigit():
+                raise LeftOut("nvidia-smi does not say how much memory there is")
             room = int(memory) * (1 << 20) - RESERVE
             most = self.largest_planned(sequence, room)
             if most == 0:
@@ -273,8 +281,8 @@ class Measuring:
         """Memory grows by the same for each sample, or nearly so: from one and two follows a guess."""
         def planned(micro_batch):
             cluster = str(self.cluster or any_cluster())
-            plan = json.loads(self.output_of([self.headwater, "plan", *self.shapes.step(sequence, 0, micro_batch, 1), "--cluster",
-                                              cluster, "--ranks", "1", "--json"]))
+            plan = json.loads(self.output_of([self.headwater, "plan", *self.shapes.step(sequence, 0, micro_batch, 1),
+                                              "--cluster", cluster, "--ranks", "1", "--json"]))
             return max(rank["total"] for rank in plan["memory"])
 
         one = planned(1)
@@ -293,28 +301,30 @@ class Measuring:
 
     def torch(self, compiled=False):
         """Of all ops that have none yet; what keeps it from being measured is no failure of ours."""
+        if self.results["without_torch"]:
+            return  # it has been looked for
         # Without our libraries: PyTorch brings its own.
         environment = {**os.environ, "LD_LIBRARY_PATH": os.environ.get("HOST_LD_LIBRARY_PATH", "")}
-        python = torch_python(environment)
-        if not python:
-            self.results["without_torch"] = "no Python here has it"
-            self.write()
-            return
 
         def measure():
-            if self.left() < LEAST_SECONDS:
-                raise Cut
-            command = [python, ROOT / "scripts/torch_kernels.py", self.file, *(["--compiled"] if compiled else [])]
+            self.torch_python = self.torch_python or torch_python(environment)
+            if not self.torch_python:
+                self.results["without_torch"] = "no Python here has it"
+                return "it is not there"
+            command = [self.torch_python, ROOT / "scripts/torch_kernels.py", self.file, *(["--compiled"] if compiled else [])]
             with tempfile.TemporaryFile("w+") as output:
                 try:
-                    done = subprocess.run(command, env=environment, stdout=output, stderr=subprocess.PIPE, text=True,
-                                          timeout=self.timeout())
-                    if done.returncode != 0:
-                        self.results["without_torch"] = last_line(done.stderr) or f"it ended with {done.returncode}"
+                    done = self.run(command, env=environment, stdout=output, stderr=subprocess.PIPE)
                 finally:
                     output.seek(0)
                     for line in output.read().split("\n")[:-1]:  # what was cut off has no end
                         self.add_torch(json.loads(line))
+            reason = last_line(done.stderr) or f"it ended with {done.returncode}"
+            if done.returncode == torch_kernels.SKIPPED:
+                self.results["without_torch"] = reason
+                return "it is not there"
+            if done.returncode != 0:
+                raise LeftOut(reason)
 
         self.named("PyTorch's compiler" if compiled else "PyTorch's kernels", measure)
 
@@ -341,11 +351,17 @@ def any_cluster():
 
 
 def floors_of(headwater, arguments, cluster):
-    done = subprocess.run([headwater, "bench", "ops", *arguments, "--floors", "--cluster", cluster.resolve(), "--json"],
-                          cwd=ROOT, capture_output=True, text=True)
+    try:
+        done = subprocess.run([headwater, "bench", "ops", *arguments, "--floors", "--cluster", cluster.resolve(), "--json"],
+                              cwd=ROOT, capture_output=True, text=True)
+    except OSError as error:
+        sys.exit(f"gpu_speed.py: {headwater}: {error.strerror}; scripts/build.sh makes it, --headwater says where it is")
     if done.returncode != 0:
-        sys.exit(f"gpu_speed.py: {last_line(done.stderr)}")
-    return json.loads(done.stdout)
+        sys.exit(f"gpu_speed.py: {last_line(done.stderr) or f'{headwater} ended with {done.returncode}'}")
+    try:
+        return json.loads(done.stdout)
+    except ValueError:
+        sys.exit(f"gpu_speed.py: {headwater} bench ops --json printed no JSON; --headwater says where the program is")
 
 
 def hidden_size(options):
@@ -366,16 +382,26 @@ def torch_python(environment):
     return None
 
 
+def closing_line(results):
+    benches = len(results["ops"]) + sum(entry["step"] is not None for entry in results["steps"])
+    parts = [f"{benches} results"]
+    if results["failed"]:
+        parts.append("failed: " + ", ".join(failure["name"] for failure in results["failed"]))
+    left_out = {}
+    for entry in results["left_out"]:
+        left_out.setdefault(entry["reason"], []).append(entry["name"])
+    parts += [f"{reason}: {'; '.join(names)}" for reason, names in left_out.items()]
+    if results["without_torch"]:
+        parts.append(f"without PyTorch: {results['without_torch']}")
+    return "; ".join(parts)
+
+
 def measure(options):
     run = Measuring(options)
     in_order(run, options.head_dims, options.sequences)
     run.write()
-    r = run.results
-    benches = len(r["ops"]) + sum(entry["step"] is not None for entry in r["steps"])
-    print(f"{benches} results" + (f"; failed: {', '.join(f['name'] for f in r['failed'])}" if r["failed"] else "")
-          + (f"; the time did not allow: {'; '.join(r['left_out'])}" if r["left_out"] else "")
-          + (f"; without PyTorch: {r['without_torch']}" if r["without_torch"] else ""))
-    return 1 if r["failed"] else 0
+    print(closing_line(run.results))
+    return 1 if run.results["failed"] else 0
 
 
 # ---- without a device ----
@@ -418,7 +444,10 @@ def floors(options):
 
 def main():
     options = parse_arguments()
-    return floors(options) if options.floors else measure(options)
+    try:
+        return floors(options) if options.floors else measure(options)
+    except gpu_results.Unreadable as error:
+        sys.exit(f"gpu_speed.py: {error}")
 
 
 if __name__ == "__main__":

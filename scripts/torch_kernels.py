@@ -9,8 +9,8 @@ torch.compile, which takes its time, and of nothing else:
   {"name", "torch": {"device", "torch", "cudnn", "ops": [{"op", "what", "peer", "seconds"}],
                      "refused": [{"op", "what", "peer", "reason"}]}}
 A peer that refuses an op, or fails, is among `refused` and keeps none of the others from being timed. What two shapes share is
-timed once. Exit 77 where there is no PyTorch, or no GPU for it. --device cpu times on
-the CPU, to see that this program works: those times mean nothing.
+timed once. Exit 77 where there is no PyTorch, or no GPU for it. --device cpu times on the CPU, to see that this program works:
+those times mean nothing.
 """
 
 import argparse
@@ -20,7 +20,8 @@ import statistics
 import sys
 import time
 import warnings
-from pathlib import Path
+
+import gpu_results
 
 SKIPPED = 77
 STRETCH = 5e-3  # seconds of calls between which nobody waits
@@ -255,12 +256,15 @@ def skip(reason):
 
 
 def main():
-    parser = argparse.ArgumentParser()
-    parser.add_argument("results", type=Path)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("results", metavar="RESULTS.json")
     parser.add_argument("--compiled", action="store_true")
     parser.add_argument("--device", choices=["cuda", "cpu"], default="cuda")
     options = parser.parse_args()
-    results = json.loads(options.results.read_text(encoding="utf-8"))
+    try:
+        results = gpu_results.read(options.results, "ops", "torch")
+    except gpu_results.Unreadable as error:
+        sys.exit(f"torch_kernels.py: {error}")
     try:
         import torch
     except ImportError as error:

@@ -2,9 +2,9 @@
 failures and of too little time; its floors, by the real program; and scripts/gpu_figures.py on what it writes.
 """
 
-import csv
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -13,6 +13,9 @@ from pathlib import Path
 
 ROOT = Path(os.environ["HEADWATER_SOURCE_DIR"])
 HEADWATER = os.environ["HEADWATER"]
+sys.path.insert(0, str(ROOT / "scripts"))
+from kernel_budget import read_budget  # noqa: E402
+
 SIZES = ("--config", "configs/tiny.json", "--head-dims", "64,32", "--sequences", "64,32", "--tokens", "128")
 
 # Its words go to CALLS; one with FAIL_ON or SLEEP_ON in it fails, or does not end. A sample of the plan takes 1 GiB.
@@ -39,9 +42,16 @@ elif sys.argv[2] == "matmul":
     with open(option["--out"], "w") as file:
         json.dump({"products": {"a": {"rule_microseconds": 3.0, "microseconds": 2.0}}}, file)
 else:
-    print(json.dumps({"elapsed_ms": 7.0, "tokens_per_second": 1000.0, "mfu": 0.4, "share_of_matmul": 0.5,
-                      "peak_bytes": 1 << 30}))
+    print(json.dumps({"device": "A GPU of tests", "elapsed_ms": 7.0, "tokens_per_second": 1000.0, "mfu": 0.4,
+                      "share_of_matmul": 0.5, "peak_bytes": 1 << 30}))
 '''
+
+# Stands for a Python with PyTorch: what scripts/torch_kernels.py prints of the first shape, then how it ends.
+TORCH = '''#!/bin/sh
+echo "torch $*" >>"$CALLS"
+echo '{"name": "D 64, S 64", "torch": {"torch": "2", "cudnn": 9, "ops": [], "refused": []}}'
+echo "torch_kernels.py: the reason" >&2
+exit '''
 
 
 class SpeedTest(unittest.TestCase):
@@ -51,6 +61,7 @@ class SpeedTest(unittest.TestCase):
         self.folder = Path(folder.name)
         self.file, self.calls = self.folder / "results.json", self.folder / "calls"
         self.script("headwater", STUB)
+        self.script("torch", TORCH + "77")
         # 3 GiB are kept; what is left holds two samples.
         self.script("nvidia-smi", '#!/bin/sh\ncase "$*" in *memory*) echo 6000;; *name*) echo NVIDIA H100 80GB HBM3;; '
                                   "*) echo 580;; esac\n")
@@ -62,7 +73,8 @@ class SpeedTest(unittest.TestCase):
     def speed(self, *arguments, code=0, **environment):
         """What it has written, and its last line."""
         environment = {**os.environ, "PATH": f"{self.folder}:{os.environ['PATH']}", "CALLS": str(self.calls), **environment}
-        command = [sys.executable, ROOT / "scripts/gpu_speed.py", self.file, "--headwater", self.folder / "headwater", *SIZES]
+        command = [sys.executable, ROOT / "scripts/gpu_speed.py", self.file, "--headwater", self.folder / "headwater",
+                   "--torch", self.folder / "torch", *SIZES]
         done = subprocess.run([*command, *arguments], env=environment, capture_output=True, text=True, timeout=100)
         self.assertEqual(done.returncode, code, done)
         return json.loads(self.file.read_text()), done.stdout.splitlines()[-1]
@@ -84,11 +96,11 @@ class Measuring(SpeedTest):
         self.assertEqual(results["device"], "A GPU of tests")
         self.assertEqual(results["driver"], "580")
         self.assertEqual((results["failed"], results["left_out"]), ([], []))
-        self.assertTrue(line.startswith("10 results"), line)
+        self.assertEqual(line, "10 results; without PyTorch: torch_kernels.py: the reason")
         calls = self.calls.read_text().splitlines()
         order = [words for words in calls if words.startswith("bench") and "--floors" not in words]
-        self.assertIn("bench ops configs/tiny.json --model.kv_channels=64 --model.num_attention_heads=2 "
-                      "--training.seq_length=64 --training.micro_batch_size=2 --cluster configs/clusters/h100-80gb.json", order[0])
+        self.assertIn("bench ops configs/tiny.json --model.kv_channels=64 --model.num_attention_heads=2 --training.seq_length=64 "
+                      "--training.micro_batch_size=2 --cluster configs/clusters/h100-80gb.json", order[0])
         self.assertTrue(order[1].startswith("bench step"), order)
 
     def test_the_algorithms_are_read_from_where_they_were_written(self):
@@ -113,13 +125,56 @@ class Measuring(SpeedTest):
         self.assertEqual(len(results["ops"]), 2)
         self.assertEqual([failure["name"] for failure in results["failed"]], ["ops at D 32, S 64", "ops at D 32, S 32"])
 
+    def test_steps_are_told_where_ops_fail_everywhere(self):
+        results, _ = self.speed(code=1, FAIL_ON="bench ops configs/tiny.json --model")
+        self.assertEqual((results["ops"], results["device"]), ([], "A GPU of tests"))
+        lines = self.figures()
+        self.assertTrue(lines[0].startswith("A GPU of tests, driver 580"), lines)
+        self.assertTrue(lines[1].startswith("step S 64, dropout 0: 7 ms"), lines)
+        self.assertEqual(self.figures("--to-count", code=1),
+                         f"gpu_figures.py: {self.file} holds the ops of no shape, of which the slowest would be counted\n")
+
+    def test_without_algorithms_their_step_is_left_out(self):
+        results, line = self.speed(code=1, FAIL_ON="bench matmul")
+        self.assertEqual(results["left_out"], [{"name": "step S 64, dropout 0, algorithms",
+                                                "reason": "there are no algorithms to be read"}])
+        self.assertEqual(results["steps"][2]["error"], "there are no algorithms to be read")
+        self.assertIn("; there are no algorithms to be read: step S 64, dropout 0, algorithms;", line)
+
+    def torch_calls(self):
+        return [words for words in self.calls.read_text().splitlines() if words.startswith("torch ")]
+
+    def test_pytorch_is_looked_for_once(self):
+        results, _ = self.speed()
+        self.assertEqual(len(self.torch_calls()), 1)
+        self.assertEqual(results["without_torch"], "torch_kernels.py: the reason")
+
+    def test_pytorch_measures_what_has_come_since_and_then_compiles(self):
+        self.script("torch", TORCH + "0")
+        results, line = self.speed()
+        self.assertEqual(self.torch_calls(), 2 * [f"torch {ROOT}/scripts/torch_kernels.py {self.file}"]
+                         + [f"torch {ROOT}/scripts/torch_kernels.py {self.file} --compiled"])
+        self.assertEqual([entry["name"] for entry in results["torch"]], ["D 64, S 64"])
+        self.assertEqual(line, "10 results")
+
+    def test_pytorch_that_ends_badly_is_no_failure_of_ours(self):
+        self.script("torch", TORCH + "1")
+        results, line = self.speed()
+        self.assertEqual({entry["reason"] for entry in results["left_out"]}, {"torch_kernels.py: the reason"})
+        self.assertIn("; torch_kernels.py: the reason: PyTorch's kernels; PyTorch's kernels; PyTorch's compiler", line)
+        self.assertEqual(results["without_torch"], "")
+
     def test_time_cuts_the_tail(self):
+        names = ["ops at D 64, S 64", "step S 64, dropout 0", "step S 32, dropout 0", "ops at D 64, S 32", "ops at D 32, S 64",
+                 "PyTorch's kernels", "algorithms of products", "step S 64, dropout 0, algorithms", "step S 64, dropout 0.1",
+                 "step S 32, dropout 0.1", "ops at D 32, S 32", "the largest micro-batch"]
         results, line = self.speed("--seconds", "8", SLEEP_ON="attention_dropout=0.1")
-        self.assertEqual(results["left_out"],
-                         ["step S 64, dropout 0.1", "step S 32, dropout 0.1", "ops at D 32, S 32", "the largest micro-batch"])
-        self.assertEqual(results["steps"][3]["error"], "the time did not allow it")
-        self.assertEqual(len(results["ops"]), 3)
-        self.assertIn("the time did not allow: step S 64, dropout 0.1", line)
+        left_out = [entry["name"] for entry in results["left_out"]]
+        self.assertGreaterEqual(len(left_out), 4)  # and more on a busy machine
+        self.assertEqual(left_out, names[-len(left_out):])
+        cut = next(entry for entry in results["steps"] if entry["name"] == "S 64, dropout 0.1")
+        self.assertEqual((cut["step"], cut["error"]), (None, "the time did not allow it"))
+        self.assertIn("; the time did not allow it: ", line)
         self.assertFalse(self.file.with_name("results.json.new").exists())
 
     def test_the_largest_micro_batch_goes_down_where_the_plan_was_wrong(self):
@@ -127,6 +182,13 @@ class Measuring(SpeedTest):
         self.assertEqual([(entry["name"], entry["error"]) for entry in results["steps"][5:]],
                          [("S 32, dropout 0, the largest micro-batch: 2", "headwater: error: out of memory"),
                           ("S 32, dropout 0, the largest micro-batch: 1", "")])
+
+    def test_without_nvidia_smi_nobody_knows_the_memory(self):
+        self.script("nvidia-smi", "#!/bin/sh\nexit 1\n")
+        results, _ = self.speed()
+        self.assertEqual(results["left_out"], [{"name": "the largest micro-batch",
+                                                "reason": "nvidia-smi does not say how much memory there is"}])
+        self.assertNotIn("--cluster", results["ops"][0]["arguments"])
 
     def test_losses_of_the_training_come_along(self):
         training = self.folder / "training.json"
@@ -158,13 +220,38 @@ class Figures(SpeedTest):
         self.assertTrue(arguments.endswith("--training.device=cuda"), arguments)
 
     def test_each_kernel_is_in_the_budget(self):
-        with open(ROOT / "kernels/budget.tsv") as file:
-            rows = list(csv.DictReader((line for line in file if line[0] != "#"), delimiter="\t"))
-        names = {row["kernel"].split("<")[0] for row in rows}
+        _, budget = read_budget()
+        names = {kernel.split("<")[0] for _, kernel, _ in budget}
         self.speed()
         for name in self.figures("--to-count")[0].split("|"):
             self.assertIn(name, names)
         self.assertIn("forward_kernel", names)
+
+
+class Refusals(SpeedTest):
+    def refusal(self, *command):
+        done = subprocess.run([sys.executable, *command], capture_output=True, text=True, timeout=60)
+        self.assertEqual((done.returncode, done.stdout, done.stderr.count("\n")), (1, "", 1), done)
+        return done.stderr
+
+    def test_a_program_that_is_not_there(self):
+        said = self.refusal(ROOT / "scripts/gpu_speed.py", self.file, "--headwater", "/none")
+        self.assertEqual(said, "gpu_speed.py: /none: No such file or directory; scripts/build.sh makes it, --headwater says "
+                               "where it is\n")
+        said = self.refusal(ROOT / "scripts/gpu_speed.py", self.file, "--headwater", shutil.which("true"))
+        self.assertIn("bench ops --json printed no JSON; --headwater says where the program is", said)
+
+    def test_results_that_cannot_be_read(self):
+        for script, keys in (("gpu_figures.py", "no device and no ops and"), ("torch_kernels.py", "no ops and no torch;")):
+            command = (ROOT / "scripts" / script, self.file)
+            self.file.unlink(missing_ok=True)
+            self.assertEqual(self.refusal(*command), f"{script}: {self.file}: No such file or directory; scripts/gpu_speed.py "
+                                                     "leaves such a file\n")
+            self.file.write_text('{"device": ')
+            self.assertIn(f"{script}: {self.file} is no whole JSON (Expecting value: ", self.refusal(*command))
+            for text in ("{}", "[1]"):
+                self.file.write_text(text)
+                self.assertIn(f"{script}: {self.file} has {keys}", self.refusal(*command))
 
 
 class Floors(SpeedTest):
