@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import subprocess
+import sys
 import tempfile
 import unittest
 from pathlib import Path
@@ -74,8 +75,13 @@ class Bundle(unittest.TestCase):
         self.assertIn("architecture 90a", lines)
         self.assertIn("program bin/test_kernels libcudas.so.13", lines)
         for name in ("configs/a.json", "kernels/budget.tsv", "tests/golden/yuan2/expected.json", "scripts/gpu_check.sh",
-                     "scripts/cuda_libraries.sh", "scripts/gpu_speed.py", "scripts/torch_kernels.py"):
+                     "scripts/cuda_libraries.sh"):
             self.assertTrue((root / name).exists(), name)
+        # With all that they import.
+        for name, *words in (("gpu_speed.py", "--floors=a.json", "--headwater=/none"), ("gpu_figures.py", "/none"),
+                             ("torch_kernels.py", "/none")):
+            done = subprocess.run([sys.executable, root / "scripts" / name, *words], capture_output=True, text=True, timeout=60)
+            self.assertTrue(done.stderr.startswith(f"{name}: /none: No such file or directory; "), done)
         self.assertFalse((root / "docs").exists())
         self.assertEqual(json.loads((root / "tests/cuda/cpu_losses.json").read_text()), [5.0])
         said = (self.folder / "cmake").read_text()
