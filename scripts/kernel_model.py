@@ -89,14 +89,16 @@ ASSUMED = [  # what, how much, from where, how sure
     ("memory beside the rest", "root of the sum of the squares", "Neither hides all of the other. A choice.", "± 7 %"),
 ]
 
-# FlashAttention-2 on an H100, 8192 tokens: what, clocks of a scheduler for an HMMA as played, TFLOP/s as published (arXiv
-# 2407.08608).
+# FlashAttention-2 on an H100, 8192 tokens: what, TFLOP/s as published (arXiv 2407.08608), clocks of a scheduler for an HMMA as
+# played, and of which kernel: a part of its mangled name, which no other has in the library that docs/benchmarks/gpu-kernels.md
+# names. It has the head size, the tile's queries and keys, the warps, and what is on: dropout, the mask, windows, slopes, whole
+# tiles, whole rows.
 PUBLISHED = [
-    ("forward, head size 64, causal", 12.15, 295),
-    ("forward, head size 64", 11.91, 322),
-    ("forward, head size 128, causal", 10.14, 333),
-    ("backward, head size 64", 12.36, 287),
-    ("backward, head size 128", 11.46, 318),
+    ("forward, head size 64, causal", 295, 12.15, "ILi64ELi128ELi128ELi4ES2_EELb0ELb1ELb0ELb0ELb1ELb1ELb0EE"),
+    ("forward, head size 64", 322, 11.91, "ILi64ELi128ELi128ELi4ES2_EELb0ELb0ELb0ELb0ELb1ELb1ELb0EE"),
+    ("forward, head size 128, causal", 333, 10.14, "ILi128ELi128ELi64ELi4ES2_EELb0ELb1ELb0ELb0ELb1ELb1ELb0EE"),
+    ("backward, head size 64", 287, 12.36, "ILi64ELi128ELi128ELi8ES2_EELb0ELb0ELb0ELb0ELb1ELb1EE"),
+    ("backward, head size 128", 318, 11.46, "ILi128ELi64ELi128ELi8ES2_EELb0ELb0ELb0ELb0ELb1ELb1EE"),
 ]
 
 

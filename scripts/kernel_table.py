@@ -5,13 +5,12 @@ where a GPU was there, as measured, beside PyTorch's. What was not measured stay
 usage: kernel_table.py RESULTS.json > docs/benchmarks/gpu-kernels.md      RESULTS.json: of scripts/gpu_speed.py
 """
 
-import json
 import re
 import statistics
 import sys
 import textwrap
-from pathlib import Path
 
+import gpu_results
 import step_model
 from gpu_names import KINDS
 from kernel_model import ASSUMED, DEVICES, FLOPS_OF_HMMA, PUBLISHED, SCHEDULERS, WARP, Model, Uncounted
@@ -73,6 +72,8 @@ class Results:
         self.device_name = results.get("device")
         self.versions = [f"{name} {results[key]}" for name, key in (("driver", "driver"), ("CUDA", "cuda")) if results.get(key)]
         self.torch = {entry["name"]: entry["torch"] for entry in results.get("torch") or [] if entry.get("torch")}
+        self.failed, self.left_out = results.get("failed") or [], results.get("left_out") or []
+        self.without_torch = results.get("without_torch")
         device = DEVICES.get(KINDS.get(self.device_name or ASSUMED_DEVICE))
         self.known = device is not None
         self.device = device or DEVICES[KINDS[ASSUMED_DEVICE]]
@@ -483,24 +484,19 @@ it on an H100 at 8192 tokens. Its kernels have the same instructions as ours: `m
 multiprocessor.
 """
 COMPARED = """\
-Counted in the library of xformers 0.0.26.post1, which holds FlashAttention 2.5.7 for sm_90: the forward's tiles are 128 x 128
-and 128 x 64, the backward's 128 x 128 and 64 x 128, all whole tiles, without dropout.
+The clocks are counted in a library that holds FlashAttention 2.5.7 for sm_90, whole tiles without dropout; the forward's are
+128 x 128 and 128 x 64, the backward's 128 x 128 and 64 x 128. These commands print them, in the line `clocks`:
 
-    scripts/kernel_counts.py xformers/_C_flashattention.so PART_OF_A_MANGLED_NAME
-
-Dropout costs its forward 12 % by the same play (13.56 clocks, causal, head size 64); 5 to 15 % are reported.
-
-An estimate by hand, made before these scripts from counts of the kernels of its time, at S 8192 and head size 64: forward 255
-to 300 TFLOP/s, backward with seven products 170 to 215, a step without dropout 605 ms a micro-batch, 41 % MFU. Of those
-kernels the model said 262, 194 and 584 ms. With dropout of the time, a call of the generator for each four elements, the
-estimate was 695 ms and the model's 848: it has integers at half the rate of fp32, and two warps that do not hide the
-generator's latency. Of a copy's speed the estimate gave 65 to 90 % to what memory bounds, the model 62 to 96 %.
+    pip download --no-deps --only-binary :all: --python-version 3.11 xformers==0.0.26.post1
+    python3 -m zipfile -e xformers-*.whl .
+    counts() {{ scripts/kernel_counts.py xformers/_C_flashattention.so "bfloat16_tE19Flash_kernel_traits$1"; }}
+{}
 """
 
 
 def method_part(results):
     rows = []
-    for what, clocks, published in PUBLISHED:
+    for what, published, clocks, _ in PUBLISHED:
         predicted = results.device.flops(clocks) / 1e12
         rows.append([what, number(clocks, 2), number(predicted, 0), number(published, 0), number(predicted / published, 2)])
     return [
@@ -508,8 +504,23 @@ def method_part(results):
         *table(["what", "how much", "from where", "how sure"], [list(row) for row in ASSUMED]),
         CHECKED,
         *table(["FlashAttention-2", ">clocks of an HMMA", ">TFLOP/s, predicted", ">published", ">predicted / published"], rows),
-        COMPARED,
+        COMPARED.format("\n".join(f"    counts {name:57}  # {what}" for what, _, _, name in PUBLISHED)),
     ]
+
+
+def not_measured(results):
+    """What is absent from a page of measurements, and why."""
+    lines = []
+    if not results.torch:
+        lines.append(
+            f"PyTorch was not there to compare with: {results.without_torch}."
+            if results.without_torch
+            else "Nothing of PyTorch's was measured."
+        )
+    for word, entries, why in (("Failed", results.failed, "error"), ("Left out", results.left_out, "reason")):
+        if entries:
+            lines.append(f"{word}: " + "; ".join(f"{entry['name']} ({entry[why]})" for entry in entries) + ".")
+    return wrapped(lines)
 
 
 def where(results):
@@ -527,11 +538,10 @@ def where(results):
         + (f": products {speed['matmul_flops']:.4g} FLOP/s, copies {speed['memory_bandwidth']:.4g} bytes/s." if speed else ".")
     ]
     torch = next(iter(results.torch.values()), None)
-    lines.append(
-        f"PyTorch {torch['torch']}, cuDNN {torch.get('cudnn')} in the same run: its time / ours is above 1 where ours is less."
-        if torch
-        else "PyTorch was not there to compare with."
-    )
+    if torch:
+        versions = f"PyTorch {torch['torch']}, cuDNN {torch.get('cudnn')}"
+        lines.append(f"{versions} in the same run: its time / ours is above 1 where ours is less.")
+    lines += not_measured(results)
     if not results.known:
         lines.append(f"**The predictions are for one {ASSUMED_DEVICE}**: scripts/kernel_model.py does not know this GPU.")
     return lines
@@ -563,7 +573,10 @@ def page(results):
 def main():
     if len(sys.argv) != 2 or sys.argv[1].startswith("-"):
         sys.exit(__doc__)
-    results = json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))
+    try:
+        results = gpu_results.read(sys.argv[1], "device", "ops")
+    except gpu_results.Unreadable as error:
+        sys.exit(f"kernel_table.py: {error}")
     if not any(shape.get("bench") for shape in results["ops"]):
         sys.exit(f"kernel_table.py: {sys.argv[1]} holds the ops of no shape: nothing to predict or to compare")
     try:

@@ -523,8 +523,9 @@ class Page(unittest.TestCase):
         step = self.rows(text, "S 8192, dropout 0")[0]
         self.assertEqual(step[4:], ["", "", "", ""])
         self.assertTrue(step[3].endswith("%**"), step)
-        for what, *_ in kernel_model.PUBLISHED:
-            self.assertIn(f"| {what} |", text)
+        for what, _, clocks, name in kernel_model.PUBLISHED:
+            self.assertIn(f"| {what} | {clocks} |", text)
+            self.assertRegex(text, f"\n    counts {name} +# {what}\n")
         for what, *_ in kernel_model.ASSUMED:
             self.assertIn(f"| {what} |", text)
 
@@ -590,14 +591,36 @@ class Page(unittest.TestCase):
         text = self.page(**{**results, "steps": [{**self.STEP, "error": "out of memory"}]})
         self.assertIn("| out of memory |", text)
 
-    def test_results_without_ops_are_refused(self):
+    def test_what_failed_or_was_left_out_is_named(self):
+        results = {
+            **self.measured(1.0),
+            "torch": [],
+            "without_torch": "PyTorch is not installed",
+            "failed": [{"name": "algorithms of products", "error": "it fails"}],
+            "left_out": [{"name": f"step S {s}, dropout 0.1", "reason": "the time did not allow it"} for s in (8192, 4096)],
+        }
+        text = " ".join(self.page(**results).split())
+        self.assertIn("PyTorch was not there to compare with: PyTorch is not installed.", text)
+        self.assertIn("Failed: algorithms of products (it fails).", text)
+        self.assertIn("Left out: step S 8192, dropout 0.1 (the time did not allow it); step S 4096, dropout 0.1 (the ", text)
+        self.assertNotIn("Left out", self.page(**self.measured(1.0)))
+        self.assertIn("Nothing of PyTorch's was measured.", self.page(**{**self.measured(1.0), "torch": []}))
+
+    def refusal(self, content):
+        """Of a file with this content, or of one that is not there."""
         with tempfile.TemporaryDirectory() as folder:
             file = Path(folder, "results.json")
-            file.write_text(json.dumps({"device": "a GPU", "ops": [{"name": "D 64", "bench": None}]}))
+            if content is not None:
+                file.write_text(content)
             script = str(ROOT / "scripts/kernel_table.py")
             done = subprocess.run([sys.executable, script, str(file)], capture_output=True, text=True, timeout=60)
-        self.assertEqual((done.returncode, done.stdout), (1, ""), done)
-        self.assertIn("holds the ops of no shape", done.stderr)
+        self.assertEqual((done.returncode, done.stdout, done.stderr.count("\n")), (1, "", 1), done)
+        return done.stderr
+
+    def test_results_that_are_no_results_are_refused(self):
+        self.assertIn("holds the ops of no shape", self.refusal('{"device": "a GPU", "ops": [{"name": "a", "bench": null}]}'))
+        self.assertIn("results.json: No such file or directory; scripts/gpu_speed.py leaves", self.refusal(None))
+        self.assertIn("results.json is no whole JSON", self.refusal('{"device": "a G'))
 
     def test_a_gpu_that_the_model_does_not_know(self):
         text = self.page(**{**self.measured(1.0), "device": "NVIDIA B200"})
