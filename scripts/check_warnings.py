@@ -32,7 +32,10 @@ def check(entry):
 def main():
     if len(sys.argv) != 2:
         sys.exit("usage: check_warnings.py BUILD, a folder that CMake has configured")
-    entries = json.loads(Path(sys.argv[1], "compile_commands.json").read_text(encoding="utf-8"))
+    commands = Path(sys.argv[1], "compile_commands.json")
+    if not commands.exists():
+        sys.exit(f"check_warnings.py: {commands} is not there; cmake --preset clang configures such a folder, build/clang")
+    entries = json.loads(commands.read_text(encoding="utf-8"))
     failed = 0
     with ThreadPoolExecutor(cpu_count()) as pool:
         for code, said in pool.map(check, entries):

@@ -11,7 +11,11 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-architecture=${1:-emulated}
+architecture=${1-emulated}
+case "$#,$architecture" in
+  [01],emulated | 1,[0-9][0-9] | 1,[0-9][0-9]a | 1,[0-9][0-9][0-9] | 1,[0-9][0-9][0-9]a) ;;
+  *) echo "usage: scripts/gpu_rehearsal.sh [emulated|ARCHITECTURE], which is such as 90a" >&2; exit 2 ;;
+esac
 mirror=${MIRROR:-http://deb.debian.org/debian}
 suite=trixie
 skip() { echo "gpu_rehearsal.sh: SKIPPED: $*" >&2; exit 77; }

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """Counts what a unit of each kernel's work takes in the machine code, and compares with kernels/counts.tsv. A difference is a
-line, and exit status 1; without nvcc or nvdisasm the status is 77.
+line, and exit status 1; without nvcc or nvdisasm, of which FILE needs only the latter, the status is 77.
 
 The unit is a turn of the main loop or a pass through the kernel, on the way that its time goes (hot_path.py); which kernels,
 and what else is known of them, is kernel_model.py's. Columns of the file: `pairs` of a query and a key that a warp makes in a
@@ -180,7 +180,10 @@ def compare(version, lines):
 
 def images(file):
     """The cubins for sm_90 in a file: itself, or those in a library's fat binaries."""
-    content = Path(file).read_bytes()
+    try:
+        content = Path(file).read_bytes()
+    except OSError as error:
+        raise Fault(f"{file}: {error.strerror}, where a cubin or a library with one is wanted") from error
     if not content.startswith(b"\x7fELF") or struct.unpack_from("<H", content, 18)[0] == CUDA_MACHINE:
         return [content]
     found, at = [], content.find(FAT_BINARY)
@@ -231,12 +234,13 @@ def main():
     parser.add_argument("--dropout", action="store_true")
     parser.add_argument("--warps", type=int, default=2)
     arguments = parser.parse_args()
+    if arguments.file and not arguments.name:
+        parser.error(f"{arguments.file} is given without a NAME, a part of the mangled name of the kernel to be counted")
     nvcc, nvdisasm = tool("nvcc"), tool("nvdisasm")
-    if nvdisasm is None or nvcc is None:
-        missing = (
-            "nvcc" if nvcc is None else "nvdisasm (pip install nvidia-cuda-nvdisasm has it, in nvidia/cu*/bin of site-packages)"
-        )
-        print(f"no {missing} here: what the kernels' machine code takes is not compared with kernels/counts.tsv")
+    if nvdisasm is None or (nvcc is None and not arguments.file):
+        missing = "nvcc" if nvdisasm else "nvdisasm (pip install nvidia-cuda-nvdisasm has it, in nvidia/cu*/bin of site-packages)"
+        left_out = "FILE is not counted" if arguments.file else "machine code is not compared with kernels/counts.tsv"
+        print(f"no {missing} here: {left_out}")
         sys.exit(SKIPPED)
     try:
         if arguments.file:

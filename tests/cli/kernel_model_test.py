@@ -446,6 +446,40 @@ class Steps(unittest.TestCase):
         self.assertAlmostEqual(step.mfu(1e15), 0.3)
 
 
+class Counts(unittest.TestCase):
+    """kernel_counts.py on one file, where nvdisasm is a stub and nvcc is not there."""
+
+    def count(self, *words):
+        with tempfile.TemporaryDirectory() as folder:
+            Path(folder, "listing").write_text(f"//----- .text._Z6streamv -----\n{STREAM}")
+            Path(folder, "nvdisasm").write_text(f"#!/bin/sh\nexec /bin/cat {folder}/listing\n")
+            Path(folder, "nvdisasm").chmod(0o755)
+            Path(folder, "cubin").write_text("_Z6streamv")
+            environment = {**os.environ, "PATH": folder, "CUDA_HOME": folder}
+            script = str(ROOT / "scripts/kernel_counts.py")
+            return subprocess.run(
+                [sys.executable, script, *words], cwd=folder, env=environment, capture_output=True, text=True, timeout=60
+            )
+
+    def test_one_kernel_needs_no_nvcc(self):
+        done = self.count("cubin", "stream")
+        self.assertEqual((done.returncode, done.stderr), (0, ""), done)
+        self.assertRegex(done.stdout, r"\nhmma +4 *\n")
+        done = self.count()
+        self.assertEqual(
+            (done.returncode, done.stdout), (77, "no nvcc here: machine code is not compared with kernels/counts.tsv\n"), done
+        )
+
+    def test_what_is_missing_is_named_in_a_line(self):
+        done = self.count("cubin")
+        self.assertEqual(done.returncode, 2, done)
+        self.assertIn("error: cubin is given without a NAME, a part of the mangled name", done.stderr)
+        for words, said in ((("none", "stream"), "none: No such file"), (("cubin", "other"), "0 kernels have other")):
+            done = self.count(*words)
+            self.assertEqual((done.returncode, done.stderr.count("\n")), (1, 1), done)
+            self.assertIn(said, done.stderr)
+
+
 class Page(unittest.TestCase):
     """kernel_table.py on made-up results."""
 

@@ -23,10 +23,15 @@ class Refusals(unittest.TestCase):
         self.assertIn("no preset fast", done.stderr)
 
     def test_unknown_words_print_the_usage(self):
-        for script in ("test.sh", "setup.sh", "format.sh"):
-            done = run(f"scripts/{script}", "something")
-            self.assertEqual(done.returncode, 2, done)
-            self.assertIn(f"usage: scripts/{script}", done.stderr)
+        for script in ("test.sh", "setup.sh", "format.sh", "gpu_rehearsal.sh"):
+            for word in ("something", "--help"):
+                done = run(f"scripts/{script}", word)
+                self.assertEqual(done.returncode, 2, done)
+                self.assertIn(f"usage: scripts/{script}", done.stderr)
+
+    def test_the_small_training_wants_a_file(self):
+        done = run("python3", "tests/support/small_training.py")
+        self.assertEqual((done.returncode, done.stderr), (1, "usage: small_training.py LOSSES.json, where the losses go\n"), done)
 
     def test_setup_is_silent_where_all_is_there(self):
         done = run("scripts/setup.sh")

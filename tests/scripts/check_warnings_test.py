@@ -26,6 +26,14 @@ class Warnings(unittest.TestCase):
             self.assertEqual(list(Path(folder).glob("*.o")), [])
         return done
 
+    def test_a_folder_that_is_not_configured(self):
+        with tempfile.TemporaryDirectory() as folder:
+            done = subprocess.run([sys.executable, ROOT / "scripts/check_warnings.py", folder], capture_output=True, text=True,
+                                  timeout=60)
+        self.assertEqual((done.returncode, done.stdout), (1, ""), done)
+        self.assertEqual(done.stderr, f"check_warnings.py: {folder}/compile_commands.json is not there; cmake --preset clang "
+                                      "configures such a folder, build/clang\n")
+
     def test_none(self):
         done = self.check(a="int a() { return 1; }", b="int b() { return 2; }")
         self.assertEqual((done.returncode, done.stdout), (0, "2 sources, 0 with errors\n"), done)

@@ -85,6 +85,12 @@ class Measured(unittest.TestCase):
 
 
 class WithoutPyTorch(unittest.TestCase):
+    def test_help_says_what_it_does(self):
+        done = subprocess.run([sys.executable, ROOT / "scripts/torch_kernels.py", "-h"], capture_output=True, text=True,
+                              timeout=60)
+        self.assertEqual(done.returncode, 0, done)
+        self.assertIn("What two shapes share is\ntimed once.", done.stdout)
+
     def test_it_says_so_and_skips(self):
         with tempfile.TemporaryDirectory() as folder:
             Path(folder, "torch.py").write_text("raise ImportError('none here')")

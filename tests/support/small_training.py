@@ -51,4 +51,6 @@ def cpu_losses():
 
 
 if __name__ == "__main__":
+    if len(sys.argv) != 2:
+        sys.exit("usage: small_training.py LOSSES.json, where the losses go")
     Path(sys.argv[1]).write_text(json.dumps(cpu_losses()) + "\n")
