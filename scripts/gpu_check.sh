@@ -20,14 +20,16 @@
 # files of less than 16 MB. Exit 0 where nothing failed, 1 where something did, 77 where nothing could run: no GPU.
 #
 # The environment may say: OUT; GPU_CHECK_SECONDS, after which no stage goes on (300); GPU_CHECK_PATIENCE, by which all limits
-# are multiplied (1); GPU_BUNDLE, which archive; GPU_SPEED, options for gpu_speed.py.
+# are multiplied (1); GPU_BUNDLE, which archive; GPU_SPEED, options for gpu_speed.py; GPU_CHECK_ROOT, a folder that stands for /
+# where CUDA and the processor are looked for, as the tests have it.
 set -euo pipefail
 
 # Seconds: limits that only what is broken meets, except bench, which measures for as long as it may. An H200 is predicted to
-# take 3 for conformance, then 15, 10, 20 (golden: eight starts of CUDA with cuBLAS, 2 s each), 4, 8, 150, 40 and 40: 290 in all.
+# take 3 for conformance, then 15, 10, 20 (golden: eight starts of CUDA with cuBLAS, 2 s each), 4, 8, 150, 40 and 40: 290.
 declare -A limits=([conformance]=30 [kernels]=60 [ops]=45 [golden]=60 [training]=30 [resume]=40 [ranks]=120 [bench]=150
   [sanitizer]=130 [ncu]=70)
 stages=(conformance kernels ops golden training resume bench sanitizer ncu)
+declare -A leaves=([conformance]=conformance.tsv [bench]="results.json matmul.json" [sanitizer]=sanitizer.log [ncu]=ncu.csv)
 
 first() { sed -n "1,$1p"; } # lines; unlike head it reads all, so that whoever writes is not ended by SIGPIPE
 refuse() { echo "gpu_check.sh: $1" >&2; exit 2; }
@@ -79,12 +81,11 @@ out=${OUT:+$(cd "$caller" && realpath -m "$OUT")}
 out=${out:-$PWD/build/gpu_check}
 if [[ ! -f BUNDLE ]]; then
   archive=$(choose_archive)
-  unpacked=$(mktemp -d)
+  unpacked=$(realpath "$(mktemp -d)")
   trap 'rm -rf "$unpacked"' EXIT
   unpack "$archive" "$unpacked"
-  status=0
-  OUT=$out bash "$unpacked"/headwater-gpu-*/scripts/gpu_check.sh "$@" || status=$?
-  exit "$status"
+  export OUT=$out GPU_CHECK_UNPACKED=$unpacked
+  exec bash "$unpacked"/headwater-gpu-*/scripts/gpu_check.sh "$@"  # which removes the folder when it ends
 fi
 
 # ---- a stage, in a process of its own ----
@@ -115,8 +116,9 @@ need_python() {
     lacks "python3, 3.9 or newer, with its standard library"
 }
 need_tool() { # NAME: sets `tool`
-  tool=$(PATH=$PATH:$(printf '%s:' /usr/local/cuda*/bin /usr/local/cuda*/compute-sanitizer /opt/nvidia/nsight-compute/*) \
-    command -v "$1") || lacks "$1: neither on PATH nor in a CUDA toolkit"
+  local root=${GPU_CHECK_ROOT-} folders
+  folders=$(printf ':%s' "$root"/usr/local/cuda*/{bin,compute-sanitizer} "$root"/opt/nvidia/nsight-compute/*)
+  tool=$(PATH=$PATH$folders command -v "$1") || lacks "$1: neither on PATH nor in a CUDA toolkit"
 }
 ours() { LD_LIBRARY_PATH=$GPU_CHECK_LIBRARIES "$@"; }
 run() { ours "$@" 2>&1 | tee "$work/$stage.out"; } # its exit status is the program's
@@ -164,6 +166,7 @@ stage_conformance() { # the program has been run already, to see whether there i
   cat "$work/device.err"
   [[ $GPU_CHECK_CONFORMANCE -eq 0 ]] ||
     fails "headwater_conformance ended with $GPU_CHECK_CONFORMANCE: $(tail -n 1 "$work/device.err" | cut -c 1-200)"
+  cp "$work/conformance.tsv" "$out/conformance.tsv"
   count=$(wc -l <"$out/conformance.tsv")
   gtest bin/test_conformance
   if [[ ! -f $recorded ]]; then
@@ -205,7 +208,7 @@ stage_bench() {
   # shellcheck disable=SC2086  # options are words
   run python3 scripts/gpu_speed.py "$out/results.json" --headwater bin/headwater --matmul "$out/matmul.json" \
     --seconds "$((GPU_CHECK_LIMIT - 3))" "${training[@]}" ${GPU_SPEED-} || status=$?
-  python3 scripts/gpu_figures.py "$out/results.json" | cut -c 1-220 >>"$work/$stage.notes"
+  { python3 scripts/gpu_figures.py "$out/results.json" 2>&1 || true; } | cut -c 1-220 >>"$work/$stage.notes"
   [[ $status -eq 0 ]] || fails "$(tail -n 1 "$work/$stage.out")"
   summary "$(tail -n 1 "$work/$stage.out")"
 }
@@ -230,7 +233,6 @@ memcheck() { # PROGRAM OPTION…
 
 stage_sanitizer() {
   need_tool compute-sanitizer
-  rm -f "$out/sanitizer.log"
   memcheck bin/headwater_conformance
   memcheck bin/test_kernels '--gtest_filter=Attention*'
   summary "$(paste -sd ';' "$work/memcheck" | sed 's/;/; /g')"
@@ -273,69 +275,80 @@ fi
 
 [[ $# -gt 0 ]] || { [[ ! -e bin-nccl ]] || stages=("${stages[@]:0:6}" ranks "${stages[@]:6}"); }
 [[ $# -eq 0 ]] || stages=("$@")
+unpacked=${GPU_CHECK_UNPACKED-}
+[[ $self == "$unpacked"/* ]] || unpacked=
+work=$(mktemp -d)
+trap 'rm -rf "$work" ${unpacked:+"$unpacked"}' EXIT
 mkdir -p "$out"
 rm -f "$out"/{log,summary}.txt
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
+for stage in "${stages[@]}"; do # what an earlier run has left is not this one's
+  for file in ${leaves[$stage]-}; do rm -f "$out/$file"; done
+done
 log=$out/log.txt
 patience=${GPU_CHECK_PATIENCE:-1}
 seconds_in_all=$((patience * ${GPU_CHECK_SECONDS:-300}))
 
 say() { echo "$*" | tee -a "$log"; }
 
-# CUDA's libraries by the folders where they were found, behind ours.
-mapfile -t wanted < <(sed -n 's/^program [^ ]* *//p' BUNDLE | tr ' ' '\n' | sed '/^$/d' | sort -u)
-: >"$work/libraries"
-[[ ${#wanted[@]} -eq 0 ]] || scripts/cuda_libraries.sh "${wanted[@]}" libcuda.so.1 >"$work/libraries"
-libraries=$PWD/lib$(sed -n 's|^[^\t]*\t\(/.*\)/[^/]*$|:\1|p' "$work/libraries" | uniq | tr -d '\n')
-libraries+=${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}
+# Runs a command for so many seconds at most, in a session of its own, and ends what is left of that: whoever sets a time limit
+# inside (`timeout`) makes a process group, which the limit here does not reach. The exit status is the command's, or 124 or 137
+# where it was ended. What it prints is added to files, not to what is printed here: a trap may have to say something meanwhile.
+session=
+run_alone() { # SECONDS OUTPUT ERRORS COMMAND…
+  local status=0
+  setsid timeout --kill-after=5 "$1" "${@:4}" >>"$2" 2>>"$3" &
+  session=$!
+  wait "$session" || status=$?
+  end_session
+  return "$status"
+}
+end_session() {
+  local attempt living signal=TERM
+  for attempt in {1..40}; do
+    mapfile -t living < <(processes_of "$session")
+    [[ -n $session && ${#living[@]} -gt 0 ]] || break
+    [[ $attempt -le 20 ]] || signal=KILL
+    kill "-$signal" "${living[@]}" 2>/dev/null || true
+    sleep 0.1
+  done
+  session=
+}
+processes_of() { # SESSION: those that have not ended; /proc has state, parent, group and session behind the name in brackets
+  local session=$1 file line
+  for file in /proc/[0-9]*/stat; do
+    { read -r line <"$file"; } 2>/dev/null || continue
+    # shellcheck disable=SC2086  # words
+    set -- ${line##*) }
+    [[ ${4-} != "$session" || $1 == [ZX] ]] || echo "${file//[!0-9]/}"
+  done
+}
 
-# Of the compiler's own the archive's, one by one, only where the linker does not take the host's: where there is none, or an
-# older one.
-linked() { LD_LIBRARY_PATH=$libraries LD_TRACE_LOADED_OBJECTS=1 bin/headwater 2>&1 | grep 'not found' || true; }
-mkdir "$work/lib"
-libraries+=:$work/lib
-for library in lib/compiler/*; do
-  [[ $(linked) != *"${library##*/}"* ]] || ln -s "$PWD/$library" "$work/lib/"
-done
-lacking=$(linked | sed -n "s/.*version .\(GLIBC_[0-9.]*\)' not found.*/glibc: symbols of \1/p" | sort -V | tail -n 1)
-[[ ! -r /proc/cpuinfo || $(sed -n '/^flags/{p;q}' /proc/cpuinfo) == *avx2* ]] || lacking="a processor with AVX2"
-if grep -q "^libcuda.so.1"$'\t$' "$work/libraries"; then
-  lacking=${lacking:-"libcuda.so.1, the GPU's driver"}
-fi
-
-# Whether there is a GPU, says the program of the first stage.
-conformance=0
-export GPU_CHECK_LIBRARIES=$libraries
-if [[ -z $lacking ]]; then
-  LD_LIBRARY_PATH=$libraries timeout --kill-after=5 60 bin/headwater_conformance >"$out/conformance.tsv" 2>"$work/device.err" ||
-    conformance=$?
-  [[ $conformance -ne 77 ]] || lacking="a GPU that CUDA can use: $(sed 's/^headwater_conformance: //' "$work/device.err")"
-  [[ $conformance -eq 0 ]] || rm -f "$out/conformance.tsv"
-fi
-emulated=$(sed -n 's/^architecture emulated$/EMULATED/p' BUNDLE)
-export GPU_CHECK_WORK=$work GPU_CHECK_LACKING=$lacking GPU_CHECK_CONFORMANCE=$conformance OUT=$out
-export HOST_LD_LIBRARY_PATH=${LD_LIBRARY_PATH-}
-export HEADWATER=bin/headwater HEADWATER_SOURCE_DIR=$PWD HEADWATER_CUDA=${emulated:-ON}
-
-say "gpu_check.sh: $(gpu name,driver_version,memory.total), $(sed '/^program/d' BUNDLE | paste -sd, | sed 's/,/, /g')"
-[[ ! -s $work/libraries ]] || say "$(sed 's/\t$/\tnot found/; s/\t/ /; s/^/  /' "$work/libraries")"
-for library in "$work"/lib/*; do [[ ! -e $library ]] || say "  ${library##*/} from the archive"; done
-
-# What all have said, and no more than 10 KB of it; in the file and on the screen.
+# What all have said, and no more than 10 KB of it, in the file and on the screen: the lines of the stages, and before them
+# their notes, of which the figures may be five times as long as another's.
 report() {
-  local stage counts
+  local stage counts share most noted=()
+  for stage in "${stages[@]}"; do
+    [[ ! -s $work/$stage.notes ]] || noted+=("$stage")
+  done
+  counts=$(cut -d ' ' -f 1 "$work/lines" | sort | uniq -c | sed 's/^ *//' | paste -sd, | sed 's/,/, /g')
   {
-    for stage in "${stages[@]}"; do
-      [[ -s $work/$stage.notes ]] || continue
-      echo
-      echo "-- $stage"
-      if [[ $stage == bench ]]; then head -c 3600 "$work/$stage.notes"; else head -c 700 "$work/$stage.notes"; fi
+    cat "$work/lines"
+    echo "gpu_check.sh: $counts, $SECONDS s; $out has the rest"
+  } >"$work/end"
+  share=$(((9900 - ${#about} - $(stat -c %s "$work/end")) / (${#noted[@]} + 4) - 20))  # 20: a heading
+  [[ $share -le 700 ]] || share=700
+  [[ $share -ge 0 ]] || share=0
+  {
+    echo "$about"
+    for stage in ${noted[@]+"${noted[@]}"}; do
+      most=$share
+      [[ $stage != bench ]] || most=$((5 * share))
+      printf '\n-- %s\n' "$stage"
+      # shellcheck disable=SC1003  # sed ends a line that was cut
+      head -c "$most" "$work/$stage.notes" | sed '$a\'
     done
     echo
-    cat "$work/lines"
-    counts=$(cut -d ' ' -f 1 "$work/lines" | sort | uniq -c | sed 's/^ *//' | paste -sd, | sed 's/,/, /g')
-    echo "gpu_check.sh: $counts, $SECONDS s; $out has the rest"
+    cat "$work/end"
   } >"$out/summary.txt"
   cat "$out/summary.txt"
   if [[ $(stat -c %s "$log") -gt 12000000 ]]; then
@@ -344,15 +357,54 @@ report() {
   fi
 }
 # Whoever ends this early gets what is there.
-child=
-: >"$work/lines"
 end_early() {
+  trap '' TERM INT HUP
   set +e
-  [[ -z $child ]] || kill "$child" 2>/dev/null
+  end_session
   report
   exit 1
 }
-trap end_early TERM INT
+about=$(gpu name,driver_version,memory.total | cut -c 1-200)
+about="gpu_check.sh: ${about:-nvidia-smi shows no GPU}, $(sed '/^program/d' BUNDLE | paste -sd, | sed 's/,/, /g')"
+: >"$work/lines"
+trap end_early TERM INT HUP
+say "$about"
+
+# CUDA's libraries by the folders where they were found, behind ours.
+mapfile -t wanted < <(sed -n 's/^program [^ ]* *//p' BUNDLE | tr ' ' '\n' | sed '/^$/d' | sort -u)
+: >"$work/libraries"
+[[ ${#wanted[@]} -eq 0 ]] ||
+  scripts/cuda_libraries.sh ${GPU_CHECK_ROOT:+--root "$GPU_CHECK_ROOT"} "${wanted[@]}" libcuda.so.1 >"$work/libraries"
+libraries=$PWD/lib$(sed -n 's|^[^\t]*\t\(/.*\)/[^/]*$|:\1|p' "$work/libraries" | uniq | tr -d '\n')
+libraries+=${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}
+[[ ! -s $work/libraries ]] || say "$(sed 's/\t$/\tnot found/; s/\t/ /; s/^/  /' "$work/libraries")"
+
+# Of the compiler's own the archive's, one by one, only where the linker does not take the host's: where there is none, or an
+# older one.
+linked() { LD_LIBRARY_PATH=$libraries LD_TRACE_LOADED_OBJECTS=1 bin/headwater 2>&1 | grep 'not found' || true; }
+mkdir "$work/lib"
+libraries+=:$work/lib
+for library in lib/compiler/*; do
+  [[ $(linked) != *"${library##*/}"* ]] || { ln -s "$PWD/$library" "$work/lib/"; say "  ${library##*/} from the archive"; }
+done
+lacking=$(linked | sed -n "s/.*version .\(GLIBC_[0-9.]*\)' not found.*/glibc: symbols of \1/p" | sort -V | tail -n 1)
+processor=${GPU_CHECK_ROOT-}/proc/cpuinfo
+[[ ! -r $processor || $(sed -n '/^flags/{p;q}' "$processor") == *avx2* ]] || lacking="a processor with AVX2"
+if grep -q "^libcuda.so.1"$'\t$' "$work/libraries"; then
+  lacking=${lacking:-"libcuda.so.1, the GPU's driver"}
+fi
+
+# Whether there is a GPU, says the program of the first stage.
+conformance=0
+if [[ -z $lacking ]]; then
+  run_alone 60 "$work/conformance.tsv" "$work/device.err" env LD_LIBRARY_PATH="$libraries" bin/headwater_conformance ||
+    conformance=$?
+  [[ $conformance -ne 77 ]] || lacking="a GPU that CUDA can use: $(sed 's/^headwater_conformance: //' "$work/device.err")"
+fi
+emulated=$(sed -n 's/^architecture emulated$/EMULATED/p' BUNDLE)
+export GPU_CHECK_WORK=$work GPU_CHECK_LACKING=$lacking GPU_CHECK_CONFORMANCE=$conformance GPU_CHECK_LIBRARIES=$libraries
+export OUT=$out HOST_LD_LIBRARY_PATH=${LD_LIBRARY_PATH-}
+export HEADWATER=bin/headwater HEADWATER_SOURCE_DIR=$PWD HEADWATER_CUDA=${emulated:-ON}
 
 failed=0 passed=0
 for stage in "${stages[@]}"; do
@@ -364,9 +416,7 @@ for stage in "${stages[@]}"; do
     status=124
     echo "not begun: $seconds_in_all s were over (GPU_CHECK_SECONDS)" >"$work/$stage.summary"
   else
-    GPU_CHECK_LIMIT=$limit timeout --kill-after=5 "$limit" "$self" --stage "$stage" >>"$log" 2>&1 &
-    child=$!
-    wait "$child" || status=$?
+    GPU_CHECK_LIMIT=$limit run_alone "$limit" "$log" "$log" "$self" --stage "$stage" || status=$?
   fi
   case $status in
     0) word=PASS passed=1 ;;

@@ -3,13 +3,19 @@ hangs or cannot start, what keeps which from running, and what comes back.
 """
 
 import os
+import re
 import shutil
 import subprocess
+import sys
 import tempfile
+import time
 import unittest
 from pathlib import Path
 
 ROOT = Path(os.environ["HEADWATER_SOURCE_DIR"])
+# What the script finds on a host, beside what a test puts there: no tool of CUDA's, no MPI.
+TOOLS = ("bash", "cat", "cmp", "comm", "cp", "cut", "dirname", "env", "grep", "head", "ln", "mkdir", "mktemp", "mv", "paste",
+         "realpath", "rm", "sed", "setsid", "sleep", "sort", "stat", "tail", "tar", "tee", "timeout", "tr", "uniq", "wc", "xz")
 STAGES = ("conformance", "kernels", "ops", "golden", "training", "resume", "bench", "sanitizer", "ncu")
 
 PASSES = 'echo "[  PASSED  ] 3 tests."'
@@ -40,12 +46,28 @@ esac
 """
 
 
+def lives(process):
+    try:
+        state = Path(f"/proc/{process}/stat").read_text().rpartition(") ")[2][0]
+    except FileNotFoundError:
+        return False
+    return state not in "ZX"
+
+
 class CheckTest(unittest.TestCase):
     def setUp(self):
         folder = tempfile.TemporaryDirectory()
         self.addCleanup(folder.cleanup)
         self.folder = Path(folder.name)
         self.archive, self.out, self.path = (self.folder / name for name in ("archive", "out", "path"))
+        self.process, self.temporary = self.folder / "process", self.folder / "temporary"
+        tools = self.folder / "tools"
+        for folder in (tools, self.temporary, self.folder / "root"):
+            folder.mkdir()
+        for name in TOOLS:
+            (tools / name).symlink_to(shutil.which(name))
+        self.environment = {"PATH": f"{self.path}:{tools}", "OUT": str(self.out), "TMPDIR": str(self.temporary),
+                            "GPU_CHECK_ROOT": str(self.folder / "root")}
         shutil.copytree(ROOT / "scripts", self.archive / "scripts", ignore=shutil.ignore_patterns("__pycache__"))
         (self.archive / "lib/compiler").mkdir(parents=True)
         (self.archive / "BUNDLE").write_text("architecture 90a\ncommit abc\nprogram bin/headwater\n")
@@ -69,8 +91,27 @@ class CheckTest(unittest.TestCase):
         self.script(self.path / name, text)
 
     def run_script(self, script, *arguments, **environment):
-        environment = {"PATH": f"{self.path}:/usr/bin:/bin", "OUT": str(self.out), **environment}
-        return subprocess.run([script, *arguments], env=environment, capture_output=True, text=True, timeout=120)
+        return subprocess.run([script, *arguments], env={**self.environment, **environment}, capture_output=True, text=True,
+                              timeout=120)
+
+    def that_waits(self):
+        """A line of a program that leaves its number in a file, and then does nothing for long."""
+        return f"echo $$ >{self.process}.new; mv {self.process}.new {self.process}; exec sleep 1000"
+
+    def end_early(self, script, *stages):
+        """Ends the script when that program waits: what it said, after all that it has started has ended too."""
+        check = subprocess.Popen([script, *stages], stdout=subprocess.PIPE, text=True, env=self.environment)
+        while not self.process.exists():
+            self.assertIsNone(check.poll(), "it has ended by itself")
+            time.sleep(0.05)
+        process = self.process.read_text().strip()
+        self.assertTrue(lives(process))
+        check.terminate()
+        said, _ = check.communicate(timeout=60)
+        self.assertEqual(check.returncode, 1, said)
+        self.assertFalse(lives(process), "what it has started goes on")
+        self.assertEqual(list(self.temporary.iterdir()), [])
+        return said
 
     def check(self, *stages, code=0, **environment):
         """Stage to what its line says, as (word, text)."""
@@ -94,7 +135,9 @@ class Stages(CheckTest):
         self.assertEqual(found["sanitizer"][0], "LACKS")
         self.assertEqual(sorted(file.name for file in self.out.iterdir()),
                          ["conformance.tsv", "log.txt", "results.json", "summary.txt"])
-        self.assertIn("D 64: 3 ms", (self.out / "summary.txt").read_text())
+        summary = (self.out / "summary.txt").read_text()
+        self.assertTrue(summary.startswith("gpu_check.sh: A GPU, 1.0, architecture 90a, commit abc\n"), summary)
+        self.assertIn("D 64: 3 ms", summary)
 
     def test_a_failure_is_named_and_keeps_nothing_else_from_running(self):
         self.program("test_kernels", FAILS)
@@ -116,22 +159,53 @@ class Stages(CheckTest):
 
     def test_a_stage_that_does_not_end(self):
         self.program("test_kernels", 'echo "[ RUN      ] A.Hangs"; sleep 60')
-        found = self.check("kernels", "ops", code=1, GPU_CHECK_SECONDS="7")
+        found = self.check("kernels", "ops", code=1, GPU_CHECK_SECONDS="15")
         self.assertEqual(found["kernels"][0], "TIME")
         self.assertIn("A.Hangs", found["kernels"][1])
-        self.assertEqual(found["ops"], ("TIME", "not begun: 7 s were over (GPU_CHECK_SECONDS)"))
+        self.assertEqual(found["ops"], ("TIME", "not begun: 15 s were over (GPU_CHECK_SECONDS)"))
+
+    def test_what_a_stage_has_started_ends_with_it(self):
+        self.program("test_kernels", f"timeout 1000 sleep 1000 >/dev/null 2>&1 & echo $! >{self.process}\n{PASSES}")
+        self.assertEqual(self.check("kernels")["kernels"][0], "PASS")
+        self.assertFalse(lives(self.process.read_text().strip()))
 
     def test_ended_early_it_says_what_there_is(self):
-        self.program("test_backend", "sleep 60")
-        check = subprocess.Popen([self.archive / "scripts/gpu_check.sh", "kernels", "ops"], stdout=subprocess.PIPE, text=True,
-                                 env={"PATH": f"{self.path}:/usr/bin:/bin", "OUT": str(self.out)})
-        self.assertIn("gpu_check.sh: A GPU", check.stdout.readline())
-        self.assertIn("PASS  kernels", check.stdout.readline())
-        check.terminate()
-        said, _ = check.communicate(timeout=30)
-        self.assertEqual(check.returncode, 1)
+        self.program("test_backend", self.that_waits())
+        said = self.end_early(self.archive / "scripts/gpu_check.sh", "kernels", "ops")
+        self.assertIn("gpu_check.sh: A GPU", said)
         self.assertIn("gpu_check.sh: 1 PASS", said)
         self.assertIn("PASS  kernels", (self.out / "summary.txt").read_text())
+
+    def test_ended_early_in_a_time_limit_of_its_own(self):
+        """A test that is run again has one, and what the sanitizer starts."""
+        self.program("test_kernels", FAILS.replace('echo "alone again"; exit 1', self.that_waits()))
+        self.end_early(self.archive / "scripts/gpu_check.sh", "kernels")
+        self.process.unlink()
+        self.program("headwater_conformance", f'[[ -z $WATCHED ]] || {{ {self.that_waits()}; }}')
+        self.on_path("compute-sanitizer", 'while [[ $1 != ./bin/* ]]; do shift; done; WATCHED=yes "$@" & wait')
+        self.end_early(self.archive / "scripts/gpu_check.sh", "sanitizer")
+
+    def test_ended_early_while_it_looks_for_a_gpu(self):
+        self.program("headwater_conformance", self.that_waits())
+        self.assertIn("gpu_check.sh: A GPU", self.end_early(self.archive / "scripts/gpu_check.sh", "kernels"))
+
+    def test_what_an_earlier_run_has_left_is_not_this_ones(self):
+        files = {"conformance.tsv", "results.json", "matmul.json", "sanitizer.log", "ncu.csv"}
+        self.out.mkdir()
+        for name in files:
+            (self.out / name).write_text("old")
+        self.check("kernels")
+        self.assertEqual({name for name in files if (self.out / name).exists()}, files)
+        self.program("headwater_conformance", "exit 77")
+        self.check(code=77)
+        self.assertEqual(sorted(file.name for file in self.out.iterdir()), ["log.txt", "summary.txt"])
+
+    def test_figures_that_there_are_not(self):
+        self.on_path("python3", """case "$*" in -c*) ;;
+          *gpu_figures.py*) echo "gpu_figures.py: no device" >&2; exit 1 ;;
+          *) echo "0 results; failed: ops"; exit 1 ;; esac""")
+        self.assertEqual(self.check("bench", code=1)["bench"], ("FAIL", "0 results; failed: ops"))
+        self.assertIn("-- bench\ngpu_figures.py: no device\n", (self.out / "summary.txt").read_text())
 
     def test_python_tests_that_fail(self):
         self.on_path("python3", 'case "$*" in -c*) exit 0;; esac\n'
@@ -156,6 +230,43 @@ class Stages(CheckTest):
         self.check("kernels", code=1)
         self.assertLess((self.out / "summary.txt").stat().st_size, 10000)
         self.assertIn("line 20000 of", (self.out / "log.txt").read_text())
+
+    def test_where_all_fails_at_length_no_stage_is_lost(self):
+        long = "x" * 400
+        lines = f'for i in {{1..20}}; do echo "LINE $i of {long}"; done; '
+        tests = lines + f'echo "[  FAILED  ] A.{long} (1 ms)"; exit 1'
+        for name in ("test_conformance", "test_kernels", "test_backend"):
+            self.program(name, tests)
+        self.program("../bin-nccl/headwater", "exit 0")
+        self.on_path("mpirun", "exit 0")
+        self.on_path("nvidia-smi", 'case "$*" in *name*) echo "A GPU, 1.0";; -L) echo 1; echo 2;; esac')
+        failed = lines.replace("LINE", "AssertionError: LINE") + f"echo FAILED {long}; exit 1"
+        self.on_path("python3", 'case "$*" in -c*) ;; *--to-count) echo k; echo c ;; '
+                                f"*gpu_figures*) {lines} ;; *) {failed} ;; esac")
+        self.on_path("compute-sanitizer", lines.replace("LINE", "========= Invalid LINE") + "exit 99")
+        self.on_path("ncu", Counters.LOG + f'{{ {lines} }} >"$log"; exit 1')
+        stages = (*STAGES[:6], "ranks", *STAGES[6:])
+        done = self.run_script(self.archive / "scripts/gpu_check.sh", *stages)
+        summary = (self.out / "summary.txt").read_bytes()
+        self.assertTrue(done.stdout.encode()[-10000:].endswith(summary), len(summary))
+        noted = re.findall(r"(?m)^-- (\w+)\n.*LINE \d+ of x{100}", summary.decode())
+        self.assertEqual(tuple(noted), stages)
+        self.assertEqual(tuple(re.findall(r"(?m)^FAIL +(\w+) ", summary.decode())), stages)
+
+
+class Tools(CheckTest):
+    def test_a_toolkit_beside_the_path(self):
+        says = 'echo "========= ERROR SUMMARY: 0 errors"'
+        self.script(self.folder / "root/usr/local/cuda-13/compute-sanitizer/compute-sanitizer", says)
+        self.assertEqual(self.check("sanitizer")["sanitizer"][0], "PASS")
+
+    def test_an_old_processor(self):
+        cpuinfo = self.folder / "root/proc/cpuinfo"
+        cpuinfo.parent.mkdir()
+        for flags, code in (("fpu avx", 77), ("fpu avx avx2", 0)):
+            cpuinfo.write_text(f"processor\t: 0\nflags\t\t: {flags}\n")
+            found = self.check("kernels", code=code)["kernels"]
+            self.assertEqual(found, ("LACKS", "a processor with AVX2") if code else ("PASS", "3 tests"))
 
 
 class Lacks(CheckTest):
@@ -210,6 +321,41 @@ class Lacks(CheckTest):
             self.assertEqual(found[stage], ("LACKS", "python3, 3.9 or newer, with its standard library"))
 
 
+class Ranks(CheckTest):
+    def setUp(self):
+        super().setUp()
+        self.program("../bin-nccl/headwater", "exit 0")
+        self.on_path("mpirun", "exit 0")
+        self.on_path("nvidia-smi", 'case "$*" in *name*) echo "A GPU, 1.0";; -L) echo "GPU 0"; echo "GPU 1";; esac')
+
+    def test_they_pass(self):
+        self.on_path("python3", 'case "$*" in -c*) ;; *ranks_full_test.py*) '
+                                '[[ $HEADWATER == bin-nccl/headwater ]] && printf "Ran 7 tests in 1.0s\n\nOK\n";; esac')
+        self.assertEqual(self.check("ranks")["ranks"], ("PASS", "7 tests"))
+
+    def test_they_are_among_all_where_their_program_is(self):
+        done = self.run_script(self.archive / "scripts/gpu_check.sh")
+        self.assertRegex(done.stdout, r"PASS  resume .*\nPASS  ranks .*\nPASS  bench ")
+
+    def test_without_their_program(self):
+        shutil.rmtree(self.archive / "bin-nccl")
+        self.assertEqual(self.check("ranks", code=77)["ranks"],
+                         ("LACKS", "programs with NCCL: scripts/gpu_bundle.sh --nccl carries them"))
+
+    def test_without_nccl(self):
+        with open(self.archive / "BUNDLE", "a") as bundle:
+            bundle.write("program bin-nccl/headwater libno_nccl.so.2\n")
+        self.assertIn("libno_nccl.so.2, for bin-nccl/headwater", self.check("ranks", code=77)["ranks"][1])
+
+    def test_without_mpirun(self):
+        (self.path / "mpirun").unlink()
+        self.assertEqual(self.check("ranks", code=77)["ranks"], ("LACKS", "mpirun"))
+
+    def test_with_one_gpu(self):
+        self.on_path("nvidia-smi", 'case "$*" in *name*) echo "A GPU, 1.0";; -L) echo "GPU 0";; esac')
+        self.assertEqual(self.check("ranks", code=77)["ranks"], ("LACKS", "a second GPU"))
+
+
 class Sanitizer(CheckTest):
     def memcheck(self, text, code):
         self.on_path("compute-sanitizer", text)
@@ -243,7 +389,7 @@ class Counters(CheckTest):
 
     def setUp(self):
         super().setUp()
-        self.on_path("python3", PYTHON.replace("-c*) exit 0", '-c*csv*) exec /usr/bin/python3 "$@" ;;\n  -c*) exit 0'))
+        self.on_path("python3", PYTHON.replace("-c*) exit 0", f'-c*csv*) exec {sys.executable} "$@" ;;\n  -c*) exit 0'))
         self.out.mkdir()
         (self.out / "results.json").write_text("{}")
 
@@ -277,12 +423,20 @@ class Checkout(CheckTest):
     def in_checkout(self, *arguments, **environment):
         return self.run_script(self.checkout / "scripts/gpu_check.sh", *arguments, **environment)
 
+    def test_ended_early_it_leaves_nothing(self):
+        self.program("test_backend", self.that_waits())
+        self.pack("90a")
+        said = self.end_early(self.checkout / "scripts/gpu_check.sh", "kernels", "ops")
+        self.assertIn("gpu_check.sh: 1 PASS", said)
+        self.assertIn("PASS  kernels", (self.out / "summary.txt").read_text())
+
     def test_it_is_unpacked_and_run(self):
         self.pack("90a")
         done = self.in_checkout("kernels")
         self.assertEqual(done.returncode, 0, done)
         self.assertRegex(done.stdout, "PASS +kernels")
         self.assertTrue((self.out / "summary.txt").exists())
+        self.assertEqual(list(self.temporary.iterdir()), [])
 
     def test_the_gpu_chooses_among_several(self):
         self.pack("80")
