@@ -5,15 +5,18 @@
   results.json      docs/benchmarks/gpu/DEVICE.json, and the page docs/benchmarks/gpu-kernels.md made of it
   matmul.json       docs/benchmarks/gpu/DEVICE-matmul.json, for training.matmul_algorithms
 
+Nothing is taken from a folder in which any of these, or summary.txt, says that the GPU was emulated.
+
 usage: gpu_collect.py FOLDER      exit 1 where something was not taken, and why
 """
 
-import json
 import re
 import shlex
 import subprocess
 import sys
 from pathlib import Path
+
+import gpu_results
 
 ROOT = Path(__file__).resolve().parent.parent
 EXPECTED = ROOT / "tests/conformance/expected.tsv"
@@ -25,11 +28,24 @@ class Refusal(Exception):
     pass
 
 
-def passed(folder, stage):
-    """What the last summary in the folder says of a stage."""
+def said(folder, pattern):
+    """Whether the last run's summary has a line that begins so."""
     summary = folder / "summary.txt"
-    lines = summary.read_text(encoding="utf-8").splitlines() if summary.exists() else []
-    return any(re.match(rf"PASS +{stage} ", line) for line in lines)
+    return summary.exists() and re.search(f"(?m)^{pattern}", summary.read_text(encoding="utf-8", errors="replace"))
+
+
+def says_emulated(folder):
+    """What in the folder says that it is of no GPU; None where nothing does."""
+    if said(folder, r"gpu_check\.sh: .*\barchitecture emulated\b"):
+        return "summary.txt says architecture emulated"
+    for name in ("results.json", "matmul.json"):
+        try:
+            device = gpu_results.read(folder / name, "device")["device"]
+        except gpu_results.Unreadable:
+            continue  # which is told where it would be taken
+        if "emulated" in str(device):
+            return f"{name} says {device}"
+    return None
 
 
 def words_of(path):
@@ -40,17 +56,19 @@ def words_of(path):
 
 def take_conformance(folder):
     found = folder / "conformance.tsv"
-    if not passed(folder, "conformance"):
+    if not said(folder, "PASS +conformance "):
         raise Refusal(f"{found}: summary.txt does not say that the stage conformance has passed")
+    if not said(folder, r"gpu_check\.sh: .*\barchitecture "):
+        raise Refusal(f"{found}: summary.txt does not say for which architecture the program was built")
     if not EXPECTED.exists():
         EXPECTED.write_bytes(found.read_bytes())
-        return [EXPECTED]
+        yield EXPECTED
+        return
     before, now = words_of(EXPECTED), words_of(found)
     differ = sorted(name for name in before.keys() | now.keys() if before.get(name) != now.get(name))
     if differ:
-        raise Refusal(f"{found}: other bits than {EXPECTED.relative_to(ROOT)} for {', '.join(differ)}; that file stays as it is, "
-                      "and is removed first where this GPU's bits are to be recorded")
-    return []
+        raise Refusal(f"{found}: other bits than {EXPECTED.relative_to(ROOT)} for {', '.join(differ)}; that file stays as it "
+                      "is, and is removed first where this GPU's bits are to be recorded")
 
 
 def slug(device):
@@ -58,44 +76,46 @@ def slug(device):
 
 
 def take_results(folder):
-    results = json.loads((folder / "results.json").read_text(encoding="utf-8"))
-    device = results["device"]
-    if not device or "emulated" in device:
-        raise Refusal(f"{folder / 'results.json'}: measured on {device or 'no device'}, and a GPU's figures are wanted")
+    device = gpu_results.read(folder / "results.json", "device", "ops")["device"]
+    if not device:
+        raise Refusal(f"{folder / 'results.json'}: measured on no device, and a GPU's figures are wanted")
     RAW.mkdir(parents=True, exist_ok=True)
     raw = RAW / f"{slug(device)}.json"
     raw.write_bytes((folder / "results.json").read_bytes())
+    yield raw
     made = subprocess.run([sys.executable, ROOT / "scripts/kernel_table.py", raw.relative_to(ROOT)], cwd=ROOT,
                           capture_output=True, text=True)
     if made.returncode != 0:
-        raise Refusal(f"scripts/kernel_table.py {raw.relative_to(ROOT)}: {made.stderr.strip().splitlines()[-1]}")
+        reason = made.stderr.strip().splitlines() or [f"ended with {made.returncode}"]
+        raise Refusal(f"scripts/kernel_table.py {raw.relative_to(ROOT)}: {reason[-1]}; {PAGE.relative_to(ROOT)} stays as it is")
     PAGE.write_text(made.stdout, encoding="utf-8")
-    return [raw, PAGE]
+    yield PAGE
 
 
 def take_matmul(folder):
     """By the device's name as the results have it: the file's own has the compute capability behind it."""
-    content = (folder / "matmul.json").read_text(encoding="utf-8")
-    device = json.loads(content)["device"].split(",")[0]
-    if "emulated" in device:
-        raise Refusal(f"{folder / 'matmul.json'}: measured on {device}, and a GPU's algorithms are wanted")
+    device = gpu_results.read(folder / "matmul.json", "device")["device"].split(",")[0]
     RAW.mkdir(parents=True, exist_ok=True)
     path = RAW / f"{slug(device)}-matmul.json"
-    path.write_text(content, encoding="utf-8")
-    return [path]
+    path.write_bytes((folder / "matmul.json").read_bytes())
+    yield path
 
 
 def main():
     if len(sys.argv) != 2 or not Path(sys.argv[1]).is_dir():
         sys.exit("usage: scripts/gpu_check.sh collect FOLDER, which the stages have left")
     folder, taken, refused = Path(sys.argv[1]), [], 0
+    emulated = says_emulated(folder)
+    if emulated:
+        sys.exit(f"gpu_collect.py: {folder}: {emulated}, and what a GPU has given is wanted: nothing is taken")
     for name, take in (("conformance.tsv", take_conformance), ("results.json", take_results), ("matmul.json", take_matmul)):
         if not (folder / name).exists():
             print(f"{name}: not in {folder}")
             continue
         try:
-            taken += take(folder)
-        except Refusal as reason:
+            for path in take(folder):
+                taken.append(path)
+        except (Refusal, gpu_results.Unreadable) as reason:
             print(f"gpu_collect.py: {reason}", file=sys.stderr)
             refused = 1
     if taken:

@@ -10,6 +10,12 @@ from pathlib import Path
 
 ROOT = Path(os.environ["HEADWATER_SOURCE_DIR"])
 BITS = "mma\t0001\t0002\nex2\t0003\n"
+RESULTS = {"device": "NVIDIA H200", "ops": []}
+SUMMARY = """gpu_check.sh: NVIDIA H200, 580.1, 143771 MiB, architecture 90a, commit abc
+
+PASS  conformance   3 s  2 instructions
+FAIL  kernels       1 s  one
+"""
 
 
 class Collect(unittest.TestCase):
@@ -18,15 +24,15 @@ class Collect(unittest.TestCase):
         self.addCleanup(folder.cleanup)
         self.checkout, self.back = Path(folder.name, "checkout"), Path(folder.name, "back")
         (self.checkout / "scripts").mkdir(parents=True)
-        for name in ("gpu_check.sh", "gpu_collect.py"):
+        for name in ("gpu_check.sh", "gpu_collect.py", "gpu_results.py"):
             shutil.copy(ROOT / "scripts" / name, self.checkout / "scripts")
         (self.checkout / "scripts/kernel_table.py").write_text("import sys\nprint('# page of', sys.argv[1])\n")
         for name in ("tests/conformance", "docs/benchmarks"):
             (self.checkout / name).mkdir(parents=True)
         self.back.mkdir()
-        self.put("summary.txt", "PASS  conformance   3 s  2 instructions\nFAIL  kernels 1 s  one\n")
+        self.put("summary.txt", SUMMARY)
         self.put("conformance.tsv", BITS)
-        self.put("results.json", json.dumps({"device": "NVIDIA H200"}))
+        self.put("results.json", json.dumps(RESULTS))
         self.put("matmul.json", json.dumps({"device": "NVIDIA H200, compute capability 9.0"}))
 
     def put(self, name, text):
@@ -46,7 +52,7 @@ class Collect(unittest.TestCase):
         self.assertEqual(done.stdout, "git add tests/conformance/expected.tsv docs/benchmarks/gpu/nvidia-h200.json "
                                       "docs/benchmarks/gpu-kernels.md docs/benchmarks/gpu/nvidia-h200-matmul.json\n")
         self.assertEqual(self.read("tests/conformance/expected.tsv"), BITS)
-        self.assertEqual(json.loads(self.read("docs/benchmarks/gpu/nvidia-h200.json")), {"device": "NVIDIA H200"})
+        self.assertEqual(json.loads(self.read("docs/benchmarks/gpu/nvidia-h200.json")), RESULTS)
         self.assertEqual(self.read("docs/benchmarks/gpu-kernels.md"), "# page of docs/benchmarks/gpu/nvidia-h200.json\n")
         self.assertIn("capability", self.read("docs/benchmarks/gpu/nvidia-h200-matmul.json"))
         self.assertNotIn("expected.tsv", self.collect().stdout)  # the same bits again
@@ -58,21 +64,51 @@ class Collect(unittest.TestCase):
         self.assertTrue((self.checkout / "docs/benchmarks/gpu-kernels.md").exists())
 
     def test_bits_of_a_stage_that_has_not_passed(self):
-        self.put("summary.txt", "FAIL  conformance   3 s  word 1\n")
+        self.put("summary.txt", SUMMARY.replace("PASS", "FAIL"))
         self.assertIn("does not say that the stage conformance has passed", self.collect(code=1).stderr)
         self.assertFalse((self.checkout / "tests/conformance/expected.tsv").exists())
 
-    def test_the_emulated_gpu_is_none(self):
-        self.put("results.json", json.dumps({"device": "emulated GPU"}))
-        self.put("matmul.json", json.dumps({"device": "emulated GPU, compute capability 9.0"}))
-        self.put("summary.txt", "")
-        self.assertEqual(self.collect(code=1).stdout, "")
-        self.assertFalse((self.checkout / "docs/benchmarks/gpu").exists())
+    def test_bits_of_nobody_knows_what(self):
+        self.put("summary.txt", SUMMARY.partition("\n")[2])
+        self.assertIn("does not say for which architecture the program was built", self.collect(code=1).stderr)
+        self.assertFalse((self.checkout / "tests/conformance/expected.tsv").exists())
+
+    def test_nothing_is_taken_of_the_emulated_gpu(self):
+        for name, text, says in (
+                ("summary.txt", SUMMARY.replace("90a", "emulated"), "summary.txt says architecture emulated"),
+                ("results.json", json.dumps({"device": "emulated GPU", "ops": []}), "results.json says emulated GPU"),
+                ("matmul.json", json.dumps({"device": "emulated GPU, cc 9.0"}), "matmul.json says emulated GPU, cc 9.0")):
+            with self.subTest(name=name):
+                before = (self.back / name).read_text()
+                self.put(name, text)
+                done = self.collect(code=1)
+                self.assertEqual(done.stdout, "")
+                self.assertIn(f"{self.back}: {says}", done.stderr)
+                self.assertFalse((self.checkout / "tests/conformance/expected.tsv").exists())
+                self.assertFalse((self.checkout / "docs/benchmarks/gpu").exists())
+                self.put(name, before)
+
+    def test_the_emulated_gpu_without_measurements(self):
+        self.put("summary.txt", SUMMARY.replace("90a", "emulated"))
+        for name in ("results.json", "matmul.json"):
+            (self.back / name).unlink()
+        self.assertIn("nothing is taken", self.collect(code=1).stderr)
+        self.assertFalse((self.checkout / "tests/conformance/expected.tsv").exists())
+
+    def test_a_file_that_is_cut_off_keeps_no_other_from_being_taken(self):
+        self.put("results.json", '{"device": "NVID')
+        done = self.collect(code=1)
+        self.assertEqual(done.stderr.count("\n"), 1, done)
+        self.assertIn(f"gpu_collect.py: {self.back}/results.json is no whole JSON", done.stderr)
+        self.assertEqual(done.stdout, "git add tests/conformance/expected.tsv docs/benchmarks/gpu/nvidia-h200-matmul.json\n")
 
     def test_a_page_that_cannot_be_made(self):
         (self.checkout / "scripts/kernel_table.py").write_text("raise SystemExit('no such thing')")
-        self.assertIn("kernel_table.py docs/benchmarks/gpu/nvidia-h200.json: no such thing", self.collect(code=1).stderr)
+        done = self.collect(code=1)
+        self.assertIn("kernel_table.py docs/benchmarks/gpu/nvidia-h200.json: no such thing; docs/benchmarks/gpu-kernels.md ",
+                      done.stderr)
         self.assertFalse((self.checkout / "docs/benchmarks/gpu-kernels.md").exists())
+        self.assertIn(" docs/benchmarks/gpu/nvidia-h200.json ", done.stdout)  # which has the steps' figures
 
     def test_what_is_not_there(self):
         for name in ("results.json", "matmul.json"):
