@@ -32,6 +32,7 @@ done
 environments=("${VIRTUAL_ENV-/nowhere}" "${CONDA_PREFIX-/nowhere}" "$root"/usr{/local,} "${HOME-/nowhere}"/{.local,.venv,venv}
   "$root"/opt/{*,*/.venv,*/venv})
 mapfile -t packages < <(python3 -c 'import sys; print(*sys.path, sep="\n")' 2>/dev/null || true)
+packages=("${packages[@]/#\//$root/}")
 for environment in "${environments[@]}"; do
   packages+=("$environment"/lib/python3*/{site,dist}-packages)
 done

@@ -1,6 +1,7 @@
 """scripts/cuda_libraries.sh in a made-up root: where it looks, and in which order."""
 
 import os
+import shutil
 import subprocess
 import tempfile
 import unittest
@@ -11,7 +12,8 @@ NAME = "libcublasLt.so.13"
 
 # From the first place to the last.
 PLACES = ("by/path", "usr/local/cuda-13.1/targets/x86_64-linux/lib", "usr/local/cuda-13.0/lib64", "usr/local/cuda-9/lib",
-          "usr/local/lib/python3.12/dist-packages/nvidia/cublas/lib", "home/.venv/lib/python3.12/site-packages/nvidia/cu13/lib",
+          "of/python/nvidia/cublas/lib", "usr/local/lib/python3.12/dist-packages/nvidia/cublas/lib",
+          "home/.venv/lib/python3.12/site-packages/nvidia/cu13/lib",
           "opt/torch/.venv/lib/python3.12/site-packages/nvidia/cu13/lib", "opt/miniconda3/lib", "usr/local/nvidia/lib64")
 
 
@@ -20,9 +22,17 @@ class Search(unittest.TestCase):
         folder = tempfile.TemporaryDirectory()
         self.addCleanup(folder.cleanup)
         self.root = Path(folder.name)
+        # Of the host's tools those that the script needs, and a Python that says where it has packages.
+        (self.root / "path").mkdir()
+        for name in ("bash", "env", "sed", "sort"):
+            (self.root / "path" / name).symlink_to(shutil.which(name))
+        python = self.root / "path/python3"
+        python.write_text("#!/bin/bash\necho; echo /of/python; echo of/nothing\n")
+        python.chmod(0o755)
 
     def search(self, *names):
-        environment = {"PATH": "/usr/bin:/bin", "HOME": str(self.root / "home"), "LD_LIBRARY_PATH": str(self.root / "by/path")}
+        environment = {"PATH": str(self.root / "path"), "HOME": str(self.root / "home"),
+                       "LD_LIBRARY_PATH": str(self.root / "by/path")}
         done = subprocess.run([ROOT / "scripts/cuda_libraries.sh", "--root", self.root, *names], env=environment,
                               capture_output=True, text=True, timeout=60)
         self.assertEqual((done.returncode, done.stderr), (0, ""), done)
