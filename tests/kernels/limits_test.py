@@ -5,29 +5,25 @@ kernels/budget.tsv says that it can have, and no more: the emulation refuses wha
 The environment names the program of those tests (HEADWATER_KERNEL_TESTS).
 """
 
-import csv
 import os
-import re
 import subprocess
+import sys
 import tempfile
 import unittest
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "scripts"))
+from kernel_budget import read_budget, short_name  # noqa: E402
+
 TESTS = os.environ["HEADWATER_KERNEL_TESTS"]
-BUDGET = Path(__file__).resolve().parents[2] / "kernels/budget.tsv"
 COLUMNS = ("threads", "shared_arrays", "shared_block")
 
 
 def budget():
     """Name of a kernel to what it may have."""
-    lines = [line for line in BUDGET.read_text(encoding="utf-8").splitlines() if not line.startswith("#")]
-    rows = [row for row in csv.DictReader(lines, delimiter="\t") if row["architecture"] == "sm_80"]
-    return {row["kernel"]: tuple(int(row[column]) for column in COLUMNS) for row in rows}
-
-
-def name_in_budget(name):
-    name = re.sub(r"headwater::kernels::|\(anonymous namespace\)::", "", name).replace("__nv_bfloat16", "bf16")
-    return re.sub(r"\((\w+)\)(\d+)", r"\1 \2", name).partition("(")[0]  # an enumerator; without parameters
+    _, rows = read_budget()
+    return {kernel: tuple(int(row[column]) for column in COLUMNS)
+            for (_, kernel, architecture), row in rows.items() if architecture == "sm_80"}
 
 
 class LimitsTest(unittest.TestCase):
@@ -40,7 +36,7 @@ class LimitsTest(unittest.TestCase):
             done = subprocess.run([TESTS, "--gtest_brief=1"], env=environment, capture_output=True, text=True, timeout=600)
             self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
             rows = [line.split("\t") for line in file.read_text(encoding="utf-8").splitlines()]
-        launched = {name_in_budget(name): tuple(map(int, most)) for name, *most in rows}
+        launched = {short_name(name): tuple(map(int, most)) for name, *most in rows}
         self.assertEqual(launched, budget())
 
 
