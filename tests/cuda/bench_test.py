@@ -7,8 +7,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "support"))
 from bench_ops import TINY, OpsTest, bench  # noqa: E402
-
-CUDA = "--training.device=cuda"
+from emulation import CUDA  # noqa: E402
 
 
 class Ops(OpsTest):
