@@ -83,7 +83,7 @@ expect() { # WORD STAGE [WORDS]: a line of the summary
 }
 exits() { [[ $status -eq $1 ]] || fail "gpu_check.sh ended with $status where $1 was right"; }
 
-correctness=(conformance kernels ops golden training resume)
+correctness=(conformance ordered kernels ops golden training resume)
 by_name=("${correctness[@]}" ranks bench sanitizer ncu)  # every stage; ranks is not among all where its programs are not
 if [[ $architecture == emulated ]]; then
   check /checkout/scripts/gpu_check.sh

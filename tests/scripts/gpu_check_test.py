@@ -14,9 +14,9 @@ from pathlib import Path
 
 ROOT = Path(os.environ["HEADWATER_SOURCE_DIR"])
 # What the script finds on a host, beside what a test puts there: no tool of CUDA's, no MPI.
-TOOLS = ("bash", "cat", "cmp", "comm", "cp", "cut", "dirname", "env", "grep", "head", "ln", "mkdir", "mktemp", "mv", "paste",
-         "realpath", "rm", "sed", "setsid", "sleep", "sort", "stat", "tail", "tar", "tee", "timeout", "tr", "uniq", "wc", "xz")
-STAGES = ("conformance", "kernels", "ops", "golden", "training", "resume", "bench", "sanitizer", "ncu")
+TOOLS = ("bash", "cat", "chmod", "cmp", "comm", "cp", "cut", "dirname", "env", "grep", "head", "ln", "mkdir", "mktemp", "mv",
+         "paste", "realpath", "rm", "sed", "setsid", "sleep", "sort", "stat", "tail", "tar", "tee", "timeout", "tr", "uniq", "wc", "xz")
+STAGES = ("conformance", "ordered", "kernels", "ops", "golden", "training", "resume", "bench", "sanitizer", "ncu")
 
 PASSES = 'echo "[  PASSED  ] 3 tests."'
 FAILS = """
@@ -163,6 +163,23 @@ class Stages(CheckTest):
         self.assertEqual(found["kernels"][0], "TIME")
         self.assertIn("A.Hangs", found["kernels"][1])
         self.assertEqual(found["ops"], ("TIME", "not begun: 15 s were over (GPU_CHECK_SECONDS)"))
+
+    def test_sums_in_order_that_do_not_end_are_not_waited_for_again(self):
+        name = "AttentionBackward.OnTensorCores"
+        hangs = f'case "$*" in *={name}:*) echo "[ RUN      ] {name}"; sleep 60;; esac'
+        asked = self.folder / "asked"
+        self.program("test_backend", f'echo "$*" >{asked}\n{PASSES}')
+        self.program("headwater", f'echo "$*" >>{asked}')
+        self.on_path("python3", PYTHON.replace("*Training)", '*Training) "$HEADWATER" train config.json;'))
+        self.assertEqual(self.check("ordered", "kernels", "ops", "training")["ordered"], ("PASS", "3 tests"))
+        self.assertEqual(asked.read_text(), "--gtest_filter=*cuda_*\ntrain config.json\n")
+        self.program("test_kernels", f'{hangs}\n{PASSES}')
+        found = self.check("ordered", "kernels", "ops", "training", code=1, GPU_CHECK_SECONDS="40")
+        self.assertEqual(found["ordered"][0], "TIME")
+        self.assertIn(name, found["ordered"][1])
+        self.assertEqual([found[stage][0] for stage in ("kernels", "ops", "training")], ["PASS"] * 3)
+        self.assertEqual(asked.read_text(), "--gtest_filter=*cuda_*-*cuda_bf16_attention_backward\n"
+                                            "train config.json --training.deterministic=false\n")
 
     def test_what_a_stage_has_started_ends_with_it(self):
         self.program("test_kernels", f"timeout 1000 sleep 1000 >/dev/null 2>&1 & echo $! >{self.process}\n{PASSES}")
