@@ -14,7 +14,7 @@ ROOT = Path(os.environ["HEADWATER_SOURCE_DIR"])
 sys.path.insert(0, str(ROOT / "scripts"))
 
 import kernel_model  # noqa: E402
-import kernel_table  # noqa: E402
+import kernel_results  # noqa: E402
 import step_model  # noqa: E402
 from kernel_budget import read_budget  # noqa: E402
 
@@ -353,11 +353,11 @@ class Page(unittest.TestCase):
 
     def test_a_name_that_resembles_a_known_one_is_another_gpu(self):
         for name in ("NVIDIA GH200 480GB", "NVIDIA H200 NVL", "NVIDIA H100 PCIe", "NVIDIA H100 NVL", "NVIDIA A100-SXM4-40GB"):
-            self.assertFalse(kernel_table.Results({"ops": [], "device": name}).known, name)
+            self.assertFalse(kernel_results.Results({"ops": [], "device": name}).known, name)
 
     def test_a_copy_of_the_measured_run_is_the_measure_of_shares(self):
         bench = {"measured": {"memory_bandwidth": 2e12}}
-        results = kernel_table.Results({"ops": [], "device": "NVIDIA H100 80GB HBM3"})
+        results = kernel_results.Results({"ops": [], "device": "NVIDIA H100 80GB HBM3"})
         self.assertEqual((results.copy(bench), results.copy({}), results.known), (2e12, 3e12, True))
 
 
