@@ -197,9 +197,9 @@ __global__ void __launch_bounds__(kThreads)
 
   float dk[R][T::kDk ? D / 8 : 1][4], dv[R][T::kDv ? D / 8 : 1][4];
   const auto speaks = [&] { return in_order && ptx::opaque_thread<32>() == 0; };
-  // The count of the tile of dQ that this warp has added to last and has yet to declare done; nullptr: there is
-  // none. It lies among the statistics of that tile's stage, which nobody reads then and nobody writes to before
-  // the next tile's barrier.
+  // The count of the tile of dQ that this warp has added to last and has yet to declare done; nullptr: there
+  // is none. It lies among the statistics of that tile's stage, which nobody reads then and nobody writes to
+  // before the next tile's barrier.
   const auto undeclared = [&](int half) -> int*& {
     unsigned char* const stage = memory + T::kStages + half * T::kStageBytes;
     return reinterpret_cast<int**>(stage + 2 * T::kQueryBytes)[threadIdx.x / 32];
@@ -230,8 +230,7 @@ __global__ void __launch_bounds__(kThreads)
 
 #pragma unroll 1
     for (int part = 0; part < T::kQueries; part += T::kPart) {
-      const int thread = ptx::opaque_thread<kThreads>(), lane = thread % 32,
-                warp_key = thread / 32 * 16 * R;
+      const int thread = ptx::opaque_thread<kThreads>(), lane = thread % 32, warp_key = thread / 32 * 16 * R;
       const Fragments<D> fragments(lane);
       float p[R][N][4];
       multiply_rows(fragments, memory, warp_key, q, part, p);

@@ -65,9 +65,10 @@ __global__ void __launch_bounds__(kThreads, Tiles<D>::kBlocks)
   const auto load_keys = [&](int key, int half) {
     const std::int64_t row = static_cast<std::int64_t>(Place(T::kQueries).sample) * a.keys;
     unsigned char* const tile = memory + T::kQueryBytes + half * 2 * T::kKeyBytes;
-    load_tile<T::kKeys, D, kThreads>(tile, a.k.row(row) + kv_column, static_cast<int>(a.k.stride), key, a.keys);
-    load_tile<T::kKeys, D, kThreads>(tile + T::kKeyBytes, a.v.row(row) + kv_column, static_cast<int>(a.v.stride),
-                                     key, a.keys);
+    load_tile<T::kKeys, D, kThreads>(tile, a.k.row(row) + kv_column, static_cast<int>(a.k.stride), key,
+                                     a.keys);
+    load_tile<T::kKeys, D, kThreads>(tile + T::kKeyBytes, a.v.row(row) + kv_column,
+                                     static_cast<int>(a.v.stride), key, a.keys);
     ptx::cp_async_commit();
   };
 

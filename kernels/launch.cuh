@@ -32,8 +32,8 @@
 
 namespace headwater::kernels {
 
-// Remembers, for take_refused_launch() of kernels.h, whose launch by this thread was refused, if cudaGetLastError() will
-// say that it was.
+// Remembers, for take_refused_launch() of kernels.h, whose launch by this thread was refused, if
+// cudaGetLastError() will say that it was.
 void note_refused_launch(const void* kernel, std::size_t shared_bytes);
 
 // Queues kernel(arguments...) on `stream`: grid · block threads, `shared_bytes` of SHARED_BLOCK for each

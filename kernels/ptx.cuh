@@ -288,7 +288,8 @@ PTX_FUNCTION void await(const int* count, int value) {
   for (;;) {
     asm volatile("ld.acquire.gpu.global.s32 %0, [%1];" : "=r"(seen) : "l"(address) : "memory");
     if (seen == value) return;
-    // An acquire empties the multiprocessor's L1, so that it is not asked again before there is something to acquire.
+    // An acquire empties the multiprocessor's L1, so that it is not asked again before there is something to
+    // acquire.
     do {
       __nanosleep(32);
       asm volatile("ld.relaxed.gpu.global.s32 %0, [%1];" : "=r"(seen) : "l"(address));

@@ -1,8 +1,8 @@
 // What launch() of kernels/launch.cuh remembers of a launch that was refused.
 
+#include "launch.cuh"
 #include "emulation/settings.h"
 #include "kernels.h"
-#include "launch.cuh"
 
 #include <gtest/gtest.h>
 
