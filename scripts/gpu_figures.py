@@ -31,7 +31,8 @@ def device_line(results):
     measured = results["ops"][0]["bench"]["measured"] if results["ops"] else None
     return (f"{results['device']}, driver {results['driver']}, commit {results['git']}"
             + (f": products {measured['matmul_flops'] / 1e12:.0f} TFLOP/s, "
-               f"copies {measured['memory_bandwidth'] / 1e12:.2f} TB/s" if measured else ""))
+               f"copies {measured['memory_bandwidth'] / 1e12:.2f} TB/s" if measured else "")
+            + (f"; attention's gradients in no order: {results['unordered']}" if results.get("unordered") else ""))
 
 
 def attention_lines(results):
@@ -80,7 +81,7 @@ def figures(results):
         yield floor_line(results["ops"][0]["bench"])
     if results["matmul"]:
         yield matmul_line(results["matmul"])
-    if results["training"]:
+    if results["training"] and results["training"]["losses"]:
         yield training_line(results["training"])
 
 

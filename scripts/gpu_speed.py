@@ -16,6 +16,7 @@ Exit 1 where a measurement failed; that PyTorch or time is lacking is no failure
   training   {losses, cpu}: of the small training beside the CPU's, or null
   failed     [{name, error}]: measurements that ended badly
   left_out   [{name, reason}]: what was not measured and has not failed; most often the time did not allow it
+  unordered  why attention's gradients were added in no order (--training.deterministic=false); empty where they were in order
   without_torch    why PyTorch is not there; empty where it is, or where nobody has looked
 """
 
@@ -48,6 +49,7 @@ def parse_arguments():
     parser.add_argument("--matmul", type=Path, help="where the algorithms of products go (matmul.json beside the results)")
     parser.add_argument("--training", type=Path, help="file with the losses of the small training")
     parser.add_argument("--torch", type=program, metavar="PYTHON", help="one that may have PyTorch; looked for unless said")
+    parser.add_argument("--most-seconds", type=int, default=45, help="of a bench; what takes longer hangs")
     parser.add_argument("--config", default="configs/yuan2-2.1b.json")
     parser.add_argument("--head-dims", type=whole_numbers, default=[64, 128, 96], help="the first tells most")
     parser.add_argument("--sequences", type=whole_numbers, default=[8192, 4096], help="likewise")
@@ -130,6 +132,10 @@ class Failed(Exception):
     """A command ended badly."""
 
 
+class Hung(Failed):
+    """A command did not end."""
+
+
 def cluster_of(device):
     """The cluster file of a device, where one is known to have its figures."""
     return ROOT / f"configs/clusters/{KINDS[device]}.json" if device in KINDS else None
@@ -160,23 +166,28 @@ def commit():
 
 class Measuring:
     def __init__(self, options):
-        self.file, self.headwater = options.results, options.headwater
+        self.file, self.headwater, self.most_seconds = options.results, options.headwater, options.most_seconds
         self.deadline = time.monotonic() + options.seconds
         self.algorithms = (options.matmul or options.results.with_name("matmul.json")).resolve()
         self.cluster = cluster_of(nvidia_smi("name"))
         self.torch_python = options.torch
         self.results = {"device": None, "driver": nvidia_smi("driver_version"), "cuda": stated("cuda"), "git": commit(),
                         "ops": [], "torch": [], "steps": [], "matmul": None, "training": None,
-                        "failed": [], "without_torch": "", "left_out": []}
+                        "failed": [], "without_torch": "", "left_out": [],
+                        "unordered": os.environ.get("GPU_CHECK_UNORDERED", "")}
         if options.training:
-            self.results["training"] = gpu_results.read(options.training, "losses", "cpu")
+            self.named("the small training", lambda: self.take_training(options.training))
         self.shapes = Shapes(options, hidden_size(options))
+
+    def take_training(self, file):
+        try:
+            self.results["training"] = gpu_results.read(file, "losses", "cpu")
+        except gpu_results.Unreadable as error:
+            raise Failed(str(error)) from None
 
     def left(self):
         return self.deadline - time.monotonic()
 
-    def timeout(self):
-        return self.left() if self.left() < 1e6 else None
 
     def write(self):
         """So that a reader, and whoever ends this process, finds the whole of it or what was there before."""
@@ -184,12 +195,15 @@ class Measuring:
         new.write_text(text_of(self.results), encoding="utf-8")
         os.replace(new, self.file)
 
-    def run(self, command, **options):
+    def run(self, command, most=None, **options):
+        most = most or self.most_seconds
         if self.left() < LEAST_SECONDS:
             raise LeftOut(NO_TIME)
         try:
-            return subprocess.run(command, text=True, timeout=self.timeout(), **options)
+            return subprocess.run(command, text=True, timeout=min(self.left(), most, 1e6), **options)
         except subprocess.TimeoutExpired:
+            if self.left() > 0:
+                raise Hung(f"it did not end in {most} s") from None
             raise LeftOut(NO_TIME) from None
         except OSError as error:
             raise Failed(f"{command[0]}: {error.strerror}") from None
@@ -201,7 +215,18 @@ class Measuring:
         return done.stdout
 
     def bench(self, what, arguments):
-        found = json.loads(self.output_of([self.headwater, "bench", what, *arguments, "--training.device=cuda", "--json"]))
+        command = [self.headwater, "bench", what, *arguments, "--training.device=cuda", "--json"]
+        unordered = ["--training.deterministic=false"] if self.results["unordered"] else []
+        try:
+            output = self.output_of([*command, *unordered])
+        except Hung:
+            if unordered:
+                raise
+            # Where gradients are added in order blocks wait for each other. That, or not: all that follows does without.
+            output = self.output_of([*command, "--training.deterministic=false"])
+            self.results["unordered"] = f"bench {what} did not end in {self.most_seconds} s with them in order"
+            self.results["failed"].append({"name": "gradients in order", "error": self.results["unordered"]})
+        found = json.loads(output)
         self.results["device"] = found["device"]
         return found
 
@@ -213,9 +238,10 @@ class Measuring:
         except LeftOut as reason:
             self.results["left_out"].append({"name": name, "reason": str(reason)})
             word = str(reason)
-        except Failed as error:
-            self.results["failed"].append({"name": name, "error": str(error)})
-            word = f"failed: {error}"
+        except (Failed, ValueError, LookupError, TypeError, OSError) as error:  # a program that says what it should not, too
+            reason = str(error) if isinstance(error, Failed) else f"{type(error).__name__}: {error}"
+            self.results["failed"].append({"name": name, "error": reason})
+            word = f"failed: {reason}"
         print(f"{name}: {word} ({time.monotonic() - begin:.1f} s)", flush=True)
         self.write()
 
@@ -314,11 +340,12 @@ class Measuring:
             command = [self.torch_python, ROOT / "scripts/torch_kernels.py", self.file, *(["--compiled"] if compiled else [])]
             with tempfile.TemporaryFile("w+") as output:
                 try:
-                    done = self.run(command, env=environment, stdout=output, stderr=subprocess.PIPE)
+                    done = self.run(command, most=self.left(), env=environment, stdout=output, stderr=subprocess.PIPE)
                 finally:
                     output.seek(0)
                     for line in output.read().split("\n")[:-1]:  # what was cut off has no end
-                        self.add_torch(json.loads(line))
+                        if line.startswith("{"):  # PyTorch says other things too
+                            self.add_torch(json.loads(line))
             reason = last_line(done.stderr) or f"it ended with {done.returncode}"
             if done.returncode == torch_kernels.SKIPPED:
                 self.results["without_torch"] = reason
@@ -401,7 +428,7 @@ def measure(options):
     in_order(run, options.head_dims, options.sequences)
     run.write()
     print(closing_line(run.results))
-    return 1 if run.results["failed"] else 0
+    return 1 if run.results["failed"] or not run.results["device"] else 0
 
 
 # ---- without a device ----

@@ -1,4 +1,4 @@
-"""What scripts/gpu_speed.py has left, each op and step beside its prediction: what scripts/kernel_table.py makes its page of."""
+"""What scripts/gpu_speed.py has left, each op and step beside its prediction: of which scripts/kernel_table.py makes a page."""
 
 import step_model
 from gpu_names import KINDS
@@ -19,7 +19,7 @@ class Results:
         self.versions = [f"{name} {results[key]}" for name, key in (("driver", "driver"), ("CUDA", "cuda")) if results.get(key)]
         self.torch = {entry["name"]: entry["torch"] for entry in results.get("torch") or [] if entry.get("torch")}
         self.failed, self.left_out = results.get("failed") or [], results.get("left_out") or []
-        self.without_torch = results.get("without_torch")
+        self.without_torch, self.unordered = results.get("without_torch"), results.get("unordered")
         device = DEVICES.get(KINDS.get(self.device_name or ASSUMED_DEVICE))
         self.known = device is not None
         self.device = device or DEVICES[KINDS[ASSUMED_DEVICE]]

@@ -48,7 +48,11 @@ def table(head, rows):
         "| " + " | ".join(name.lstrip(">") for name in head) + " |",
         "| " + " | ".join("---:" if name.startswith(">") else "---" for name in head) + " |",
     ]
-    return lines + ["| " + " | ".join(row) + " |" for row in rows] + [""]
+    return lines + ["| " + " | ".join(map(cell, row)) + " |" for row in rows] + [""]
+
+
+def cell(text):
+    return " ".join(text.split()).replace("|", "\\|")
 
 
 def wrapped(paragraphs):
@@ -457,6 +461,8 @@ def where(results):
     if torch:
         versions = f"PyTorch {torch['torch']}, cuDNN {torch.get('cudnn')}"
         lines.append(f"{versions} in the same run: its time / ours is above 1 where ours is less.")
+    if results.unordered:
+        lines.append(f"**Attention's gradients were added in no order**: {results.unordered}.")
     lines += not_measured(results)
     if not results.known:
         lines.append(f"**The predictions are for one {ASSUMED_DEVICE}**: scripts/kernel_model.py does not know this GPU.")

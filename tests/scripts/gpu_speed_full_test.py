@@ -26,8 +26,10 @@ with open(os.environ["CALLS"], "a") as calls:
     calls.write(words + "\n")
 if os.environ.get("FAIL_ON", "nothing") in words:
     sys.exit("headwater: error: " + os.environ.get("REASON", "it fails"))
-if os.environ.get("SLEEP_ON", "nothing") in words:
+if os.environ.get("SLEEP_ON", "nothing") in words and "deterministic=false" not in words:
     time.sleep(60)
+if os.environ.get("BABBLE_ON", "nothing") in words:
+    sys.exit(print("no JSON"))
 option = dict(word.split("=", 1) for word in sys.argv[1:] if "=" in word)
 if sys.argv[1] == "plan":
     print(json.dumps({"memory": [{"total": int(option["--training.micro_batch_size"]) << 30}]}))
@@ -177,6 +179,42 @@ class Measuring(SpeedTest):
         self.assertIn("; the time did not allow it: ", line)
         self.assertFalse(self.file.with_name("results.json.new").exists())
 
+    def test_a_bench_that_hangs_is_tried_without_order_and_so_is_what_follows(self):
+        results, line = self.speed("--most-seconds", "2", code=1, SLEEP_ON="bench step")
+        unordered = "bench step did not end in 2 s with them in order"
+        self.assertEqual(results["failed"], [{"name": "gradients in order", "error": unordered}])
+        self.assertEqual((results["unordered"], results["left_out"]), (unordered, []))
+        self.assertIn("failed: gradients in order", line)
+        benches = [words for words in self.calls.read_text().splitlines() if words.startswith(("bench ops", "bench step"))]
+        self.assertEqual(["deterministic=false" in words for words in benches if "--floors" not in words],
+                         [False, False] + [True] * (len(benches) - 3))
+        self.assertIn(f"; attention's gradients in no order: {unordered}", self.figures()[0])
+        self.assertEqual(len(results["steps"]), 6)
+
+    def test_what_the_check_has_found_before_is_known(self):
+        results, _ = self.speed(GPU_CHECK_UNORDERED="the reason")
+        self.assertEqual(results["unordered"], "the reason")
+
+    def test_a_bench_that_hangs_all_the_same_is_a_failure(self):
+        self.script("headwater", STUB.replace(' and "deterministic=false" not in words', ""))
+        results, _ = self.speed("--most-seconds", "1", code=1, SLEEP_ON="attention_dropout=0.1")
+        self.assertEqual([(failure["name"], failure["error"]) for failure in results["failed"]],
+                         [(f"step S {s}, dropout 0.1", "it did not end in 1 s") for s in (64, 32)])
+        self.assertEqual((len(results["ops"]), results["unordered"]), (4, ""))
+
+    def test_what_is_no_json_is_a_failure_of_one_measurement(self):
+        self.script("torch", TORCH.replace("echo '{", "echo a warning\necho '{") + "0")
+        results, _ = self.speed(code=1, BABBLE_ON="attention_dropout=0.1")
+        self.assertEqual([failure["name"] for failure in results["failed"]],
+                         ["step S 64, dropout 0.1", "step S 32, dropout 0.1"])
+        self.assertRegex(results["failed"][0]["error"], "^JSONDecodeError: ")
+        self.assertEqual((len(results["ops"]), len(results["torch"])), (4, 1))
+
+    def test_nothing_measured_is_a_failure(self):
+        results, line = self.speed("--seconds", "1", code=1)
+        self.assertEqual((results["device"], results["failed"]), (None, []))
+        self.assertTrue(line.startswith("0 results; the time did not allow it: "), line)
+
     def test_the_largest_micro_batch_goes_down_where_the_plan_was_wrong(self):
         results, _ = self.speed(FAIL_ON="micro_batch_size=2 --training.global_batch_size=4 ", REASON="out of memory")
         self.assertEqual([(entry["name"], entry["error"]) for entry in results["steps"][5:]],
@@ -196,6 +234,11 @@ class Measuring(SpeedTest):
         results, _ = self.speed("--training", str(training))
         self.assertEqual(results["training"]["cpu"], [5.0, 4.0])
         self.assertIn("training: loss 5.0000 to 4.0010; from the CPU's it differs by 2.5e-04 of it at most", self.figures())
+        training.write_text('{"losses": [5.0')
+        results, _ = self.speed("--training", str(training), code=1)
+        self.assertIsNone(results["training"])
+        self.assertEqual([failure["name"] for failure in results["failed"]], ["the small training"])
+        self.assertEqual(len(results["ops"]), 4)
 
 
 class Figures(SpeedTest):

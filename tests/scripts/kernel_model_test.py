@@ -315,6 +315,13 @@ class Page(unittest.TestCase):
         results = self.measured(1.0)
         text = self.page(**{**results, "steps": [{**self.STEP, "error": "out of memory"}]})
         self.assertIn("| out of memory |", text)
+        text = self.page(**{**results, "steps": [{**self.STEP, "error": "one line | and\nanother"}]})
+        self.assertIn("| one line \\| and another |", text)
+
+    def test_gradients_in_no_order_are_told(self):
+        text = self.page(**{**self.measured(1.0), "unordered": "the stage ordered did not end"})
+        self.assertIn("**Attention's gradients were added in no order**: the stage ordered did not end.", text)
+        self.assertNotIn("in no order**", self.page(**self.measured(1.0)))
 
     def test_what_failed_or_was_left_out_is_named(self):
         results = {
