@@ -5,7 +5,7 @@
 # - toolkits: CUDA_HOME, /usr/local/cuda*, the newest first;
 # - Python's packages (nvidia-cublas and its like): of an environment that is active, of python3 on the path, of environments in
 #   the usual places, such as /opt/NAME/.venv; of conda;
-# - where containers get the driver's libraries: /usr/local/nvidia.
+# - where containers get the driver's libraries: /usr/local/nvidia, and the linker's own folders, whose cache may be older.
 #
 # usage: scripts/cuda_libraries.sh [--root FOLDER] NAME…      such as libcublasLt.so.13
 #   --root: what stands for /, for the tests
@@ -39,7 +39,8 @@ done
 for package in "${packages[@]}"; do
   folders+=("$package"/nvidia/*/lib)
 done
-folders+=("${CONDA_PREFIX-/nowhere}/lib" "$root"/opt/*conda*/lib "$root"/usr/local/nvidia/lib{64,})
+folders+=("${CONDA_PREFIX-/nowhere}/lib" "$root"/opt/*conda*/lib "$root"/usr/local/nvidia/lib{64,}
+  "$root"{/usr,}/lib/x86_64-linux-gnu "$root"{/usr,}/lib64)
 
 find_library() { # NAME
   local folder file

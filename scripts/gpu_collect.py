@@ -75,10 +75,15 @@ def slug(device):
     return re.sub(r"[^a-z0-9]+", "-", device.lower()).strip("-")
 
 
+def device_of(file):
+    device = gpu_results.read(file, "device")["device"]
+    if not device or not isinstance(device, str):
+        raise Refusal(f"{file}: measured on no device, and a GPU's figures are wanted")
+    return device
+
+
 def take_results(folder):
-    device = gpu_results.read(folder / "results.json", "device", "ops")["device"]
-    if not device:
-        raise Refusal(f"{folder / 'results.json'}: measured on no device, and a GPU's figures are wanted")
+    device = device_of(folder / "results.json")
     RAW.mkdir(parents=True, exist_ok=True)
     raw = RAW / f"{slug(device)}.json"
     raw.write_bytes((folder / "results.json").read_bytes())
@@ -94,7 +99,7 @@ def take_results(folder):
 
 def take_matmul(folder):
     """By the device's name as the results have it: the file's own has the compute capability behind it."""
-    device = gpu_results.read(folder / "matmul.json", "device")["device"].split(",")[0]
+    device = device_of(folder / "matmul.json").split(",")[0]
     RAW.mkdir(parents=True, exist_ok=True)
     path = RAW / f"{slug(device)}-matmul.json"
     path.write_bytes((folder / "matmul.json").read_bytes())

@@ -14,7 +14,8 @@ NAME = "libcublasLt.so.13"
 PLACES = ("by/path", "usr/local/cuda-13.1/targets/x86_64-linux/lib", "usr/local/cuda-13.0/lib64", "usr/local/cuda-9/lib",
           "of/python/nvidia/cublas/lib", "usr/local/lib/python3.12/dist-packages/nvidia/cublas/lib",
           "home/.venv/lib/python3.12/site-packages/nvidia/cu13/lib",
-          "opt/torch/.venv/lib/python3.12/site-packages/nvidia/cu13/lib", "opt/miniconda3/lib", "usr/local/nvidia/lib64")
+          "opt/torch/.venv/lib/python3.12/site-packages/nvidia/cu13/lib", "opt/miniconda3/lib", "usr/local/nvidia/lib64",
+          "usr/lib/x86_64-linux-gnu", "lib64")
 
 
 class Search(unittest.TestCase):

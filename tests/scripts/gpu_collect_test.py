@@ -102,6 +102,14 @@ class Collect(unittest.TestCase):
         self.assertIn(f"gpu_collect.py: {self.back}/results.json is no whole JSON", done.stderr)
         self.assertEqual(done.stdout, "git add tests/conformance/expected.tsv docs/benchmarks/gpu/nvidia-h200-matmul.json\n")
 
+    def test_a_file_of_no_device(self):
+        for device in (None, 5):
+            for name in ("results.json", "matmul.json"):
+                self.put(name, json.dumps({"device": device, "ops": []}))
+            done = self.collect(code=1)
+            self.assertEqual(done.stderr.count(": measured on no device, and a GPU's figures are wanted\n"), 2, done)
+            self.assertEqual(done.stderr.count("\n"), 2, done)
+
     def test_a_page_that_cannot_be_made(self):
         (self.checkout / "scripts/kernel_table.py").write_text("raise SystemExit('no such thing')")
         done = self.collect(code=1)
