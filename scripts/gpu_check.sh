@@ -29,7 +29,7 @@ set -euo pipefail
 # Seconds: limits that only what is broken meets, except bench, which measures for as long as it may. An H200 is predicted to
 # take 3 for conformance, then 3, 13, 10, 20 (golden: eight starts of CUDA with cuBLAS, 2 s each), 4, 8, 150, 40 and 40: 291.
 declare -A limits=([conformance]=30 [ordered]=20 [kernels]=60 [ops]=45 [golden]=60 [training]=30 [resume]=40 [ranks]=120
-  [bench]=150 [sanitizer]=130 [ncu]=70)
+  [bench]=150 [sanitizer]=50 [ncu]=70)
 stages=(conformance ordered kernels ops golden training resume bench sanitizer ncu)
 declare -A leaves=([conformance]=conformance.tsv [bench]="results.json matmul.json" [sanitizer]=sanitizer.log [ncu]=ncu.csv)
 
@@ -38,6 +38,10 @@ refuse() { echo "gpu_check.sh: $1" >&2; exit 2; }
 usage() { refuse "usage: scripts/gpu_check.sh [${stages[*]} ranks] | collect FOLDER"; }
 gpu() { (timeout 20 nvidia-smi --query-gpu="$1" --format=csv,noheader 2>/dev/null || true) | first 1; } # name, compute_cap
 
+for number in "${GPU_CHECK_SECONDS:-300}" "${GPU_CHECK_PATIENCE:-1}"; do
+  [[ $number =~ ^[1-9][0-9]{0,5}$ ]] || refuse "GPU_CHECK_SECONDS and GPU_CHECK_PATIENCE are whole numbers from 1, not $number"
+done
+PATH=$PATH:/usr/local/nvidia/bin  # where containers get nvidia-smi
 self=$(realpath "$0")
 caller=$PWD
 cd "$(dirname "$self")/.."
@@ -53,7 +57,8 @@ for word in "$@"; do
 done
 
 choose_archive() {
-  local capability archives=(build/gpu-bundle/headwater-gpu-*.tar.xz)
+  local capability archives=(build/gpu-bundle/headwater-gpu-*.tar.xz) of_gpus=(build/gpu-bundle/headwater-gpu-[0-9]*.tar.xz)
+  [[ ! -e ${of_gpus[0]} ]] || archives=("${of_gpus[@]}")
   if [[ -n ${GPU_BUNDLE-} ]]; then
     (cd "$caller" && realpath "$GPU_BUNDLE")
     return
@@ -86,6 +91,8 @@ if [[ ! -f BUNDLE ]]; then
   unpacked=$(realpath "$(mktemp -d)")
   trap 'rm -rf "$unpacked"' EXIT
   unpack "$archive" "$unpacked"
+  [[ -x $(echo "$unpacked"/headwater-gpu-*/bin/headwater) ]] ||
+    refuse "programs cannot be run in ${TMPDIR:-/tmp}, as where it is mounted noexec; TMPDIR names another folder"
   export OUT=$out GPU_CHECK_UNPACKED=$unpacked
   exec bash "$unpacked"/headwater-gpu-*/scripts/gpu_check.sh "$@"  # which removes the folder when it ends
 fi
@@ -221,14 +228,14 @@ stage_bench() {
 
 # What it says of one program; fails where the sanitizer finds something, or the program ends badly under it.
 memcheck() { # PROGRAM OPTION…
-  local status=0 log=$work/$stage.out why
+  local status=0 log=$work/$stage.out seconds=$(((GPU_CHECK_LIMIT - 4) / 2)) why
   need "$1"
-  ours timeout --kill-after=5 60 "$tool" --tool memcheck --error-exitcode 99 "./$1" "${@:2}" >"$log" 2>&1 || status=$?
+  ours timeout --kill-after=1 "$seconds" "$tool" --tool memcheck --error-exitcode 99 "./$1" "${@:2}" >"$log" 2>&1 || status=$?
   head -c 6000000 "$log" >>"$out/sanitizer.log"
   if grep -q 'ERROR SUMMARY: 0 errors' "$log" && [[ $status -eq 0 ]]; then
     echo "$1: nothing found" >>"$work/memcheck"
   elif [[ $status -eq 124 || $status -eq 137 ]] && ! grep -Eq '^========= (Invalid|Program hit|Error)' "$log"; then
-    echo "$1: nothing found in 60 s, after which it had not ended" >>"$work/memcheck"
+    echo "$1: nothing found in $seconds s, after which it had not ended" >>"$work/memcheck"
   elif why=$(grep -Em 1 'Device not supported|No attachable process|ermission' "$log"); then
     lacks "a device that compute-sanitizer can watch: $why"
   else
@@ -294,7 +301,7 @@ log=$out/log.txt
 patience=${GPU_CHECK_PATIENCE:-1}
 seconds_in_all=$((patience * ${GPU_CHECK_SECONDS:-300}))
 
-say() { echo "$*" | tee -a "$log"; }
+say() { echo "$*" | tee -a "$log" || true; } # a full disk, or a reader that has gone, ends no stage
 
 # Runs a command for so many seconds at most, in a session of its own, and ends what is left of that: whoever sets a time limit
 # inside (`timeout`) makes a process group, which the limit here does not reach. The exit status is the command's, or 124 or 137
@@ -332,6 +339,10 @@ processes_of() { # SESSION: those that have not ended; /proc has state, parent, 
 # What all have said, and no more than 10 KB of it, in the file and on the screen: the lines of the stages, and before them
 # their notes, of which the figures may be five times as long as another's.
 report() {
+  write_report || true
+  cat "$out/summary.txt" || true
+}
+write_report() {
   local stage counts share most noted=()
   for stage in "${stages[@]}"; do
     [[ ! -s $work/$stage.notes ]] || noted+=("$stage")
@@ -356,7 +367,6 @@ report() {
     echo
     cat "$work/end"
   } >"$out/summary.txt"
-  cat "$out/summary.txt"
   if [[ $(stat -c %s "$log") -gt 12000000 ]]; then
     { head -c 2000000 "$log"; printf '\n[...]\n'; tail -c 10000000 "$log"; } >"$work/log"
     mv "$work/log" "$log"
@@ -367,12 +377,16 @@ end_early() {
   trap '' TERM INT HUP
   set +e
   end_session
+  for stage in "${stages[@]:reached}"; do
+    printf 'TIME  %-11s   - s  gpu_check.sh was ended before its end\n' "$stage" >>"$work/lines"
+  done
   report
   exit 1
 }
 about=$(gpu name,driver_version,memory.total | cut -c 1-200)
 about="gpu_check.sh: ${about:-nvidia-smi shows no GPU}, $(sed '/^program/d' BUNDLE | paste -sd, | sed 's/,/, /g')"
 : >"$work/lines"
+reached=0  # how many stages have their line
 trap end_early TERM INT HUP
 say "$about"
 
@@ -414,7 +428,7 @@ export HEADWATER=bin/headwater HEADWATER_SOURCE_DIR=$PWD HEADWATER_CUDA=${emulat
 
 # From here on no process may wait for attention's backward in order, which has not ended.
 go_on_unordered() {
-  GPU_CHECK_UNORDERED=yes HEADWATER=$work/headwater
+  GPU_CHECK_UNORDERED="the stage ordered did not end" HEADWATER=$work/headwater
   printf '#!/usr/bin/env bash\nexec bin/headwater "$@" --training.deterministic=false\n' >"$HEADWATER"
   chmod +x "$HEADWATER"
 }
@@ -424,7 +438,7 @@ for stage in "${stages[@]}"; do
   begin=$SECONDS status=0 limit=$((patience * ${limits[$stage]}))
   left=$((seconds_in_all - SECONDS))
   [[ $limit -le $left ]] || limit=$left
-  echo "== $stage" >>"$log"
+  { echo "== $stage" >>"$log"; } || true
   if [[ $limit -lt 5 ]]; then
     status=124
     echo "not begun: $seconds_in_all s were over (GPU_CHECK_SECONDS)" >"$work/$stage.summary"
@@ -434,14 +448,16 @@ for stage in "${stages[@]}"; do
   case $status in
     0) word=PASS passed=1 ;;
     77) word=LACKS ;;
-    124 | 137) word=TIME failed=1; [[ $stage != ordered ]] || go_on_unordered ;;
+    124 | 137) word=TIME failed=1; [[ $stage != ordered || -s $work/ordered.summary ]] || go_on_unordered ;;
     *) word=FAIL failed=1 ;;
   esac
   [[ -s $work/$stage.summary ]] ||
     echo "ended with $status, after $(tail -n 1 "$work/$stage.out" 2>/dev/null || true)" >"$work/$stage.summary"
   line=$(printf '%-5s %-11s %3d s  %s' $word "$stage" $((SECONDS - begin)) "$(head -n 1 "$work/$stage.summary" | cut -c 1-300)")
   echo "$line" >>"$work/lines"
+  reached=$((reached + 1))
   say "$line"
+  write_report || true  # whoever kills this finds it
 done
 
 report

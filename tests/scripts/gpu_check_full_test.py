@@ -5,6 +5,7 @@ hangs or cannot start, what keeps which from running, and what comes back.
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -15,7 +16,8 @@ from pathlib import Path
 ROOT = Path(os.environ["HEADWATER_SOURCE_DIR"])
 # What the script finds on a host, beside what a test puts there: no tool of CUDA's, no MPI.
 TOOLS = ("bash", "cat", "chmod", "cmp", "comm", "cp", "cut", "dirname", "env", "grep", "head", "ln", "mkdir", "mktemp", "mv",
-         "paste", "realpath", "rm", "sed", "setsid", "sleep", "sort", "stat", "tail", "tar", "tee", "timeout", "tr", "uniq", "wc", "xz")
+         "paste", "realpath", "rm", "sed", "setsid", "sleep", "sort", "stat", "tail", "tar", "tee", "timeout", "tr", "uniq",
+         "wc", "xz")
 STAGES = ("conformance", "ordered", "kernels", "ops", "golden", "training", "resume", "bench", "sanitizer", "ncu")
 
 PASSES = 'echo "[  PASSED  ] 3 tests."'
@@ -188,10 +190,36 @@ class Stages(CheckTest):
 
     def test_ended_early_it_says_what_there_is(self):
         self.program("test_backend", self.that_waits())
-        said = self.end_early(self.archive / "scripts/gpu_check.sh", "kernels", "ops")
+        said = self.end_early(self.archive / "scripts/gpu_check.sh", "kernels", "ops", "golden")
         self.assertIn("gpu_check.sh: A GPU", said)
-        self.assertIn("gpu_check.sh: 1 PASS", said)
+        self.assertIn("gpu_check.sh: 1 PASS, 2 TIME", said)
+        summary = (self.out / "summary.txt").read_text()
+        self.assertIn("PASS  kernels", summary)
+        for stage in ("ops", "golden"):
+            self.assertRegex(summary, f"TIME  {stage} .* gpu_check.sh was ended before its end")
+
+    def test_killed_it_leaves_what_there_was(self):
+        self.program("test_backend", self.that_waits())
+        check = subprocess.Popen([self.archive / "scripts/gpu_check.sh", "kernels", "ops"], env=self.environment,
+                                 stdout=subprocess.DEVNULL)
+        while not self.process.exists():
+            time.sleep(0.05)
+        check.kill()
+        check.wait()
+        os.kill(int(self.process.read_text()), signal.SIGKILL)
         self.assertIn("PASS  kernels", (self.out / "summary.txt").read_text())
+
+    def test_whoever_reads_may_go(self):
+        done = subprocess.run(f"{self.archive}/scripts/gpu_check.sh kernels ops | true", shell=True, env=self.environment,
+                              executable="/bin/bash", timeout=60)
+        self.assertEqual(done.returncode, 0)
+        self.assertRegex((self.out / "summary.txt").read_text(), "(?s)PASS  kernels .*PASS  ops .*: 2 PASS")
+
+    def test_limits_that_are_no_numbers(self):
+        for name, value in (("GPU_CHECK_PATIENCE", "1.5"), ("GPU_CHECK_SECONDS", "0")):
+            done = self.run_script(self.archive / "scripts/gpu_check.sh", **{name: value})
+            self.assertEqual((done.returncode, done.stdout), (2, ""), done)
+            self.assertIn(f"are whole numbers from 1, not {value}\n", done.stderr)
 
     def test_ended_early_in_a_time_limit_of_its_own(self):
         """A test that is run again has one, and what the sanitizer starts."""
@@ -468,6 +496,13 @@ class Checkout(CheckTest):
         self.assertIn("this GPU is 120, and build/gpu-bundle has headwater-gpu-80.tar.xz headwater-gpu-90a.tar.xz", done.stderr)
         done = self.in_checkout("kernels", GPU_BUNDLE=str(self.bundles / "headwater-gpu-80.tar.xz"))
         self.assertIn("3 tests", done.stdout)
+
+    def test_the_emulated_archive_is_no_choice_beside_a_gpus(self):
+        self.pack("emulated")
+        self.program("test_kernels", 'echo "[  PASSED  ] 90 tests."')
+        self.pack("90a")
+        self.on_path("nvidia-smi", "exit 1")
+        self.assertIn("90 tests", self.in_checkout("kernels").stdout)
 
     def test_no_archive(self):
         done = self.in_checkout()
