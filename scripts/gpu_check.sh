@@ -219,7 +219,7 @@ stage_bench() {
   need_python
   [[ ! -f $work/training.json ]] || training=(--training "$work/training.json")
   # shellcheck disable=SC2086  # options are words
-  run python3 scripts/gpu_speed.py "$out/results.json" --headwater "$HEADWATER" --matmul "$out/matmul.json" \
+  run python3 scripts/gpu_speed.py "$out/results.json" --headwater bin/headwater --matmul "$out/matmul.json" \
     --seconds "$((GPU_CHECK_LIMIT - 3))" "${training[@]}" ${GPU_SPEED-} || status=$?
   { python3 scripts/gpu_figures.py "$out/results.json" 2>&1 || true; } | cut -c 1-220 >>"$work/$stage.notes"
   [[ $status -eq 0 ]] || fails "$(tail -n 1 "$work/$stage.out")"
@@ -262,7 +262,7 @@ stage_ncu() {
   # Of each kernel its second launch: the first may wait for what is loaded.
   # shellcheck disable=SC2086  # arguments are words
   ours "$tool" --clock-control none --set full --csv --page details --log-file "$out/ncu.csv" --kernel-name-base function \
-    --kernel-id "::regex:^(${what[0]})\$:2" "$HEADWATER" bench ops ${what[1]} --runs 1 >"$output" 2>&1 || status=$?
+    --kernel-id "::regex:^(${what[0]})\$:2" bin/headwater bench ops ${what[1]} --runs 1 >"$output" 2>&1 || status=$?
   cat "$output"
   seen=$(python3 -c 'import csv, sys
 print(*sorted({row[4] for row in csv.reader(open(sys.argv[1])) if len(row) > 4 and row[0].isdigit()}))' "$out/ncu.csv")

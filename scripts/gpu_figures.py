@@ -93,7 +93,8 @@ def to_count(results):
     first = results["ops"][0]
     by_share = [f"{op['op']}_kernel" for op in sorted(first["bench"]["ops"], key=share_of_floor)]
     others = [kernel for kernel in dict.fromkeys(by_share) if kernel in bare.values()]
-    return "|".join([*attention, *others[:COUNTED]]), " ".join([*first["arguments"], "--training.device=cuda"])
+    unordered = ["--training.deterministic=false"] if results.get("unordered") else []
+    return "|".join([*attention, *others[:COUNTED]]), " ".join([*first["arguments"], "--training.device=cuda", *unordered])
 
 
 def main():

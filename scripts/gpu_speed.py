@@ -188,7 +188,6 @@ class Measuring:
     def left(self):
         return self.deadline - time.monotonic()
 
-
     def write(self):
         """So that a reader, and whoever ends this process, finds the whole of it or what was there before."""
         new = self.file.with_name(self.file.name + ".new")

@@ -210,9 +210,8 @@ class Stages(CheckTest):
         self.assertIn("PASS  kernels", (self.out / "summary.txt").read_text())
 
     def test_whoever_reads_may_go(self):
-        done = subprocess.run(f"{self.archive}/scripts/gpu_check.sh kernels ops | true", shell=True, env=self.environment,
-                              executable="/bin/bash", timeout=60)
-        self.assertEqual(done.returncode, 0)
+        subprocess.run(f"{self.archive}/scripts/gpu_check.sh kernels ops | true", shell=True, env=self.environment,
+                       executable="/bin/bash", timeout=60)
         self.assertRegex((self.out / "summary.txt").read_text(), "(?s)PASS  kernels .*PASS  ops .*: 2 PASS")
 
     def test_limits_that_are_no_numbers(self):

@@ -189,6 +189,7 @@ class Measuring(SpeedTest):
         self.assertEqual(["deterministic=false" in words for words in benches if "--floors" not in words],
                          [False, False] + [True] * (len(benches) - 3))
         self.assertIn(f"; attention's gradients in no order: {unordered}", self.figures()[0])
+        self.assertTrue(self.figures("--to-count")[1].endswith(" --training.deterministic=false"))
         self.assertEqual(len(results["steps"]), 6)
 
     def test_what_the_check_has_found_before_is_known(self):
