@@ -20,7 +20,7 @@ namespace headwater::ptx {
 
 inline constexpr std::uint32_t kAllLanes = 0xffffffffU;
 
-// ---- tensor cores: D += A·B, warp-wide; A row-major, B column-major, sums fp32 -------------------
+// ---- tensor cores: D += A·B, warp-wide; A row-major, B column-major, sums fp32
 // Lane l, with g = l / 4 and q = l % 4, holds of a 16×16 A: a[0] (row g, columns 2q and 2q + 1), a[1] (row g
 // + 8, those), a[2] (row g, columns 2q + 8, + 9), a[3] (row g + 8, those); of the 16×8 B: b0 (rows 2q, 2q + 1
 // of column g), b1 (rows 2q + 8, + 9); of the 16×8 D: d[0], d[1] (row g, columns 2q, 2q + 1), d[2], d[3] (row
@@ -67,7 +67,7 @@ PTX_FUNCTION void mma_m16n8k8_tf32(float (&d)[4], const std::uint32_t (&a)[4], s
 #endif
 }
 
-// ---- ldmatrix, warp-wide: 8×8 matrices of 16-bit elements from shared memory ---------------------
+// ---- ldmatrix, warp-wide: 8×8 matrices of 16-bit elements from shared memory
 // Lane 8·m + r gives the 16-byte aligned address of row r of matrix m (x2: lanes 0–15 count, x1: lanes 0–7);
 // lane l gets in register m the elements 2(l % 4) and + 1 of row l / 4, or with _trans of column l / 4.
 
@@ -143,7 +143,7 @@ PTX_FUNCTION void ldmatrix_x1_trans(std::uint32_t& r, const void* row) {
 #endif
 }
 
-// ---- cp.async: global to shared memory while the thread goes on ----------------------------------
+// ---- cp.async: global to shared memory while the thread goes on
 // kBytes 4, 8 or 16 (past L1), both addresses aligned to that. The first source_bytes are copied, the rest
 // becomes zero: with 0 nothing is read. Copies since the last commit make a group; a wait covers the thread's
 // own copies only, so that a barrier must follow before others read.
@@ -187,7 +187,7 @@ PTX_FUNCTION void cp_async_wait() {
 #endif
 }
 
-// ---- lanes of a warp, warp-wide ------------------------------------------------------------------
+// ---- lanes of a warp, warp-wide
 // T is of four bytes: float, int, std::uint32_t.
 
 #if defined(__CUDACC__)
@@ -235,7 +235,7 @@ inline std::uint32_t ballot(bool predicate) { return emulation::ballot(predicate
 PTX_FUNCTION bool any(bool predicate) { return ballot(predicate) != 0; }
 PTX_FUNCTION bool all(bool predicate) { return ballot(predicate) == kAllLanes; }
 
-// ---- barriers among a part of a block: `id` 1 to 15 (0 is __syncthreads), `threads` a multiple of 32 ----
+// ---- barriers among a part of a block: `id` 1 to 15 (0 is __syncthreads), `threads` a multiple of 32
 // sync waits for `threads` arrivals in all; arrive counts as one and goes on.
 
 PTX_FUNCTION void barrier_sync(int id, int threads) {
@@ -254,7 +254,7 @@ PTX_FUNCTION void barrier_arrive(int id, int threads) {
 #endif
 }
 
-// ---- sums in global memory, and blocks that tell each other of them -------------------------------
+// ---- sums in global memory, and blocks that tell each other of them
 
 // x is added to *address, y to address[1], each in one piece; address is 8-byte aligned. In which order with
 // others' additions nobody promises.
@@ -300,7 +300,7 @@ PTX_FUNCTION void await(const int* count, int value) {
 #endif
 }
 
-// ---- 16-byte accesses, aligned to 16 -------------------------------------------------------------
+// ---- 16-byte accesses, aligned to 16
 
 PTX_FUNCTION uint4 load_16(const void* address) {
 #if defined(__CUDACC__)
@@ -345,7 +345,7 @@ PTX_FUNCTION void store_16_streaming(void* global, uint4 v) {
 #endif
 }
 
-// ---- conversions and functions -------------------------------------------------------------------
+// ---- conversions and functions
 
 // 2^x to 2 ulp; subnormal results are zero, 2^−∞ = 0.
 PTX_FUNCTION float exp2(float x) {

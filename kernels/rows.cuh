@@ -13,7 +13,6 @@
 namespace headwater::kernels {
 
 // ---- on the host: may chunks be vectors, and the shape of the launch
-// ----------------------------------------------------
 
 template <class... Ts>
 constexpr int kVector = 16 / static_cast<int>(std::max({sizeof(Ts)...}));
@@ -76,7 +75,6 @@ struct RowShare {
 };
 
 // ---- on the device
-// -------------------------------------------------------------------------------------------------------
 
 // body(row, first column) for each chunk of a RowGrid.
 template <int kN, class Body>

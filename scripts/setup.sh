@@ -3,7 +3,7 @@
 # Elsewhere it prints what is missing and exits with 2. Says nothing where all is there.
 #
 # usage: scripts/setup.sh [ci|rehearsal]
-#   ci: with the second compiler, a cache of what it compiles, and tc for the tests of several hosts
+#   ci: with the second compiler, the formatter, a cache of what it compiles, and tc for the tests of several hosts
 #   rehearsal: only what scripts/gpu_rehearsal.sh makes another system of
 set -euo pipefail
 
@@ -29,6 +29,7 @@ libgtest-dev           header  gtest/gtest.h
 case "${1-}" in
   '') ;;
   ci) needed+='clang-16 command clang++-16
+clang-format command clang-format
 ccache command ccache
 iproute2 command tc
 ' ;;

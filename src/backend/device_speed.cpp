@@ -43,9 +43,11 @@ double measure_matmul_flops(Backend& backend, DType dtype, int threads) {
     const auto matrix = [&](int index) {
       return TensorView(memory.get() + index * bytes, dtype, {side, side}, backend.device());
     };
-    fill_randomly(backend, TensorView(memory.get(), dtype, {2 * side, side}, backend.device()));  // both, and not alike
-    const double seconds =
-        time_calls(backend, kRuns, [&](std::int64_t) { backend.linear(matrix(0), {matrix(1), {}}, matrix(2)); });
+    // both, and not alike
+    fill_randomly(backend, TensorView(memory.get(), dtype, {2 * side, side}, backend.device()));
+    const double seconds = time_calls(backend, kRuns, [&](std::int64_t) {
+      backend.linear(matrix(0), {matrix(1), {}}, matrix(2));
+    });
     const double n = static_cast<double>(side);
     if (seconds >= kLong || side == kLargest) return 2.0 * n * n * n / seconds;
   }

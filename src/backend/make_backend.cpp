@@ -63,7 +63,9 @@ std::unique_ptr<Backend> make_backend(const BackendOptions& options) {
   return make_cpu_backend({options.threads, false});
 }
 
-std::int64_t matmul_library_version(Device device) { return device.kind == Device::Kind::cuda ? cublaslt_version() : 0; }
+std::int64_t matmul_library_version(Device device) {
+  return device.kind == Device::Kind::cuda ? cublaslt_version() : 0;
+}
 
 MatmulAlgorithms fastest_matmuls(Backend& backend) { return fastest_cuda_matmuls(backend); }
 
@@ -78,8 +80,10 @@ bool built_with_cuda() { return false; }
 
 Device device_for(const std::string& asked, int) {
   if (asked == "cuda")
-    throw UserError("training.device is \"cuda\", but this program was built without CUDA (scripts/build.sh cuda builds one "
-                    "with it); auto or cpu is possible");
+    throw UserError(
+        "training.device is \"cuda\", but this program was built without CUDA (scripts/build.sh cuda builds "
+        "one "
+        "with it); auto or cpu is possible");
   return {};
 }
 
@@ -93,7 +97,8 @@ std::unique_ptr<Backend> make_backend(const BackendOptions& options) {
 std::int64_t matmul_library_version(Device) { return 0; }
 
 MatmulAlgorithms fastest_matmuls(Backend& backend) {
-  throw InternalError("matrix products of {} against the clock: this build knows only the device cpu", name_of(backend.device()));
+  throw InternalError("matrix products of {} against the clock: this build knows only the device cpu",
+                      name_of(backend.device()));
 }
 
 DevicePeak peak_of(Device, DType dtype, int threads) { return peak_of_cpu(dtype, threads); }

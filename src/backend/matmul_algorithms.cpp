@@ -35,8 +35,10 @@ double number_at(const json& object, const char* key, const std::string& name) {
 MatmulAlgorithms::Product product_of(const json& entry, const std::string& name) {
   MatmulAlgorithms::Product product;
   product.algorithm = text_at(entry, "algorithm", name);
-  if (product.algorithm.size() != kDigits || product.algorithm.find_first_not_of("0123456789abcdef") != std::string::npos)
-    throw UserError("{}: algorithm is {}; it must be {} hexadecimal digits", name, product.algorithm, kDigits);
+  if (product.algorithm.size() != kDigits ||
+      product.algorithm.find_first_not_of("0123456789abcdef") != std::string::npos)
+    throw UserError("{}: algorithm is {}; it must be {} hexadecimal digits", name, product.algorithm,
+                    kDigits);
   product.seconds = number_at(entry, "microseconds", name) * 1e-6;
   product.rule_seconds = number_at(entry, "rule_microseconds", name) * 1e-6;
   product.candidates = static_cast<int>(number_at(entry, "candidates", name));
@@ -48,7 +50,8 @@ MatmulAlgorithms::Product product_of(const json& entry, const std::string& name)
 MatmulAlgorithms parse_matmul_algorithms(const std::string& text, const std::string& name) {
   const json root = parse_json_text(text, name);
   if (const std::string format = text_at(root, "format", name); format != kFormat)
-    throw UserError("{}: format is \"{}\", not \"{}\": headwater bench matmul writes such a file", name, format, kFormat);
+    throw UserError("{}: format is \"{}\", not \"{}\": headwater bench matmul writes such a file", name,
+                    format, kFormat);
   if (const double version = number_at(root, "version", name); version != kVersion)
     throw UserError("{}: version is {}; this version of headwater reads {}", name, version, kVersion);
   MatmulAlgorithms algorithms;
@@ -56,13 +59,16 @@ MatmulAlgorithms parse_matmul_algorithms(const std::string& text, const std::str
   algorithms.device = text_at(root, "device", name);
   algorithms.cublaslt = static_cast<std::int64_t>(number_at(root, "cublaslt", name));
   const json& products = at(root, "products", name);
-  if (!products.is_object()) throw UserError("{}: products is {}; it must be an object", name, products.type_name());
+  if (!products.is_object())
+    throw UserError("{}: products is {}; it must be an object", name, products.type_name());
   for (const auto& [product, entry] : products.items())
     algorithms.products[product] = product_of(entry, name + ": " + product);
   return algorithms;
 }
 
-MatmulAlgorithms read_matmul_algorithms(const Path& file) { return parse_matmul_algorithms(read_text(file), file.string()); }
+MatmulAlgorithms read_matmul_algorithms(const Path& file) {
+  return parse_matmul_algorithms(read_text(file), file.string());
+}
 
 std::string text_of(const MatmulAlgorithms& algorithms) {
   json products = json::object();

@@ -8,8 +8,8 @@
 namespace headwater {
 namespace {
 
-// Whole blocks of random numbers; the other factor is prime, so that no row of a matrix that is filled with these words is
-// equal to one near it, as where copies are whole rows.
+// Whole blocks of random numbers; the other factor is prime, so that no row of a matrix that is filled with
+// these words is equal to one near it, as where copies are whole rows.
 constexpr std::size_t kBlock = 8, kWords = kBlock * 65521;
 
 }  // namespace
@@ -29,8 +29,8 @@ std::vector<std::uint16_t> random_words(Signs signs) {
 }
 
 void fill_again_and_again(Backend& backend, TensorView pattern, TensorView x) {
-  HW_CHECK(x.dtype == pattern.dtype && x.dense() && pattern.dense(), "{} {} filled with {} {}", name_of(x.dtype),
-           to_string(x.shape), name_of(pattern.dtype), to_string(pattern.shape));
+  HW_CHECK(x.dtype == pattern.dtype && x.dense() && pattern.dense(), "{} {} filled with {} {}",
+           name_of(x.dtype), to_string(x.shape), name_of(pattern.dtype), to_string(pattern.shape));
   const std::int64_t count = x.elements(), length = pattern.elements();
   if (count == 0) return;
   const TensorView to = x.reshaped({count}), from = pattern.reshaped({length});
@@ -44,7 +44,8 @@ void fill_again_and_again(Backend& backend, TensorView pattern, TensorView x) {
 }
 
 void fill_randomly(Backend& backend, TensorView x, Signs signs) {
-  HW_CHECK(x.dtype == DType::bf16 || x.dtype == DType::f32, "random words in a tensor of {}", name_of(x.dtype));
+  HW_CHECK(x.dtype == DType::bf16 || x.dtype == DType::f32, "random words in a tensor of {}",
+           name_of(x.dtype));
   std::vector<std::uint16_t> words = random_words(signs);
   const auto size = static_cast<std::int64_t>(words.size() * sizeof words[0] / size_of(x.dtype));
   fill_again_and_again(backend, TensorView(words.data(), x.dtype, {size}), x);

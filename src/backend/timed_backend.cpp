@@ -18,8 +18,8 @@ double elements(const TensorView& x) { return static_cast<double>(x.elements());
 // What a sum into x costs more than writing it.
 double read_too(bool accumulate, const TensorView& x) { return accumulate ? bytes(x) : 0.0; }
 
-// Of one product over all pairs of a query and a key in its reach. Borders of documents lie on the device and are not
-// looked at: they make the true work less.
+// Of one product over all pairs of a query and a key in its reach. Borders of documents lie on the device and
+// are not looked at: they make the true work less.
 double attention_product_flops(const AttentionArgs& args) {
   const std::int64_t queries = args.q.rows() / args.samples, keys = args.k.rows() / args.samples;
   double pairs = 0.0;
@@ -87,7 +87,8 @@ void TimedBackend::linear_input_gradient(TensorView dy, const Weight& w, TensorV
 
 void TimedBackend::linear_weight_gradient(TensorView dy, TensorView x, TensorView dw) {
   const double flops = 2.0 * elements(dy) * static_cast<double>(x.columns());
-  timed("linear_weight_gradient", {bytes(dy, x, dw, dw), flops}, [&] { inner_->linear_weight_gradient(dy, x, dw); });
+  timed("linear_weight_gradient", {bytes(dy, x, dw, dw), flops},
+        [&] { inner_->linear_weight_gradient(dy, x, dw); });
 }
 
 // A row of the table for each token: as many bytes as its output.
@@ -95,7 +96,8 @@ void TimedBackend::embedding(TensorView tokens, TensorView table, std::int64_t f
   timed("embedding", {bytes(tokens, out, out)}, [&] { inner_->embedding(tokens, table, first, out); });
 }
 
-void TimedBackend::embedding_backward(TensorView tokens, TensorView d_out, std::int64_t first, TensorView d_table) {
+void TimedBackend::embedding_backward(TensorView tokens, TensorView d_out, std::int64_t first,
+                                      TensorView d_table) {
   const double rows = 2.0 * elements(d_out) * static_cast<double>(size_of(d_table.dtype));
   timed("embedding_backward", {bytes(tokens, d_out) + rows},
         [&] { inner_->embedding_backward(tokens, d_out, first, d_table); });
@@ -105,8 +107,8 @@ void TimedBackend::rms_norm(TensorView x, TensorView gain, double epsilon, Tenso
   timed("rms_norm", {bytes(x, gain, y, rstd)}, [&] { inner_->rms_norm(x, gain, epsilon, y, rstd); });
 }
 
-void TimedBackend::rms_norm_backward(TensorView dy, TensorView x, TensorView gain, TensorView rstd, TensorView dx,
-                                     bool accumulate, TensorView d_gain) {
+void TimedBackend::rms_norm_backward(TensorView dy, TensorView x, TensorView gain, TensorView rstd,
+                                     TensorView dx, bool accumulate, TensorView d_gain) {
   timed("rms_norm_backward", {bytes(dy, x, gain, rstd, dx, d_gain, d_gain) + read_too(accumulate, dx)},
         [&] { inner_->rms_norm_backward(dy, x, gain, rstd, dx, accumulate, d_gain); });
 }
@@ -122,11 +124,12 @@ void TimedBackend::residual_rms_norm(TensorView branch, TensorView x, const Drop
 }
 
 void TimedBackend::dropout_backward(TensorView d_out, const Dropout& dropout, TensorView d_branch) {
-  timed("dropout_backward", {bytes(d_out, d_branch)}, [&] { inner_->dropout_backward(d_out, dropout, d_branch); });
+  timed("dropout_backward", {bytes(d_out, d_branch)},
+        [&] { inner_->dropout_backward(d_out, dropout, d_branch); });
 }
 
-void TimedBackend::lfa_taps(TensorView products, const Borders& borders, std::int64_t samples, TensorView before,
-                            TensorView bias, TensorView residual, TensorView out) {
+void TimedBackend::lfa_taps(TensorView products, const Borders& borders, std::int64_t samples,
+                            TensorView before, TensorView bias, TensorView residual, TensorView out) {
   timed("lfa_taps", {bytes(products, borders.start, before, bias, residual, out)},
         [&] { inner_->lfa_taps(products, borders, samples, before, bias, residual, out); });
 }
@@ -151,13 +154,14 @@ void TimedBackend::rotary(TensorView x, TensorView position, TensorView table, b
 
 // q kᵀ and the product with v.
 void TimedBackend::attention(const AttentionArgs& args, TensorView out, TensorView lse) {
-  timed("attention", {bytes(args.q, args.k, args.v, args.borders.start, out, lse), 2.0 * attention_product_flops(args)},
+  timed("attention",
+        {bytes(args.q, args.k, args.v, args.borders.start, out, lse), 2.0 * attention_product_flops(args)},
         [&] { inner_->attention(args, out, lse); });
 }
 
 // The scores again, since none are kept, then the gradients of probabilities, q, k and v.
-void TimedBackend::attention_backward(const AttentionArgs& args, TensorView out, TensorView lse, TensorView d_out,
-                                      TensorView dq, TensorView dk, TensorView dv) {
+void TimedBackend::attention_backward(const AttentionArgs& args, TensorView out, TensorView lse,
+                                      TensorView d_out, TensorView dq, TensorView dk, TensorView dv) {
   timed("attention_backward",
         {bytes(args.q, args.k, args.v, args.borders.start, out, lse, d_out, dq, dk, dv),
          5.0 * attention_product_flops(args)},
@@ -172,18 +176,19 @@ void TimedBackend::swiglu_backward(TensorView d_out, TensorView x, TensorView dx
   timed("swiglu_backward", {bytes(d_out, x, dx)}, [&] { inner_->swiglu_backward(d_out, x, dx); });
 }
 
-void TimedBackend::softmax_statistics(TensorView logits, TensorView labels, std::int64_t first, std::int64_t valid,
-                                      TensorView statistics) {
+void TimedBackend::softmax_statistics(TensorView logits, TensorView labels, std::int64_t first,
+                                      std::int64_t valid, TensorView statistics) {
   timed("softmax_statistics", {bytes(logits, labels, statistics)},
         [&] { inner_->softmax_statistics(logits, labels, first, valid, statistics); });
 }
 
 void TimedBackend::combine_statistics(TensorView shards, TensorView statistics) {
-  timed("combine_statistics", {bytes(shards, statistics)}, [&] { inner_->combine_statistics(shards, statistics); });
+  timed("combine_statistics", {bytes(shards, statistics)},
+        [&] { inner_->combine_statistics(shards, statistics); });
 }
 
-void TimedBackend::cross_entropy_backward(TensorView logits, TensorView labels, std::int64_t first, std::int64_t valid,
-                                          TensorView statistics, TensorView scalars) {
+void TimedBackend::cross_entropy_backward(TensorView logits, TensorView labels, std::int64_t first,
+                                          std::int64_t valid, TensorView statistics, TensorView scalars) {
   timed("cross_entropy_backward", {bytes(logits, logits, labels, statistics)},
         [&] { inner_->cross_entropy_backward(logits, labels, first, valid, statistics, scalars); });
 }

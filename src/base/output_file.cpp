@@ -36,7 +36,8 @@ const Path& replaceable(const Path& path) {
   std::error_code error;  // who may not look may not write either, and is told so then
   const std::filesystem::file_status status = std::filesystem::status(path, error);
   if (std::filesystem::exists(status) && !std::filesystem::is_regular_file(status))
-    throw UserError("cannot write {}: it is not a regular file, which could be replaced as a whole", path.native());
+    throw UserError("cannot write {}: it is not a regular file, which could be replaced as a whole",
+                    path.native());
   return path;
 }
 

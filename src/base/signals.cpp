@@ -20,16 +20,17 @@ void remember(int number) {
   first.compare_exchange_strong(none, number);
 }
 
-// The handler of this thread gets a stack of its own. The kernels that oneDNN makes for matrix products use the stack pointer
-// as a pointer into the heap; a handler on the stack that it seems to be would write the chip's registers over what lies
-// there.
+// The handler of this thread gets a stack of its own. The kernels that oneDNN makes for matrix products use
+// the stack pointer as a pointer into the heap; a handler on the stack that it seems to be would write the
+// chip's registers over what lies there.
 void give_own_stack() {
   constexpr long kForTheHandler = 16 << 10;
   static std::vector<char> stack(static_cast<std::size_t>(sysconf(_SC_MINSIGSTKSZ) + kForTheHandler));
   stack_t own = {};
   own.ss_sp = stack.data();
   own.ss_size = stack.size();
-  if (sigaltstack(&own, nullptr) != 0) throw_errno(errno, "set the stack of the handler of", "SIGTERM, SIGUSR1");
+  if (sigaltstack(&own, nullptr) != 0)
+    throw_errno(errno, "set the stack of the handler of", "SIGTERM, SIGUSR1");
 }
 
 }  // namespace

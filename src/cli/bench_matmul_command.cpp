@@ -17,8 +17,8 @@ struct BenchMatmulOptions {
 
 void print_table(const MatmulAlgorithms& algorithms, std::ostream& out) {
   out << fmt::format("{}, cuBLASLt {}\n", algorithms.device, algorithms.cublaslt)
-      << fmt::format("{:>12}{:>12}{:>8}{:>8}  product: column-major, op[rows,columns:stride@alignment]\n", "rule, us", "fastest",
-                     "gain", "timed");
+      << fmt::format("{:>12}{:>12}{:>8}{:>8}  product: column-major, op[rows,columns:stride@alignment]\n",
+                     "rule, us", "fastest", "gain", "timed");
   double rule = 0.0, fastest = 0.0;
   for (const auto& [name, p] : algorithms.products) {
     out << fmt::format("{:>12.2f}{:>12.2f}{:>7.1f}%{:>8}  {}\n", p.rule_seconds * 1e6, p.seconds * 1e6,
@@ -45,7 +45,8 @@ int bench_matmul_command(Session& session, const BenchMatmulOptions& options) {
 void add_bench_matmul(CLI::App& bench, Session& session) {
   auto options = std::make_shared<BenchMatmulOptions>();
   CLI::App* command = bench.add_subcommand(
-      "matmul", "On GPUs: time cuBLASLt's algorithms for the products of a training step; a run reads what is found");
+      "matmul",
+      "On GPUs: time cuBLASLt's algorithms for the products of a training step; a run reads what is found");
   command->add_option("CONFIG", options->config, "config file; its data and learning rate do not matter");
   command->add_option("--out", options->out, "write the fastest ones, for training.matmul_algorithms");
   command->callback([&session, options] {

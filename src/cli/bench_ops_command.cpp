@@ -26,7 +26,11 @@ nlohmann::json to_json(const DeviceSpeed& speed) {
 nlohmann::json to_json(const OpsBenchmark& b) {
   nlohmann::json ops = nlohmann::json::array();
   for (const OpBenchmark& op : b.ops) {
-    ops.push_back({{"op", op.op}, {"what", op.what}, {"shape", op.shape}, {"flops", op.flops}, {"bytes", op.bytes},
+    ops.push_back({{"op", op.op},
+                   {"what", op.what},
+                   {"shape", op.shape},
+                   {"flops", op.flops},
+                   {"bytes", op.bytes},
                    {"floor_seconds", op.floor_seconds}});
     if (op.seconds) ops.back()["seconds"] = *op.seconds;
   }
@@ -56,17 +60,20 @@ void print_table(const OpsBenchmark& b, std::ostream& out) {
   if (timed) out << fmt::format("{:>12}{:>9}", "us", "share");
   out << "  shape\n";
   for (const OpBenchmark& op : b.ops) {
-    out << fmt::format("{:<24}{:<14}{:>9.4g}{:>10.4g}{:>12.2f}", op.op, op.what, op.flops / 1e9, op.bytes / 1e6,
-                       op.floor_seconds * 1e6);
-    if (op.seconds) out << fmt::format("{:>12.2f}{:>7.1f} %", *op.seconds * 1e6, 100.0 * op.floor_seconds / *op.seconds);
+    out << fmt::format("{:<24}{:<14}{:>9.4g}{:>10.4g}{:>12.2f}", op.op, op.what, op.flops / 1e9,
+                       op.bytes / 1e6, op.floor_seconds * 1e6);
+    if (op.seconds)
+      out << fmt::format("{:>12.2f}{:>7.1f} %", *op.seconds * 1e6, 100.0 * op.floor_seconds / *op.seconds);
     out << "  " << op.shape << "\n";
   }
-  out << fmt::format("\nfloor = max(FLOPs of its products / {:.4g} FLOP/s, least bytes moved / {:.4g} bytes/s): {}, {}\n",
-                     b.floor.matmul_flops, b.floor.memory_bandwidth, b.floor_source, b.dtype);
+  out << fmt::format(
+      "\nfloor = max(FLOPs of its products / {:.4g} FLOP/s, least bytes moved / {:.4g} bytes/s): {}, {}\n",
+      b.floor.matmul_flops, b.floor.memory_bandwidth, b.floor_source, b.dtype);
   if (!timed) return;
-  out << "share = floor / time of a call, which is a median; calls follow one another on operands that no cache holds\n"
-      << fmt::format("measured in the same run on {}: matmul {:.4g} FLOP/s, memory {:.4g} bytes/s\n", b.device,
-                     b.measured->matmul_flops, b.measured->memory_bandwidth);
+  out << "share = floor / time of a call, which is a median; calls follow one another on operands that no "
+         "cache holds\n"
+      << fmt::format("measured in the same run on {}: matmul {:.4g} FLOP/s, memory {:.4g} bytes/s\n",
+                     b.device, b.measured->matmul_flops, b.measured->memory_bandwidth);
 }
 
 OpsBenchmark result_of(Session& session, const BenchOpsOptions& options) {
@@ -95,13 +102,21 @@ int bench_ops_command(Session& session, const BenchOpsOptions& options) {
 void add_bench_ops(CLI::App& bench, Session& session) {
   auto options = std::make_shared<BenchOpsOptions>();
   CLI::App* ops = bench.add_subcommand(
-      "ops", "Time each op of a training step by itself, on a CPU or a GPU, beside the least time that it can take");
-  ops->add_option("CONFIG", options->config, "config file, as for `bench step`: whole layers on one micro-batch");
-  ops->add_option("--cluster", options->cluster, "floors by this cluster file's device, not by what is measured in the same run");
-  ops->add_flag("--floors", options->floors, "measure nothing: floors by the cluster file, for a device that is not here");
-  ops->add_option("--runs", options->runs, "measurements of each op")->check(CLI::Range(1, 1 << 16))->capture_default_str();
+      "ops",
+      "Time each op of a training step by itself, on a CPU or a GPU, beside the least time that it can take");
+  ops->add_option("CONFIG", options->config,
+                  "config file, as for `bench step`: whole layers on one micro-batch");
+  ops->add_option("--cluster", options->cluster,
+                  "floors by this cluster file's device, not by what is measured in the same run");
+  ops->add_flag("--floors", options->floors,
+                "measure nothing: floors by the cluster file, for a device that is not here");
+  ops->add_option("--runs", options->runs, "measurements of each op")
+      ->check(CLI::Range(1, 1 << 16))
+      ->capture_default_str();
   ops->add_flag("--json", options->json, "print one JSON object");
-  ops->callback([&session, options] { session.command = [&session, options] { return bench_ops_command(session, *options); }; });
+  ops->callback([&session, options] {
+    session.command = [&session, options] { return bench_ops_command(session, *options); };
+  });
 }
 
 }  // namespace headwater

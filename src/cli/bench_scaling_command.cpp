@@ -44,18 +44,20 @@ ScalingRequest request_of(const Session& session, const ScalingOptions& options)
   request.ranks = options.ranks;
   std::sort(request.ranks.begin(), request.ranks.end());
   request.ranks.erase(std::unique(request.ranks.begin(), request.ranks.end()), request.ranks.end());
-  for (const std::string& words : options.layouts) request.layouts.push_back(layout_of(words, session, options));
+  for (const std::string& words : options.layouts)
+    request.layouts.push_back(layout_of(words, session, options));
   if (request.layouts.empty()) request.layouts.push_back(layout_of("", session, options));
   if (options.kind != "strong") request.kinds.push_back(ScalingKind::weak);
   if (options.kind != "weak") request.kinds.push_back(ScalingKind::strong);
   const TrainingConfig training = bench_config(options.config, session.overrides, options.steps).training;
   // So that the most ranks, as replicas that share the batch of the fewest, still have a micro-batch each.
-  request.smallest_batch =
-      training.global_batch_size > 0 ? training.global_batch_size : training.micro_batch_size * request.ranks.back();
+  request.smallest_batch = training.global_batch_size > 0 ? training.global_batch_size
+                                                          : training.micro_batch_size * request.ranks.back();
   return request;
 }
 
-ScalingLaunch launch_of(const Session& session, const ScalingOptions& options, const ScalingRequest& request) {
+ScalingLaunch launch_of(const Session& session, const ScalingOptions& options,
+                        const ScalingRequest& request) {
   ScalingLaunch launch;
   launch.launcher = options.launcher;
   launch.bench_step = {"bench", "step"};
@@ -78,15 +80,18 @@ std::vector<ScalingRun> runs_of(const ScalingCases& cases) {
   return runs;
 }
 
-std::vector<std::string> notes_of(const ScalingLaunch& launch, const ScalingCases& cases, const std::vector<ScalingRow>& rows) {
+std::vector<std::string> notes_of(const ScalingLaunch& launch, const ScalingCases& cases,
+                                  const std::vector<ScalingRow>& rows) {
   std::set<int> threads, crowded;
   for (const ScalingRow& row : rows) threads.insert(row.speed.threads);
   std::vector<std::string> notes = {fmt::format("threads of every rank: {}", fmt::join(threads, " or "))};
   for (const ScalingRun& run : runs_of(cases))
     if (oversubscribes(launch, run.ranks)) crowded.insert(run.ranks);
   if (!crowded.empty())
-    notes.push_back(fmt::format("oversubscribed: {} ranks share the {} cores of this host, so their efficiency is not that of as "
-                                "many cores", fmt::join(crowded, " and "), launch.cores));
+    notes.push_back(fmt::format(
+        "oversubscribed: {} ranks share the {} cores of this host, so their efficiency is not that of as "
+        "many cores",
+        fmt::join(crowded, " and "), launch.cores));
   for (const std::string& why : cases.left_out) notes.push_back("left out: " + why);
   return notes;
 }
@@ -96,16 +101,17 @@ std::optional<Failure> measure_all(const ScalingLaunch& launch, const std::vecto
                                    std::map<ScalingRun, RunSpeed>& measured) {
   std::optional<Failure> first;
   for (const ScalingRun& run : runs) {
-    const std::string name = fmt::format("{} ({}), {} samples a step", ranks_text(run.ranks),
-                                         describe(launch.layouts[static_cast<std::size_t>(run.layout)].parallel, run.ranks),
-                                         run.global_batch);
+    const std::string name = fmt::format(
+        "{} ({}), {} samples a step", ranks_text(run.ranks),
+        describe(launch.layouts[static_cast<std::size_t>(run.layout)].parallel, run.ranks), run.global_batch);
     try {
       measured[run] = measure(launch, run);
       log::info("{}: {:.1f} tokens/s", name, measured[run].tokens_per_second);
     } catch (...) {
       const Failure failure = failure_of(std::current_exception());
       log::error("{}: {}", name, failure.message);
-      if (!first) first = Failure{failure.exit_code, fmt::format("bench scaling: {}: {}", name, failure.message)};
+      if (!first)
+        first = Failure{failure.exit_code, fmt::format("bench scaling: {}: {}", name, failure.message)};
     }
   }
   return first;
@@ -115,8 +121,8 @@ std::string command_line(const Session& session, const ScalingOptions& options) 
   std::vector<std::string> words = {"headwater", "bench", "scaling"};
   if (!options.config.empty()) words.push_back(options.config);
   words.insert(words.end(), session.overrides.begin(), session.overrides.end());
-  words.insert(words.end(), {"--ranks", fmt::format("{}", fmt::join(options.ranks, ",")), "--kind", options.kind, "--results",
-                             options.results});
+  words.insert(words.end(), {"--ranks", fmt::format("{}", fmt::join(options.ranks, ",")), "--kind",
+                             options.kind, "--results", options.results});
   for (const std::string& layout : options.layouts) words.insert(words.end(), {"--parallel", layout});
   return shell_line(words);
 }
@@ -133,7 +139,8 @@ int bench_scaling_command(Session& session, const ScalingOptions& options) {
   if (!options.slurm.empty()) {
     const std::string afterwards = command_line(session, options);
     write_text_atomically(options.slurm, slurm_script(launch, runs, options.ranks_per_node, afterwards));
-    std::cout << fmt::format("{} jobs in {}; when they have ended: {}\n", runs.size(), options.slurm, afterwards);
+    std::cout << fmt::format("{} jobs in {}; when they have ended: {}\n", runs.size(), options.slurm,
+                             afterwards);
     return 0;
   }
   std::map<ScalingRun, RunSpeed> measured;
@@ -153,27 +160,42 @@ int bench_scaling_command(Session& session, const ScalingOptions& options) {
 
 void add_bench_scaling(CLI::App& bench, Session& session) {
   auto options = std::make_shared<ScalingOptions>();
-  CLI::App* scaling = bench.add_subcommand(
-      "scaling", "Time training steps on several numbers of ranks, each started by mpirun; how much of a rank's speed is left");
+  CLI::App* scaling = bench.add_subcommand("scaling",
+                                           "Time training steps on several numbers of ranks, each started by "
+                                           "mpirun; how much of a rank's speed is left");
   scaling->add_option("CONFIG", options->config, "config file, as for `bench step`");
   scaling->add_option("--ranks", options->ranks, "numbers of ranks, such as 1,2,4")
-      ->delimiter(',')->required()->check(CLI::Range(1, 1 << 20));
-  scaling->add_option("--parallel", options->layouts,
-                      "a layout: keys of the parallel section, such as \"pipeline_model_parallel_size=2 pipeline_layout=[3,1]\"; "
-                      "may be given several times (default: the config's)")
-      ->expected(1)->take_all()->allow_extra_args(false);
-  scaling->add_option("--kind", options->kind, "weak: the global batch grows with the ranks; strong: it stays")
-      ->check(CLI::IsMember({"weak", "strong", "both"}))->capture_default_str();
+      ->delimiter(',')
+      ->required()
+      ->check(CLI::Range(1, 1 << 20));
+  scaling
+      ->add_option("--parallel", options->layouts,
+                   "a layout: keys of the parallel section, such as \"pipeline_model_parallel_size=2 "
+                   "pipeline_layout=[3,1]\"; "
+                   "may be given several times (default: the config's)")
+      ->expected(1)
+      ->take_all()
+      ->allow_extra_args(false);
+  scaling
+      ->add_option("--kind", options->kind, "weak: the global batch grows with the ranks; strong: it stays")
+      ->check(CLI::IsMember({"weak", "strong", "both"}))
+      ->capture_default_str();
   scaling->add_option("--steps", options->steps, "steps to measure in each run")
-      ->check(CLI::Range(1, 1 << 20))->capture_default_str();
-  scaling->add_option("--threads", options->threads, "threads of each rank (default: the cores, shared among the most ranks)")
+      ->check(CLI::Range(1, 1 << 20))
+      ->capture_default_str();
+  scaling
+      ->add_option("--threads", options->threads,
+                   "threads of each rank (default: the cores, shared among the most ranks)")
       ->check(CLI::Range(1, 4096));
-  scaling->add_option("--launcher", options->launcher,
-                      "what starts the ranks where they are not all on this host, such as \"mpirun --hostfile hosts\"");
+  scaling->add_option(
+      "--launcher", options->launcher,
+      "what starts the ranks where they are not all on this host, such as \"mpirun --hostfile hosts\"");
   scaling->add_option("--results", options->results,
                       "folder that keeps what each run printed; a run whose file is there is not repeated");
-  scaling->add_option("--slurm", options->slurm, "run nothing: write a script that submits a Slurm job for each run");
-  scaling->add_option("--ranks-per-node", options->ranks_per_node, "of the Slurm jobs")->check(CLI::Range(1, 1 << 16));
+  scaling->add_option("--slurm", options->slurm,
+                      "run nothing: write a script that submits a Slurm job for each run");
+  scaling->add_option("--ranks-per-node", options->ranks_per_node, "of the Slurm jobs")
+      ->check(CLI::Range(1, 1 << 16));
   scaling->add_option("--csv", options->csv, "write the rows as CSV");
   scaling->add_option("--svg", options->svg, "write a plot of the efficiency");
   scaling->add_flag("--json", options->json, "print one JSON object");

@@ -39,13 +39,15 @@ int info(const CheckpointOptions& options) {
               << std::endl;
     return 0;
   }
-  std::cout << fmt::format("{}\n  step {}, {} samples, {} tokens, run {}\n  {} parameters, {}\n  {} files, {:.1f} MiB\n",
-                           checkpoint.path().string(), header.counters.step, header.counters.samples, header.counters.tokens,
-                           header.counters.run, parameter_count(manifest), header.dtype, manifest.files.size(),
-                           static_cast<double>(total_bytes(manifest)) / 1048576.0)
-            << fmt::format("  written by {} pipeline stages x {} replicas", header.parallel.pipeline_model_parallel_size,
-                           header.data_parallel_size)
-            << std::endl;
+  std::cout
+      << fmt::format(
+             "{}\n  step {}, {} samples, {} tokens, run {}\n  {} parameters, {}\n  {} files, {:.1f} MiB\n",
+             checkpoint.path().string(), header.counters.step, header.counters.samples,
+             header.counters.tokens, header.counters.run, parameter_count(manifest), header.dtype,
+             manifest.files.size(), static_cast<double>(total_bytes(manifest)) / 1048576.0)
+      << fmt::format("  written by {} pipeline stages x {} replicas",
+                     header.parallel.pipeline_model_parallel_size, header.data_parallel_size)
+      << std::endl;
   return 0;
 }
 
@@ -64,8 +66,8 @@ int verify(const CheckpointOptions& options) {
   else if (result.bad.empty())
     std::cout << fmt::format("{}: {} files, all as written", folder.string(), result.files) << std::endl;
   if (!result.bad.empty())
-    throw UserError("{}: {} of {} files are not as they were written: {}", folder.string(), result.bad.size(), result.files,
-                    fmt::join(result.bad, ", "));
+    throw UserError("{}: {} of {} files are not as they were written: {}", folder.string(), result.bad.size(),
+                    result.files, fmt::join(result.bad, ", "));
   return 0;
 }
 

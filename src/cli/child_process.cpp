@@ -34,8 +34,9 @@ struct Pipe {
   std::array<int, 2> ends{-1, -1};
 };
 
-[[noreturn]] void become(const std::vector<std::string>& command, const std::map<std::string, std::string>& environment,
-                         const Pipe& out, const Pipe& error) {
+[[noreturn]] void become(const std::vector<std::string>& command,
+                         const std::map<std::string, std::string>& environment, const Pipe& out,
+                         const Pipe& error) {
   ::prctl(PR_SET_PDEATHSIG, SIGTERM);
   ::dup2(::open("/dev/null", O_RDONLY | O_CLOEXEC), STDIN_FILENO);
   ::dup2(out.ends[1], STDOUT_FILENO);
@@ -54,7 +55,8 @@ void collect(Pipe& out, std::string& out_text, Pipe& error, std::string& error_t
   std::array<pollfd, 2> open{pollfd{out.ends[0], POLLIN, 0}, pollfd{error.ends[0], POLLIN, 0}};
   const std::array<std::string*, 2> texts{&out_text, &error_text};
   while (open[0].fd >= 0 || open[1].fd >= 0) {
-    if (::poll(open.data(), open.size(), -1) < 0 && errno != EINTR) throw_errno(errno, "wait for", "a program's output");
+    if (::poll(open.data(), open.size(), -1) < 0 && errno != EINTR)
+      throw_errno(errno, "wait for", "a program's output");
     for (std::size_t i = 0; i < open.size(); ++i) {
       if (open[i].fd < 0 || open[i].revents == 0) continue;
       std::array<char, 65536> buffer;
@@ -67,7 +69,8 @@ void collect(Pipe& out, std::string& out_text, Pipe& error, std::string& error_t
 
 }  // namespace
 
-ChildResult run_child(const std::vector<std::string>& command, const std::map<std::string, std::string>& environment) {
+ChildResult run_child(const std::vector<std::string>& command,
+                      const std::map<std::string, std::string>& environment) {
   Pipe out, error;
   const pid_t child = ::fork();
   if (child < 0) throw_errno(errno, "start", command.front());

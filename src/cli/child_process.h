@@ -13,7 +13,8 @@ struct ChildResult {
 };
 
 // `environment` is set on top of this process's own. For processes of one thread.
-ChildResult run_child(const std::vector<std::string>& command, const std::map<std::string, std::string>& environment);
+ChildResult run_child(const std::vector<std::string>& command,
+                      const std::map<std::string, std::string>& environment);
 
 // The words as one line that a POSIX shell reads as just these words.
 std::string shell_line(const std::vector<std::string>& words);

@@ -36,10 +36,14 @@ void check_command(const CLI::App& app, const std::vector<std::string>& argument
   std::vector<std::string> names;
   for (const CLI::App* command : app.get_subcommands({}))
     if (!command->get_group().empty()) names.push_back(command->get_name());
-  if (arguments.empty()) throw UserError("no command is given; the commands are {} (see headwater --help)", fmt::join(names, ", "));
-  const auto known = app.get_subcommands([&](const CLI::App* command) { return command->check_name(arguments[0]); });
+  if (arguments.empty())
+    throw UserError("no command is given; the commands are {} (see headwater --help)",
+                    fmt::join(names, ", "));
+  const auto known =
+      app.get_subcommands([&](const CLI::App* command) { return command->check_name(arguments[0]); });
   if (known.empty())
-    throw UserError("unknown command {}; the commands are {} (see headwater --help)", arguments[0], fmt::join(names, ", "));
+    throw UserError("unknown command {}; the commands are {} (see headwater --help)", arguments[0],
+                    fmt::join(names, ", "));
 }
 
 // "--section.key=value": taken out of the command line before the rest is parsed.
@@ -54,7 +58,9 @@ bool is_override(const std::string& argument) {
 std::ostream* Session::out() const { return world.rank() == 0 ? &std::cout : nullptr; }
 
 void Session::one_rank_only(const char* command_name) const {
-  if (world.size() > 1) throw UserError("headwater {} runs on one rank, without mpirun; found {} ranks", command_name, world.size());
+  if (world.size() > 1)
+    throw UserError("headwater {} runs on one rank, without mpirun; found {} ranks", command_name,
+                    world.size());
 }
 
 int run_command_line(World& world, std::vector<std::string> arguments) {
@@ -63,12 +69,15 @@ int run_command_line(World& world, std::vector<std::string> arguments) {
   const auto first_override = std::stable_partition(arguments.begin(), arguments.end(),
                                                     [](const std::string& a) { return !is_override(a); });
   for (auto i = first_override; i != arguments.end(); ++i) {
-    if (i->find('=') == std::string::npos) throw UserError("{}: a config key needs a value: {}=VALUE", *i, *i);
+    if (i->find('=') == std::string::npos)
+      throw UserError("{}: a config key needs a value: {}=VALUE", *i, *i);
     session.overrides.push_back(*i);
   }
   arguments.erase(first_override, arguments.end());
 
-  CLI::App app("Headwater pretrains decoder-only transformers: Yuan 2.0 with localized filtering-based attention.", "headwater");
+  CLI::App app(
+      "Headwater pretrains decoder-only transformers: Yuan 2.0 with localized filtering-based attention.",
+      "headwater");
   app.set_version_flag("--version", "headwater " HEADWATER_VERSION);
   app.require_subcommand(1);
   app.footer("Config keys are given as --section.key=value; docs/config-reference.md lists them.");
@@ -87,8 +96,7 @@ int run_command_line(World& world, std::vector<std::string> arguments) {
     std::reverse(arguments.begin(), arguments.end());  // CLI11 takes them from the back
     app.parse(arguments);
   } catch (const CLI::ParseError& error) {
-    if (error.get_exit_code() != 0)
-      throw UserError("{} (see headwater --help)", std::string(error.what()));
+    if (error.get_exit_code() != 0) throw UserError("{} (see headwater --help)", std::string(error.what()));
     if (session.out() != nullptr) app.exit(error);  // --help, --version
     return 0;
   }

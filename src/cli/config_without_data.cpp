@@ -19,7 +19,8 @@ RunConfig config_without_data(RunConfig run, int steps) {
 
 std::string dtype_on(const Cluster& cluster, const std::string& asked) {
   if (asked != "auto") return asked;
-  return cluster.device.efficiency.contains("bf16") && cluster.device.peak_flops.contains("bf16") ? "bf16" : "fp32";
+  return cluster.device.efficiency.contains("bf16") && cluster.device.peak_flops.contains("bf16") ? "bf16"
+                                                                                                  : "fp32";
 }
 
 }  // namespace headwater

@@ -6,8 +6,8 @@
 
 namespace headwater {
 
-// Validated. Data, learning rate, evaluation and the number of steps, which a step's time does not depend on, are replaced
-// by something that the rules take.
+// Validated. Data, learning rate, evaluation and the number of steps, which a step's time does not depend on,
+// are replaced by something that the rules take.
 RunConfig config_without_data(RunConfig run, int steps);
 
 // What training.dtype "auto" would choose there: bf16 where the cluster says how fast that is.

@@ -26,7 +26,8 @@ class ProgressBar {
     watch_.restart();
     const double share = total > 0 ? static_cast<double>(done) / static_cast<double>(total) : 1.0;
     const auto filled = static_cast<std::size_t>(share * 40.0);
-    std::cerr << fmt::format("\r[{}{}] {:5.1f} %  {}", std::string(filled, '='), std::string(40 - filled, ' '), 100.0 * share, text)
+    std::cerr << fmt::format("\r[{}{}] {:5.1f} %  {}", std::string(filled, '='),
+                             std::string(40 - filled, ' '), 100.0 * share, text)
               << std::flush;
     drawn_ = true;
   }
@@ -37,16 +38,21 @@ class ProgressBar {
   Stopwatch watch_;
 };
 
-std::string mebibytes(std::int64_t bytes) { return fmt::format("{:.1f} MiB", static_cast<double>(bytes) / 1048576.0); }
+std::string mebibytes(std::int64_t bytes) {
+  return fmt::format("{:.1f} MiB", static_cast<double>(bytes) / 1048576.0);
+}
 
 void add_tokenize(CLI::App& data, Session& session) {
   auto options = std::make_shared<TokenizeOptions>();
-  CLI::App* command = data.add_subcommand("tokenize", "Turn text files, folders and JSONL into a .bin/.idx dataset");
-  command->add_option("INPUT", options->inputs, "text files, folders, *.jsonl with {\"text\": ...}")->required();
+  CLI::App* command =
+      data.add_subcommand("tokenize", "Turn text files, folders and JSONL into a .bin/.idx dataset");
+  command->add_option("INPUT", options->inputs, "text files, folders, *.jsonl with {\"text\": ...}")
+      ->required();
   command->add_option("--out", options->output, "prefix of the .bin/.idx to write")->required();
   command->add_option("--tokenizer", options->tokenizer, "\"bytes\" or a SentencePiece model")->required();
   command->add_option("--threads", options->threads, "0: all cores")->check(CLI::NonNegativeNumber);
-  command->add_flag("--skip-invalid", options->skip_invalid, "leave out documents that are not valid, and count them");
+  command->add_flag("--skip-invalid", options->skip_invalid,
+                    "leave out documents that are not valid, and count them");
   command->callback([&session, options] {
     session.command = [&session, options] {
       session.one_rank_only("data tokenize");
@@ -55,11 +61,12 @@ void add_tokenize(CLI::App& data, Session& session) {
       {
         ProgressBar bar;
         done = tokenize(*options, [&](const TokenizeProgress& p) {
-          bar.show(p.bytes, p.total_bytes, fmt::format("{}, {} documents, {} tokens", mebibytes(p.bytes), p.documents, p.tokens));
+          bar.show(p.bytes, p.total_bytes,
+                   fmt::format("{}, {} documents, {} tokens", mebibytes(p.bytes), p.documents, p.tokens));
         });
       }
-      std::cout << fmt::format("{}: {} documents, {} tokens from {} in {:.1f} s", options->output, done.documents, done.tokens,
-                               mebibytes(done.bytes), watch.seconds());
+      std::cout << fmt::format("{}: {} documents, {} tokens from {} in {:.1f} s", options->output,
+                               done.documents, done.tokens, mebibytes(done.bytes), watch.seconds());
       if (done.empty > 0) std::cout << fmt::format("; {} empty documents left out", done.empty);
       if (done.skipped > 0) std::cout << fmt::format("; {} invalid documents left out", done.skipped);
       std::cout << std::endl;
@@ -75,8 +82,10 @@ void add_train_tokenizer(CLI::App& data, Session& session) {
   command->add_option("--out", options->output, "model file to write")->required();
   command->add_option("--vocab-size", options->vocab_size, "number of pieces")->capture_default_str();
   command->add_option("--model-type", options->model_type, "bpe or unigram")
-      ->check(CLI::IsMember({"bpe", "unigram"}))->capture_default_str();
-  command->add_option("--sample-bytes", options->sample_bytes, "about how much text to learn from")->capture_default_str();
+      ->check(CLI::IsMember({"bpe", "unigram"}))
+      ->capture_default_str();
+  command->add_option("--sample-bytes", options->sample_bytes, "about how much text to learn from")
+      ->capture_default_str();
   command->add_option("--seed", options->seed, "of the sample")->capture_default_str();
   command->add_flag("--skip-invalid", options->skip_invalid, "leave out text that is not valid");
   command->callback([&session, options] {
@@ -86,7 +95,8 @@ void add_train_tokenizer(CLI::App& data, Session& session) {
       TrainTokenizerResult done;
       {
         ProgressBar bar;
-        done = train_tokenizer(*options, [&](std::int64_t bytes, std::int64_t total) { bar.show(bytes, total, "reading"); });
+        done = train_tokenizer(
+            *options, [&](std::int64_t bytes, std::int64_t total) { bar.show(bytes, total, "reading"); });
       }
       std::cout << fmt::format("{}: {} pieces from {} of {} in {:.1f} s", options->output, done.vocab_size,
                                mebibytes(done.sampled_bytes), mebibytes(done.read_bytes), watch.seconds())
@@ -107,9 +117,11 @@ void add_merge(CLI::App& data, Session& session) {
       DatasetInfo info;
       {
         ProgressBar bar;
-        info = merge_datasets(*options, [&](std::int64_t tokens, std::int64_t total) { bar.show(tokens, total, "tokens"); });
+        info = merge_datasets(
+            *options, [&](std::int64_t tokens, std::int64_t total) { bar.show(tokens, total, "tokens"); });
       }
-      std::cout << fmt::format("{}: {} documents, {} tokens", options->output, info.documents, info.tokens) << std::endl;
+      std::cout << fmt::format("{}: {} documents, {} tokens", options->output, info.documents, info.tokens)
+                << std::endl;
       return 0;
     };
   });
@@ -137,8 +149,9 @@ void add_info(CLI::App& data, Session& session) {
                          .dump()
                   << std::endl;
       else
-        std::cout << fmt::format("{}: {} sequences, {} documents, {} tokens of {}, largest {}", options->prefix,
-                                 info.sequences, info.documents, info.tokens, name(info.type), info.largest_token)
+        std::cout << fmt::format("{}: {} sequences, {} documents, {} tokens of {}, largest {}",
+                                 options->prefix, info.sequences, info.documents, info.tokens,
+                                 name(info.type), info.largest_token)
                   << std::endl;
       return 0;
     };

@@ -21,7 +21,8 @@ int evaluate_model(Session& session, const EvalOptions& options) {
   OpenedModel opened(session, options.model, options.config);
   RunConfig& run = opened.config.run;
   run.model.attention_dropout = run.model.hidden_dropout = 0.0;
-  const std::int64_t sequence = run.training.seq_length > 0 ? run.training.seq_length : run.model.max_position_embeddings;
+  const std::int64_t sequence =
+      run.training.seq_length > 0 ? run.training.seq_length : run.model.max_position_embeddings;
   const std::optional<SampleStream> stream = validation_stream(run, sequence);
   if (!stream) throw UserError("no dataset to evaluate on: name one with --data.validation=PREFIX");
   session.world.set_timeout(run.training.comm_timeout_s);
@@ -31,12 +32,12 @@ int evaluate_model(Session& session, const EvalOptions& options) {
   const std::int64_t micro = run.training.micro_batch_size;
   const std::int64_t global_batch = std::max(run.training.global_batch_size, micro * replicas);
   const int micro_batches = static_cast<int>(global_batch / (micro * replicas));
-  const RankLayout layout(forward_request(run, choices, {micro, sequence}, micro_batches), session.world.rank(),
-                          session.world.size());
+  const RankLayout layout(forward_request(run, choices, {micro, sequence}, micro_batches),
+                          session.world.rank(), session.world.size());
   Engine engine(session.world, layout, make_backend(choices, session.world, layout.host_bytes()));
   load_weights(engine.store(), engine.backend(), *opened.weights);
-  const Evaluation result = evaluate(engine, *stream, document_options(run.data),
-                                     run.training.eval_iters * global_batch);
+  const Evaluation result =
+      evaluate(engine, *stream, document_options(run.data), run.training.eval_iters * global_batch);
   if (session.out() == nullptr) return 0;
   const double perplexity = std::exp(result.loss());
   if (options.json)
@@ -56,9 +57,11 @@ int evaluate_model(Session& session, const EvalOptions& options) {
 
 void add_eval(CLI::App& app, Session& session) {
   auto options = std::make_shared<EvalOptions>();
-  CLI::App* command = app.add_subcommand("eval", "Loss and perplexity of a model on a dataset (data.validation, or the split)");
+  CLI::App* command = app.add_subcommand(
+      "eval", "Loss and perplexity of a model on a dataset (data.validation, or the split)");
   command->add_option("CONFIG", options->config, "config file; a checkpoint's own config where left out");
-  command->add_option("--model", options->model, "Hugging Face folder, checkpoint, or save folder")->required();
+  command->add_option("--model", options->model, "Hugging Face folder, checkpoint, or save folder")
+      ->required();
   command->add_flag("--json", options->json, "print one JSON object");
   command->callback([&session, options] {
     session.command = [&session, options] { return evaluate_model(session, *options); };

@@ -25,16 +25,18 @@ int generate(Session& session, const GenerateOptions& options) {
   if (prompt.empty()) prompt = opened.text_tokenizer().encode(options.prompt);
   const DocumentOptions documents = document_options(opened.config.run.data);
   if (prompt.empty()) {
-    if (documents.eod < 0) throw UserError("the prompt is empty, and no end of document is known to begin with: give --data.eod");
-    prompt.push_back(static_cast<std::int32_t>(documents.eod));  // what comes after a document's end: a new one
+    if (documents.eod < 0)
+      throw UserError("the prompt is empty, and no end of document is known to begin with: give --data.eod");
+    // what comes after a document's end: a new one
+    prompt.push_back(static_cast<std::int32_t>(documents.eod));
   }
   if (options.stop_at_eod && documents.eod < 0)
     throw UserError("--stop-at-eod needs the end of document's token: give --data.eod or --data.tokenizer");
   const Tokenizer* tokenizer = options.print_tokens ? nullptr : &opened.text_tokenizer();
   const std::int64_t length = static_cast<std::int64_t>(prompt.size()) + options.max_new_tokens;
   if (length > opened.weights->model().max_position_embeddings)
-    log::warning("{} tokens are more than the model's {} positions: what comes after them it has never seen", length,
-                 opened.weights->model().max_position_embeddings);
+    log::warning("{} tokens are more than the model's {} positions: what comes after them it has never seen",
+                 length, opened.weights->model().max_position_embeddings);
 
   Generator generator(*opened.weights, choose(opened.config.run.training, session.world), length, documents);
   std::vector<std::int32_t> next = prompt;
@@ -55,25 +57,35 @@ int generate(Session& session, const GenerateOptions& options) {
 
 void add_generate(CLI::App& app, Session& session) {
   auto options = std::make_shared<GenerateOptions>();
-  CLI::App* command = app.add_subcommand("generate", "Continue a prompt; standard output holds only the continuation");
+  CLI::App* command =
+      app.add_subcommand("generate", "Continue a prompt; standard output holds only the continuation");
   command->add_option("CONFIG", options->config, "config file; a checkpoint's own config where left out");
-  command->add_option("--model", options->model, "Hugging Face folder, checkpoint, or save folder")->required();
+  command->add_option("--model", options->model, "Hugging Face folder, checkpoint, or save folder")
+      ->required();
   CLI::Option* text = command->add_option("--prompt", options->prompt, "text to continue");
-  command->add_option("--prompt-tokens", options->prompt_tokens, "ids to continue, 1,2,3")->delimiter(',')->excludes(text);
+  command->add_option("--prompt-tokens", options->prompt_tokens, "ids to continue, 1,2,3")
+      ->delimiter(',')
+      ->excludes(text);
   command->add_option("--max-new-tokens", options->max_new_tokens, "how many tokens to make")
-      ->check(CLI::Range(std::int64_t{1}, std::int64_t{1} << 20))->capture_default_str();
+      ->check(CLI::Range(std::int64_t{1}, std::int64_t{1} << 20))
+      ->capture_default_str();
   command->add_option("--temperature", options->sampling.temperature, "0 takes the most likely token")
-      ->check(CLI::Range(0.0, 1e6))->capture_default_str();
+      ->check(CLI::Range(0.0, 1e6))
+      ->capture_default_str();
   command->add_option("--top-k", options->sampling.top_k, "draw from the k most likely tokens; 0: from all")
-      ->check(CLI::Range(std::int64_t{0}, std::int64_t{1} << 31))->capture_default_str();
-  command->add_option("--top-p", options->sampling.top_p, "draw from the fewest tokens that together have this probability")
-      ->check(CLI::Range(0.0, 1.0))->capture_default_str();
+      ->check(CLI::Range(std::int64_t{0}, std::int64_t{1} << 31))
+      ->capture_default_str();
+  command
+      ->add_option("--top-p", options->sampling.top_p,
+                   "draw from the fewest tokens that together have this probability")
+      ->check(CLI::Range(0.0, 1.0))
+      ->capture_default_str();
   command->add_option("--seed", options->sampling.seed, "of the draws")->capture_default_str();
   command->add_flag("--stop-at-eod", options->stop_at_eod, "end where the document ends");
-  command->add_flag("--print-tokens", options->print_tokens, "print ids, separated by commas, instead of text");
-  command->callback([&session, options] {
-    session.command = [&session, options] { return generate(session, *options); };
-  });
+  command->add_flag("--print-tokens", options->print_tokens,
+                    "print ids, separated by commas, instead of text");
+  command->callback(
+      [&session, options] { session.command = [&session, options] { return generate(session, *options); }; });
 }
 
 }  // namespace headwater

@@ -19,7 +19,8 @@ namespace {
 void set_log_level() {
   const char* const asked = std::getenv("HEADWATER_LOG");
   if (asked == nullptr || asked == std::string_view("info")) return;
-  if (asked != std::string_view("debug")) throw UserError("HEADWATER_LOG is \"{}\"; it must be \"debug\" or \"info\"", asked);
+  if (asked != std::string_view("debug"))
+    throw UserError("HEADWATER_LOG is \"{}\"; it must be \"debug\" or \"info\"", asked);
   log::set_level(log::Level::debug);
 }
 
@@ -31,7 +32,8 @@ int run(int argc, char** argv) {
     world = make_world();
     log::set_rank(world->rank(), world->size());
     const int code = run_command_line(*world, std::vector<std::string>(argv + 1, argv + argc));
-    if (code == 0 && !std::cout.flush()) throw SystemError("cannot write to standard output; is its disk full?");
+    if (code == 0 && !std::cout.flush())
+      throw SystemError("cannot write to standard output; is its disk full?");
     world->finish();
     return code;
   } catch (...) {

@@ -21,8 +21,8 @@ OpenedModel::OpenedModel(const Session& session, const std::string& model, const
     config = load_config(config_file, session.overrides);
   }
   if (config.section_given("model"))
-    if (const auto difference = model_difference(weights->model(), resolved(config.run.model, config.run.training.seq_length),
-                                                 Compare::weights))
+    if (const auto difference = model_difference(
+            weights->model(), resolved(config.run.model, config.run.training.seq_length), Compare::weights))
       throw UserError("{} is of another model than the config: {}", weights->description(), *difference);
   config.run.model = weights->model();
   validate(config.run, false);
@@ -32,8 +32,9 @@ OpenedModel::OpenedModel(const Session& session, const std::string& model, const
 
 const Tokenizer& OpenedModel::text_tokenizer() {
   if (config.run.data.tokenizer.empty())
-    throw UserError("no tokenizer is known for {}: name one with --data.tokenizer=FILE, or give --prompt-tokens",
-                    weights->description());
+    throw UserError(
+        "no tokenizer is known for {}: name one with --data.tokenizer=FILE, or give --prompt-tokens",
+        weights->description());
   if (!tokenizer_) tokenizer_ = make_tokenizer(config.run.data.tokenizer);
   return *tokenizer_;
 }

@@ -1,5 +1,6 @@
 #pragma once
-// What `eval`, `generate`, `logits` and `gradients` share: a model that lies somewhere, and the config that goes with it.
+// What `eval`, `generate`, `logits` and `gradients` share: a model that lies somewhere, and the config that
+// goes with it.
 
 #include "headwater/checkpoint/weight_source.h"
 #include "headwater/cli/commands.h"
@@ -13,13 +14,14 @@
 
 namespace headwater {
 
-// Where `model` is a checkpoint and no config is given, its run's config is what the command line overrides. A config's
-// model section must be that of the weights.
+// Where `model` is a checkpoint and no config is given, its run's config is what the command line overrides.
+// A config's model section must be that of the weights.
 class OpenedModel {
  public:
   OpenedModel(const Session& session, const std::string& model, const std::string& config_file);
 
-  // That of data.tokenizer, made when it is first needed: a checkpoint can be used where its tokenizer is not.
+  // That of data.tokenizer, made when it is first needed: a checkpoint can be used where its tokenizer is
+  // not.
   const Tokenizer& text_tokenizer();
 
   std::unique_ptr<WeightSource> weights;

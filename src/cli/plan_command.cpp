@@ -1,3 +1,4 @@
+#include "config_without_data.h"
 #include "headwater/base/error.h"
 #include "headwater/base/file.h"
 #include "headwater/cli/commands.h"
@@ -7,7 +8,6 @@
 #include "headwater/plan/plan_report.h"
 #include "headwater/plan/search_report.h"
 #include "headwater/plan/timeline.h"
-#include "config_without_data.h"
 
 #include <CLI/CLI.hpp>
 #include <nlohmann/json.hpp>
@@ -37,8 +37,10 @@ Asked asked(const PlanOptions& options, const Session& session) {
   asked.run.model = resolved(asked.run.model, asked.run.training.seq_length);
   const std::string file = options.cluster.empty() ? asked.run.parallel.cluster : options.cluster;
   if (file.empty())
-    throw UserError("headwater plan needs to know the machines: --cluster CLUSTER.json (headwater bench step --cluster-out "
-                    "writes one for the machine it runs on)");
+    throw UserError(
+        "headwater plan needs to know the machines: --cluster CLUSTER.json (headwater bench step "
+        "--cluster-out "
+        "writes one for the machine it runs on)");
   asked.run.parallel.cluster = file;
   asked.cluster = read_cluster(file);
   asked.ranks = options.ranks > 0 ? options.ranks : asked.cluster.devices();
@@ -66,18 +68,21 @@ void print(const Found& found, const PlanOptions& options) {
 
 int plan_by_paper(const PlanOptions& options, const PlanRequest& request) {
   if (!options.trace.empty() || !options.svg.empty())
-    throw UserError("--cost-model paper has no timeline for {}; --cost-model headwater does", options.svg.empty() ? "--trace" : "--svg");
+    throw UserError("--cost-model paper has no timeline for {}; --cost-model headwater does",
+                    options.svg.empty() ? "--trace" : "--svg");
   print(predict_by_paper(request), options);
   return 0;
 }
 
-// What the command line says stays as it is; what the file says of these keys is a starting point and is chosen anew.
+// What the command line says stays as it is; what the file says of these keys is a starting point and is
+// chosen anew.
 SearchRequest search_of(const Asked& asked, const PlanOptions& options, const Session& session) {
   SearchRequest request{asked.run, asked.cluster, asked.dtype, options.threads, asked.ranks, {}};
   for (const auto& [key, origin] : load_config(options.config, session.overrides).origin)
     if (origin == "command line") request.keep.insert(key);
   if (request.keeps("parallel.pipeline_layout"))
-    throw UserError("parallel.pipeline_layout is what --search chooses; leave it out, or plan without --search");
+    throw UserError(
+        "parallel.pipeline_layout is what --search chooses; leave it out, or plan without --search");
   return request;
 }
 
@@ -85,9 +90,10 @@ void write_timeline(const Plan& plan, const PlanOptions& options) {
   const Timeline timeline = timeline_of(plan.time, plan.costs);
   if (!options.trace.empty()) write_text_atomically(options.trace, chrome_trace({timeline}));
   if (options.svg.empty()) return;
-  const std::string title = fmt::format("{} on {} ranks of {}: {:.4g} s a step, bubble {:.1f} %",
-                                        plan.request.layout.parallel.pipeline_schedule, plan.request.ranks,
-                                        plan.request.cluster.name, plan.time.seconds, 100.0 * plan.time.bubble_fraction);
+  const std::string title =
+      fmt::format("{} on {} ranks of {}: {:.4g} s a step, bubble {:.1f} %",
+                  plan.request.layout.parallel.pipeline_schedule, plan.request.ranks,
+                  plan.request.cluster.name, plan.time.seconds, 100.0 * plan.time.bubble_fraction);
   write_text_atomically(options.svg, timeline_svg(timeline, title));
 }
 
@@ -95,7 +101,8 @@ int plan_command(const Session& session, const PlanOptions& options) {
   session.one_rank_only("plan");
   const Asked what = asked(options, session);
   if (options.cost_model == "paper") {
-    if (options.search) throw UserError("--search times layouts by the simulator; leave out --cost-model paper");
+    if (options.search)
+      throw UserError("--search times layouts by the simulator; leave out --cost-model paper");
     return plan_by_paper(options, request_of(what, options.threads));
   }
   if (options.search) {
@@ -114,23 +121,32 @@ int plan_command(const Session& session, const PlanOptions& options) {
 
 void add_plan(CLI::App& app, Session& session) {
   auto options = std::make_shared<PlanOptions>();
-  CLI::App* command = app.add_subcommand("plan", "Step time, memory and traffic of a run that has not been started");
-  command->add_option("CONFIG", options->config, "config file; its data and learning rate do not matter")->required();
-  command->add_option("--cluster", options->cluster, "cluster file (docs/formats/cluster.md); parallel.cluster unless said");
-  command->add_option("--ranks", options->ranks, "devices; all of the cluster's unless said")->check(CLI::Range(1, 1 << 24));
+  CLI::App* command =
+      app.add_subcommand("plan", "Step time, memory and traffic of a run that has not been started");
+  command->add_option("CONFIG", options->config, "config file; its data and learning rate do not matter")
+      ->required();
+  command->add_option("--cluster", options->cluster,
+                      "cluster file (docs/formats/cluster.md); parallel.cluster unless said");
+  command->add_option("--ranks", options->ranks, "devices; all of the cluster's unless said")
+      ->check(CLI::Range(1, 1 << 24));
   command->add_option("--threads", options->threads, "threads of each rank, on which its workspace depends")
       ->check(CLI::Range(1, 4096))
       ->capture_default_str();
-  command->add_option("--cost-model", options->cost_model, "headwater, or paper: the formulas of Yuan 2.0's paper as printed")
+  command
+      ->add_option("--cost-model", options->cost_model,
+                   "headwater, or paper: the formulas of Yuan 2.0's paper as printed")
       ->check(CLI::IsMember({"headwater", "paper"}))
       ->capture_default_str();
   command->add_flag("--search", options->search,
-                    "choose tensor, pipeline, schedule, layers and recomputation of each stage, and micro-batch; keys given on "
+                    "choose tensor, pipeline, schedule, layers and recomputation of each stage, and "
+                    "micro-batch; keys given on "
                     "the command line stay as they are");
   command->add_option("--trace", options->trace, "write the timeline for Chrome's about:tracing or Perfetto");
   command->add_option("--svg", options->svg, "write the timeline as a picture");
   command->add_flag("--json", options->json, "print one JSON object");
-  command->callback([&session, options] { session.command = [&session, options] { return plan_command(session, *options); }; });
+  command->callback([&session, options] {
+    session.command = [&session, options] { return plan_command(session, *options); };
+  });
 }
 
 }  // namespace headwater

@@ -17,7 +17,8 @@ struct ProbeOptions {
 // fp32 unless the command line says otherwise, whatever the checkpoint's run used.
 Choices probe_choices(Session& session, const OpenedModel& opened) {
   TrainingConfig training = opened.config.run.training;
-  if (training.dtype == "auto" || opened.config.origin.at("training.dtype") != "command line") training.dtype = "fp32";
+  if (training.dtype == "auto" || opened.config.origin.at("training.dtype") != "command line")
+    training.dtype = "fp32";
   return choose(training, session.world);
 }
 
@@ -26,11 +27,13 @@ int write_logits(Session& session, const ProbeOptions& options) {
   session.world.set_timeout(opened.config.run.training.comm_timeout_s);
   const std::int64_t vocabulary = opened.weights->model().vocab_size;
   const ProbeBatch batch = read_probe_batch(options.input, false, vocabulary);
-  std::vector<float> logits = probe_logits(session.world, opened.config.run, *opened.weights, probe_choices(session, opened),
-                                           batch, document_options(opened.config.run.data));
+  std::vector<float> logits =
+      probe_logits(session.world, opened.config.run, *opened.weights, probe_choices(session, opened), batch,
+                   document_options(opened.config.run.data));
   if (session.world.rank() == 0)
-    write_safetensors(options.output,
-                      {{"logits", TensorView(logits.data(), DType::f32, {batch.samples, batch.sequence, vocabulary})}});
+    write_safetensors(
+        options.output,
+        {{"logits", TensorView(logits.data(), DType::f32, {batch.samples, batch.sequence, vocabulary})}});
   return 0;
 }
 
@@ -39,8 +42,9 @@ int write_gradients(Session& session, const ProbeOptions& options) {
   session.world.set_timeout(opened.config.run.training.comm_timeout_s);
   const ModelConfig& model = opened.weights->model();
   const ProbeBatch batch = read_probe_batch(options.input, true, model.vocab_size);
-  ProbeGradients result = probe_gradients(session.world, opened.config.run, *opened.weights,
-                                          probe_choices(session, opened), batch, document_options(opened.config.run.data));
+  ProbeGradients result =
+      probe_gradients(session.world, opened.config.run, *opened.weights, probe_choices(session, opened),
+                      batch, document_options(opened.config.run.data));
   if (session.world.rank() != 0) return 0;
   std::vector<NamedTensor> tensors;
   float loss = static_cast<float>(result.loss);
@@ -51,10 +55,13 @@ int write_gradients(Session& session, const ProbeOptions& options) {
   for (const HfTensor& tensor : names) {
     std::vector<float>& values = storage.emplace_back(static_cast<std::size_t>(tensor.shape.elements()));
     const TensorView view(values.data(), DType::f32, tensor.shape);
-    assemble(tensor, [&](const std::string& canonical) {
-      std::vector<float>& gradient = result.gradients.at(canonical);
-      return TensorView(gradient.data(), DType::f32, {static_cast<std::int64_t>(gradient.size())});
-    }, view);
+    assemble(
+        tensor,
+        [&](const std::string& canonical) {
+          std::vector<float>& gradient = result.gradients.at(canonical);
+          return TensorView(gradient.data(), DType::f32, {static_cast<std::int64_t>(gradient.size())});
+        },
+        view);
     tensors.push_back({"grad." + tensor.name, view});
   }
   write_safetensors(options.output, tensors);
@@ -64,20 +71,23 @@ int write_gradients(Session& session, const ProbeOptions& options) {
 }  // namespace
 
 void add_probes(CLI::App& app, Session& session) {
-  const auto add = [&](const char* name, const char* help, const char* input, const char* input_help, auto run) {
+  const auto add = [&](const char* name, const char* help, const char* input, const char* input_help,
+                       auto run) {
     auto options = std::make_shared<ProbeOptions>();
     CLI::App* command = app.add_subcommand(name, help);
     command->add_option("CONFIG", options->config, "config file; a checkpoint's own config where left out");
-    command->add_option("--model", options->model, "Hugging Face folder, checkpoint, or save folder")->required();
+    command->add_option("--model", options->model, "Hugging Face folder, checkpoint, or save folder")
+        ->required();
     command->add_option(input, options->input, input_help)->required();
     command->add_option("--out", options->output, "safetensors file to write")->required();
     command->callback([&session, options, run] {
       session.command = [&session, options, run] { return run(session, *options); };
     });
   };
-  add("logits", "Write the logits of given tokens", "--tokens", "safetensors file with `tokens` [B, S]", write_logits);
-  add("gradients", "Write loss and gradients of a given batch, under the names of the Hugging Face folder", "--batch",
-      "safetensors file with `tokens` and `labels` [B, S]", write_gradients);
+  add("logits", "Write the logits of given tokens", "--tokens", "safetensors file with `tokens` [B, S]",
+      write_logits);
+  add("gradients", "Write loss and gradients of a given batch, under the names of the Hugging Face folder",
+      "--batch", "safetensors file with `tokens` and `labels` [B, S]", write_gradients);
 }
 
 }  // namespace headwater

@@ -45,7 +45,8 @@ struct RunOutput::Shared {
       changed.wait(lock, [this] { return closed || !waiting.empty(); });
       if (waiting.empty()) return;
       std::string text = std::exchange(waiting, {});
-      if (left_out > 0) text += fmt::format(" [{} pieces of output were left out: nobody took them]\n", left_out);
+      if (left_out > 0)
+        text += fmt::format(" [{} pieces of output were left out: nobody took them]\n", left_out);
       left_out = 0;
       writing = true;
       lock.unlock();
@@ -75,12 +76,15 @@ void RunOutput::close() {
   std::unique_lock lock(shared_->mutex);
   shared_->closed = true;
   shared_->changed.notify_all();
-  shared_->changed.wait_for(lock, kPatience, [this] { return shared_->waiting.empty() && !shared_->writing; });
-  if (const int error = std::exchange(shared_->error, 0); error != 0) throw_errno(error, "write", "to standard output");
+  shared_->changed.wait_for(lock, kPatience,
+                            [this] { return shared_->waiting.empty() && !shared_->writing; });
+  if (const int error = std::exchange(shared_->error, 0); error != 0)
+    throw_errno(error, "write", "to standard output");
 }
 
 RunOutput::int_type RunOutput::overflow(int_type character) {
-  if (!traits_type::eq_int_type(character, traits_type::eof())) piece_ += traits_type::to_char_type(character);
+  if (!traits_type::eq_int_type(character, traits_type::eof()))
+    piece_ += traits_type::to_char_type(character);
   return traits_type::not_eof(character);
 }
 

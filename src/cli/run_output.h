@@ -1,11 +1,11 @@
 #pragma once
-// Standard output of a run, which may take days: a reader that has stopped reading must not stop the training.
-// So does a terminal after Ctrl-S, and mpirun while it ends a job: it takes no more output, then sends SIGTERM,
-// upon which the ranks are to save.
+// Standard output of a run, which may take days: a reader that has stopped reading must not stop the
+// training. So does a terminal after Ctrl-S, and mpirun while it ends a job: it takes no more output, then
+// sends SIGTERM, upon which the ranks are to save.
 //
-// A thread of its own writes, and may wait for the reader for ever; who uses stream() never does. What finds no
-// room is left out, in whole pieces (from one flush to the next), and counted. One thread uses this; not for
-// output that must not be lost.
+// A thread of its own writes, and may wait for the reader for ever; who uses stream() never does. What finds
+// no room is left out, in whole pieces (from one flush to the next), and counted. One thread uses this; not
+// for output that must not be lost.
 
 #include <memory>
 #include <ostream>
@@ -20,7 +20,8 @@ class RunOutput : private std::streambuf {
   ~RunOutput() override;
 
   std::ostream& stream() { return stream_; }
-  // Gives the reader a moment to take the rest. SystemError where the system refused to write, as on a full disk.
+  // Gives the reader a moment to take the rest. SystemError where the system refused to write, as on a full
+  // disk.
   void close();
 
  private:

@@ -15,9 +15,10 @@ std::int64_t global_batch_of(ScalingKind kind, const ScalingRequest& request, in
   const std::int64_t product = request.smallest_batch * ranks;
   const int fewest = request.ranks.front();
   if (product % fewest != 0)
-    throw UserError("weak scaling from {} to {} ranks makes a global batch of {} x {} / {} samples, which is not whole; "
-                    "training.global_batch_size, that of {} ranks, must be a multiple of {}",
-                    fewest, ranks, request.smallest_batch, ranks, fewest, fewest, fewest);
+    throw UserError(
+        "weak scaling from {} to {} ranks makes a global batch of {} x {} / {} samples, which is not whole; "
+        "training.global_batch_size, that of {} ranks, must be a multiple of {}",
+        fewest, ranks, request.smallest_batch, ranks, fewest, fewest, fewest);
   return product / fewest;
 }
 
@@ -31,13 +32,15 @@ ScalingCases scaling_cases(const ScalingRequest& request) {
     for (std::size_t layout = 0; layout < request.layouts.size(); ++layout)
       for (const int ranks : request.ranks) {
         const ParallelConfig& parallel = request.layouts[layout].parallel;
-        const std::int64_t replica = parallel.tensor_model_parallel_size * parallel.pipeline_model_parallel_size;
+        const std::int64_t replica =
+            parallel.tensor_model_parallel_size * parallel.pipeline_model_parallel_size;
         if (ranks % replica == 0)
-          result.cases.push_back({kind, {ranks, static_cast<int>(layout), global_batch_of(kind, request, ranks)}});
+          result.cases.push_back(
+              {kind, {ranks, static_cast<int>(layout), global_batch_of(kind, request, ranks)}});
         else if (kind == request.kinds.front())
-          result.left_out.push_back(fmt::format("{}: a replica of tensor {} x pipeline {} takes {}", ranks_text(ranks),
-                                                parallel.tensor_model_parallel_size, parallel.pipeline_model_parallel_size,
-                                                replica));
+          result.left_out.push_back(fmt::format("{}: a replica of tensor {} x pipeline {} takes {}",
+                                                ranks_text(ranks), parallel.tensor_model_parallel_size,
+                                                parallel.pipeline_model_parallel_size, replica));
       }
   if (result.cases.empty()) throw UserError("nothing to measure: {}", fmt::join(result.left_out, "; "));
   return result;
@@ -46,12 +49,15 @@ ScalingCases scaling_cases(const ScalingRequest& request) {
 std::string ranks_text(int ranks) { return fmt::format("{} rank{}", ranks, ranks == 1 ? "" : "s"); }
 
 std::string describe(const ParallelConfig& parallel, int ranks) {
-  const std::int64_t tensor = parallel.tensor_model_parallel_size, stages = parallel.pipeline_model_parallel_size;
+  const std::int64_t tensor = parallel.tensor_model_parallel_size,
+                     stages = parallel.pipeline_model_parallel_size;
   std::vector<std::string> parts;
-  if (tensor > 1) parts.push_back(fmt::format("tensor {}{}", tensor, parallel.sequence_parallel ? " and sequence" : ""));
+  if (tensor > 1)
+    parts.push_back(fmt::format("tensor {}{}", tensor, parallel.sequence_parallel ? " and sequence" : ""));
   if (stages > 1) {
     parts.push_back(fmt::format("pipeline {}", stages));
-    if (!parallel.pipeline_layout.uniform && !parallel.pipeline_layout.layers.empty()) parts.back() += fmt::format(" [{}]", fmt::join(parallel.pipeline_layout.layers, ","));
+    if (!parallel.pipeline_layout.uniform && !parallel.pipeline_layout.layers.empty())
+      parts.back() += fmt::format(" [{}]", fmt::join(parallel.pipeline_layout.layers, ","));
     if (parallel.pipeline_schedule != "1f1b") parts.back() += " " + parallel.pipeline_schedule;
   }
   if (const std::int64_t replicas = ranks / (tensor * stages); replicas > 1 || parts.empty())
@@ -60,7 +66,8 @@ std::string describe(const ParallelConfig& parallel, int ranks) {
   return fmt::format("{}", fmt::join(parts, ", "));
 }
 
-std::vector<ScalingRow> scaling_rows(const std::vector<ScalingCase>& cases, const std::map<ScalingRun, RunSpeed>& measured) {
+std::vector<ScalingRow> scaling_rows(const std::vector<ScalingCase>& cases,
+                                     const std::map<ScalingRun, RunSpeed>& measured) {
   std::vector<ScalingRow> rows;
   for (const ScalingCase& one : cases)
     if (const auto found = measured.find(one.run); found != measured.end())
@@ -69,8 +76,9 @@ std::vector<ScalingRow> scaling_rows(const std::vector<ScalingCase>& cases, cons
     const ScalingRow* baseline = nullptr;
     for (const ScalingRow& row : rows) {
       if (row.kind != kind) continue;
-      const bool better = !baseline || row.run.ranks < baseline->run.ranks ||
-                          (row.run.ranks == baseline->run.ranks && speed_per_rank(row) > speed_per_rank(*baseline));
+      const bool better =
+          !baseline || row.run.ranks < baseline->run.ranks ||
+          (row.run.ranks == baseline->run.ranks && speed_per_rank(row) > speed_per_rank(*baseline));
       if (better) baseline = &row;
     }
     if (!baseline) continue;

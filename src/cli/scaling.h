@@ -1,9 +1,9 @@
 #pragma once
-// Scaling as arithmetic: which runs are to be measured, and what their speeds say of one another. Knows neither processes nor
-// printing.
+// Scaling as arithmetic: which runs are to be measured, and what their speeds say of one another. Knows
+// neither processes nor printing.
 //
-// Strong scaling keeps the global batch, weak scaling keeps the samples of each rank. The baseline of a kind is the fastest of
-// its runs with the fewest ranks, and
+// Strong scaling keeps the global batch, weak scaling keeps the samples of each rank. The baseline of a kind
+// is the fastest of its runs with the fewest ranks, and
 //   efficiency = (tokens/s / ranks) / (baseline's tokens/s / baseline's ranks).
 
 #include "headwater/config/run_config.h"
@@ -71,6 +71,7 @@ struct ScalingRow {
 };
 
 // Of the cases whose run was measured, in their order.
-std::vector<ScalingRow> scaling_rows(const std::vector<ScalingCase>& cases, const std::map<ScalingRun, RunSpeed>& measured);
+std::vector<ScalingRow> scaling_rows(const std::vector<ScalingCase>& cases,
+                                     const std::map<ScalingRun, RunSpeed>& measured);
 
 }  // namespace headwater

@@ -20,7 +20,9 @@ std::vector<std::string> words_of(const std::string& text) {
   return words;
 }
 
-void append(std::vector<std::string>& to, const std::vector<std::string>& more) { to.insert(to.end(), more.begin(), more.end()); }
+void append(std::vector<std::string>& to, const std::vector<std::string>& more) {
+  to.insert(to.end(), more.begin(), more.end());
+}
 
 // What the ranks run.
 std::vector<std::string> program_of(const ScalingLaunch& launch, const ScalingRun& run) {
@@ -47,7 +49,8 @@ std::vector<std::string> launcher_of(const ScalingLaunch& launch, int ranks) {
 // "ranks-4_batch-16_pipeline_model_parallel_size-2": the same run always has the same.
 std::string file_name(const ScalingLaunch& launch, const ScalingRun& run) {
   std::string name = fmt::format("ranks-{}_batch-{}", run.ranks, run.global_batch);
-  for (const std::string& word : words_of(launch.layouts[static_cast<std::size_t>(run.layout)].words)) name += "_" + word;
+  for (const std::string& word : words_of(launch.layouts[static_cast<std::size_t>(run.layout)].words))
+    name += "_" + word;
   for (char& c : name)
     if (std::string_view("=[],/\"' ").find(c) != std::string_view::npos) c = '-';
   return name;
@@ -60,10 +63,13 @@ std::filesystem::path result_file(const ScalingLaunch& launch, const ScalingRun&
 RunSpeed read_speed(const std::string& text, const std::string& where, const ScalingRun& run) {
   try {
     const nlohmann::json found = nlohmann::json::parse(text);
-    RunSpeed speed{found.at("tokens_per_second"), found.at("elapsed_ms"), found.at("threads"), found.at("waiting_share")};
-    if (found.at("ranks") == run.ranks && static_cast<int>(speed.waiting_share.size()) == run.ranks) return speed;
-    throw UserError("{} is of {} ranks, not of {}: the launcher started another number, or the file is another run's", where,
-                    found.at("ranks").dump(), run.ranks);
+    RunSpeed speed{found.at("tokens_per_second"), found.at("elapsed_ms"), found.at("threads"),
+                   found.at("waiting_share")};
+    if (found.at("ranks") == run.ranks && static_cast<int>(speed.waiting_share.size()) == run.ranks)
+      return speed;
+    throw UserError(
+        "{} is of {} ranks, not of {}: the launcher started another number, or the file is another run's",
+        where, found.at("ranks").dump(), run.ranks);
   } catch (const nlohmann::json::exception&) {
     throw UserError("{} is not what `headwater bench step --json` prints", where);
   }
@@ -72,7 +78,8 @@ RunSpeed read_speed(const std::string& text, const std::string& where, const Sca
 // The run's own line of error; where it has none, the last line that says anything.
 Failure failure_of_child(const ChildResult& child) {
   constexpr std::string_view kError = "headwater: error: ";
-  const int code = child.exit_code == 127 ? 2 : child.exit_code > 4 ? 4 : child.exit_code;  // 137, 205: a rank or host was lost
+  // 137, 205: a rank or host was lost
+  const int code = child.exit_code == 127 ? 2 : child.exit_code > 4 ? 4 : child.exit_code;
   std::istringstream lines(child.error);
   std::string last = "it said nothing";
   for (std::string line; std::getline(lines, line);) {
@@ -84,7 +91,9 @@ Failure failure_of_child(const ChildResult& child) {
 
 }  // namespace
 
-bool oversubscribes(const ScalingLaunch& launch, int ranks) { return launch.launcher.empty() && ranks > launch.cores; }
+bool oversubscribes(const ScalingLaunch& launch, int ranks) {
+  return launch.launcher.empty() && ranks > launch.cores;
+}
 
 RunSpeed measure(const ScalingLaunch& launch, const ScalingRun& run) {
   const std::filesystem::path kept = launch.results.empty() ? "" : result_file(launch, run);
@@ -107,20 +116,25 @@ RunSpeed measure(const ScalingLaunch& launch, const ScalingRun& run) {
 
 std::string slurm_script(const ScalingLaunch& launch, const std::vector<ScalingRun>& runs, int ranks_per_node,
                          const std::string& afterwards) {
-  std::string text = fmt::format("#!/usr/bin/env bash\n# One Slurm job per run of a scaling measurement. When all have ended:\n"
-                                 "#   {}\nset -euo pipefail\nmkdir -p {}\n",
-                                 afterwards, shell_line({launch.results}));
+  std::string text = fmt::format(
+      "#!/usr/bin/env bash\n# One Slurm job per run of a scaling measurement. When all have ended:\n"
+      "#   {}\nset -euo pipefail\nmkdir -p {}\n",
+      afterwards, shell_line({launch.results}));
   const std::string launcher = launch.launcher.empty() ? "mpirun --bind-to none" : launch.launcher;
   for (const ScalingRun& run : runs) {
     const std::string file = shell_line({result_file(launch, run).string()}), name = file_name(launch, run);
     // mpirun takes hosts and ranks from Slurm; -n says the same once more.
     const std::string job = fmt::format("{} -n {} {} >{}.new && mv {}.new {}", launcher, run.ranks,
                                         shell_line(program_of(launch, run)), file, file, file);
-    std::vector<std::string> submit = {"sbatch", "--job-name=" + name, fmt::format("--ntasks={}", run.ranks),
-                                       fmt::format("--cpus-per-task={}", launch.threads),
-                                       fmt::format("--export=ALL,OMP_NUM_THREADS={}", launch.threads),
-                                       "--output=" + (std::filesystem::path(launch.results) / (name + ".log")).string()};
-    if (ranks_per_node > 0) submit.push_back(fmt::format("--ntasks-per-node={}", std::min(ranks_per_node, run.ranks)));
+    std::vector<std::string> submit = {
+        "sbatch",
+        "--job-name=" + name,
+        fmt::format("--ntasks={}", run.ranks),
+        fmt::format("--cpus-per-task={}", launch.threads),
+        fmt::format("--export=ALL,OMP_NUM_THREADS={}", launch.threads),
+        "--output=" + (std::filesystem::path(launch.results) / (name + ".log")).string()};
+    if (ranks_per_node > 0)
+      submit.push_back(fmt::format("--ntasks-per-node={}", std::min(ranks_per_node, run.ranks)));
     submit.push_back("--wrap=" + job);
     text += shell_line(submit) + "\n";
   }

@@ -1,6 +1,6 @@
 #pragma once
-// How a scaling measurement's runs are started: each is `headwater bench step --json` with as many ranks, by mpirun from here
-// or by the commands that are written for Slurm.
+// How a scaling measurement's runs are started: each is `headwater bench step --json` with as many ranks, by
+// mpirun from here or by the commands that are written for Slurm.
 
 #include "child_process.h"
 #include "scaling.h"
@@ -12,20 +12,22 @@
 namespace headwater {
 
 struct ScalingLaunch {
-  std::string launcher;                   // command before `-n RANKS`; empty: mpirun on this host
-  std::vector<std::string> bench_step;    // "bench step" with the config, overrides and steps that all runs share
+  std::string launcher;  // command before `-n RANKS`; empty: mpirun on this host
+  std::vector<std::string>
+      bench_step;  // "bench step" with the config, overrides and steps that all runs share
   std::vector<ScalingLayout> layouts;
-  int threads = 1;                        // of each rank
-  int cores = 1;                          // of this host, that we may use
-  std::string results;                    // folder for what each run printed; may be empty
+  int threads = 1;      // of each rank
+  int cores = 1;        // of this host, that we may use
+  std::string results;  // folder for what each run printed; may be empty
 };
 
 // Whether mpirun here would put more than one rank on a core.
 bool oversubscribes(const ScalingLaunch& launch, int ranks);
-// From the folder of results where it is there already, else by running it, with its JSON kept in that folder. Throws what
-// the run says of its failure.
+// From the folder of results where it is there already, else by running it, with its JSON kept in that
+// folder. Throws what the run says of its failure.
 RunSpeed measure(const ScalingLaunch& launch, const ScalingRun& run);
-// A script that submits one Slurm job per run; their results go where measure() finds them. `ranks_per_node` 0: as Slurm likes.
+// A script that submits one Slurm job per run; their results go where measure() finds them. `ranks_per_node`
+// 0: as Slurm likes.
 std::string slurm_script(const ScalingLaunch& launch, const std::vector<ScalingRun>& runs, int ranks_per_node,
                          const std::string& afterwards);
 

@@ -33,20 +33,24 @@ Simulation play(const ScheduleOptions& o) {
   stage.weight_gradient.compute = o.weight_gradient / chunks;
   PipelineNetwork network;
   network.intra_node.latency_seconds = o.link;
-  return simulate(lowered, std::vector<PassSeconds>(static_cast<std::size_t>(o.pipeline * chunks), stage), network);
+  return simulate(lowered, std::vector<PassSeconds>(static_cast<std::size_t>(o.pipeline * chunks), stage),
+                  network);
 }
 
 int schedule_command(const Session& session, const ScheduleOptions& options) {
   session.one_rank_only("schedule");
   const Simulation simulation = play(options);
   if (options.json) {
-    std::cout << nlohmann::json{{"step_seconds", simulation.end}, {"bubble_fraction", simulation.bubble_fraction()}}.dump()
+    std::cout << nlohmann::json{{"step_seconds", simulation.end},
+                                {"bubble_fraction", simulation.bubble_fraction()}}
+                     .dump()
               << std::endl;
     return 0;
   }
   std::cout << fmt::format(
-      "{} on {} ranks, {} micro-batches: {:.6g} s, bubble = 1 - m(F + B + W)/T = {:.2f} %\n", options.schedule, options.pipeline,
-      options.micro_batches, simulation.end, 100.0 * simulation.bubble_fraction());
+      "{} on {} ranks, {} micro-batches: {:.6g} s, bubble = 1 - m(F + B + W)/T = {:.2f} %\n",
+      options.schedule, options.pipeline, options.micro_batches, simulation.end,
+      100.0 * simulation.bubble_fraction());
   return 0;
 }
 
@@ -54,11 +58,16 @@ int schedule_command(const Session& session, const ScheduleOptions& options) {
 
 void add_schedule(CLI::App& app, Session& session) {
   auto options = std::make_shared<ScheduleOptions>();
-  CLI::App* command = app.add_subcommand("schedule", "How long a pipeline schedule takes, of equal stages whose times are given");
-  command->add_option("--schedule", options->schedule, "as parallel.pipeline_schedule")->capture_default_str();
+  CLI::App* command = app.add_subcommand(
+      "schedule", "How long a pipeline schedule takes, of equal stages whose times are given");
+  command->add_option("--schedule", options->schedule, "as parallel.pipeline_schedule")
+      ->capture_default_str();
   command->add_option("--pipeline", options->pipeline, "ranks")->required()->check(CLI::Range(1, 1024));
-  command->add_option("--chunks", options->chunks, "of each rank; by the schedule unless said")->check(CLI::Range(1, 64));
-  command->add_option("--micro-batches", options->micro_batches, "of a step")->required()->check(CLI::Range(1, 4096));
+  command->add_option("--chunks", options->chunks, "of each rank; by the schedule unless said")
+      ->check(CLI::Range(1, 64));
+  command->add_option("--micro-batches", options->micro_batches, "of a step")
+      ->required()
+      ->check(CLI::Range(1, 4096));
   const auto seconds = [&](const char* name, double& value, const char* help) {
     command->add_option(name, value, help)->check(CLI::Range(0.0, 1e6))->capture_default_str();
   };
@@ -67,8 +76,9 @@ void add_schedule(CLI::App& app, Session& session) {
   seconds("--weight-gradient", options->weight_gradient, "likewise");
   seconds("--link", options->link, "seconds of a transfer between two ranks");
   command->add_flag("--json", options->json, "print one JSON object");
-  command->callback(
-      [&session, options] { session.command = [&session, options] { return schedule_command(session, *options); }; });
+  command->callback([&session, options] {
+    session.command = [&session, options] { return schedule_command(session, *options); };
+  });
 }
 
 }  // namespace headwater

@@ -18,9 +18,11 @@ void add_train(CLI::App& app, Session& session) {
     bool print_config = false;
   };
   auto options = std::make_shared<Options>();
-  CLI::App* command = app.add_subcommand("train", "Pretrain a model; goes on by itself where training.save holds a checkpoint");
+  CLI::App* command = app.add_subcommand(
+      "train", "Pretrain a model; goes on by itself where training.save holds a checkpoint");
   command->add_option("CONFIG", options->config, "config file (JSON, // comments allowed)");
-  command->add_flag("--print-config", options->print_config, "print each value and where it came from, and stop");
+  command->add_flag("--print-config", options->print_config,
+                    "print each value and where it came from, and stop");
   command->footer([] { return config_help(); });
   command->callback([&session, options] {
     session.command = [&session, options] {

@@ -25,7 +25,8 @@ struct Control {
   std::uint64_t question = 0;  // its number, repeated in the answer
   bool came = false;           // the call asked about was made
   bool waits = false;          // the answerer itself waits for some call
-  // Failures: why. Answers: what the answerer's call of that number is ("all_gather of 512 bytes"), where it has not ended.
+  // Failures: why. Answers: what the answerer's call of that number is ("all_gather of 512 bytes"), where it
+  // has not ended.
   std::int32_t exit_code = 0;
   std::string text;
 };

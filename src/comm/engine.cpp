@@ -11,8 +11,9 @@ namespace headwater::comm {
 namespace {
 
 // With work under way the thread looks in again at once for a while, then gives way to others, then naps for
-// longer and longer: compute needs the cores. Where more ranks than cores share a host it naps at once, as what it waits for
-// needs the core that it would look in on. Without work it wakes now and then to answer the other engines.
+// longer and longer: compute needs the cores. Where more ranks than cores share a host it naps at once, as
+// what it waits for needs the core that it would look in on. Without work it wakes now and then to answer the
+// other engines.
 constexpr double kSpin = 10e-6;
 constexpr double kYield = 50e-6;
 constexpr double kShortestNap = 20e-6, kLongestNap = 200e-6;
@@ -127,7 +128,8 @@ void Engine::check() const {
 std::shared_ptr<Operation> Engine::submit(Call call, Steps steps, Event after) {
   call.sequence = ++call.lane().queued;
   call.record = recorder_.queue(call.group->name, call.operation, call.sequence, call.bytes);
-  const auto operation = std::make_shared<Operation>(board_, std::move(call), std::move(steps), std::move(after));
+  const auto operation =
+      std::make_shared<Operation>(board_, std::move(call), std::move(steps), std::move(after));
   post([this, operation] {
     if (broken_) return operation->fail(failure_);
     Lane& lane = operation->call().lane();
@@ -275,13 +277,14 @@ void Engine::look_at_the_clock() {
   }
 }
 
-// A compute thread that waits for a device does not see that all is over. When the calls there have been given up it does;
-// where even that does not wake it, this thread ends the job.
+// A compute thread that waits for a device does not see that all is over. When the calls there have been
+// given up it does; where even that does not wake it, this thread ends the job.
 void Engine::speak_for_compute(double now) {
   if (!broken_ || announced_ || !calls_on_device() || now < broken_since_ + kComputeWakes) return;
   announced_ = true;
   if (!heard_failure_)
-    tell_all({.subject = Control::Subject::failed, .exit_code = failure_.exit_code, .text = failure_.message});
+    tell_all(
+        {.subject = Control::Subject::failed, .exit_code = failure_.exit_code, .text = failure_.message});
   last_words_->this_rank_failed(failure_, now);
 }
 
@@ -293,14 +296,15 @@ bool Engine::calls_on_device() const {
 }
 
 // What has kept somebody waiting for longer than `limit`: the call waited for, where it has started; else the
-// oldest that has, which it stands behind or whose event it needs. Closing waits for every call, and so does a device,
-// which tells nobody.
+// oldest that has, which it stands behind or whose event it needs. Closing waits for every call, and so does
+// a device, which tells nobody.
 std::shared_ptr<Operation> Engine::overdue(double now, double limit) const {
   std::shared_ptr<Operation> culprit = board_->waited_since_before(now - limit);
   if (!culprit && closing_ && closing_since_ < now - limit) culprit = lanes_.front()->waiting.front();
   for (const Lane* lane : lanes_) {
     const std::shared_ptr<Operation>& first = lane->waiting.front();
-    if (!culprit && first->call().group->on_device() && first->started > 0.0 && first->started < now - limit) culprit = first;
+    if (!culprit && first->call().group->on_device() && first->started > 0.0 && first->started < now - limit)
+      culprit = first;
   }
   if (culprit && culprit->started == 0.0)
     for (const Lane* lane : lanes_) {

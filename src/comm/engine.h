@@ -39,7 +39,8 @@ class Engine {
   std::int64_t sent_bytes() const { return transport_->sent_bytes(); }  // before close()
 
   void add(const std::shared_ptr<Group>& group);
-  // Numbers and records the call, and runs its steps once `after` is done and the calls of its lane before it have ended.
+  // Numbers and records the call, and runs its steps once `after` is done and the calls of its lane before it
+  // have ended.
   std::shared_ptr<Operation> submit(Call call, Steps steps, Event after);
   void set_timeout(double seconds) { timeout_ = seconds; }
   bool broken() const { return broken_; }
@@ -83,7 +84,7 @@ class Engine {
   std::unique_ptr<Transport> transport_;
   std::vector<std::weak_ptr<Group>> groups_;
   std::vector<std::shared_ptr<Group>> kept_;  // whose memory the transport has not let go of
-  std::vector<Lane*> lanes_;  // that hold operations, which own the lane's group
+  std::vector<Lane*> lanes_;                  // that hold operations, which own the lane's group
   std::vector<Inquiry> inquiries_;
   std::uint64_t questions_ = 0;
   bool diagnosing_ = false, heard_failure_ = false;

@@ -59,15 +59,23 @@ std::unique_ptr<Communicator> EngineWorld::group(std::string_view name, const st
 namespace {
 
 // Whether a call of each NCCL communicator finds a place at once (cuda/nccl_share.h).
-void check_room(const std::vector<std::weak_ptr<Group>>& groups, const NcclGroup& newest, int multiprocessors) {
+void check_room(const std::vector<std::weak_ptr<Group>>& groups, const NcclGroup& newest,
+                int multiprocessors) {
   int count = 0, blocks = 0;
   for (const auto& known : groups)
-    if (const auto group = std::dynamic_pointer_cast<NcclGroup>(known.lock())) ++count, blocks += group->blocks();
-  log::debug("NCCL communicator of group {}: {} ranks, {} blocks at most, {} bytes; {} communicators, {} blocks on {} multiprocessors",
-             newest.name, newest.size(), newest.blocks(), newest.scratch_bytes, count, blocks, multiprocessors);
-  if (blocks > multiprocessors && blocks - newest.blocks() <= multiprocessors)  // said once, of the first that is too much
-    log::warning("{} NCCL communicators may take {} blocks of a GPU with {} multiprocessors: calls that wait for other ranks "
-                 "could keep each other from starting", count, blocks, multiprocessors);
+    if (const auto group = std::dynamic_pointer_cast<NcclGroup>(known.lock()))
+      ++count, blocks += group->blocks();
+  log::debug(
+      "NCCL communicator of group {}: {} ranks, {} blocks at most, {} bytes; {} communicators, {} blocks on "
+      "{} multiprocessors",
+      newest.name, newest.size(), newest.blocks(), newest.scratch_bytes, count, blocks, multiprocessors);
+  // said once, of the first that is too much
+  if (blocks > multiprocessors && blocks - newest.blocks() <= multiprocessors)
+    log::warning(
+        "{} NCCL communicators may take {} blocks of a GPU with {} multiprocessors: calls that wait for "
+        "other ranks "
+        "could keep each other from starting",
+        count, blocks, multiprocessors);
 }
 
 }  // namespace
@@ -77,7 +85,8 @@ std::unique_ptr<Communicator> EngineWorld::device_group(std::string_view name, c
   std::unique_ptr<Communicator> host = group(name, ranks);
   if (device.kind == Device::Kind::cpu || ranks.size() == 1) return host;
   const int multiprocessors = cuda::describe(device).multiprocessors;
-  const auto make = [&](const std::vector<int>& members, const NcclId& id, Traffic::Collectives collectives, int sender) {
+  const auto make = [&](const std::vector<int>& members, const NcclId& id, Traffic::Collectives collectives,
+                        int sender) {
     const std::string owner = fmt::format("rank {}", rank());
     const auto made = std::make_shared<NcclGroup>(place(name, members), id, device, owner,
                                                   most_blocks(collectives, multiprocessors));
@@ -93,8 +102,8 @@ std::unique_ptr<Communicator> EngineWorld::device_group(std::string_view name, c
 
 std::unique_ptr<Communicator> EngineWorld::device_group(std::string_view name, const std::vector<int>& ranks,
                                                         Device device, const Traffic&) {
-  HW_CHECK(device.kind == Device::Kind::cpu || ranks.size() == 1, "group {} on {} in a build without NCCL", name,
-           name_of(device));
+  HW_CHECK(device.kind == Device::Kind::cpu || ranks.size() == 1, "group {} on {} in a build without NCCL",
+           name, name_of(device));
   return group(name, ranks);
 }
 

@@ -20,8 +20,8 @@ class EngineWorld : public World {
   std::string host(int rank) const override { return engine_.hosts().at(static_cast<std::size_t>(rank)); }
 
   std::unique_ptr<Communicator> group(std::string_view name, const std::vector<int>& ranks) override;
-  std::unique_ptr<Communicator> device_group(std::string_view name, const std::vector<int>& ranks, Device device,
-                                             const Traffic& traffic) override;
+  std::unique_ptr<Communicator> device_group(std::string_view name, const std::vector<int>& ranks,
+                                             Device device, const Traffic& traffic) override;
 
   void set_timeout(double seconds) override { engine_.set_timeout(seconds); }
   bool broken() const override { return engine_.broken(); }

@@ -75,8 +75,8 @@ Event GroupCommunicator::receive(TensorView data, int peer, Event after) {
   check_dense(data);
   HW_CHECK(peer >= 0 && peer < size() && peer != rank(), "rank {} of {} receives from {}", rank(), size(),
            peer);
-  return submit(CallKind::receive, peer, fmt::format("receive from {}", group_->world_rank(peer)),
-                data, receive_steps(*group_, data, peer), std::move(after));
+  return submit(CallKind::receive, peer, fmt::format("receive from {}", group_->world_rank(peer)), data,
+                receive_steps(*group_, data, peer), std::move(after));
 }
 
 }  // namespace headwater::comm

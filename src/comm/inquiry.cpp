@@ -64,7 +64,8 @@ std::string Inquiry::who_came_otherwise(const std::vector<std::string>& hosts) c
     for (const int rank : awaited()) {
       const std::string& other = answers_[static_cast<std::size_t>(rank)]->text;
       if (!other.empty() && other != call_->content())
-        return fmt::format("{} makes {} there, where rank {} makes {}", list_ranks({rank}, hosts), other, rank_, call_->content());
+        return fmt::format("{} makes {} there, where rank {} makes {}", list_ranks({rank}, hosts), other,
+                           rank_, call_->content());
     }
   return "all ranks came, but the data did not";
 }

@@ -165,7 +165,8 @@ class MpiTransport final : public Transport {
   // Those that share this rank's memory are on its host, whatever the hosts are called.
   void find_local_ranks() {
     MPI_Comm local = MPI_COMM_NULL;
-    check(MPI_Comm_split_type(MPI_COMM_WORLD, MPI_COMM_TYPE_SHARED, rank_, MPI_INFO_NULL, &local), "MPI_Comm_split_type");
+    check(MPI_Comm_split_type(MPI_COMM_WORLD, MPI_COMM_TYPE_SHARED, rank_, MPI_INFO_NULL, &local),
+          "MPI_Comm_split_type");
     check(MPI_Comm_rank(local, &local_rank_), "MPI_Comm_rank");
     check(MPI_Comm_size(local, &local_size_), "MPI_Comm_size");
     check(MPI_Comm_free(&local), "MPI_Comm_free");

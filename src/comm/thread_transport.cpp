@@ -23,10 +23,12 @@ class ThreadTransport final : public Transport {
   int rank() const override { return rank_; }
   const std::vector<std::string>& hosts() const override { return hosts_; }
   int local_rank() const override {
-    return static_cast<int>(std::count(hosts_.begin(), hosts_.begin() + rank_, hosts_[static_cast<std::size_t>(rank_)]));
+    return static_cast<int>(
+        std::count(hosts_.begin(), hosts_.begin() + rank_, hosts_[static_cast<std::size_t>(rank_)]));
   }
   int local_size() const override {
-    return static_cast<int>(std::count(hosts_.begin(), hosts_.end(), hosts_[static_cast<std::size_t>(rank_)]));
+    return static_cast<int>(
+        std::count(hosts_.begin(), hosts_.end(), hosts_[static_cast<std::size_t>(rank_)]));
   }
 
   Request receive(void* data, std::size_t bytes, int peer, int channel) override {

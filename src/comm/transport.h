@@ -43,8 +43,8 @@ class Transport {
   virtual void send_control(int peer, std::span<const std::byte> message) = 0;
   virtual bool receive_control(int& peer, std::vector<std::byte>& message) = 0;
 
-  // Lets go of the memory of all requests under way, after a failure. False where that cannot be: some of it may be read or
-  // written as long as the transport is called.
+  // Lets go of the memory of all requests under way, after a failure. False where that cannot be: some of it
+  // may be read or written as long as the transport is called.
   virtual bool abandon() = 0;
   // Ends a good run; every rank calls it.
   virtual void close() = 0;

@@ -14,7 +14,8 @@ std::vector<std::string> config_changes(const RunConfig& before, const RunConfig
     if (section == "model") continue;
     for (const auto& [key, value] : keys.items()) {
       const nlohmann::json old_value = old_json.at(section).value(key, nlohmann::json());
-      if (old_value != value) changes.push_back(fmt::format("{}.{}: {} -> {}", section, key, old_value.dump(), value.dump()));
+      if (old_value != value)
+        changes.push_back(fmt::format("{}.{}: {} -> {}", section, key, old_value.dump(), value.dump()));
     }
   }
   return changes;

@@ -84,7 +84,8 @@ FieldSection parallel_section() {
   row("pipeline_model_parallel_size", &C::pipeline_model_parallel_size, "pipeline ranks (P)",
       {.min = 1, .max = kSizeMax});
   row("pipeline_layout", &C::pipeline_layout,
-      "\"uniform\" (the count must divide), \"auto\" (what the search finds for parallel.cluster; chosen once, a resume keeps "
+      "\"uniform\" (the count must divide), \"auto\" (what the search finds for parallel.cluster; chosen "
+      "once, a resume keeps "
       "it), or layer counts in the order of the model, one per virtual stage "
       "(P × num_chunks of them; 0 at the two ends leaves embedding or head alone)");
   row("pipeline_schedule", &C::pipeline_schedule, "order of forwards and backwards on a pipeline rank",
@@ -94,12 +95,16 @@ FieldSection parallel_section() {
   row("use_distributed_optimizer", &C::use_distributed_optimizer,
       "shard master weights and moments over the data-parallel ranks (ZeRO-1)");
   row("ddp_bucket_size", &C::ddp_bucket_size,
-      "parameters whose gradients are summed in one transfer, at least; more where a layer has more", {.min = 1});
+      "parameters whose gradients are summed in one transfer, at least; more where a layer has more",
+      {.min = 1});
   row("recompute", &C::recompute,
-      "what backward computes again instead of keeping it: \"none\", \"selective\" (norms, activation, attention), "
-      "\"full\" (each layer from its input), or a list with one entry per virtual stage, each such a word or a "
+      "what backward computes again instead of keeping it: \"none\", \"selective\" (norms, activation, "
+      "attention), "
+      "\"full\" (each layer from its input), or a list with one entry per virtual stage, each such a word or "
+      "a "
       "number n (the first n layers in full)");
-  row("cluster", &C::cluster, "cluster file (docs/formats/cluster.md), for the layout \"auto\" and headwater plan",
+  row("cluster", &C::cluster,
+      "cluster file (docs/formats/cluster.md), for the layout \"auto\" and headwater plan",
       {.note = "empty: equal devices, free links"});
   row("lfa_sharding", &C::lfa_sharding, "how tensor ranks share the filter; no effect on one tensor rank",
       {.choices = {"auto", "channels", "tokens"}});
@@ -137,7 +142,8 @@ FieldSection training_section() {
   row("global_batch_size", &C::global_batch_size, "sequences per step, over all ranks",
       {.min = 0, .max = kInt32Max, .note = "0: micro_batch_size × data-parallel size"});
   row("rampup_batch_size", &C::rampup_batch_size,
-      "[start, increment, samples]: steps begin with `start` sequences and grow by `increment` to global_batch_size "
+      "[start, increment, samples]: steps begin with `start` sequences and grow by `increment` to "
+      "global_batch_size "
       "while the first `samples` sequences are consumed, in equal parts of them",
       {.note = "empty: global_batch_size from the first step"});
   row("seq_length", &C::seq_length, "tokens per sequence (S)",
@@ -148,16 +154,18 @@ FieldSection training_section() {
   row("dtype", &C::dtype,
       "of weights and activations in compute; masters, gradients and sums are always fp32",
       {.choices = {"auto", "bf16", "fp32"}, .note = "auto: bf16 where the chip multiplies it, else fp32"});
-  row("device", &C::device, "what computes",
-      {.choices = {"auto", "cpu", "cuda"}});
+  row("device", &C::device, "what computes", {.choices = {"auto", "cpu", "cuda"}});
   row("deterministic", &C::deterministic,
-      "the same layout gives the same bits; false lets GPUs sum the gradients of attention's queries in any order, where "
+      "the same layout gives the same bits; false lets GPUs sum the gradients of attention's queries in any "
+      "order, where "
       "nothing waits for its turn");
   row("enable_cuda_graph", &C::enable_cuda_graph,
-      "on GPUs, a pass of a micro-batch through a stage is recorded when it comes again, and then launched as one CUDA graph; "
+      "on GPUs, a pass of a micro-batch through a stage is recorded when it comes again, and then launched "
+      "as one CUDA graph; "
       "not where tensor ranks share a layer");
   row("matmul_algorithms", &C::matmul_algorithms,
-      "on GPUs, file that says which of cuBLASLt's algorithms takes which product, as `headwater bench matmul` found them",
+      "on GPUs, file that says which of cuBLASLt's algorithms takes which product, as `headwater bench "
+      "matmul` found them",
       {.note = "empty: the library's own rule"});
   row("log_interval", &C::log_interval, "steps between two log lines", {.min = 1});
   row("eval_interval", &C::eval_interval, "steps between two evaluations",
@@ -172,7 +180,8 @@ FieldSection training_section() {
   row("exit_interval", &C::exit_interval, "save and stop when the step is a multiple of this",
       {.min = 0, .note = "0: never"});
   row("exit_duration_in_mins", &C::exit_duration_in_mins,
-      "save and stop when this many minutes have passed since the start, after the step that is expected to reach them",
+      "save and stop when this many minutes have passed since the start, after the step that is expected to "
+      "reach them",
       {.min = 0, .note = "0: never"});
   row("init_from", &C::init_from,
       "Hugging Face folder or checkpoint that gives the initial weights, and the model section where that is "
@@ -186,11 +195,13 @@ FieldSection training_section() {
   row("max_bad_steps", &C::max_bad_steps,
       "steps in a row with a loss or norm that is not finite before the run ends", {.min = 1});
   row("check_weight_hash_across_dp_replicas_interval", &C::check_weight_hash_across_dp_replicas_interval,
-      "steps between two comparisons, by hash, of the weights that several ranks hold: replicas, the ends of a tied "
+      "steps between two comparisons, by hash, of the weights that several ranks hold: replicas, the ends of "
+      "a tied "
       "embedding, what tensor ranks hold whole; a difference ends the run",
       {.min = 0, .note = "0: never"});
   row("timeline", &C::timeline,
-      "file for the predicted and the measured timeline of one of the first steps, for Chrome's about:tracing or Perfetto",
+      "file for the predicted and the measured timeline of one of the first steps, for Chrome's "
+      "about:tracing or Perfetto",
       {.note = "empty: none"});
   return row.take();
 }
@@ -215,7 +226,8 @@ FieldSection optimizer_section() {
   row("adam_eps", &C::adam_eps, "added to the root of the second moment", {.above = 0});
   row("clip_grad", &C::clip_grad, "largest global gradient norm", {.min = 0, .note = "0: off"});
   row("stochastic_rounding", &C::stochastic_rounding,
-      "new bf16 weights are rounded up or down by chance, so that their mean is the fp32 master, instead of to nearest");
+      "new bf16 weights are rounded up or down by chance, so that their mean is the fp32 master, instead of "
+      "to nearest");
   return row.take();
 }
 

@@ -141,7 +141,8 @@ struct Writer {
     const auto layers = whole_number(item);
     if (!layers || *layers < 0)
       throw UserError(
-          "{} {} {}: the entry of stage {} is {}; it must be \"none\", \"selective\", \"full\" or a number of layers",
+          "{} {} {}: the entry of stage {} is {}; it must be \"none\", \"selective\", \"full\" or a number "
+          "of layers",
           field.key(), shown(value), where, stage, shown(item));
     return *layers;
   }
@@ -207,7 +208,8 @@ struct Expectation {
     return "\"auto\", \"uniform\" or a list of layer counts such as [3,1]";
   }
   const char* operator()(const RecomputeLayout*) const {
-    return "\"none\", \"selective\", \"full\", or a list of such words and numbers of layers, one per virtual stage, such "
+    return "\"none\", \"selective\", \"full\", or a list of such words and numbers of layers, one per "
+           "virtual stage, such "
            "as [\"full\",2]";
   }
   const char* operator()(const std::vector<WeightedPrefix>*) const {

@@ -61,17 +61,20 @@ void check_rampup(const TrainingConfig& training) {
   if (ramp.empty()) return;
   const std::string key = fmt::format("training.rampup_batch_size is [{}]", fmt::join(ramp, ","));
   if (ramp.size() != 3)
-    throw UserError("{}: it must have three numbers, start, increment and samples, such as [16,16,300000]", key);
+    throw UserError("{}: it must have three numbers, start, increment and samples, such as [16,16,300000]",
+                    key);
   for (const std::int64_t number : ramp)
     if (number < 1) throw UserError("{}: each of the three must be at least 1", key);
   const std::int64_t full = training.global_batch_size, start = ramp[0], increment = ramp[1];
-  if (full == 0) throw UserError("{}: training.global_batch_size must be given, as the size that it ends at", key);
+  if (full == 0)
+    throw UserError("{}: training.global_batch_size must be given, as the size that it ends at", key);
   if (start > full)
     throw UserError("{}: its start must be at most training.global_batch_size, {}", key, full);
   const std::int64_t growth = full - start;
   if (growth % increment != 0)
-    throw UserError("{}: its increment must divide {}, training.global_batch_size {} less the start, such as {}", key, growth,
-                    full, nearest_divisor(increment, growth));
+    throw UserError(
+        "{}: its increment must divide {}, training.global_batch_size {} less the start, such as {}", key,
+        growth, full, nearest_divisor(increment, growth));
 }
 
 void check_training(const RunConfig& run) {
@@ -173,7 +176,8 @@ ModelConfig resolved(ModelConfig model, std::int64_t seq_length) {
 }
 
 ParallelConfig resolved(ParallelConfig parallel) {
-  if (parallel.num_chunks == 0) parallel.num_chunks = pipeline_schedule(parallel.pipeline_schedule).default_chunks;
+  if (parallel.num_chunks == 0)
+    parallel.num_chunks = pipeline_schedule(parallel.pipeline_schedule).default_chunks;
   return parallel;
 }
 

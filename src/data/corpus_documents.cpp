@@ -50,7 +50,8 @@ std::int64_t for_each_part(const CorpusPiece& piece, bool skip_invalid, const Vi
   if (piece.file->jsonl) return for_each_line(piece, skip_invalid, visit);
   if (const std::size_t bad = first_invalid_utf8(piece.text); bad != kValid)
     throw UserError("{} is not UTF-8: its byte {} is 0x{:02x}", piece.file->path.native(),
-                    piece.first_byte + static_cast<std::int64_t>(bad), static_cast<unsigned char>(piece.text[bad]));
+                    piece.first_byte + static_cast<std::int64_t>(bad),
+                    static_cast<unsigned char>(piece.text[bad]));
   visit(piece.text, piece.ends_document);
   return 0;
 }

@@ -58,7 +58,8 @@ class CorpusSentences final : public sentencepiece::SentenceIterator {
       while (sentences_.empty()) {
         const auto piece = reader_.next();
         if (!piece) return;
-        counts_.skipped += for_each_part(*piece, skip_invalid_, [&](std::string_view text, bool) { cut(text); });
+        counts_.skipped +=
+            for_each_part(*piece, skip_invalid_, [&](std::string_view text, bool) { cut(text); });
         counts_.read_bytes +=
             piece->skipped ? piece->file->bytes : static_cast<std::int64_t>(piece->text.size());
         if (progress_) progress_(counts_.read_bytes, total_);

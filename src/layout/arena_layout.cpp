@@ -29,8 +29,8 @@ std::int64_t sum_of(const std::vector<ActivationSpec>& list, Recompute recompute
 std::int64_t slot_bytes(const ModelSpec& model, const ChunkNeeds& chunk, const MemoryRequest& request) {
   std::int64_t bytes = chunk.slots.slots * micro_batch_bytes(request.batch);
   for (int u = chunk.units.first; u < chunk.units.last; ++u)
-    bytes += unit_slot_bytes(model, u, chunk.units.recompute_of(u), request.sharding, request.batch, request.precision,
-                             request.device)
+    bytes += unit_slot_bytes(model, u, chunk.units.recompute_of(u), request.sharding, request.batch,
+                             request.precision, request.device)
                  .times(chunk.slots);
   return bytes;
 }
@@ -50,12 +50,17 @@ std::vector<ActivationSpec> micro_batch_tensors(BatchShape batch) {
   std::vector<ActivationSpec> list;
   for (const char* name : {"tokens", "labels", "position", "attention_start", "lfa_start"})
     list.push_back({name, tokens, DType::i32, Pass::forward, Kept::until_input_gradient, Dropped::never});
-  list.push_back({"dropout_keys", {batch.samples, 2}, DType::i32, Pass::forward, Kept::until_input_gradient, Dropped::never});
+  list.push_back({"dropout_keys",
+                  {batch.samples, 2},
+                  DType::i32,
+                  Pass::forward,
+                  Kept::until_input_gradient,
+                  Dropped::never});
   return list;
 }
 
-std::vector<ActivationSpec> unit_tensors(const ModelSpec& model, int unit, const Sharding& sharding, BatchShape batch,
-                                         Precision precision, Device::Kind device) {
+std::vector<ActivationSpec> unit_tensors(const ModelSpec& model, int unit, const Sharding& sharding,
+                                         BatchShape batch, Precision precision, Device::Kind device) {
   if (unit == model.embedding_unit()) return embedding_activations(model, sharding, batch, precision);
   if (unit == model.head_unit()) return head_activations(model, sharding, batch, precision, device);
   return activations(model.layers[static_cast<std::size_t>(unit) - 1], sharding, batch, precision);
@@ -68,10 +73,11 @@ SlotBytes& SlotBytes::operator+=(const SlotBytes& other) {
   return *this;
 }
 
-SlotBytes unit_slot_bytes(const ModelSpec& model, int unit, Recompute recompute, const Sharding& sharding, BatchShape batch,
-                          Precision precision, Device::Kind device) {
+SlotBytes unit_slot_bytes(const ModelSpec& model, int unit, Recompute recompute, const Sharding& sharding,
+                          BatchShape batch, Precision precision, Device::Kind device) {
   const std::vector<ActivationSpec> list = unit_tensors(model, unit, sharding, batch, precision, device);
-  return {sum_of(list, recompute, UnitPass::forward, Home::slot), sum_of(list, recompute, UnitPass::forward, Home::weight_slot),
+  return {sum_of(list, recompute, UnitPass::forward, Home::slot),
+          sum_of(list, recompute, UnitPass::forward, Home::weight_slot),
           sum_of(list, recompute, UnitPass::input_gradient, Home::delayed_slot)};
 }
 
@@ -81,8 +87,8 @@ std::int64_t scratch_bytes(const ModelSpec& model, const MemoryRequest& request)
   std::int64_t most = 0;
   for (const ChunkNeeds& chunk : request.chunks)
     for (int u = chunk.units.first; u < chunk.units.last; ++u) {
-      const std::vector<ActivationSpec> list = unit_tensors(model, u, request.sharding, request.batch, request.precision,
-                                                            request.device);
+      const std::vector<ActivationSpec> list =
+          unit_tensors(model, u, request.sharding, request.batch, request.precision, request.device);
       const Recompute recompute = chunk.units.recompute_of(u);
       for (const UnitPass pass : passes(chunk.slots, request.training))
         most = std::max(most, sum_of(list, recompute, pass, Home::pass_scratch) +
@@ -103,7 +109,8 @@ std::vector<SegmentSize> arena_layout(const ModelSpec& model, const ParameterLay
   const auto accumulate = static_cast<std::int64_t>(size_of(precision.accumulate));
   const std::int64_t elements = parameters.elements(), updated = parameters.updated_elements();
   // One tensor of the residual stream.
-  const std::int64_t stream = aligned(request.sharding.local_tokens(request.batch.tokens()) * model.hidden * compute);
+  const std::int64_t stream =
+      aligned(request.sharding.local_tokens(request.batch.tokens()) * model.hidden * compute);
 
   std::int64_t slots = 0, communication = 0;
   for (const ChunkNeeds& chunk : request.chunks) {
@@ -111,17 +118,20 @@ std::vector<SegmentSize> arena_layout(const ModelSpec& model, const ParameterLay
     communication += stream * chunk.buffers;
   }
   for (const Bucket& bucket : parameters.buckets())
-    if (request.training && bucket.tied_across_stages) communication += aligned(parameters.shard(bucket).size() * accumulate);
+    if (request.training && bucket.tied_across_stages)
+      communication += aligned(parameters.shard(bucket).size() * accumulate);
 
   const LayerSpec& layer = model.layers.front();
   std::vector<SegmentSize> segments = {
       {"weights", aligned(elements * compute)},
-      {"master", request.training && precision.compute != precision.accumulate ? aligned(updated * accumulate) : 0},
+      {"master",
+       request.training && precision.compute != precision.accumulate ? aligned(updated * accumulate) : 0},
       {"gradients", request.training ? aligned(elements * accumulate) : 0},
       {"optimizer", request.training ? 2 * aligned(updated * accumulate) : 0},
       {"activations", slots},
       // Beside scratch: the residual stream's gradient, in two tensors that take turns.
-      {"workspace", scratch_bytes(model, request) + (request.training ? 2 * stream : 0) + aligned(request.op_workspace)},
+      {"workspace",
+       scratch_bytes(model, request) + (request.training ? 2 * stream : 0) + aligned(request.op_workspace)},
       {"communication", communication},
       {"constants", aligned(rotary_positions(model, request.batch) * layer.head_dim * accumulate) +
                         aligned(kStepScalars * static_cast<std::int64_t>(sizeof(double)))},

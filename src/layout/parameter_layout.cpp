@@ -7,11 +7,13 @@
 namespace headwater {
 namespace {
 
-// Parameters, and the parts of a bucket, start at multiples of this many elements, joined parameters excepted, so that every
-// view is aligned.
+// Parameters, and the parts of a bucket, start at multiples of this many elements, joined parameters
+// excepted, so that every view is aligned.
 constexpr std::int64_t kElementAlignment = 64;
 
-std::int64_t rounded_up(std::int64_t count, std::int64_t multiple) { return (count + multiple - 1) / multiple * multiple; }
+std::int64_t rounded_up(std::int64_t count, std::int64_t multiple) {
+  return (count + multiple - 1) / multiple * multiple;
+}
 
 // A rank's part of a parameter, and the shape that it has in memory.
 struct Shard {
@@ -29,14 +31,16 @@ Shard shard_of(const ParameterSpec& spec, const Sharding& sharding, int tensor_r
     return {part(spec.shape, dim, begin, std::min(rows, size - begin)).box, spec.shape.with_first(rows)};
   }
   const std::int64_t parts = std::min(sharding.tensor, size / spec.split.unit);
-  HW_CHECK(size % (parts * spec.split.unit) == 0 && sharding.tensor % parts == 0, "{} {} cannot be cut for {} tensor ranks",
-           spec.name, to_string(spec.shape), sharding.tensor);
-  const Box box = part(spec.shape, dim, tensor_rank * parts / sharding.tensor * (size / parts), size / parts).box;
+  HW_CHECK(size % (parts * spec.split.unit) == 0 && sharding.tensor % parts == 0,
+           "{} {} cannot be cut for {} tensor ranks", spec.name, to_string(spec.shape), sharding.tensor);
+  const Box box =
+      part(spec.shape, dim, tensor_rank * parts / sharding.tensor * (size / parts), size / parts).box;
   return {box, box.size};
 }
 
 bool holds(const std::vector<StageUnits>& chunks, int unit) {
-  return std::ranges::any_of(chunks, [&](const StageUnits& units) { return units.first <= unit && unit < units.last; });
+  return std::ranges::any_of(
+      chunks, [&](const StageUnits& units) { return units.first <= unit && unit < units.last; });
 }
 
 }  // namespace
@@ -54,10 +58,12 @@ Standing standing_of(const ProcessGrid& grid, int rank, bool sharded_optimizer) 
   return standing;
 }
 
-ParameterLayout::ParameterLayout(const ModelSpec& model, const std::vector<StageUnits>& chunks, const Sharding& sharding,
-                                 const Standing& standing, std::int64_t bucket_elements)
+ParameterLayout::ParameterLayout(const ModelSpec& model, const std::vector<StageUnits>& chunks,
+                                 const Sharding& sharding, const Standing& standing,
+                                 std::int64_t bucket_elements)
     : standing_(standing) {
-  const bool has_embedding = holds(chunks, model.embedding_unit()), has_head = holds(chunks, model.head_unit());
+  const bool has_embedding = holds(chunks, model.embedding_unit()),
+             has_head = holds(chunks, model.head_unit());
   for (const StageUnits& units : chunks) {
     const std::vector<ParameterSpec> specs = parameters_of(model, units.first, units.last, sharding);
     for (const bool over_tensor : {false, true})
@@ -81,7 +87,8 @@ ParameterLayout::ParameterLayout(const ModelSpec& model, const std::vector<Stage
   for (ParameterPlace& place : places_) share(place);
 }
 
-bool ParameterLayout::extends_bucket(const ParameterSpec& spec, bool across, std::int64_t bucket_elements) const {
+bool ParameterLayout::extends_bucket(const ParameterSpec& spec, bool across,
+                                     std::int64_t bucket_elements) const {
   if (buckets_.empty()) return false;
   const Bucket& last = buckets_.back();
   const bool full = places_.back().spec.unit != spec.unit && elements_ - last.range.begin >= bucket_elements;
@@ -107,8 +114,8 @@ void ParameterLayout::place(const ParameterSpec& spec, const Sharding& sharding,
   Bucket& bucket = buckets_.back();
   if (spec.reduced_over == bucket.reduced_over) return;
   const AxisSet further = spec.reduced_over.without(bucket.reduced_over);
-  HW_CHECK((further | bucket.reduced_over) == spec.reduced_over, "{} is summed over fewer axes than what it is joined to",
-           spec.name);
+  HW_CHECK((further | bucket.reduced_over) == spec.reduced_over,
+           "{} is summed over fewer axes than what it is joined to", spec.name);
   const std::int64_t begin = places_.back().offset;
   if (!bucket.also.empty() && bucket.also.back().axes == further && bucket.also.back().range.end == begin)
     bucket.also.back().range.end = elements_;
@@ -120,7 +127,9 @@ void ParameterLayout::place(const ParameterSpec& spec, const Sharding& sharding,
 void ParameterLayout::share(ParameterPlace& place) const {
   const Range part = shard(buckets_[bucket_at(place.offset)]);
   const std::int64_t count = place.slice().count;
-  const auto within = [&](std::int64_t element) { return std::clamp<std::int64_t>(element - place.offset, 0, count); };
+  const auto within = [&](std::int64_t element) {
+    return std::clamp<std::int64_t>(element - place.offset, 0, count);
+  };
   place.updated = {within(part.begin), within(part.end)};
   AxisSet copies = place.spec.replicated_on;
   if (sharded()) copies = copies.without(kShardAxes);  // there each holds a part of its own
@@ -128,7 +137,8 @@ void ParameterLayout::share(ParameterPlace& place) const {
 }
 
 Range ParameterLayout::shard(const Bucket& bucket) const {
-  const std::int64_t each = bucket.range.size() / standing_.shards, begin = bucket.range.begin + standing_.shard * each;
+  const std::int64_t each = bucket.range.size() / standing_.shards,
+                     begin = bucket.range.begin + standing_.shard * each;
   return {begin, begin + each};
 }
 
@@ -151,8 +161,10 @@ std::set<AxisSet> ParameterLayout::sum_axes() const {
 }
 
 std::size_t ParameterLayout::bucket_at(std::int64_t element) const {
-  const auto next = std::ranges::upper_bound(buckets_, element, {}, [](const Bucket& bucket) { return bucket.range.begin; });
-  HW_CHECK(next != buckets_.begin() && element < elements_, "no bucket holds element {} of {}", element, elements_);
+  const auto next = std::ranges::upper_bound(buckets_, element, {},
+                                             [](const Bucket& bucket) { return bucket.range.begin; });
+  HW_CHECK(next != buckets_.begin() && element < elements_, "no bucket holds element {} of {}", element,
+           elements_);
   return static_cast<std::size_t>(next - buckets_.begin()) - 1;
 }
 

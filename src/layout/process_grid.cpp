@@ -83,7 +83,8 @@ std::string ProcessGrid::describe(int rank) const {
                                    {"context", AxisSet{Axis::context}},
                                    {"data", AxisSet{Axis::data}},
                                    {"pipeline", AxisSet{Axis::pipeline}}})
-    if (size(axes) > 1) places += fmt::format("{}{} {}", places.empty() ? "" : ", ", name, coordinate(rank, axes));
+    if (size(axes) > 1)
+      places += fmt::format("{}{} {}", places.empty() ? "" : ", ", name, coordinate(rank, axes));
   return places.empty() ? fmt::format("rank {}", rank) : fmt::format("rank {} ({})", rank, places);
 }
 

@@ -78,7 +78,8 @@ StageLayout::StageLayout(const ModelSpec& model, const ParallelConfig& given) {
         "at most {} "
         "have anything to do (embedding and head alone at the two ends)",
         parallel.pipeline_model_parallel_size, parallel.num_chunks, stages, layers, layers + 2);
-  HW_CHECK(parallel.pipeline_layout.uniform || !parallel.pipeline_layout.layers.empty(), "pipeline_layout auto is not resolved");
+  HW_CHECK(parallel.pipeline_layout.uniform || !parallel.pipeline_layout.layers.empty(),
+           "pipeline_layout auto is not resolved");
   if (!parallel.pipeline_layout.uniform) check(parallel.pipeline_layout.layers, layers, stages, parallel);
   const Counts counts =
       parallel.pipeline_layout.uniform ? uniform(layers, stages, parallel) : parallel.pipeline_layout.layers;

@@ -41,9 +41,10 @@ void StageLayout::read_recompute(const ParallelConfig& parallel) {
   const std::vector<RecomputeLayout::Entry> entries =
       layout.stages.empty() ? std::vector<RecomputeLayout::Entry>(units_.size(), layout.all) : layout.stages;
   if (entries.size() != units_.size())
-    throw UserError("{} has {} {}; it needs {}, one per stage (pipeline_model_parallel_size {} x num_chunks {})",
-                    key_of(layout), entries.size(), entries.size() == 1 ? "entry" : "entries", units_.size(),
-                    parallel.pipeline_model_parallel_size, parallel.num_chunks);
+    throw UserError(
+        "{} has {} {}; it needs {}, one per stage (pipeline_model_parallel_size {} x num_chunks {})",
+        key_of(layout), entries.size(), entries.size() == 1 ? "entry" : "entries", units_.size(),
+        parallel.pipeline_model_parallel_size, parallel.num_chunks);
   for (std::size_t stage = 0; stage < units_.size(); ++stage) {
     StageUnits& units = units_[stage];
     if (const auto* word = std::get_if<std::string>(&entries[stage])) {
@@ -53,8 +54,8 @@ void StageLayout::read_recompute(const ParallelConfig& parallel) {
     }
     const std::int64_t count = std::get<std::int64_t>(entries[stage]);
     if (count < 0 || count > units.layers())
-      throw UserError("{} recomputes {} layers of stage {}, which has {}; 0 to {} is possible", key_of(layout), count,
-                      stage, units.layers(), units.layers());
+      throw UserError("{} recomputes {} layers of stage {}, which has {}; 0 to {} is possible",
+                      key_of(layout), count, stage, units.layers(), units.layers());
     units.recompute = count == 0 ? Recompute::none : Recompute::full;
     units.recomputed = static_cast<int>(count);
   }

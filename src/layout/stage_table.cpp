@@ -50,10 +50,13 @@ std::string StageLayout::table(const ModelSpec& model, const Placement& placemen
   // The head's own copy of a tied embedding, which it needs where the embedding lies on another rank.
   const bool copied = model.tied && placement.rank_of(0) != placement.rank_of(stages() - 1);
 
-  const auto bytes = [&](std::int64_t count) { return static_cast<std::int64_t>(static_cast<double>(count) * bytes_per_parameter); };
+  const auto bytes = [&](std::int64_t count) {
+    return static_cast<std::int64_t>(static_cast<double>(count) * bytes_per_parameter);
+  };
   std::vector<Row> rows = {{"stage", "rank", "units", "layers", "parameters", "bytes"}};
-  const bool recomputes = std::any_of(units_.begin(), units_.end(),
-                                      [](const StageUnits& units) { return units.recompute != Recompute::none; });
+  const bool recomputes = std::any_of(units_.begin(), units_.end(), [](const StageUnits& units) {
+    return units.recompute != Recompute::none;
+  });
   if (recomputes) rows.front().emplace_back("recomputed");
   std::int64_t held = 0;
   for (int s = 0; s < stages(); ++s) {
@@ -66,8 +69,8 @@ std::string StageLayout::table(const ModelSpec& model, const Placement& placemen
                     std::to_string(units.layers()), grouped(count), bytes_text(bytes(count))});
     if (recomputes) rows.back().push_back(units.recompute_text());
   }
-  rows.push_back({"total", "", "", std::to_string(model.layers.size()), grouped(held),
-                  bytes_text(bytes(held))});
+  rows.push_back(
+      {"total", "", "", std::to_string(model.layers.size()), grouped(held), bytes_text(bytes(held))});
 
   std::vector<std::size_t> widths(rows.front().size());
   for (const Row& row : rows)

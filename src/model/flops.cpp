@@ -3,7 +3,9 @@
 namespace headwater {
 namespace {
 
-double product(std::int64_t n, std::int64_t k) { return 2.0 * static_cast<double>(n) * static_cast<double>(k); }
+double product(std::int64_t n, std::int64_t k) {
+  return 2.0 * static_cast<double>(n) * static_cast<double>(k);
+}
 
 }  // namespace
 

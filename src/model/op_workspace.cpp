@@ -39,18 +39,21 @@ std::int64_t cpu_total_sum_bytes(int threads) { return threads * whole_lines(kF6
 // A widened tile of each of the two operands and of their product; or a larger one of the product alone.
 std::int64_t cpu_product_bytes() { return 3 * kWidenedTile * kWidenedTile * kF32; }
 
-std::int64_t workspace_bytes(Device::Kind device, const ModelSpec& model, BatchShape batch, Precision precision, int threads) {
+std::int64_t workspace_bytes(Device::Kind device, const ModelSpec& model, BatchShape batch,
+                             Precision precision, int threads) {
   return device == Device::Kind::cpu ? cpu_workspace_bytes(model, batch, precision, threads)
                                      : cuda_workspace_bytes(model, batch, precision);
 }
 
 std::int64_t cuda_workspace_bytes(const ModelSpec& model, BatchShape batch, Precision precision) {
   const std::int64_t tokens = batch.tokens();
-  std::int64_t bytes = std::max({kCublasBytes, kernels::embedding_backward_bytes(tokens), kernels::kMaxNormBlocks * kF64});
+  std::int64_t bytes =
+      std::max({kCublasBytes, kernels::embedding_backward_bytes(tokens), kernels::kMaxNormBlocks * kF64});
   for (const LayerSpec& layer : model.layers)
-    bytes = std::max({bytes, kernels::column_sums_bytes(tokens, std::max(layer.hidden, layer.filter_channels())),
-                      kernels::attention_backward_bytes(batch.samples, batch.sequence, layer.heads, layer.head_dim,
-                                                        precision.compute == DType::bf16)});
+    bytes =
+        std::max({bytes, kernels::column_sums_bytes(tokens, std::max(layer.hidden, layer.filter_channels())),
+                  kernels::attention_backward_bytes(batch.samples, batch.sequence, layer.heads,
+                                                    layer.head_dim, precision.compute == DType::bf16)});
   return bytes;
 }
 

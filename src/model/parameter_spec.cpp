@@ -6,9 +6,9 @@
 namespace headwater {
 namespace {
 
-// Yuan 2.0's initialisation (reference implementation): linears and embedding N(0, std); projections into the residual
-// stream N(0, std / √(2L)); gains 1; the LFA convolutions keep PyTorch's Conv2d default, U(±1/√fan_in) with fan_in the
-// input channels times two taps, biases included.
+// Yuan 2.0's initialisation (reference implementation): linears and embedding N(0, std); projections into the
+// residual stream N(0, std / √(2L)); gains 1; the LFA convolutions keep PyTorch's Conv2d default,
+// U(±1/√fan_in) with fan_in the input channels times two taps, biases included.
 class Builder {
  public:
   Builder(const ModelSpec& model, const Sharding& sharding) : model_(model), sharding_(sharding) {}
@@ -102,8 +102,8 @@ class Builder {
     split(1, 1);
   }
 
-  // [tap, out, in] and a bias. Among tensor ranks the first is cut by its outputs, the second by its inputs; or neither
-  // is, where the filter is cut by tokens.
+  // [tap, out, in] and a bias. Among tensor ranks the first is cut by its outputs, the second by its inputs;
+  // or neither is, where the filter is cut by tokens.
   void convolution(const std::string& name, int unit, std::int64_t out, std::int64_t in, bool by_outputs) {
     const Init init{Init::Kind::uniform, 1.0 / std::sqrt(2.0 * static_cast<double>(in))};
     const bool by_tokens = sharding_.filter_by_tokens();

@@ -37,7 +37,8 @@ Attention::Attention(const LayerSpec& layer, int unit, const std::string& prefix
       unit_(unit),
       table_(rotary_table),
       o_(store.linear(prefix + "attention.o.weight")) {
-  const std::string q = prefix + "attention.q.weight", k = prefix + "attention.k.weight", v = prefix + "attention.v.weight";
+  const std::string q = prefix + "attention.q.weight", k = prefix + "attention.k.weight",
+                    v = prefix + "attention.v.weight";
   if (layer.filter == FilterKind::lfa) {
     lfa_.emplace(layer, prefix, store, sharding);
     qk_ = store.linear(q, k);
@@ -48,7 +49,8 @@ Attention::Attention(const LayerSpec& layer, int unit, const std::string& prefix
 }
 
 Attention::Heads Attention::heads(TensorView qk, TensorView v) const {
-  const std::int64_t tokens = qk.rows(), width = shard_.query_width, keys = shard_.key_width, size = layer_.head_dim;
+  const std::int64_t tokens = qk.rows(), width = shard_.query_width, keys = shard_.key_width,
+                     size = layer_.head_dim;
   const auto part = [&](std::int64_t begin, std::int64_t columns) {
     return qk.slice_columns(begin, columns).reshaped({tokens, columns / size, size});
   };
@@ -110,13 +112,15 @@ void Attention::attend(const BlockContext& context, const Tensors& t) const {
   b.attention(args, t.out.reshaped({t.out.rows(), shard_.heads, layer_.head_dim}), t.lse);
 }
 
-TensorView Attention::backward(const BlockContext& context, const Tensors& t, TensorView x, TensorView d_branch) const {
+TensorView Attention::backward(const BlockContext& context, const Tensors& t, TensorView x,
+                               TensorView d_branch) const {
   Backend& b = context.backend;
   const Shape by_heads{t.out.rows(), shard_.heads, layer_.head_dim};
   linear_backward(context, o_, context.gather(d_branch, t.d_branch_all), t.out, t.d_out);
 
   const Heads h = heads(t.qk, t.v), d = heads(t.d_qk, t.d_v);
-  b.attention_backward(arguments(context, h), t.out.reshaped(by_heads), t.lse, t.d_out.reshaped(by_heads), d.q, d.k, d.v);
+  b.attention_backward(arguments(context, h), t.out.reshaped(by_heads), t.lse, t.d_out.reshaped(by_heads),
+                       d.q, d.k, d.v);
   b.rotary(d.rotated, context.batch.position, table_, true);
 
   if (lfa_) return filter_backward(context, t, x);
@@ -124,8 +128,8 @@ TensorView Attention::backward(const BlockContext& context, const Tensors& t, Te
   return context.sum(t.d_input, t.d_input_shard);
 }
 
-// x has three shares in its gradient: by the filter's residual, complete on every rank; by its first convolution, and by V,
-// of which each rank may hold a part only.
+// x has three shares in its gradient: by the filter's residual, complete on every rank; by its first
+// convolution, and by V, of which each rank may hold a part only.
 TensorView Attention::filter_backward(const BlockContext& context, const Tensors& t, TensorView x) const {
   const TensorView filtered = context.gather(t.lfa->out, t.filtered_again);
   linear_backward(context, qk_, t.d_qk, filtered, t.lfa->d_out);

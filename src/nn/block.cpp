@@ -7,8 +7,8 @@ void DeferredProducts::drain(Backend& backend) {
   products_.clear();
 }
 
-void linear_backward(const BlockContext& context, const Linear& linear, TensorView dy, TensorView x, TensorView dx,
-                     bool accumulate) {
+void linear_backward(const BlockContext& context, const Linear& linear, TensorView dy, TensorView x,
+                     TensorView dx, bool accumulate) {
   context.deferred->add(dy, x, linear.gradient);
   context.backend.linear_input_gradient(dy, *linear.weight, dx, accumulate);
 }

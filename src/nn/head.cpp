@@ -33,7 +33,8 @@ void Head::for_blocks(std::int64_t first, std::int64_t rows, std::int64_t block,
   for (std::int64_t begin = first; begin < rows; begin += block) body(begin, std::min(block, rows - begin));
 }
 
-Head::Block Head::softmax(const BlockContext& context, const Tensors& t, TensorView normed, TensorView labels) const {
+Head::Block Head::softmax(const BlockContext& context, const Tensors& t, TensorView normed,
+                          TensorView labels) const {
   Backend& b = context.backend;
   const std::int64_t rows = normed.rows();
   const Block block{t.logits.rows(0, rows), t.statistics.rows(0, rows)};
@@ -68,11 +69,13 @@ void Head::evaluate(const BlockContext& context, const Tensors& t, TensorView sc
   const TensorView all = norm(context, t);
   for_blocks(0, all.rows(), t.logits.rows(), [&](std::int64_t begin, std::int64_t count) {
     const TensorView labels = context.batch.labels.rows(begin, count);
-    context.backend.cross_entropy_loss(labels, softmax(context, t, all.rows(begin, count), labels).statistics, scalars);
+    context.backend.cross_entropy_loss(labels, softmax(context, t, all.rows(begin, count), labels).statistics,
+                                       scalars);
   });
 }
 
-void Head::logits(const BlockContext& context, const Tensors& t, std::int64_t first, const LogitSink& sink) const {
+void Head::logits(const BlockContext& context, const Tensors& t, std::int64_t first,
+                  const LogitSink& sink) const {
   const TensorView all = norm(context, t);
   for_blocks(first, all.rows(), t.logits.rows(), [&](std::int64_t begin, std::int64_t count) {
     const TensorView logits = t.logits.rows(0, count);

@@ -21,7 +21,8 @@ Layer::Tensors::Tensors(const NamedTensors& named)
       attention(named),
       mlp(named) {}
 
-Layer::Layer(const LayerSpec& layer, int unit, ParameterStore& store, TensorView rotary_table, const Sharding& sharding)
+Layer::Layer(const LayerSpec& layer, int unit, ParameterStore& store, TensorView rotary_table,
+             const Sharding& sharding)
     : layer_(layer),
       unit_(unit),
       gain1_(store.weight(prefix_of(unit) + "attention_norm.weight")),
@@ -34,7 +35,8 @@ Layer::Layer(const LayerSpec& layer, int unit, ParameterStore& store, TensorView
 void Layer::forward(const BlockContext& context, const Tensors& t, TensorView out) const {
   forward_to_activation(context, t);
   const TensorView transformed = mlp_.project(context, t.mlp);
-  context.backend.residual_add(transformed, t.middle, context.dropout_at(layer_.hidden_dropout, unit_, 2), out);
+  context.backend.residual_add(transformed, t.middle, context.dropout_at(layer_.hidden_dropout, unit_, 2),
+                               out);
 }
 
 void Layer::forward_to_activation(const BlockContext& context, const Tensors& t) const {
@@ -55,7 +57,8 @@ void Layer::recompute(const BlockContext& context, const Tensors& t, Recompute h
   mlp_.recompute(context, t.mlp);
 }
 
-void Layer::backward(const BlockContext& context, const Tensors& t, TensorView d_out, TensorView d_input) const {
+void Layer::backward(const BlockContext& context, const Tensors& t, TensorView d_out,
+                     TensorView d_input) const {
   Backend& b = context.backend;
   // The gradient of a branch is the residual stream's, but for dropped elements.
   const auto through_dropout = [&](int place, TensorView d, TensorView d_branch) {
@@ -65,7 +68,8 @@ void Layer::backward(const BlockContext& context, const Tensors& t, TensorView d
     return d_branch;
   };
 
-  const TensorView d_normed2 = mlp_.backward(context, t.mlp, t.normed2, through_dropout(2, d_out, t.mlp_d_branch));
+  const TensorView d_normed2 =
+      mlp_.backward(context, t.mlp, t.normed2, through_dropout(2, d_out, t.mlp_d_branch));
   b.copy(d_out, t.d_middle);
   b.rms_norm_backward(d_normed2, t.middle, gain2_, t.rstd2, t.d_middle, true, d_gain2_);
 

@@ -37,7 +37,8 @@ Lfa::Lfa(const LayerSpec& layer, const std::string& prefix, ParameterStore& stor
       gain_(store.weight(prefix + "lfa.norm.weight")),
       d_gain_(store.gradient(prefix + "lfa.norm.weight")) {}
 
-// A token shard may begin and end inside a sample; the starts alone say what its taps reach, so it counts as one sample.
+// A token shard may begin and end inside a sample; the starts alone say what its taps reach, so it counts as
+// one sample.
 Lfa::Rows Lfa::rows(const BlockContext& context) const {
   const Borders all = context.lfa_borders();
   if (!by_tokens_) return {all, context.batch.shape.samples};
@@ -45,8 +46,9 @@ Lfa::Rows Lfa::rows(const BlockContext& context) const {
   return {{all.start.rows(first, context.ranks.sharding().local_tokens(tokens)), all.offset + first}, 1};
 }
 
-TensorView Lfa::before(const BlockContext& context, const Linear& convolution, std::int64_t outputs, TensorView products,
-                       TensorView product, TensorView cached_row, TensorView cached_product) const {
+TensorView Lfa::before(const BlockContext& context, const Linear& convolution, std::int64_t outputs,
+                       TensorView products, TensorView product, TensorView cached_row,
+                       TensorView cached_product) const {
   if (by_tokens_) {
     const TensorView mine = products.rows(products.rows() - 1, 1).slice_columns(0, outputs);
     return context.ranks.pass_right(context.backend.queue(), mine, product) ? product : TensorView();
@@ -65,12 +67,15 @@ void Lfa::forward(const BlockContext& context, const Tensors& t, TensorView x, T
   const TensorView products1(t.products.data, t.products.dtype, {x.rows(), 2 * channels_}, t.products.device);
 
   b.linear(x, *conv1_.weight, products1);
-  const TensorView before1 = before(context, conv1_, channels_, products1, t.before1, cache.last_input, cache.before1);
+  const TensorView before1 =
+      before(context, conv1_, channels_, products1, t.before1, cache.last_input, cache.before1);
   b.lfa_taps(products1, r.borders, r.samples, before1, bias1_, {}, t.conv1);
 
   b.linear(t.conv1, *conv2_.weight, t.products);
-  const TensorView before2 = before(context, conv2_, hidden_, t.products, t.before2, cache.last_conv1, cache.before2);
-  b.lfa_taps_rms_norm(t.products, r.borders, r.samples, before2, bias2_, x, gain_, epsilon_, t.sum, t.out, t.rstd);
+  const TensorView before2 =
+      before(context, conv2_, hidden_, t.products, t.before2, cache.last_conv1, cache.before2);
+  b.lfa_taps_rms_norm(t.products, r.borders, r.samples, before2, bias2_, x, gain_, epsilon_, t.sum, t.out,
+                      t.rstd);
   if (context.cache != nullptr) {
     b.copy(x.rows(x.rows() - 1, 1), cache.last_input);
     b.copy(t.conv1.rows(x.rows() - 1, 1), cache.last_conv1);
@@ -81,15 +86,19 @@ void Lfa::recompute_norm(const BlockContext& context, const Tensors& t) const {
   context.backend.rms_norm(t.sum, gain_, epsilon_, t.out, t.rstd);
 }
 
-// The shifted sum of the second convolution's partial products commutes with the sum over ranks; its bias is added once.
-void Lfa::forward_by_channels(const BlockContext& context, const Tensors& t, TensorView x, TensorView all) const {
+// The shifted sum of the second convolution's partial products commutes with the sum over ranks; its bias is
+// added once.
+void Lfa::forward_by_channels(const BlockContext& context, const Tensors& t, TensorView x,
+                              TensorView all) const {
   Backend& b = context.backend;
   const Rows r = rows(context);
-  const TensorView products1(t.products.data, t.products.dtype, {all.rows(), 2 * channels_}, t.products.device);
+  const TensorView products1(t.products.data, t.products.dtype, {all.rows(), 2 * channels_},
+                             t.products.device);
   b.linear(all, *conv1_.weight, products1);
   b.lfa_taps(products1, r.borders, r.samples, {}, bias1_, {}, t.conv1);
   b.linear(t.conv1, *conv2_.weight, t.products);
-  b.lfa_taps(t.products, r.borders, r.samples, {}, context.ranks.rank() == 0 ? bias2_ : TensorView(), {}, t.conv2);
+  b.lfa_taps(t.products, r.borders, r.samples, {}, context.ranks.rank() == 0 ? bias2_ : TensorView(), {},
+             t.conv2);
   b.residual_rms_norm(context.sum(t.conv2, t.conv2_shard), x, {}, gain_, epsilon_, t.sum, t.out, t.rstd);
 }
 
@@ -100,8 +109,8 @@ void Lfa::gradient_from_right(const BlockContext& context, std::int64_t outputs,
                             d_products.rows(d_products.rows() - 1, 1).slice_columns(0, outputs));
 }
 
-void Lfa::backward(const BlockContext& context, const Tensors& t, TensorView x, TensorView all, TensorView d_out,
-                   TensorView d_partial) const {
+void Lfa::backward(const BlockContext& context, const Tensors& t, TensorView x, TensorView all,
+                   TensorView d_out, TensorView d_partial) const {
   Backend& b = context.backend;
   b.rms_norm_backward(d_out, t.sum, gain_, t.rstd, t.d_sum, false, d_gain_);
   if (by_channels_) return backward_by_channels(context, t, all, d_partial);
@@ -114,10 +123,12 @@ void Lfa::backward(const BlockContext& context, const Tensors& t, TensorView x, 
   linear_backward(context, conv1_, t.d_products1, x, t.d_sum, true);  // beside the residual's share
 }
 
-void Lfa::backward_by_channels(const BlockContext& context, const Tensors& t, TensorView all, TensorView d_partial) const {
+void Lfa::backward_by_channels(const BlockContext& context, const Tensors& t, TensorView all,
+                               TensorView d_partial) const {
   Backend& b = context.backend;
   const Rows r = rows(context);
-  b.lfa_taps_backward(context.gather(t.d_sum, t.d_sum_all), r.borders, r.samples, t.d_products2, {}, d_bias2_);
+  b.lfa_taps_backward(context.gather(t.d_sum, t.d_sum_all), r.borders, r.samples, t.d_products2, {},
+                      d_bias2_);
   linear_backward(context, conv2_, t.d_products2, t.conv1, t.d_conv1);
   b.lfa_taps_backward(t.d_conv1, r.borders, r.samples, t.d_products1, {}, d_bias1_);
   linear_backward(context, conv1_, t.d_products1, all, d_partial);

@@ -33,7 +33,8 @@ void Mlp::recompute(const BlockContext& context, const Tensors& t) const {
   context.backend.swiglu(t.gate_up, t.activation);
 }
 
-TensorView Mlp::backward(const BlockContext& context, const Tensors& t, TensorView u, TensorView d_branch) const {
+TensorView Mlp::backward(const BlockContext& context, const Tensors& t, TensorView u,
+                         TensorView d_branch) const {
   linear_backward(context, down_, context.gather(d_branch, t.d_branch_all), t.activation, t.d_activation);
   context.backend.swiglu_backward(t.d_activation, t.gate_up, t.d_gate_up);
   linear_backward(context, gate_up_, t.d_gate_up, context.gather(u, t.input_again), t.d_input);

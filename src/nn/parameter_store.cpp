@@ -13,17 +13,20 @@ TensorView range_of(TensorView flat, std::int64_t begin, std::int64_t count) {
   if (!flat) return {};
   HW_CHECK(flat.shape.rank() == 1 && begin >= 0 && count >= 0 && begin + count <= flat.elements(),
            "range [{}, {}) of {}", begin, begin + count, to_string(flat.shape));
-  return TensorView(static_cast<std::byte*>(flat.data) + static_cast<std::size_t>(begin) * size_of(flat.dtype), flat.dtype,
-                    {count}, flat.device);
+  return TensorView(
+      static_cast<std::byte*>(flat.data) + static_cast<std::size_t>(begin) * size_of(flat.dtype), flat.dtype,
+      {count}, flat.device);
 }
 
-ParameterStore::ParameterStore(const ParameterLayout& layout, Arena& arena, Precision precision, bool training)
+ParameterStore::ParameterStore(const ParameterLayout& layout, Arena& arena, Precision precision,
+                               bool training)
     : layout_(layout), coming_(layout.buckets().size()) {
   const Shape all{layout_.elements()}, updated{layout_.updated_elements()};
   weights_ = arena.take("weights", precision.compute, all);
   masters_ = weights_;
   if (!training) return;
-  if (precision.compute != precision.accumulate) masters_ = arena.take("master", precision.accumulate, updated);
+  if (precision.compute != precision.accumulate)
+    masters_ = arena.take("master", precision.accumulate, updated);
   gradients_ = arena.take("gradients", precision.accumulate, all);
   first_moments_ = arena.take("optimizer", precision.accumulate, updated);
   second_moments_ = arena.take("optimizer", precision.accumulate, updated);
@@ -67,14 +70,15 @@ TensorView ParameterStore::updated(TensorView flat, Range elements) const {
   if (flat.elements() == layout_.elements()) return range_of(flat, elements);
   const Bucket& bucket = layout_.buckets()[layout_.bucket_at(elements.begin)];
   const Range shard = layout_.shard(bucket);
-  HW_CHECK(shard.begin <= elements.begin && elements.end <= shard.end, "elements [{}, {}) of the shard [{}, {})",
-           elements.begin, elements.end, shard.begin, shard.end);
+  HW_CHECK(shard.begin <= elements.begin && elements.end <= shard.end,
+           "elements [{}, {}) of the shard [{}, {})", elements.begin, elements.end, shard.begin, shard.end);
   return range_of(flat, layout_.updated(bucket).begin + elements.begin - shard.begin, elements.size());
 }
 
 void ParameterStore::set_weights(Backend& backend, const ParameterPlace& place, TensorView host) {
   upload(backend, host, part(weights_, place));
-  if (masters_.data != weights_.data) upload(backend, range_of(host, place.updated), updated(masters_, place));
+  if (masters_.data != weights_.data)
+    upload(backend, range_of(host, place.updated), updated(masters_, place));
 }
 
 void ParameterStore::repeat_weights(Backend& backend, const ParameterPlace& place, TensorView host) {
@@ -83,14 +87,17 @@ void ParameterStore::repeat_weights(Backend& backend, const ParameterPlace& plac
   const TensorView pattern(converted.data(), weights.dtype, host.shape);
   convert(host, pattern);
   fill_again_and_again(backend, pattern, weights);
-  if (masters_.data != weights_.data) backend.copy(range_of(weights, place.updated), updated(masters_, place));
+  if (masters_.data != weights_.data)
+    backend.copy(range_of(weights, place.updated), updated(masters_, place));
 }
 
 void ParameterStore::refresh(Backend& backend) {
   for (Product& product : products_) backend.refresh(product.weight);
 }
 
-void ParameterStore::weights_follow(std::size_t bucket, Event ready) { coming_[bucket] = {true, std::move(ready)}; }
+void ParameterStore::weights_follow(std::size_t bucket, Event ready) {
+  coming_[bucket] = {true, std::move(ready)};
+}
 
 void ParameterStore::settle(Backend& backend, int unit) {
   for (std::size_t bucket = 0; bucket < coming_.size(); ++bucket)
@@ -105,7 +112,8 @@ void ParameterStore::settle(Backend& backend) {
 
 bool ParameterStore::settled(int unit) const {
   for (std::size_t bucket = 0; bucket < coming_.size(); ++bucket)
-    if (coming_[bucket].due && std::ranges::binary_search(layout_.buckets()[bucket].units, unit)) return false;
+    if (coming_[bucket].due && std::ranges::binary_search(layout_.buckets()[bucket].units, unit))
+      return false;
   return true;
 }
 

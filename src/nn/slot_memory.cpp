@@ -19,13 +19,17 @@ MicroBatch take_micro_batch(BatchShape shape, Arena& arena) {
 
 }  // namespace
 
-SlotMemory::SlotMemory(const ModelSpec& model, const StageUnits& units, const StageOptions& options, Arena& arena,
-                       TensorView scratch)
+SlotMemory::SlotMemory(const ModelSpec& model, const StageUnits& units, const StageOptions& options,
+                       Arena& arena, TensorView scratch)
     : first_unit_(units.first), scratch_(scratch) {
-  for (int slot = 0; slot < options.slots.slots; ++slot) batches_.push_back(take_micro_batch(options.batch, arena));
+  for (int slot = 0; slot < options.slots.slots; ++slot)
+    batches_.push_back(take_micro_batch(options.batch, arena));
   for (int number = units.first; number < units.last; ++number) {
     Unit unit{unit_tensors(model, number, options.sharding, options.batch, options.precision, options.device),
-              units.recompute_of(number), {}, {}, {}};
+              units.recompute_of(number),
+              {},
+              {},
+              {}};
     const auto take = [&](int count, UnitPass pass, Home home) {
       std::vector<NamedTensors> slots(static_cast<std::size_t>(count));
       for (NamedTensors& slot : slots)
@@ -46,7 +50,8 @@ NamedTensors SlotMemory::tensors(int unit_number, UnitPass pass, const SlotNumbe
   NamedTensors tensors;
   Carver whole(scratch_);
   for (const ActivationSpec& spec : unit.list)
-    if (home_of(spec, unit.recompute, pass) == Home::pass_scratch) tensors.add(spec.name, whole.take(spec.dtype, spec.shape));
+    if (home_of(spec, unit.recompute, pass) == Home::pass_scratch)
+      tensors.add(spec.name, whole.take(spec.dtype, spec.shape));
   Carver forward = whole, backward = whole;
   for (const ActivationSpec& spec : unit.list) {
     const auto add_from = [&](const std::vector<NamedTensors>& slots, int number) {

@@ -4,8 +4,9 @@
 
 namespace headwater {
 
-Stage::Stage(const ModelSpec& model, const StageUnits& units, const StageOptions& options, ParameterStore& store,
-             Arena& arena, Backend& backend, const StageMemory& memory, const TensorRanks& ranks)
+Stage::Stage(const ModelSpec& model, const StageUnits& units, const StageOptions& options,
+             ParameterStore& store, Arena& arena, Backend& backend, const StageMemory& memory,
+             const TensorRanks& ranks)
     : units_(units),
       store_(store),
       backend_(backend),
@@ -19,7 +20,8 @@ Stage::Stage(const ModelSpec& model, const StageUnits& units, const StageOptions
   }
   for (int i = 0; i < units.layers(); ++i) {
     const int unit = units.first_layer() + i;
-    layers_.emplace_back(model.layers[static_cast<std::size_t>(unit) - 1], unit, store, memory.rotary_table, options.sharding);
+    layers_.emplace_back(model.layers[static_cast<std::size_t>(unit) - 1], unit, store, memory.rotary_table,
+                         options.sharding);
   }
   if (units.has_head) head_.emplace(model, store, ranks_);
 }
@@ -67,7 +69,8 @@ void Stage::forward(const SlotNumbers& numbers, TensorView input, TensorView out
   if (mode == HeadMode::evaluate) head_->evaluate(context, *t.head, memory_.scalars);
 }
 
-void Stage::backward(const SlotNumbers& numbers, TensorView d_out, TensorView d_input, const UnitHook& complete) {
+void Stage::backward(const SlotNumbers& numbers, TensorView d_out, TensorView d_input,
+                     const UnitHook& complete) {
   const auto report = [&](int unit) {
     if (complete) complete(unit);
   };
@@ -76,7 +79,8 @@ void Stage::backward(const SlotNumbers& numbers, TensorView d_out, TensorView d_
   if (apart) products.clear();  // a weight gradient that was replayed (Backend::repeat) has left them
   const Tensors& t = tensors(apart ? UnitPass::input_gradient : UnitPass::backward, numbers);
   const BlockContext context = this->context(numbers.slot, true, &products);
-  // Where the gradient of the residual stream after layer i goes: a layer that needs it later has a tensor for it.
+  // Where the gradient of the residual stream after layer i goes: a layer that needs it later has a tensor
+  // for it.
   const auto stream = [&](std::size_t i) {
     return i < t.layers.size() && t.layers[i].d_out ? t.layers[i].d_out : memory_.stream_gradient[i % 2];
   };
@@ -125,7 +129,8 @@ void fill_rotary_table(TensorView host, double base) {
   const std::int64_t pairs = host.shape[1];
   for (std::int64_t p = 0; p < host.rows(); ++p)
     for (std::int64_t i = 0; i < pairs; ++i) {
-      const double angle = static_cast<double>(p) * std::pow(base, -static_cast<double>(i) / static_cast<double>(pairs));
+      const double angle =
+          static_cast<double>(p) * std::pow(base, -static_cast<double>(i) / static_cast<double>(pairs));
       const double turn[2] = {std::cos(angle), std::sin(angle)};
       for (std::int64_t k = 0; k < 2; ++k) {
         const std::int64_t at = (p * pairs + i) * 2 + k;

@@ -4,7 +4,8 @@ namespace headwater {
 
 TensorRanks::TensorRanks(Communicator& group, const Sharding& sharding)
     : group_(group.size() > 1 ? &group : nullptr), sharding_(sharding) {
-  HW_CHECK(group.size() == sharding.tensor, "a group of {} for {} tensor ranks", group.size(), sharding.tensor);
+  HW_CHECK(group.size() == sharding.tensor, "a group of {} for {} tensor ranks", group.size(),
+           sharding.tensor);
 }
 
 std::int64_t TensorRanks::first_token(std::int64_t tokens) const {

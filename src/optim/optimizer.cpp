@@ -6,8 +6,8 @@
 
 namespace headwater {
 
-Optimizer::Optimizer(const OptimizerConfig& config, ParameterStore& store, Backend& backend, OptimizerGroups groups,
-                     TensorView scalars, TensorView tied_buffer, RandomKey rounding)
+Optimizer::Optimizer(const OptimizerConfig& config, ParameterStore& store, Backend& backend,
+                     OptimizerGroups groups, TensorView scalars, TensorView tied_buffer, RandomKey rounding)
     : config_(config),
       store_(store),
       backend_(backend),
@@ -19,7 +19,8 @@ Optimizer::Optimizer(const OptimizerConfig& config, ParameterStore& store, Backe
   for (const Bucket& bucket : store.layout().buckets()) runs_.push_back(runs_of(bucket));
 }
 
-// Of a parameter's elements those from `begin` on, as they lie here: a box that is cut along one dimension at most.
+// Of a parameter's elements those from `begin` on, as they lie here: a box that is cut along one dimension at
+// most.
 StochasticRounding Optimizer::rounding_of(const ParameterPlace& place, std::int64_t begin) const {
   StochasticRounding rounding;
   rounding.on = config_.stochastic_rounding;
@@ -62,7 +63,8 @@ void Optimizer::begin_step(double learning_rate, double targets) {
   at(scalars, StepScalar::updates) = static_cast<double>(updates_);
   backend_.to_device(TensorView(scalars.data(), DType::f64, {kStepScalars}), scalars_);
   backend_.zero(store_.gradients());
-  for (std::size_t i = 0; i < sums_.size(); ++i) sums_[i] = {store_.layout().buckets()[i].units.size(), false, {}, {}, {}};
+  for (std::size_t i = 0; i < sums_.size(); ++i)
+    sums_[i] = {store_.layout().buckets()[i].units.size(), false, {}, {}, {}};
 }
 
 void Optimizer::complete(int unit) {
@@ -126,8 +128,9 @@ void Optimizer::update() {
     const Bucket& bucket = store_.layout().buckets()[i];
     Event ready = backend_.queue().record();
     if (store_.layout().sharded())
-      ready = groups_.reduction(kShardAxes).all_gather(range_of(store_.weights(), store_.layout().shard(bucket)),
-                                                       range_of(store_.weights(), bucket.range), ready);
+      ready = groups_.reduction(kShardAxes)
+                  .all_gather(range_of(store_.weights(), store_.layout().shard(bucket)),
+                              range_of(store_.weights(), bucket.range), ready);
     store_.weights_follow(i, ready);
   }
 }

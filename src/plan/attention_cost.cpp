@@ -3,11 +3,11 @@
 namespace headwater {
 namespace {
 
-// Forward writes the scores; softmax, which scales and masks too, reads them and writes probabilities; the product with V
-// reads those. Dropout reads, writes, and writes a mask of one byte where a score has two.
+// Forward writes the scores; softmax, which scales and masks too, reads them and writes probabilities; the
+// product with V reads those. Dropout reads, writes, and writes a mask of one byte where a score has two.
 constexpr double kForwardMoves = 4.0, kDropoutMoves = 2.5;
-// Backward: the gradient of V reads the probabilities; theirs is written; softmax reads both and writes that of the scores,
-// which two products read. Dropout as in forward, its mask read.
+// Backward: the gradient of V reads the probabilities; theirs is written; softmax reads both and writes that
+// of the scores, which two products read. Dropout as in forward, its mask read.
 constexpr double kBackwardMoves = 7.0;
 
 }  // namespace
@@ -19,7 +19,8 @@ AttentionCost fused_attention_cost(const LayerSpec& layer, const RankWork& work,
 }
 
 AttentionCost whole_scores_cost(const LayerSpec& layer, const RankWork& work, Pass pass) {
-  const auto sequence = static_cast<double>(work.batch.sequence), samples = static_cast<double>(work.batch.samples);
+  const auto sequence = static_cast<double>(work.batch.sequence),
+             samples = static_cast<double>(work.batch.samples);
   const double heads = static_cast<double>(layer.heads) / static_cast<double>(work.sharding.tensor);
   const double scores = samples * heads * sequence * sequence;
   const double products = 2.0 * 2.0 * scores * static_cast<double>(layer.head_dim);

@@ -6,7 +6,8 @@
 
 namespace headwater {
 
-PipelineLayout resolved_pipeline_layout(const RankLayoutRequest& request, const std::string& dtype, int ranks) {
+PipelineLayout resolved_pipeline_layout(const RankLayoutRequest& request, const std::string& dtype,
+                                        int ranks) {
   const ParallelConfig& parallel = request.parallel;
   if (!is_auto(parallel.pipeline_layout)) return parallel.pipeline_layout;
   PlanRequest asked;
@@ -23,12 +24,16 @@ PipelineLayout resolved_pipeline_layout(const RankLayoutRequest& request, const 
   asked.cluster.device.memory_bytes = 0;
   auto best = search_layers(asked, options);
   if (!best)
-    throw UserError("parallel.pipeline_layout is \"auto\", but no layout has {} layers for {} pipeline ranks and "
-                    "parallel.recompute as it is", request.model.layers.size(), parallel.pipeline_model_parallel_size);
+    throw UserError(
+        "parallel.pipeline_layout is \"auto\", but no layout has {} layers for {} pipeline ranks and "
+        "parallel.recompute as it is",
+        request.model.layers.size(), parallel.pipeline_model_parallel_size);
   best->request.cluster.device.memory_bytes = limit;
-  throw UserError("parallel.pipeline_layout is \"auto\", but with parallel.recompute as it is no layout fits into the devices of "
-                  "{}; in the fastest {}; headwater plan --search looks at other sizes",
-                  asked.cluster.name, shortages(*best).front().text);
+  throw UserError(
+      "parallel.pipeline_layout is \"auto\", but with parallel.recompute as it is no layout fits into the "
+      "devices of "
+      "{}; in the fastest {}; headwater plan --search looks at other sizes",
+      asked.cluster.name, shortages(*best).front().text);
 }
 
 }  // namespace headwater

@@ -32,14 +32,18 @@ class Ways {
 
   std::vector<PlanRequest> list() {
     if (request_.run.training.global_batch_size == 0)
-      throw UserError("training.global_batch_size is 0 (one micro-batch for each replica), so that steps of different layouts "
-                      "would differ; a search needs the number of samples of a step");
-    const auto tensor_sizes = kept("parallel.tensor_model_parallel_size", request_.run.parallel.tensor_model_parallel_size,
-                                   divisors(request_.ranks));
+      throw UserError(
+          "training.global_batch_size is 0 (one micro-batch for each replica), so that steps of different "
+          "layouts "
+          "would differ; a search needs the number of samples of a step");
+    const auto tensor_sizes =
+        kept("parallel.tensor_model_parallel_size", request_.run.parallel.tensor_model_parallel_size,
+             divisors(request_.ranks));
     for (const std::int64_t tensor : tensor_sizes) {
       if (request_.run.model.num_attention_heads % tensor != 0 || request_.ranks % tensor != 0) continue;
-      const auto pipelines = kept("parallel.pipeline_model_parallel_size", request_.run.parallel.pipeline_model_parallel_size,
-                                  divisors(request_.ranks / tensor));
+      const auto pipelines =
+          kept("parallel.pipeline_model_parallel_size", request_.run.parallel.pipeline_model_parallel_size,
+               divisors(request_.ranks / tensor));
       for (const std::int64_t pipeline : pipelines) {
         if (request_.ranks / tensor % pipeline != 0) continue;
         RunConfig run = request_.run;
@@ -59,15 +63,18 @@ class Ways {
 
   std::vector<ScheduleChoice> schedules(std::int64_t pipeline) const {
     const ParallelConfig& asked = request_.run.parallel;
-    const bool name_kept = request_.keeps("parallel.pipeline_schedule"), chunks_kept = request_.keeps("parallel.num_chunks");
+    const bool name_kept = request_.keeps("parallel.pipeline_schedule"),
+               chunks_kept = request_.keeps("parallel.num_chunks");
     std::vector<ScheduleChoice> list;
     for (const std::string& name : pipeline_schedule_names()) {
       if (name_kept ? name != asked.pipeline_schedule : pipeline == 1 && name != "1f1b") continue;
       const PipelineSchedule& schedule = pipeline_schedule(name);
       std::int64_t least = schedule.default_chunks, most = schedule.any_chunks ? kMostChunks : least;
       if (chunks_kept && asked.num_chunks > 0) {
-        if (schedule.any_chunks) least = most = asked.num_chunks;
-        else if (asked.num_chunks != least) continue;
+        if (schedule.any_chunks)
+          least = most = asked.num_chunks;
+        else if (asked.num_chunks != least)
+          continue;
       }
       for (std::int64_t chunks = least; chunks <= most; ++chunks) list.push_back({name, chunks});
     }
@@ -76,7 +83,8 @@ class Ways {
 
   void add_schedules(RunConfig run, std::int64_t data) {
     const std::int64_t stages_at_most = run.model.num_layers + 2;
-    if (!request_.keeps("parallel.use_distributed_optimizer")) run.parallel.use_distributed_optimizer = data > 1;
+    if (!request_.keeps("parallel.use_distributed_optimizer"))
+      run.parallel.use_distributed_optimizer = data > 1;
     for (const ScheduleChoice& schedule : schedules(run.parallel.pipeline_model_parallel_size)) {
       const std::int64_t stages = run.parallel.pipeline_model_parallel_size * schedule.chunks;
       const auto& recompute = run.parallel.recompute.stages;
@@ -94,7 +102,8 @@ class Ways {
     std::vector<std::int64_t> sizes;
     for (std::int64_t samples = 1; samples <= std::min(batch / data, kMostSamples); ++samples)
       if (batch / data % samples == 0) sizes.push_back(samples);
-    for (const std::int64_t samples : kept("training.micro_batch_size", run.training.micro_batch_size, sizes)) {
+    for (const std::int64_t samples :
+         kept("training.micro_batch_size", run.training.micro_batch_size, sizes)) {
       if (batch / data % samples != 0) continue;
       run.training.micro_batch_size = samples;
       add_tokens(run);
@@ -109,7 +118,8 @@ class Ways {
       run.parallel.sequence_parallel = sequence_parallel;
       try {
         PlanRequest way;
-        way.layout = training_request(run, choices_on(request_.cluster, request_.dtype, request_.threads), request_.ranks);
+        way.layout = training_request(run, choices_on(request_.cluster, request_.dtype, request_.threads),
+                                      request_.ranks);
         way.dtype = request_.dtype;
         way.cluster = request_.cluster;
         way.ranks = request_.ranks;
@@ -128,7 +138,9 @@ class Ways {
 // The least that the rank with most to do can have where layers are whole and the head lies on one rank.
 double least_load(double layer, double head, std::int64_t layers, std::int64_t ranks) {
   const auto holds_all = [&](double load) {
-    const auto fit = [&](double room) { return static_cast<std::int64_t>(std::floor(room / layer * (1.0 + 1e-12))); };
+    const auto fit = [&](double room) {
+      return static_cast<std::int64_t>(std::floor(room / layer * (1.0 + 1e-12)));
+    };
     return load >= head && (ranks - 1) * fit(load) + fit(load - head) >= layers;
   };
   for (std::int64_t n = layers / ranks;; ++n) {
@@ -140,10 +152,12 @@ double least_load(double layer, double head, std::int64_t layers, std::int64_t r
   }
 }
 
-// What a schedule takes longer than its work, for stages of f, b and w seconds, P of them on P ranks (docs/pipeline.md).
+// What a schedule takes longer than its work, for stages of f, b and w seconds, P of them on P ranks
+// (docs/pipeline.md).
 double bubble(const ParallelConfig& parallel, const PassSeconds& pass) {
   const auto ranks = static_cast<double>(parallel.pipeline_model_parallel_size);
-  const double f = pass.forward.total() / ranks, b = pass.input_gradient.total() / ranks, w = pass.weight_gradient.total() / ranks;
+  const double f = pass.forward.total() / ranks, b = pass.input_gradient.total() / ranks,
+               w = pass.weight_gradient.total() / ranks;
   if (parallel.pipeline_schedule == "zb-h1") return (ranks - 1.0) * std::max(0.0, f + b - w);
   if (parallel.pipeline_schedule == "zb-v") return (ranks - 1.0) * f / 2.0;
   return (ranks - 1.0) * (f + b + w) / static_cast<double>(parallel.num_chunks);
@@ -161,7 +175,8 @@ double ideal_step(const PlanRequest& request) {
   const auto layers = static_cast<std::int64_t>(run.model.layers.size());
   const std::int64_t ranks = run.parallel.pipeline_model_parallel_size;
   const double head = costs.unit(run.model.head_unit(), Recompute::none).total();
-  const double load = ranks == 1 ? all.total() : least_load(costs.unit(1, Recompute::none).total(), head, layers, ranks);
+  const double load =
+      ranks == 1 ? all.total() : least_load(costs.unit(1, Recompute::none).total(), head, layers, ranks);
   return run.micro_batches * load + bubble(run.parallel, all);
 }
 

@@ -11,8 +11,8 @@ constexpr double kInfinity = std::numeric_limits<double>::infinity();
 
 std::size_t as_index(int i) { return static_cast<std::size_t>(i); }
 
-// How a rank shares `layers` out over its stages: equally, what is left over to the later stages; a stage inside the model
-// has one at least.
+// How a rank shares `layers` out over its stages: equally, what is left over to the later stages; a stage
+// inside the model has one at least.
 std::vector<int> shares(const PartitionProblem& problem, const std::vector<int>& stages, int layers) {
   std::vector<int> counts;
   for (int stage : stages) counts.push_back(problem.fewest(stage));
@@ -23,11 +23,12 @@ std::vector<int> shares(const PartitionProblem& problem, const std::vector<int>&
   return counts;
 }
 
-// Seconds of a micro-batch on a rank by its number of layers, as if all layers were like the first; infinite where they do
-// not fit even with full recomputation.
+// Seconds of a micro-batch on a rank by its number of layers, as if all layers were like the first; infinite
+// where they do not fit even with full recomputation.
 class RankLoads {
  public:
-  RankLoads(const PartitionProblem& problem, const Placement& placement) : problem_(problem), recompute_(problem) {
+  RankLoads(const PartitionProblem& problem, const Placement& placement)
+      : problem_(problem), recompute_(problem) {
     for (int rank = 0; rank < placement.ranks(); ++rank) {
       std::vector<int>& stages = stages_.emplace_back();
       for (int c = 0; c < placement.chunks(); ++c) stages.push_back(placement.stage_of(rank, c));
@@ -39,7 +40,9 @@ class RankLoads {
 
   int ranks() const { return static_cast<int>(stages_.size()); }
   int fewest(int rank) const { return fewest_[as_index(rank)]; }
-  std::vector<int> layers_of_stages(int rank, int layers) const { return shares(problem_, stages_[as_index(rank)], layers); }
+  std::vector<int> layers_of_stages(int rank, int layers) const {
+    return shares(problem_, stages_[as_index(rank)], layers);
+  }
   const std::vector<int>& stages(int rank) const { return stages_[as_index(rank)]; }
 
   double load(int rank, int layers) const {
@@ -64,7 +67,8 @@ class Balance {
  public:
   Balance(const PartitionProblem& problem, const Placement& placement)
       : placement_(placement), loads_(problem, placement), layers_(static_cast<int>(problem.layers.size())) {
-    const int most = std::min(layers_, 4 * (layers_ / loads_.ranks() + 2));  // more on one rank is not balanced
+    // more on one rank is not balanced
+    const int most = std::min(layers_, 4 * (layers_ / loads_.ranks() + 2));
     for (int rank = 0; rank < loads_.ranks(); ++rank) {
       std::vector<double>& of_rank = by_layers_.emplace_back();
       for (int n = loads_.fewest(rank); n <= most; ++n) {
@@ -74,10 +78,12 @@ class Balance {
     }
   }
 
-  // The most layers that each rank can take in so much time, which is the least with which all find a place; empty: none is.
+  // The most layers that each rank can take in so much time, which is the least with which all find a place;
+  // empty: none is.
   std::vector<int> fullest() const {
     std::vector<double> limits;
-    for (const std::vector<double>& of_rank : by_layers_) limits.insert(limits.end(), of_rank.begin(), of_rank.end());
+    for (const std::vector<double>& of_rank : by_layers_)
+      limits.insert(limits.end(), of_rank.begin(), of_rank.end());
     std::sort(limits.begin(), limits.end());
     const auto too_little = [&](double limit) { return limit < kInfinity && spare(most_under(limit)) < 0; };
     const auto least = std::partition_point(limits.begin(), limits.end(), too_little);
@@ -129,7 +135,8 @@ class Balance {
     std::vector<int> most;
     for (int rank = 0; rank < loads_.ranks(); ++rank) {
       const std::vector<double>& of_rank = by_layers_[as_index(rank)];
-      const auto last = std::find_if(of_rank.rbegin(), of_rank.rend(), [&](double load) { return load <= limit; });
+      const auto last =
+          std::find_if(of_rank.rbegin(), of_rank.rend(), [&](double load) { return load <= limit; });
       if (last == of_rank.rend()) return {};
       most.push_back(loads_.fewest(rank) + static_cast<int>(of_rank.rend() - last) - 1);
     }
@@ -152,8 +159,9 @@ std::vector<std::vector<int>> balanced_layouts(const PartitionProblem& problem, 
   std::vector<int> order(as_index(placement.ranks()));
   std::iota(order.begin(), order.end(), 0);
   const std::vector<int> backwards(order.rbegin(), order.rend());
-  for (const std::vector<int>& of_rank : {balance.taken_in_order(fullest, order), balance.taken_in_order(fullest, backwards),
-                                          balance.taken_from_most_work(fullest)}) {
+  for (const std::vector<int>& of_rank :
+       {balance.taken_in_order(fullest, order), balance.taken_in_order(fullest, backwards),
+        balance.taken_from_most_work(fullest)}) {
     std::vector<int> layout = balance.of_stages(of_rank);
     if (balance.spare(of_rank) == 0 && std::find(layouts.begin(), layouts.end(), layout) == layouts.end())
       layouts.push_back(std::move(layout));

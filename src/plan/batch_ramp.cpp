@@ -13,7 +13,8 @@ BatchRamp::BatchRamp(std::int64_t start, std::int64_t increment, std::int64_t sa
            "a batch from {} by {} in {} samples to {}", start, increment, samples, full);
 }
 
-// Megatron-LM, core/num_microbatches_calculator.py: each increment lasts samples / increments, in whole numbers here.
+// Megatron-LM, core/num_microbatches_calculator.py: each increment lasts samples / increments, in whole
+// numbers here.
 std::int64_t BatchRamp::batch_after(std::int64_t consumed) const {
   if (start_ == full_ || consumed >= samples_) return full_;
   const std::int64_t increments = (full_ - start_) / increment_;
@@ -35,7 +36,8 @@ BatchRamp batch_ramp(const RunConfig& run, int ranks) {
   const std::int64_t micro = run.training.micro_batch_size, per_round = micro * replicas;
   const auto refuse = [&](const char* what, std::int64_t size, std::int64_t nearest) {
     throw UserError(
-        "training.rampup_batch_size is [{}]: its {} {} must be a multiple of training.micro_batch_size {} x data-parallel "
+        "training.rampup_batch_size is [{}]: its {} {} must be a multiple of training.micro_batch_size {} x "
+        "data-parallel "
         "size {} = {}, such as {}",
         fmt::join(ramp, ","), what, size, micro, replicas, per_round, nearest);
   };

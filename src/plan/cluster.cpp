@@ -35,28 +35,32 @@ struct Section {
   double number(const std::string& of, double least, double most, const char* expected) const {
     const json& value = at(of, expected);
     const double number = value.is_number() ? value.get<double>() : std::nan("");
-    if (!(number >= least && number <= most)) throw UserError("{} is {}; it must be {}", key(of), value.dump(), expected);
+    if (!(number >= least && number <= most))
+      throw UserError("{} is {}; it must be {}", key(of), value.dump(), expected);
     return number;
   }
 
   bool flag(const std::string& of) const {
     if (!object.contains(of)) return false;
-    if (!object.at(of).is_boolean()) throw UserError("{} is {}; it must be true or false", key(of), object.at(of).dump());
+    if (!object.at(of).is_boolean())
+      throw UserError("{} is {}; it must be true or false", key(of), object.at(of).dump());
     return object.at(of).get<bool>();
   }
 
   std::int64_t whole(const std::string& of, double least, double most, const char* expected) const {
     const double value = number(of, least, most, expected);
-    if (value != std::floor(value)) throw UserError("{} is {}; it must be {}", key(of), object.at(of).dump(), expected);
+    if (value != std::floor(value))
+      throw UserError("{} is {}; it must be {}", key(of), object.at(of).dump(), expected);
     return static_cast<std::int64_t>(value);
   }
 };
 
-std::map<std::string, double> by_dtype(const Section& device, const std::string& of, double least, double most,
-                                       const char* expected) {
+std::map<std::string, double> by_dtype(const Section& device, const std::string& of, double least,
+                                       double most, const char* expected) {
   const Section section = device.section(of, "an object of numbers by dtype, such as {\"bf16\": …}");
   std::map<std::string, double> values;
-  for (const auto& item : section.object.items()) values[item.key()] = section.number(item.key(), least, most, expected);
+  for (const auto& item : section.object.items())
+    values[item.key()] = section.number(item.key(), least, most, expected);
   if (values.empty()) throw UserError("{} is empty; it must name a dtype, bf16 or fp32", section.name);
   return values;
 }
@@ -72,7 +76,8 @@ Device::Kind kind_of(const Section& device) {
 SoftwareFigures software(const Section& file) {
   SoftwareFigures figures;
   if (!file.object.contains("software")) return figures;
-  const Section section = file.section("software", "an object with whole_scores, whole_recompute, split_messages or launch_seconds");
+  const Section section = file.section(
+      "software", "an object with whole_scores, whole_recompute, split_messages or launch_seconds");
   figures.whole_scores = section.flag("whole_scores");
   figures.whole_recompute = section.flag("whole_recompute");
   figures.split_messages = section.flag("split_messages");
@@ -83,7 +88,8 @@ SoftwareFigures software(const Section& file) {
 
 LinkFigures link(const Section& file, const std::string& of, bool needed, const char* why) {
   if (!file.object.contains(of)) {
-    if (needed) throw UserError("{} is missing; {}, so it must give bandwidth and latency_seconds", file.key(of), why);
+    if (needed)
+      throw UserError("{} is missing; {}, so it must give bandwidth and latency_seconds", file.key(of), why);
     return {};
   }
   const Section section = file.section(of, "an object with bandwidth and latency_seconds");
@@ -91,18 +97,21 @@ LinkFigures link(const Section& file, const std::string& of, bool needed, const 
           section.number("latency_seconds", 0.0, 10.0, "seconds, 0 to 10")};
 }
 
-double of_dtype(const std::map<std::string, double>& values, const Cluster& cluster, const char* what, const std::string& dtype) {
+double of_dtype(const std::map<std::string, double>& values, const Cluster& cluster, const char* what,
+                const std::string& dtype) {
   const auto found = values.find(dtype);
   if (found != values.end()) return found->second;
   std::vector<std::string> known;
   for (const auto& [name, value] : values) known.push_back(name);
-  throw UserError("cluster {}: device.{} says nothing of {}, the run's training.dtype; it has {}", cluster.name, what, dtype,
-                  fmt::join(known, ", "));
+  throw UserError("cluster {}: device.{} says nothing of {}, the run's training.dtype; it has {}",
+                  cluster.name, what, dtype, fmt::join(known, ", "));
 }
 
 }  // namespace
 
-double Cluster::peak_flops(const std::string& dtype) const { return of_dtype(device.peak_flops, *this, "peak_flops", dtype); }
+double Cluster::peak_flops(const std::string& dtype) const {
+  return of_dtype(device.peak_flops, *this, "peak_flops", dtype);
+}
 
 double Cluster::product_flops(const std::string& dtype) const {
   return peak_flops(dtype) * of_dtype(device.efficiency, *this, "efficiency", dtype);
@@ -115,28 +124,34 @@ Cluster read_cluster(const Path& file) {
 }
 
 Cluster parse_cluster(const json& root, const std::string& where) {
-  if (!root.is_object()) throw UserError("{}: a cluster file must hold one object; found {}", where, root.dump());
+  if (!root.is_object())
+    throw UserError("{}: a cluster file must hold one object; found {}", where, root.dump());
   const Section file{root, where + ":"};
   Cluster cluster;
   const json& name = file.at("name", "a text");
   if (!name.is_string()) throw UserError("{} is {}; it must be a text", file.key("name"), name.dump());
   cluster.name = name.get<std::string>();
   cluster.nodes = static_cast<int>(file.whole("nodes", 1, 1e6, "a whole number, 1 to 1000000"));
-  cluster.devices_per_node = static_cast<int>(file.whole("devices_per_node", 1, 1024, "a whole number, 1 to 1024"));
+  cluster.devices_per_node =
+      static_cast<int>(file.whole("devices_per_node", 1, 1024, "a whole number, 1 to 1024"));
 
-  const Section device = file.section("device", "an object with memory_bytes, memory_bandwidth, peak_flops and efficiency");
+  const Section device =
+      file.section("device", "an object with memory_bytes, memory_bandwidth, peak_flops and efficiency");
   cluster.device.kind = kind_of(device);
   cluster.device.memory_bytes =
       device.whole("memory_bytes", 1 << 20, 1e15, "a whole number of bytes, 1048576 (1 MiB) to 1e15");
-  cluster.device.memory_bandwidth = device.number("memory_bandwidth", 1e6, 1e16, "bytes per second, 1e6 to 1e16");
+  cluster.device.memory_bandwidth =
+      device.number("memory_bandwidth", 1e6, 1e16, "bytes per second, 1e6 to 1e16");
   cluster.device.peak_flops = by_dtype(device, "peak_flops", 1e6, 1e18, "FLOP/s of one device, 1e6 to 1e18");
   cluster.device.efficiency =
       by_dtype(device, "efficiency", 1e-4, 1.0, "the share of peak_flops that is achieved, 0.0001 to 1");
 
-  cluster.intra_node = link(file, "intra_node", cluster.devices_per_node > 1, "devices of one node talk to each other");
+  cluster.intra_node =
+      link(file, "intra_node", cluster.devices_per_node > 1, "devices of one node talk to each other");
   cluster.inter_node = link(file, "inter_node", cluster.nodes > 1, "nodes talk to each other");
   if (root.contains("network_ports"))
-    cluster.network_ports = static_cast<int>(file.whole("network_ports", 1, 1024, "a whole number, 1 to 1024"));
+    cluster.network_ports =
+        static_cast<int>(file.whole("network_ports", 1, 1024, "a whole number, 1 to 1024"));
   cluster.software = software(file);
   return cluster;
 }
@@ -179,8 +194,8 @@ Cluster equal_devices(int devices) {
 
 void check_ranks(const Cluster& cluster, int ranks) {
   if (ranks <= cluster.devices()) return;
-  throw UserError("cluster {} has {} devices ({} nodes x {} devices_per_node); {} ranks need {} nodes", cluster.name,
-                  cluster.devices(), cluster.nodes, cluster.devices_per_node, ranks,
+  throw UserError("cluster {} has {} devices ({} nodes x {} devices_per_node); {} ranks need {} nodes",
+                  cluster.name, cluster.devices(), cluster.nodes, cluster.devices_per_node, ranks,
                   (ranks + cluster.devices_per_node - 1) / cluster.devices_per_node);
 }
 

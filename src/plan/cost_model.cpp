@@ -29,7 +29,9 @@ bool of_input_gradient(const ActivationSpec& spec) {
   return spec.made == Pass::backward || spec.kept == Kept::until_input_gradient;
 }
 
-bool dropped_by_selective(const ActivationSpec& spec) { return made_in_forward(spec) && spec.dropped == Dropped::by_selective; }
+bool dropped_by_selective(const ActivationSpec& spec) {
+  return made_in_forward(spec) && spec.dropped == Dropped::by_selective;
+}
 
 // Weights of each unit that one of `sharding.tensor` ranks holds.
 std::vector<double> weights_by_unit(const RankWork& work) {
@@ -89,12 +91,14 @@ double CostModel::attention_seconds(const LayerSpec& layer, Pass pass) const {
 }
 
 double CostModel::stream_bytes() const {
-  return static_cast<double>(work_.batch.tokens() * work_.model.hidden) * size_of_type(work_.precision.compute);
+  return static_cast<double>(work_.batch.tokens() * work_.model.hidden) *
+         size_of_type(work_.precision.compute);
 }
 
 // Three numbers of each token from each rank, for the softmax over the whole vocabulary.
 double CostModel::statistics_bytes() const {
-  return 3.0 * static_cast<double>(work_.batch.tokens() * work_.sharding.tensor) * size_of_type(work_.precision.accumulate);
+  return 3.0 * static_cast<double>(work_.batch.tokens() * work_.sharding.tensor) *
+         size_of_type(work_.precision.accumulate);
 }
 
 double CostModel::message_bytes() const {
@@ -111,17 +115,19 @@ CostModel::Exchanged CostModel::exchanged(const LayerSpec& layer, Pass pass) con
     all.scatters = 2.0 * (lfa ? 3.0 : 2.0);
     return all;
   }
-  // Attention and MLP. Forward: gather what goes in, scatter what comes out. Backward: gather the gradient and, again, what
-  // went in; scatter the gradient of that.
+  // Attention and MLP. Forward: gather what goes in, scatter what comes out. Backward: gather the gradient
+  // and, again, what went in; scatter the gradient of that.
   all.scatters = 2.0 * (forward ? 2.0 : 3.0);
   if (!lfa) return all;
-  // What the filter gives is gathered for queries and keys, in backward again, where its gradient is scattered.
+  // What the filter gives is gathered for queries and keys, in backward again, where its gradient is
+  // scattered.
   all.scatters += forward ? 1.0 : 2.0;
   if (!sharding.filter_by_tokens()) {
     all.scatters += 1.0;  // what its second convolution gives is scattered, the gradient of that gathered
   } else {
     all.messages = 2;  // before each of the two convolutions
-    all.message_bytes = static_cast<double>(layer.hidden + layer.filter_channels()) * size_of_type(work_.precision.compute);
+    all.message_bytes =
+        static_cast<double>(layer.hidden + layer.filter_channels()) * size_of_type(work_.precision.compute);
   }
   return all;
 }
@@ -136,21 +142,24 @@ CostModel::Exchanged& CostModel::Exchanged::operator+=(const Exchanged& other) {
 // All but the sum of the last product's results.
 CostModel::Exchanged CostModel::exchanged_again(const LayerSpec& layer) const {
   Exchanged all = exchanged(layer, Pass::forward);
-  if (work_.sharding.tensor > 1 && !device_.software.whole_recompute) all.scatters -= work_.sharding.sequence_parallel ? 1.0 : 2.0;
+  if (work_.sharding.tensor > 1 && !device_.software.whole_recompute)
+    all.scatters -= work_.sharding.sequence_parallel ? 1.0 : 2.0;
   return all;
 }
 
 double CostModel::seconds(const Exchanged& exchanged) const {
   const double messages =
-      exchanged.messages == 0 ? 0.0 : exchanged.messages * tensor_.exchange_seconds(exchanged.message_bytes / exchanged.messages);
+      exchanged.messages == 0
+          ? 0.0
+          : exchanged.messages * tensor_.exchange_seconds(exchanged.message_bytes / exchanged.messages);
   return exchanged.scatters * tensor_.scatter_seconds(stream_bytes()) + messages;
 }
 
 double CostModel::bytes(const Exchanged& forward, const Exchanged& backward) const {
   // Messages go to the right in forward, to the left in backward; of two ranks neither does both.
   const bool both = work_.sharding.tensor > 2;
-  return (forward.scatters + backward.scatters) * tensor_.scatter_bytes(stream_bytes()) + forward.message_bytes +
-         (both ? backward.message_bytes : 0.0);
+  return (forward.scatters + backward.scatters) * tensor_.scatter_bytes(stream_bytes()) +
+         forward.message_bytes + (both ? backward.message_bytes : 0.0);
 }
 
 PassSeconds CostModel::layer(const LayerSpec& spec, double weights, Recompute recompute) const {
@@ -163,16 +172,17 @@ PassSeconds CostModel::layer(const LayerSpec& spec, double weights, Recompute re
   const double sum_bytes = 2.0 * weights * size_of_type(work_.precision.accumulate);
 
   PassSeconds cost;
-  cost.forward.compute =
-      product_seconds(linear, weight_bytes) + attention + moved_seconds(bytes_of(list, made_in_forward)) + launch;
+  cost.forward.compute = product_seconds(linear, weight_bytes) + attention +
+                         moved_seconds(bytes_of(list, made_in_forward)) + launch;
   cost.forward.tensor_communication = seconds(exchanged(spec, Pass::forward));
-  cost.input_gradient.compute = product_seconds(linear, weight_bytes) + attention_seconds(spec, Pass::backward) +
+  cost.input_gradient.compute = product_seconds(linear, weight_bytes) +
+                                attention_seconds(spec, Pass::backward) +
                                 moved_seconds(bytes_of(list, of_input_gradient)) + 2.0 * launch;
   cost.input_gradient.tensor_communication = seconds(exchanged(spec, Pass::backward));
   cost.weight_gradient.compute = product_seconds(linear, sum_bytes);
   if (recompute == Recompute::full) {
-    cost.input_gradient.recompute = product_seconds(again(spec, recompute).linear * share, weight_bytes) + attention +
-                                    moved_seconds(bytes_of(list, made_in_forward)) + launch;
+    cost.input_gradient.recompute = product_seconds(again(spec, recompute).linear * share, weight_bytes) +
+                                    attention + moved_seconds(bytes_of(list, made_in_forward)) + launch;
     cost.input_gradient.tensor_communication += seconds(exchanged_again(spec));
   }
   if (recompute == Recompute::selective)
@@ -188,7 +198,8 @@ UnitFlops CostModel::again(const LayerSpec& layer, Recompute recompute) const {
 
 // A look-up: its rows read and written; backward adds them to the gradient.
 PassSeconds CostModel::embedding() const {
-  const double compute = size_of_type(work_.precision.compute), accumulate = size_of_type(work_.precision.accumulate);
+  const double compute = size_of_type(work_.precision.compute),
+               accumulate = size_of_type(work_.precision.accumulate);
   const double elements = stream_bytes() / compute / static_cast<double>(work_.sharding.tensor);
   PassSeconds cost;
   cost.forward.compute = moved_seconds(2.0 * elements * compute);
@@ -202,22 +213,28 @@ PassSeconds CostModel::embedding() const {
   return cost;
 }
 
-// Its three products are taken in forward, with the loss, and the logits move three times beside them: statistics, and
-// the gradient that takes their place. Every block of tokens reads the weight, and the sum of its gradient, anew. Backward is
-// that of the norm.
+// Its three products are taken in forward, with the loss, and the logits move three times beside them:
+// statistics, and the gradient that takes their place. Every block of tokens reads the weight, and the sum of
+// its gradient, anew. Backward is that of the norm.
 PassSeconds CostModel::head(double weights) const {
   const std::vector<ActivationSpec> list =
       head_activations(work_.model, work_.sharding, work_.batch, work_.precision, work_.device);
-  const double compute = size_of_type(work_.precision.compute), accumulate = size_of_type(work_.precision.accumulate);
+  const double compute = size_of_type(work_.precision.compute),
+               accumulate = size_of_type(work_.precision.accumulate);
   const double tokens = static_cast<double>(work_.batch.tokens());
-  const double shard = static_cast<double>(work_.model.padded_vocabulary(work_.sharding) / work_.sharding.tensor);
+  const double shard =
+      static_cast<double>(work_.model.padded_vocabulary(work_.sharding) / work_.sharding.tensor);
   const double flops = 2.0 * tokens * shard * static_cast<double>(work_.model.hidden);
-  const std::int64_t block = head_block(work_.model, work_.sharding, work_.batch, work_.precision, work_.device);
+  const std::int64_t block =
+      head_block(work_.model, work_.sharding, work_.batch, work_.precision, work_.device);
   const double blocks = std::ceil(tokens / static_cast<double>(block)), moved = blocks * weights;
-  const auto of_tokens = [](const ActivationSpec& spec) { return spec.name != "logits" && spec.name != "statistics"; };
+  const auto of_tokens = [](const ActivationSpec& spec) {
+    return spec.name != "logits" && spec.name != "statistics";
+  };
 
   PassSeconds cost;
-  cost.forward.compute = 2.0 * product_seconds(flops, moved * compute) + product_seconds(flops, 2.0 * moved * accumulate) +
+  cost.forward.compute = 2.0 * product_seconds(flops, moved * compute) +
+                         product_seconds(flops, 2.0 * moved * accumulate) +
                          moved_seconds(3.0 * tokens * shard * compute + bytes_of(list, of_tokens));
   cost.input_gradient.compute = moved_seconds(bytes_of(list, of_input_gradient));
   if (work_.sharding.tensor > 1)
@@ -257,9 +274,10 @@ double CostModel::recompute_flops_per_token(int unit, Recompute recompute) const
 }
 
 double CostModel::optimizer_seconds(double elements) const {
-  const double compute = size_of_type(work_.precision.compute), accumulate = size_of_type(work_.precision.accumulate);
-  // Gradient: zeroed, read for the norm, read for the update. Master and both moments: read and written. Weight: written,
-  // unless it is the master itself.
+  const double compute = size_of_type(work_.precision.compute),
+               accumulate = size_of_type(work_.precision.accumulate);
+  // Gradient: zeroed, read for the norm, read for the update. Master and both moments: read and written.
+  // Weight: written, unless it is the master itself.
   const double bytes = 9.0 * accumulate + (compute == accumulate ? 0.0 : compute);
   return moved_seconds(elements * bytes);
 }

@@ -7,7 +7,8 @@
 
 namespace headwater {
 
-GroupNetwork::GroupNetwork(const Cluster& cluster, const std::vector<int>& ranks) : size_(static_cast<int>(ranks.size())) {
+GroupNetwork::GroupNetwork(const Cluster& cluster, const std::vector<int>& ranks)
+    : size_(static_cast<int>(ranks.size())) {
   HW_CHECK(!ranks.empty(), "a group of no ranks");
   if (size_ == 1) return;
   share_ = (size_ - 1.0) / size_;
@@ -30,7 +31,8 @@ GroupNetwork::GroupNetwork(const Cluster& cluster, const std::vector<int>& ranks
 
 double GroupNetwork::scatter_seconds(double bytes) const {
   if (size_ == 1) return 0.0;
-  return std::bit_width(static_cast<unsigned>(size_ - 1)) * link_.latency_seconds + bytes * share_ / link_.bandwidth;
+  return std::bit_width(static_cast<unsigned>(size_ - 1)) * link_.latency_seconds +
+         bytes * share_ / link_.bandwidth;
 }
 
 double GroupNetwork::exchange_seconds(double bytes) const { return size_ == 1 ? 0.0 : link_.seconds(bytes); }

@@ -76,14 +76,15 @@ void Search::find_options() {
   }
 }
 
-// Chains through stage p, with w the forwards that it runs ahead: all its own work; or micro-batch 0 through the stages
-// behind, in place of w forwards here, and then the rest; or the last micro-batch likewise, in place of w backwards; or
-// both, where they are different micro-batches.
+// Chains through stage p, with w the forwards that it runs ahead: all its own work; or micro-batch 0 through
+// the stages behind, in place of w forwards here, and then the rest; or the last micro-batch likewise, in
+// place of w backwards; or both, where they are different micro-batches.
 Suffix Search::before(int stage, const StageSeconds& seconds, const Suffix& rest) const {
   const int ahead = std::min(stages() - 1 - stage, problem_.micro_batches - 1);
   const double at_start = std::max(0.0, rest.total - ahead * seconds.forward);
   const double at_end = std::max(0.0, rest.total - ahead * seconds.backward());
-  const double excursions = ahead < problem_.micro_batches - 1 ? at_start + at_end : std::max(at_start, at_end);
+  const double excursions =
+      ahead < problem_.micro_batches - 1 ? at_start + at_end : std::max(at_start, at_end);
   const double around = problem_.micro_batches * seconds.total() + excursions;
   return {std::max(around, seconds.total() + rest.chain), seconds.total() + rest.total};
 }

@@ -10,7 +10,8 @@
 namespace headwater {
 namespace {
 
-// Where the micro-batches are many, so many per virtual stage are enough to see how a pipeline fills and empties.
+// Where the micro-batches are many, so many per virtual stage are enough to see how a pipeline fills and
+// empties.
 constexpr int kEstimatedRounds = 3;
 // Actions that an estimate may play to move layers.
 constexpr std::int64_t kEstimateActions = 300'000;
@@ -24,11 +25,13 @@ Schedule schedule_of(const PlanRequest& request, int micro_batches) {
   return make_schedule(parallel.pipeline_schedule, placement.ranks(), placement.chunks(), micro_batches);
 }
 
-PartitionProblem problem_of(const PlanRequest& request, const std::vector<StageHolds>& holds, const LayerSearchOptions& options) {
+PartitionProblem problem_of(const PlanRequest& request, const std::vector<StageHolds>& holds,
+                            const LayerSearchOptions& options) {
   PartitionProblem problem = partition_problem(request, holds);
   const RecomputeLayout& recompute = request.layout.parallel.recompute;
   if (options.keep_recompute) problem.recompute = recompute.stages;
-  if (options.keep_recompute && problem.recompute.empty()) problem.recompute.assign(holds.size(), recompute.all);
+  if (options.keep_recompute && problem.recompute.empty())
+    problem.recompute.assign(holds.size(), recompute.all);
   return problem;
 }
 
@@ -36,13 +39,18 @@ RecomputeLayout recompute_layout(const PricedLayout& layout) {
   RecomputeLayout recompute;
   for (std::size_t s = 0; s < layout.layers.size(); ++s) {
     const StageRecompute& stage = layout.recompute[s];
-    if (stage.selective) recompute.stages.emplace_back("selective");
-    else if (stage.full_layers == 0) recompute.stages.emplace_back("none");
-    else if (stage.full_layers == layout.layers[s]) recompute.stages.emplace_back("full");
-    else recompute.stages.emplace_back(std::int64_t{stage.full_layers});
+    if (stage.selective)
+      recompute.stages.emplace_back("selective");
+    else if (stage.full_layers == 0)
+      recompute.stages.emplace_back("none");
+    else if (stage.full_layers == layout.layers[s])
+      recompute.stages.emplace_back("full");
+    else
+      recompute.stages.emplace_back(std::int64_t{stage.full_layers});
   }
   const auto first = recompute.stages.front();
-  const bool alike = std::all_of(recompute.stages.begin(), recompute.stages.end(), [&](const auto& entry) { return entry == first; });
+  const bool alike = std::all_of(recompute.stages.begin(), recompute.stages.end(),
+                                 [&](const auto& entry) { return entry == first; });
   if (alike && std::holds_alternative<std::string>(first)) return {std::get<std::string>(first), {}};
   return recompute;
 }
@@ -87,7 +95,8 @@ class LayerSearch {
     for (const std::vector<int>& layers : balanced_layouts(problem_, schedule_.placement))
       if (auto priced = pricer.price(layers)) first.push_back(std::move(*priced));
     if (first.empty()) return false;
-    schedules_ = std::make_shared<const RunSchedules>(with_layout(request_, first.front(), options_).layout, request_.ranks);
+    schedules_ = std::make_shared<const RunSchedules>(with_layout(request_, first.front(), options_).layout,
+                                                      request_.ranks);
     problem_ = problem_of(request_, stage_holds(*schedules_), options_);
     return true;
   }
@@ -96,12 +105,14 @@ class LayerSearch {
   std::vector<PricedLayout> candidates(const LayoutPricer& pricer) const {
     std::vector<PricedLayout> all;
     const auto add = [&](const std::vector<int>& layers) {
-      const bool known = std::any_of(all.begin(), all.end(), [&](const PricedLayout& other) { return other.layers == layers; });
+      const bool known = std::any_of(all.begin(), all.end(),
+                                     [&](const PricedLayout& other) { return other.layers == layers; });
       if (known) return;
       if (auto priced = pricer.price(layers)) all.push_back(std::move(*priced));
     };
     const auto sort = [&] {
-      std::stable_sort(all.begin(), all.end(), [](const auto& a, const auto& b) { return a.seconds < b.seconds; });
+      std::stable_sort(all.begin(), all.end(),
+                       [](const auto& a, const auto& b) { return a.seconds < b.seconds; });
     };
     for (const std::vector<int>& layers : balanced_layouts(problem_, schedule_.placement)) add(layers);
     if (schedule_.name == "1f1b") {
@@ -115,8 +126,8 @@ class LayerSearch {
     const std::size_t begun = std::min<std::size_t>(all.size(), 2);
     for (std::size_t i = 0; i < begun; ++i) {
       const PricedLayout better = climb(
-          all[i], problem_, schedule_.placement, [&](const std::vector<int>& layers) { return pricer.price(layers); },
-          quick_tries(pricer) / 2);
+          all[i], problem_, schedule_.placement,
+          [&](const std::vector<int>& layers) { return pricer.price(layers); }, quick_tries(pricer) / 2);
       if (better.layers != all[i].layers) add(better.layers);
     }
     sort();
@@ -177,7 +188,8 @@ std::optional<Plan> search_layers(const PlanRequest& request, const LayerSearchO
 
 std::optional<double> estimate_step(const PlanRequest& request, const LayerSearchOptions& options) {
   const int stages = placement_of(request.layout.parallel).stages();
-  const Schedule schedule = schedule_of(request, std::min(request.layout.micro_batches, kEstimatedRounds * stages));
+  const Schedule schedule =
+      schedule_of(request, std::min(request.layout.micro_batches, kEstimatedRounds * stages));
   const PartitionProblem problem = problem_of(request, stage_holds(schedule), options);
   const LayoutPricer pricer(problem, schedule);
   const PriceLayout price = [&](const std::vector<int>& layers) { return pricer.price(layers); };
@@ -187,7 +199,8 @@ std::optional<double> estimate_step(const PlanRequest& request, const LayerSearc
     if (priced && (!best || priced->seconds < best->seconds)) best = std::move(priced);
   }
   if (!best) return std::nullopt;
-  return climb(std::move(*best), problem, schedule.placement, price, kEstimateActions / pricer.actions()).seconds;
+  return climb(std::move(*best), problem, schedule.placement, price, kEstimateActions / pricer.actions())
+      .seconds;
 }
 
 }  // namespace headwater

@@ -12,7 +12,8 @@ std::size_t as_index(int i) { return static_cast<std::size_t>(i); }
 
 class Climb {
  public:
-  Climb(PricedLayout from, const PartitionProblem& problem, const Placement& placement, const PriceLayout& price, std::int64_t tries)
+  Climb(PricedLayout from, const PartitionProblem& problem, const Placement& placement,
+        const PriceLayout& price, std::int64_t tries)
       : best_(std::move(from)), problem_(problem), placement_(placement), price_(price), tries_(tries) {}
 
   PricedLayout run() {
@@ -69,8 +70,8 @@ class Climb {
 
 }  // namespace
 
-PricedLayout climb(PricedLayout from, const PartitionProblem& problem, const Placement& placement, const PriceLayout& price,
-                   std::int64_t tries) {
+PricedLayout climb(PricedLayout from, const PartitionProblem& problem, const Placement& placement,
+                   const PriceLayout& price, std::int64_t tries) {
   return Climb(std::move(from), problem, placement, price, tries).run();
 }
 

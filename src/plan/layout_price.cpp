@@ -28,7 +28,8 @@ std::optional<PricedLayout> LayoutPricer::price(const std::vector<int>& layers) 
   std::vector<double> reduce, update;
   for (int rank = 0; rank < placement_.ranks(); ++rank) {
     std::vector<RankChunk> chunks;
-    for (int c = 0; c < placement_.chunks(); ++c) chunks.push_back(all[as_index(placement_.stage_of(rank, c))]);
+    for (int c = 0; c < placement_.chunks(); ++c)
+      chunks.push_back(all[as_index(placement_.stage_of(rank, c))]);
     if (!recompute_.choose(chunks)) return std::nullopt;
     double load = 0.0, rank_reduce = 0.0, rank_update = 0.0;
     for (const RankChunk& chunk : chunks) {
@@ -45,9 +46,11 @@ std::optional<PricedLayout> LayoutPricer::price(const std::vector<int>& layers) 
   }
   for (const RankChunk& chunk : all) priced.recompute.push_back(chunk.recompute);
   const std::vector<double> ends = play_.ends(seconds, problem_.links);
-  for (std::size_t r = 0; r < ends.size(); ++r) priced.seconds = std::max(priced.seconds, ends[r] + reduce[r]);
+  for (std::size_t r = 0; r < ends.size(); ++r)
+    priced.seconds = std::max(priced.seconds, ends[r] + reduce[r]);
   priced.seconds += *std::max_element(update.begin(), update.end());
-  priced.seconds += (problem_.micro_batches - micro_batches_) * *std::max_element(priced.loads.begin(), priced.loads.end());
+  priced.seconds +=
+      (problem_.micro_batches - micro_batches_) * *std::max_element(priced.loads.begin(), priced.loads.end());
   return priced;
 }
 

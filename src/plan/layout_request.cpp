@@ -28,24 +28,27 @@ std::int64_t global_batch_size(const RunConfig& run, int ranks) {
   if (run.training.global_batch_size == 0) return per_round;
   if (run.training.global_batch_size % per_round != 0)
     throw UserError(
-        "training.global_batch_size is {}: it must be a multiple of training.micro_batch_size {} x data-parallel size {} = {}, "
+        "training.global_batch_size is {}: it must be a multiple of training.micro_batch_size {} x "
+        "data-parallel size {} = {}, "
         "such as {}",
-        run.training.global_batch_size, micro, data, per_round, nearest_multiple(run.training.global_batch_size, per_round));
+        run.training.global_batch_size, micro, data, per_round,
+        nearest_multiple(run.training.global_batch_size, per_round));
   return run.training.global_batch_size;
 }
 
 RankLayoutRequest training_request(const RunConfig& run, const Choices& choices, int ranks) {
   const std::int64_t per_round = run.training.micro_batch_size * data_parallel_size(run.parallel, ranks);
   const BatchRamp ramp = batch_ramp(run, ranks);
-  RankLayoutRequest request = forward_request(run, choices, {run.training.micro_batch_size, run.training.seq_length},
-                                              static_cast<int>(ramp.full() / per_round), true);
+  RankLayoutRequest request =
+      forward_request(run, choices, {run.training.micro_batch_size, run.training.seq_length},
+                      static_cast<int>(ramp.full() / per_round), true);
   request.parallel.pipeline_layout = resolved_pipeline_layout(request, choices.dtype, ranks);
   for (const std::int64_t batch : ramp.smaller()) request.ramp.push_back(static_cast<int>(batch / per_round));
   return request;
 }
 
-RankLayoutRequest forward_request(const RunConfig& run, const Choices& choices, BatchShape batch, int micro_batches,
-                                  bool training) {
+RankLayoutRequest forward_request(const RunConfig& run, const Choices& choices, BatchShape batch,
+                                  int micro_batches, bool training) {
   RankLayoutRequest request;
   request.model = expand(run.model);
   request.parallel = run.parallel;
@@ -60,7 +63,8 @@ RankLayoutRequest forward_request(const RunConfig& run, const Choices& choices, 
   const ParallelConfig& parallel = request.parallel;
   if (!training)
     request.parallel.pipeline_layout = resolved_pipeline_layout(
-        request, choices.dtype, static_cast<int>(parallel.tensor_model_parallel_size * parallel.pipeline_model_parallel_size));
+        request, choices.dtype,
+        static_cast<int>(parallel.tensor_model_parallel_size * parallel.pipeline_model_parallel_size));
   return request;
 }
 

@@ -18,7 +18,8 @@ std::vector<std::int64_t> nearly_equal(std::int64_t layers, std::int64_t stages)
 PlanRequest with_least_memory(PlanRequest request) {
   ParallelConfig& parallel = request.layout.parallel;
   const std::int64_t stages = parallel.pipeline_model_parallel_size * parallel.num_chunks;
-  parallel.pipeline_layout = {false, nearly_equal(static_cast<std::int64_t>(request.layout.model.layers.size()), stages)};
+  parallel.pipeline_layout = {
+      false, nearly_equal(static_cast<std::int64_t>(request.layout.model.layers.size()), stages)};
   parallel.recompute = {"full", {}};
   return request;
 }
@@ -28,7 +29,8 @@ std::int64_t needed(const PlanRequest& request) {
   const ParallelConfig& parallel = request.layout.parallel;
   const Placement placement = placement_of(parallel);
   const PartitionProblem problem = partition_problem(
-      request, stage_holds(make_schedule(parallel.pipeline_schedule, placement.ranks(), placement.chunks(), request.layout.micro_batches)));
+      request, stage_holds(make_schedule(parallel.pipeline_schedule, placement.ranks(), placement.chunks(),
+                                         request.layout.micro_batches)));
   const StageCosts costs(problem);
   std::int64_t most = 0;
   for (int rank = 0; rank < placement.ranks(); ++rank) {
@@ -47,7 +49,8 @@ std::int64_t needed(const PlanRequest& request) {
 
 }  // namespace
 
-// 1F1B and the smallest micro-batches keep least; other schedules are looked at where they alone are asked for.
+// 1F1B and the smallest micro-batches keep least; other schedules are looked at where they alone are asked
+// for.
 Plan least_short(const std::vector<PlanRequest>& ways) {
   const auto plain = [](const PlanRequest& way) { return way.layout.parallel.pipeline_schedule == "1f1b"; };
   const bool any_plain = std::any_of(ways.begin(), ways.end(), plain);

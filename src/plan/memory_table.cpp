@@ -19,7 +19,9 @@ std::string memory_table(const std::vector<std::vector<SegmentSize>>& by_pipelin
   for (std::size_t rank = 0; rank < by_pipeline_rank.size(); ++rank) {
     text += fmt::format("\n{:>11}", fmt::format("rank {}", rank));
     std::int64_t total = 0;
-    const auto cell = [&](std::int64_t bytes) { text += fmt::format("{:>15.1f}", static_cast<double>(bytes) / 1048576.0); };
+    const auto cell = [&](std::int64_t bytes) {
+      text += fmt::format("{:>15.1f}", static_cast<double>(bytes) / 1048576.0);
+    };
     for (const std::string& name : names) {
       std::int64_t bytes = 0;
       for (const SegmentSize& segment : by_pipeline_rank[rank])

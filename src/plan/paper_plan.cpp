@@ -57,8 +57,8 @@ PaperPlan predict_by_paper(const PlanRequest& request) {
   plan.time = paper_step_time(plan.run);
   plan.tokens = plan.run.micro_batches * plan.run.micro_batch * plan.run.sequence * plan.run.data;
   const double peak = request.cluster.peak_flops(request.dtype), seconds = plan.time.total();
-  plan.mfu = model_flops_per_token(request.layout.model, request.layout.batch.sequence) * plan.tokens / seconds /
-             (peak * request.ranks);
+  plan.mfu = model_flops_per_token(request.layout.model, request.layout.batch.sequence) * plan.tokens /
+             seconds / (peak * request.ranks);
   plan.hfu = plan.time.parts[0] / seconds * plan.run.flops / peak;
   return plan;
 }
@@ -68,19 +68,22 @@ std::string report(const PaperPlan& plan) {
   const double seconds = plan.time.total();
   std::string text = fmt::format(
       "by the formulas of Yuan 2.0's paper (section 3.4), equation {}: {}\n"
-      "A {:g}, B {:g}, L {:g}, H {:g}, S {:g}, V {:g}; Ps {:g}, Ts {:g}, Ds {:g}; F {:.4g} FLOP/s; n_net {:g}, "
+      "A {:g}, B {:g}, L {:g}, H {:g}, S {:g}, V {:g}; Ps {:g}, Ts {:g}, Ds {:g}; F {:.4g} FLOP/s; n_net "
+      "{:g}, "
       "BW_net {:.4g}, BW_link {:.4g} bytes/s\n\n",
       plan.tensor_ranks() ? (r.lfa ? 2 : 1) : (r.lfa ? 4 : 3),
-      plan.tensor_ranks() ? "tensor, pipeline and data ranks" : "pipeline and data ranks, optimizer sharded", r.micro_batches,
-      r.micro_batch, r.layers, r.hidden, r.sequence, r.vocabulary, r.pipeline, r.tensor, r.data, r.flops, r.networks,
-      r.network_bandwidth, r.link_bandwidth);
+      plan.tensor_ranks() ? "tensor, pipeline and data ranks" : "pipeline and data ranks, optimizer sharded",
+      r.micro_batches, r.micro_batch, r.layers, r.hidden, r.sequence, r.vocabulary, r.pipeline, r.tensor,
+      r.data, r.flops, r.networks, r.network_bandwidth, r.link_bandwidth);
   for (std::size_t i = 0; const Part& part : parts(plan))
-    fmt::format_to(std::back_inserter(text), "T{}  {:<28}{:>12.3f} s{:>8.2f} %\n", i++, part.name, part.seconds,
-                   100.0 * part.seconds / seconds);
-  fmt::format_to(std::back_inserter(text), "    {:<28}{:>12.3f} s\n\n{:.6g} tokens/s, MFU {:.1f} %, HFU {:.1f} %\n", "step",
-                 seconds, plan.tokens / seconds, 100.0 * plan.mfu, 100.0 * plan.hfu);
+    fmt::format_to(std::back_inserter(text), "T{}  {:<28}{:>12.3f} s{:>8.2f} %\n", i++, part.name,
+                   part.seconds, 100.0 * part.seconds / seconds);
+  fmt::format_to(std::back_inserter(text),
+                 "    {:<28}{:>12.3f} s\n\n{:.6g} tokens/s, MFU {:.1f} %, HFU {:.1f} %\n", "step", seconds,
+                 plan.tokens / seconds, 100.0 * plan.mfu, 100.0 * plan.hfu);
   return text +
-         "not in these formulas: stages that differ, the head, the optimizer, attention's whole cost, transfers that overlap;\n"
+         "not in these formulas: stages that differ, the head, the optimizer, attention's whole cost, "
+         "transfers that overlap;\n"
          "every layer is recomputed in full. --cost-model headwater has them\n";
 }
 

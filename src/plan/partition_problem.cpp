@@ -84,7 +84,8 @@ class ProblemMaker {
     for (int s = 0; s < placement_.stages(); ++s) {
       const StageHolds& holds = holds_[as_index(s)];
       const EndOfStep& end = ends[as_index(placement_.rank_of(s))];
-      problem_.needs.push_back({holds.slots, holds.slots.slots * micro_batch_bytes(run_.batch) + holds.buffers * stream,
+      problem_.needs.push_back({holds.slots,
+                                holds.slots.slots * micro_batch_bytes(run_.batch) + holds.buffers * stream,
                                 end.reduce, end.update + end.gather});
     }
     problem_.rank_fixed = (run_.training ? 2 * stream : 0) +
@@ -94,7 +95,8 @@ class ProblemMaker {
   }
 
   std::int64_t stream_bytes() const {
-    return sharding_.local_tokens(run_.batch.tokens()) * model_.hidden * static_cast<std::int64_t>(size_of(run_.precision.compute));
+    return sharding_.local_tokens(run_.batch.tokens()) * model_.hidden *
+           static_cast<std::int64_t>(size_of(run_.precision.compute));
   }
 
   void add_layer(int u) {
@@ -106,16 +108,21 @@ class ProblemMaker {
     const auto again = [&](Recompute recompute) {
       return costs_.unit(u, recompute).input_gradient.total() - none.input_gradient.total();
     };
-    problem_.layers.push_back({seconds_of(none), again(Recompute::selective), again(Recompute::full), kept(u, Recompute::none),
-                               kept(u, Recompute::selective), kept(u, Recompute::full), state(parameters({unit(u)}))});
+    problem_.layers.push_back({seconds_of(none), again(Recompute::selective), again(Recompute::full),
+                               kept(u, Recompute::none), kept(u, Recompute::selective),
+                               kept(u, Recompute::full), state(parameters({unit(u)}))});
   }
 
   EndCost end(const std::vector<StageUnits>& chunks, int pipeline_rank) const {
     const ParameterLayout layout = parameters(chunks);
     const EndOfStep end = end_of(layout, pipeline_rank);
     const StageUnits& own = chunks.back();
-    return {seconds_of(costs_.unit(own.first, Recompute::none)), kept(own.first, Recompute::none), state(layout), working(own),
-            end.reduce, end.update + end.gather};
+    return {seconds_of(costs_.unit(own.first, Recompute::none)),
+            kept(own.first, Recompute::none),
+            state(layout),
+            working(own),
+            end.reduce,
+            end.update + end.gather};
   }
 
   // Where first and last stage are on one rank, it holds a tied weight once.
@@ -153,7 +160,8 @@ class ProblemMaker {
     for (int u = 1; u < model_.head_unit(); ++u) {
       if (u > 1 && model_.layers[as_index(u - 1)] == model_.layers[as_index(u - 2)]) continue;
       problem_.working = std::max(problem_.working, working(unit(u)));
-      problem_.working_selective = std::max(problem_.working_selective, working(unit(u, Recompute::selective)));
+      problem_.working_selective =
+          std::max(problem_.working_selective, working(unit(u, Recompute::selective)));
       problem_.working_full = std::max(problem_.working_full, working(unit(u, Recompute::full)));
     }
     problem_.working_full = std::max(problem_.working_full, problem_.working);  // the stage's other layers
@@ -165,9 +173,11 @@ class ProblemMaker {
       const int from = placement_.rank_of(s), to = placement_.rank_of(s + 1);
       const bool crosses = network.crosses(from, to, placement_.ranks());
       problem_.links.push_back(
-          from == to ? 0.0 : (crosses ? network.inter_node : network.intra_node).seconds(network.message_bytes));
+          from == to ? 0.0
+                     : (crosses ? network.inter_node : network.intra_node).seconds(network.message_bytes));
     }
-    const bool free = std::all_of(problem_.links.begin(), problem_.links.end(), [](double link) { return link == 0.0; });
+    const bool free =
+        std::all_of(problem_.links.begin(), problem_.links.end(), [](double link) { return link == 0.0; });
     if (free) problem_.links.clear();
   }
 
@@ -218,7 +228,8 @@ std::vector<StageHolds> stage_holds(const Schedule& schedule) {
       most.delayed_slots = std::max(most.delayed_slots, in_use.delayed_slots);
       if (action.kind == ActionKind::backward) most.whole_backward = true;
       if (action.kind == ActionKind::backward || action.kind == ActionKind::input_gradient) --in_use.slots;
-      if (action.kind == ActionKind::backward || action.kind == ActionKind::weight_gradient) --in_use.weight_slots;
+      if (action.kind == ActionKind::backward || action.kind == ActionKind::weight_gradient)
+        --in_use.weight_slots;
       if (action.kind == ActionKind::weight_gradient) --in_use.delayed_slots;
     }
   }

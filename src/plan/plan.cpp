@@ -38,7 +38,8 @@ Plan predict(const PlanRequest& request, std::shared_ptr<const RunSchedules> sch
   plan.hfu = (model_flops + recompute_flops_per_token(first.stages, costs)) * plan.tokens_per_second() / peak;
 
   for (int s = 0; s < first.stages.stages(); ++s)
-    plan.stages.push_back({s, first.placement.rank_of(s), first.stages.stage(s), plan.costs.stages[static_cast<std::size_t>(s)]});
+    plan.stages.push_back({s, first.placement.rank_of(s), first.stages.stage(s),
+                           plan.costs.stages[static_cast<std::size_t>(s)]});
   for (std::size_t r = 0; r < layouts.size(); ++r) {
     PipelineRankPlan rank{plan.time.ranks[r], layouts[r].segments, layouts[r].bytes(),
                           sent_beside_pipeline(request, layouts[r], costs)};
@@ -50,7 +51,8 @@ Plan predict(const PlanRequest& request, std::shared_ptr<const RunSchedules> sch
 
 bool Plan::fits() const {
   const std::int64_t limit = request.cluster.device.memory_bytes;
-  return limit == 0 || std::all_of(ranks.begin(), ranks.end(), [&](const PipelineRankPlan& r) { return r.memory_bytes <= limit; });
+  return limit == 0 || std::all_of(ranks.begin(), ranks.end(),
+                                   [&](const PipelineRankPlan& r) { return r.memory_bytes <= limit; });
 }
 
 const PipelineRankPlan& Plan::most_sent() const {

@@ -22,7 +22,9 @@ json to_json(const StepSeconds& s) {
           {"optimizer", s.optimizer}};
 }
 
-json to_json(const SentBytes& sent) { return {{"pipeline", sent.pipeline}, {"tensor", sent.tensor}, {"data", sent.data}}; }
+json to_json(const SentBytes& sent) {
+  return {{"pipeline", sent.pipeline}, {"tensor", sent.tensor}, {"data", sent.data}};
+}
 
 // As in parallel.recompute: a word, or how many layers in full.
 json recompute_of(const StageUnits& units) {
@@ -48,7 +50,8 @@ json to_json(const StagePlan& stage) {
 json to_json(const Plan& plan) {
   RunConfig run;
   run.parallel = plan.request.layout.parallel;
-  json stages = json::array(), memory = json::array(), ranks = json::array(), links = json::array(), missing = json::array();
+  json stages = json::array(), memory = json::array(), ranks = json::array(), links = json::array(),
+       missing = json::array();
   for (const StagePlan& stage : plan.stages) stages.push_back(to_json(stage));
   for (const PipelineRankPlan& rank : plan.ranks) {
     json segments = json::object();

@@ -27,18 +27,21 @@ std::string headline(const Plan& plan) {
   return fmt::format(
       "{} ranks of {}: {} tensor x {} data x {} pipeline, {} micro-batches of {} x {} tokens, {}, {}\n"
       "step {:.6g} s, {:.6g} tokens/s\n"
-      "MFU = model FLOPs / (time x peak) = {:.1f} %, with what is computed again (HFU) {:.1f} %; peak {} x {:.4g} FLOP/s, "
+      "MFU = model FLOPs / (time x peak) = {:.1f} %, with what is computed again (HFU) {:.1f} %; peak {} x "
+      "{:.4g} FLOP/s, "
       "products reach {:.1f} % of it\n"
       "bubble = 1 - m(F + B + W)/T = {:.2f} %, mean over the ranks, T the {:.6g} s of the schedule\n",
       request.ranks, request.cluster.name, parallel.tensor_model_parallel_size, plan.data_parallel_size,
       parallel.pipeline_model_parallel_size, request.layout.micro_batches, request.layout.batch.samples,
-      request.layout.batch.sequence, parallel.pipeline_schedule, request.dtype, plan.time.seconds, plan.tokens_per_second(),
-      100.0 * plan.mfu, 100.0 * plan.hfu, request.ranks, peak, 100.0 * request.cluster.product_flops(request.dtype) / peak,
-      100.0 * plan.time.bubble_fraction, plan.time.pipeline.end);
+      request.layout.batch.sequence, parallel.pipeline_schedule, request.dtype, plan.time.seconds,
+      plan.tokens_per_second(), 100.0 * plan.mfu, 100.0 * plan.hfu, request.ranks, peak,
+      100.0 * request.cluster.product_flops(request.dtype) / peak, 100.0 * plan.time.bubble_fraction,
+      plan.time.pipeline.end);
 }
 
 std::string stage_table(const Plan& plan) {
-  std::string text = "\nstage  rank  layers  recompute    forward ms  backward ms  of it: weights  again  tensor ranks\n";
+  std::string text =
+      "\nstage  rank  layers  recompute    forward ms  backward ms  of it: weights  again  tensor ranks\n";
   for (const StagePlan& stage : plan.stages) {
     const PassSeconds& s = stage.seconds;
     ActionSeconds backward = s.input_gradient;
@@ -46,8 +49,9 @@ std::string stage_table(const Plan& plan) {
     std::string layers = std::to_string(stage.units.layers());
     if (stage.units.has_embedding) layers = "E+" + layers;
     if (stage.units.has_head) layers += "+H";
-    fmt::format_to(std::back_inserter(text), "{:>5}  {:>4}  {:>6}  {:<11}{:>12.3f}{:>13.3f}{:>16.3f}{:>7.3f}{:>14.3f}\n",
-                   stage.stage, stage.pipeline_rank, layers, recompute_text(stage.units), 1e3 * s.forward.total(),
+    fmt::format_to(std::back_inserter(text),
+                   "{:>5}  {:>4}  {:>6}  {:<11}{:>12.3f}{:>13.3f}{:>16.3f}{:>7.3f}{:>14.3f}\n", stage.stage,
+                   stage.pipeline_rank, layers, recompute_text(stage.units), 1e3 * s.forward.total(),
                    1e3 * backward.total(), 1e3 * s.weight_gradient.total(), 1e3 * backward.recompute,
                    1e3 * (s.forward.tensor_communication + backward.tensor_communication));
   }
@@ -56,14 +60,19 @@ std::string stage_table(const Plan& plan) {
 
 std::string time_table(const Plan& plan) {
   std::string text =
-      "\nms of a step, rank by rank                                                     MiB sent by a device\n"
-      "rank     compute      again     waiting   tensor      data  optimizer |  pipeline    tensor      data\n";
+      "\nms of a step, rank by rank                                                     MiB sent by a "
+      "device\n"
+      "rank     compute      again     waiting   tensor      data  optimizer |  pipeline    tensor      "
+      "data\n";
   for (std::size_t r = 0; r < plan.ranks.size(); ++r) {
     const StepSeconds& s = plan.ranks[r].seconds;
     const SentBytes& sent = plan.ranks[r].sent;
-    fmt::format_to(std::back_inserter(text), "{:>4}{:>12.3f}{:>11.3f}{:>12.3f}{:>9.3f}{:>10.3f}{:>11.3f} |{:>10.2f}{:>10.2f}{:>10.2f}\n",
-                   r, 1e3 * s.compute, 1e3 * s.recompute, 1e3 * s.pipeline_wait, 1e3 * s.tensor_communication,
-                   1e3 * s.data_communication, 1e3 * s.optimizer, sent.pipeline / kMiB, sent.tensor / kMiB, sent.data / kMiB);
+    fmt::format_to(
+        std::back_inserter(text),
+        "{:>4}{:>12.3f}{:>11.3f}{:>12.3f}{:>9.3f}{:>10.3f}{:>11.3f} |{:>10.2f}{:>10.2f}{:>10.2f}\n", r,
+        1e3 * s.compute, 1e3 * s.recompute, 1e3 * s.pipeline_wait, 1e3 * s.tensor_communication,
+        1e3 * s.data_communication, 1e3 * s.optimizer, sent.pipeline / kMiB, sent.tensor / kMiB,
+        sent.data / kMiB);
   }
   return text;
 }
@@ -71,8 +80,8 @@ std::string time_table(const Plan& plan) {
 std::string link_table(const Plan& plan) {
   std::string text;
   for (const LinkLoad& link : link_loads(plan))
-    fmt::format_to(std::back_inserter(text), "{:>5} -> {:<5}{:>10.2f} MiB{:>8.2f} % of the step, {}\n", link.from, link.to,
-                   link.bytes / kMiB, 100.0 * link.busy_seconds / plan.time.seconds,
+    fmt::format_to(std::back_inserter(text), "{:>5} -> {:<5}{:>10.2f} MiB{:>8.2f} % of the step, {}\n",
+                   link.from, link.to, link.bytes / kMiB, 100.0 * link.busy_seconds / plan.time.seconds,
                    link.between_nodes ? "between nodes" : "inside a node");
   return text.empty() ? text : "\nlinks between pipeline ranks, of one device\n" + text;
 }
@@ -112,7 +121,8 @@ std::vector<LinkLoad> link_loads(const Plan& plan) {
 std::string report(const Plan& plan) {
   std::vector<std::vector<SegmentSize>> memory;
   for (const PipelineRankPlan& rank : plan.ranks) memory.push_back(rank.memory);
-  return headline(plan) + stage_table(plan) + time_table(plan) + link_table(plan) + "\n" + memory_table(memory) + "\n" + fit(plan);
+  return headline(plan) + stage_table(plan) + time_table(plan) + link_table(plan) + "\n" +
+         memory_table(memory) + "\n" + fit(plan);
 }
 
 }  // namespace headwater

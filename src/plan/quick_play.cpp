@@ -24,7 +24,9 @@ QuickPlay::QuickPlay(const Schedule& schedule) : ranks_(schedule.placement.ranks
   // Where in plays_ the output of (payload, micro-batch, stage) is made; -1: not yet.
   std::vector<std::int64_t> activations(as_index(std::int64_t{schedule.micro_batches} * stages), -1);
   std::vector<std::int64_t> gradients = activations;
-  const auto at = [&](int micro_batch, int stage) { return as_index(std::int64_t{micro_batch} * stages + stage); };
+  const auto at = [&](int micro_batch, int stage) {
+    return as_index(std::int64_t{micro_batch} * stages + stage);
+  };
   std::vector<std::size_t> next(as_index(ranks_), 0);
   for (bool moved = true; moved;) {
     moved = false;
@@ -42,19 +44,22 @@ QuickPlay::QuickPlay(const Schedule& schedule) : ranks_(schedule.placement.ranks
           if (input < 0) break;
         }
         const auto here = static_cast<std::int64_t>(plays_.size());
-        if (action.kind == ActionKind::forward) activations[at(action.micro_batch, action.stage)] = here;
-        else if (action.kind != ActionKind::weight_gradient) gradients[at(action.micro_batch, action.stage)] = here;
+        if (action.kind == ActionKind::forward)
+          activations[at(action.micro_batch, action.stage)] = here;
+        else if (action.kind != ActionKind::weight_gradient)
+          gradients[at(action.micro_batch, action.stage)] = here;
         plays_.push_back({action.kind, rank, action.stage, input});
         moved = true;
       }
     }
   }
   for (int rank = 0; rank < ranks_; ++rank)
-    HW_CHECK(next[as_index(rank)] == schedule.actions[as_index(rank)].size(), "schedule {} is impossible on rank {}",
-             schedule.name, rank);
+    HW_CHECK(next[as_index(rank)] == schedule.actions[as_index(rank)].size(),
+             "schedule {} is impossible on rank {}", schedule.name, rank);
 }
 
-std::vector<double> QuickPlay::ends(const std::vector<StageSeconds>& stages, const std::vector<double>& links) const {
+std::vector<double> QuickPlay::ends(const std::vector<StageSeconds>& stages,
+                                    const std::vector<double>& links) const {
   const auto ranks = as_index(ranks_);
   std::vector<double> ends(plays_.size()), clocks(ranks, 0.0), before(ranks, 0.0), link_free(ranks, 0.0);
   for (std::size_t i = 0; i < plays_.size(); ++i) {
@@ -67,7 +72,8 @@ std::vector<double> QuickPlay::ends(const std::vector<StageSeconds>& stages, con
       double there = ends[as_index(play.input)];
       if (!links.empty() && sender.rank != play.rank) {
         double& free = link_free[as_index(sender.rank)];
-        there = free = std::max({there, free, before[rank]}) + links[as_index(std::min(sender.stage, play.stage))];
+        there = free =
+            std::max({there, free, before[rank]}) + links[as_index(std::min(sender.stage, play.stage))];
       }
       clock = std::max(clock, there);
     }

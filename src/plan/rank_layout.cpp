@@ -36,7 +36,8 @@ LoweredSchedule evaluation_of(const RankLayoutRequest& request) {
 
 LoweredSchedule training_step_of(const RankLayoutRequest& request, int micro_batches) {
   const Placement placement = placement_of(request.parallel);
-  return proved(make_schedule(request.parallel.pipeline_schedule, placement.ranks(), placement.chunks(), micro_batches));
+  return proved(make_schedule(request.parallel.pipeline_schedule, placement.ranks(), placement.chunks(),
+                              micro_batches));
 }
 
 // After everything else that can be refused, as it takes a while where ranks are many.
@@ -76,7 +77,8 @@ std::vector<RankProgram::Buffers> buffers_of(const RunSchedules& schedules, int 
   return most_buffers(std::move(programs));
 }
 
-SlotCounts slots_of(const std::vector<const RankProgram*>& steps, const Placement& placement, std::size_t chunk) {
+SlotCounts slots_of(const std::vector<const RankProgram*>& steps, const Placement& placement,
+                    std::size_t chunk) {
   SlotCounts counts{0, 0, 0, false};
   for (const RankProgram* step : steps) {
     raise(counts.slots, step->slots[chunk]);
@@ -96,15 +98,17 @@ MemoryRequest memory_of(const RankLayoutRequest& request, const std::vector<Stag
   MemoryRequest memory;
   for (std::size_t chunk = 0; chunk < chunks.size(); ++chunk) {
     const RankProgram::Buffers& b = buffers[chunk];
-    memory.chunks.push_back({chunks[chunk], slots_of(steps, placement, chunk),
-                             b.send_activation + b.send_gradient + b.receive_activation + b.receive_gradient});
+    memory.chunks.push_back(
+        {chunks[chunk], slots_of(steps, placement, chunk),
+         b.send_activation + b.send_gradient + b.receive_activation + b.receive_gradient});
   }
   memory.sharding = sharding;
   memory.batch = request.batch;
   memory.precision = request.precision;
   memory.training = request.training;
   memory.device = request.device;
-  memory.op_workspace = workspace_bytes(request.device, request.model, request.batch, request.precision, request.threads);
+  memory.op_workspace =
+      workspace_bytes(request.device, request.model, request.batch, request.precision, request.threads);
   return memory;
 }
 
@@ -117,7 +121,8 @@ RunSchedules::RunSchedules(const RankLayoutRequest& request, int ranks)
 
 const LoweredSchedule& RunSchedules::of(std::int64_t micro_batches) const {
   if (step.schedule.micro_batches == micro_batches) return step;
-  const auto smaller = std::ranges::find(ramp, micro_batches, [](const LoweredSchedule& s) { return s.schedule.micro_batches; });
+  const auto smaller = std::ranges::find(ramp, micro_batches,
+                                         [](const LoweredSchedule& s) { return s.schedule.micro_batches; });
   HW_CHECK(smaller != ramp.end(), "no schedule of {} micro-batches", micro_batches);
   return *smaller;
 }
@@ -139,7 +144,8 @@ ProcessGrid process_grid(const RankLayoutRequest& r, int ranks) {
 RankLayout::RankLayout(const RankLayoutRequest& r, int this_rank, int ranks)
     : RankLayout(r, this_rank, ranks, std::make_shared<const RunSchedules>(r, ranks)) {}
 
-RankLayout::RankLayout(const RankLayoutRequest& r, int this_rank, int ranks, std::shared_ptr<const RunSchedules> run_schedules)
+RankLayout::RankLayout(const RankLayoutRequest& r, int this_rank, int ranks,
+                       std::shared_ptr<const RunSchedules> run_schedules)
     : request(r),
       grid(process_grid(r, ranks)),
       placement(run_schedules->step.schedule.placement),
@@ -153,7 +159,8 @@ RankLayout::RankLayout(const RankLayoutRequest& r, int this_rank, int ranks, std
       evaluation(schedules->evaluation),
       buffers(buffers_of(*schedules, pipeline_rank)),
       parameters(r.model, chunks, sharding,
-                 standing_of(grid, this_rank, r.training && r.parallel.use_distributed_optimizer), r.parallel.ddp_bucket_size),
+                 standing_of(grid, this_rank, r.training && r.parallel.use_distributed_optimizer),
+                 r.parallel.ddp_bucket_size),
       memory(memory_of(r, chunks, steps_of(*schedules, pipeline_rank), placement, buffers, sharding)),
       segments(arena_layout(r.model, parameters, memory)) {}
 
@@ -173,7 +180,9 @@ double RankLayout::bytes_per_parameter() const {
   const auto accumulate = static_cast<double>(size_of(request.precision.accumulate));
   if (!request.training) return compute;
   const double state = (compute == accumulate ? 2.0 : 3.0) * accumulate;
-  return compute + accumulate + state * static_cast<double>(parameters.updated_elements()) / static_cast<double>(parameters.elements());
+  return compute + accumulate +
+         state * static_cast<double>(parameters.updated_elements()) /
+             static_cast<double>(parameters.elements());
 }
 
 std::vector<RankLayout> pipeline_layouts(const RankLayoutRequest& request, int ranks,

@@ -20,12 +20,16 @@ double RankRecompute::seconds(const std::vector<RankChunk>& chunks) const {
   return sum;
 }
 
-// Chunk by chunk, first those that keep most micro-batches; of the one with which all fit no more layers than that takes.
+// Chunk by chunk, first those that keep most micro-batches; of the one with which all fit no more layers than
+// that takes.
 bool RankRecompute::in_full(std::vector<RankChunk>& chunks) const {
   std::vector<RankChunk*> order;
   for (RankChunk& chunk : chunks) order.push_back(&chunk);
-  const auto kept = [&](const RankChunk* c) { return problem_.needs[static_cast<std::size_t>(c->stage)].slots.slots; };
-  std::stable_sort(order.begin(), order.end(), [&](const auto* a, const auto* b) { return kept(a) > kept(b); });
+  const auto kept = [&](const RankChunk* c) {
+    return problem_.needs[static_cast<std::size_t>(c->stage)].slots.slots;
+  };
+  std::stable_sort(order.begin(), order.end(),
+                   [&](const auto* a, const auto* b) { return kept(a) > kept(b); });
   for (RankChunk* chunk : order) {
     int& full = chunk->recompute.full_layers;
     full = chunk->layers();

@@ -13,7 +13,8 @@ double bytes_of(const Range& range, DType dtype) {
   return static_cast<double>(range.size()) * static_cast<double>(size_of(dtype));
 }
 
-// Sums of gradients, where the optimizer is sharded the weights' way back, and the exchange of a tied embedding.
+// Sums of gradients, where the optimizer is sharded the weights' way back, and the exchange of a tied
+// embedding.
 struct BucketBytes {
   double gradients, weights, tied;
 };
@@ -21,14 +22,16 @@ struct BucketBytes {
 BucketBytes bytes_of(const PlanRequest& request, const ParameterLayout& parameters, const Bucket& bucket) {
   return {bytes_of(bucket.range, request.layout.precision.accumulate),
           sharded(request) ? bytes_of(bucket.range, request.layout.precision.compute) : 0.0,
-          bucket.tied_across_stages ? bytes_of(parameters.shard(bucket), request.layout.precision.accumulate) : 0.0};
+          bucket.tied_across_stages ? bytes_of(parameters.shard(bucket), request.layout.precision.accumulate)
+                                    : 0.0};
 }
 
 }  // namespace
 
 CostModel unit_costs(const PlanRequest& request, const ProcessGrid& grid) {
   const RankLayoutRequest& run = request.layout;
-  return {RankWork{run.model, sharding_of(run.model, run.parallel, run.batch), run.batch, run.precision, run.device},
+  return {RankWork{run.model, sharding_of(run.model, run.parallel, run.batch), run.batch, run.precision,
+                   run.device},
           DeviceSpeed{request.cluster.product_flops(request.dtype), request.cluster.device.memory_bandwidth,
                       request.cluster.software},
           GroupNetwork(request.cluster, grid.group(0, kTensorAxes))};
@@ -46,8 +49,8 @@ PipelineNetwork pipeline_network(const PlanRequest& request, const ProcessGrid& 
   return network;
 }
 
-EndOfStep end_of_step(const PlanRequest& request, const ProcessGrid& grid, int rank, const ParameterLayout& parameters,
-                      const CostModel& costs) {
+EndOfStep end_of_step(const PlanRequest& request, const ProcessGrid& grid, int rank,
+                      const ParameterLayout& parameters, const CostModel& costs) {
   EndOfStep end;
   const std::vector<int> stages = grid.group(rank, {Axis::pipeline});
   for (const Bucket& bucket : parameters.buckets()) {
@@ -69,7 +72,8 @@ EndOfStep end_of_step(const PlanRequest& request, const RankLayout& layout, cons
   return end;
 }
 
-StepCosts step_costs(const PlanRequest& request, const std::vector<RankLayout>& layouts, const CostModel& costs) {
+StepCosts step_costs(const PlanRequest& request, const std::vector<RankLayout>& layouts,
+                     const CostModel& costs) {
   const StageLayout& stages = layouts.front().stages;
   StepCosts step;
   for (int s = 0; s < stages.stages(); ++s) step.stages.push_back(costs.stage(stages.stage(s)));
@@ -86,7 +90,8 @@ SentBytes sent_beside_pipeline(const PlanRequest& request, const RankLayout& lay
   for (const Bucket& bucket : layout.parameters.buckets()) {
     const BucketBytes bytes = bytes_of(request, layout.parameters, bucket);
     const GroupNetwork group = network(request, layout, bucket.reduced_over);
-    sent.data += (sharded(request) ? 1.0 : 2.0) * group.scatter_bytes(bytes.gradients) + group.scatter_bytes(bytes.weights);
+    sent.data += (sharded(request) ? 1.0 : 2.0) * group.scatter_bytes(bytes.gradients) +
+                 group.scatter_bytes(bytes.weights);
     sent.data += bytes.tied;
   }
   return sent;

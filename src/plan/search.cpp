@@ -23,7 +23,8 @@ struct Way {
 };
 
 void sort(std::vector<Way>& ways) {
-  std::stable_sort(ways.begin(), ways.end(), [](const Way& a, const Way& b) { return a.seconds < b.seconds; });
+  std::stable_sort(ways.begin(), ways.end(),
+                   [](const Way& a, const Way& b) { return a.seconds < b.seconds; });
 }
 
 std::int64_t actions(const PlanRequest& request) {
@@ -36,32 +37,37 @@ bool states_fit(const PlanRequest& request, double parameters) {
   const RankLayoutRequest& run = request.layout;
   const double limit = static_cast<double>(request.cluster.device.memory_bytes);
   if (limit == 0.0) return true;
-  const auto model_ranks =
-      static_cast<double>(run.parallel.tensor_model_parallel_size * run.parallel.pipeline_model_parallel_size);
+  const auto model_ranks = static_cast<double>(run.parallel.tensor_model_parallel_size *
+                                               run.parallel.pipeline_model_parallel_size);
   const double shards = run.parallel.use_distributed_optimizer ? request.ranks / model_ranks : 1.0;
-  const auto compute = static_cast<double>(size_of(run.precision.compute)), accumulate = static_cast<double>(size_of(run.precision.accumulate));
+  const auto compute = static_cast<double>(size_of(run.precision.compute)),
+             accumulate = static_cast<double>(size_of(run.precision.accumulate));
   const double optimizer = (compute == accumulate ? 2.0 : 3.0) * accumulate;
   return parameters / model_ranks * (compute + accumulate + optimizer / shards) <= limit;
 }
 
 class Search {
  public:
-  explicit Search(const SearchRequest& request) : request_(request), options_{request.keeps("parallel.recompute")} {}
+  explicit Search(const SearchRequest& request)
+      : request_(request), options_{request.keeps("parallel.recompute")} {}
 
   SearchResult run() {
     std::vector<PlanRequest> all = ways_to_share(request_);
     result_.ways = all.size();
     if (all.empty())
-      throw UserError("{} ranks cannot share this run out: no product of tensor ranks, pipeline ranks and replicas goes with "
-                      "model.num_attention_heads {}, model.num_layers {} and training.global_batch_size {}",
-                      request_.ranks, request_.run.model.num_attention_heads, request_.run.model.num_layers,
-                      request_.run.training.global_batch_size);
+      throw UserError(
+          "{} ranks cannot share this run out: no product of tensor ranks, pipeline ranks and replicas goes "
+          "with "
+          "model.num_attention_heads {}, model.num_layers {} and training.global_batch_size {}",
+          request_.ranks, request_.run.model.num_attention_heads, request_.run.model.num_layers,
+          request_.run.training.global_batch_size);
     simulate(estimate(all));
     if (result_.plans.empty()) refuse(all);
     try_whole_optimizer();
     std::stable_sort(result_.plans.begin(), result_.plans.end(),
                      [](const Plan& a, const Plan& b) { return a.time.seconds < b.time.seconds; });
-    if (result_.plans.size() > kRunnersUp + 1) result_.plans.erase(result_.plans.begin() + kRunnersUp + 1, result_.plans.end());
+    if (result_.plans.size() > kRunnersUp + 1)
+      result_.plans.erase(result_.plans.begin() + kRunnersUp + 1, result_.plans.end());
     result_.reasons = reasons(result_.best(), options_.keep_recompute);
     return std::move(result_);
   }
@@ -107,10 +113,13 @@ class Search {
 
   // The cost model may one day say that shards do not pay.
   void try_whole_optimizer() {
-    const auto best = std::min_element(result_.plans.begin(), result_.plans.end(),
-                                       [](const Plan& a, const Plan& b) { return a.time.seconds < b.time.seconds; });
+    const auto best =
+        std::min_element(result_.plans.begin(), result_.plans.end(),
+                         [](const Plan& a, const Plan& b) { return a.time.seconds < b.time.seconds; });
     PlanRequest whole = best->request;
-    if (!whole.layout.parallel.use_distributed_optimizer || request_.keeps("parallel.use_distributed_optimizer")) return;
+    if (!whole.layout.parallel.use_distributed_optimizer ||
+        request_.keeps("parallel.use_distributed_optimizer"))
+      return;
     whole.layout.parallel.use_distributed_optimizer = false;
     auto plan = search_layers(whole, options_);
     ++result_.simulated;
@@ -122,10 +131,12 @@ class Search {
     const ParallelConfig& parallel = closest.request.layout.parallel;
     const std::vector<Shortage> missing = shortages(closest);
     throw UserError(
-        "this model fits on {} ranks of {} in no way; the closest, {} tensor x {} data x {} pipeline with full recomputation: "
+        "this model fits on {} ranks of {} in no way; the closest, {} tensor x {} data x {} pipeline with "
+        "full recomputation: "
         "{}; more ranks, or a smaller model or training.seq_length would help",
-        request_.ranks, request_.cluster.name, parallel.tensor_model_parallel_size, closest.data_parallel_size,
-        parallel.pipeline_model_parallel_size, missing.empty() ? "a little" : missing.front().text);
+        request_.ranks, request_.cluster.name, parallel.tensor_model_parallel_size,
+        closest.data_parallel_size, parallel.pipeline_model_parallel_size,
+        missing.empty() ? "a little" : missing.front().text);
   }
 
   const SearchRequest& request_;

@@ -13,7 +13,9 @@ namespace {
 
 using nlohmann::json;
 
-double slower(const SearchResult& result, const Plan& plan) { return plan.time.seconds / result.best().time.seconds - 1.0; }
+double slower(const SearchResult& result, const Plan& plan) {
+  return plan.time.seconds / result.best().time.seconds - 1.0;
+}
 
 // "2x10 3x20 2x2": runs of equal counts.
 std::string layers_text(const Plan& plan) {
@@ -43,17 +45,19 @@ std::string recompute_text(const Plan& plan) {
 
 std::string table(const SearchResult& result) {
   std::string text =
-      "    step s   slower  tensor  data  pipeline  schedule        micro-batch  memory GiB  layers again      layers\n";
+      "    step s   slower  tensor  data  pipeline  schedule        micro-batch  memory GiB  layers again    "
+      "  layers\n";
   for (const Plan& plan : result.plans) {
     const ParallelConfig& p = plan.request.layout.parallel;
     std::int64_t most = 0;
     for (const PipelineRankPlan& rank : plan.ranks) most = std::max(most, rank.memory_bytes);
-    fmt::format_to(std::back_inserter(text), "{:>10.6g}{:>8.2f}%{:>7}{}{:>6}{:>10}  {:<16}{:>11}{:>12.1f}  {:<18}{}\n",
-                   plan.time.seconds, 100.0 * slower(result, plan), p.tensor_model_parallel_size, p.sequence_parallel ? "s" : " ",
-                   plan.data_parallel_size, p.pipeline_model_parallel_size,
+    fmt::format_to(std::back_inserter(text),
+                   "{:>10.6g}{:>8.2f}%{:>7}{}{:>6}{:>10}  {:<16}{:>11}{:>12.1f}  {:<18}{}\n",
+                   plan.time.seconds, 100.0 * slower(result, plan), p.tensor_model_parallel_size,
+                   p.sequence_parallel ? "s" : " ", plan.data_parallel_size, p.pipeline_model_parallel_size,
                    p.pipeline_schedule + (p.num_chunks > 1 ? fmt::format(" x{}", p.num_chunks) : ""),
-                   plan.request.layout.batch.samples, static_cast<double>(most) / 1073741824.0, recompute_text(plan),
-                   layers_text(plan));
+                   plan.request.layout.batch.samples, static_cast<double>(most) / 1073741824.0,
+                   recompute_text(plan), layers_text(plan));
   }
   return text + "(s: sequence parallel; the optimizer is sharded unless the config below says otherwise)\n";
 }
@@ -63,12 +67,15 @@ std::string table(const SearchResult& result) {
 json chosen_config(const Plan& plan) {
   RunConfig run;
   run.parallel = plan.request.layout.parallel;
-  return {{"parallel", headwater::to_json(run)["parallel"]}, {"training", {{"micro_batch_size", plan.request.layout.batch.samples}}}};
+  return {{"parallel", headwater::to_json(run)["parallel"]},
+          {"training", {{"micro_batch_size", plan.request.layout.batch.samples}}}};
 }
 
 std::string report(const SearchResult& result) {
-  std::string text = fmt::format("search: {} ways to share {} ranks, {} estimated, of {} the layers searched and simulated\n{}\nwhy not faster:\n",
-                                 result.ways, result.best().request.ranks, result.estimated, result.simulated, table(result));
+  std::string text = fmt::format(
+      "search: {} ways to share {} ranks, {} estimated, of {} the layers searched and simulated\n{}\nwhy not "
+      "faster:\n",
+      result.ways, result.best().request.ranks, result.estimated, result.simulated, table(result));
   for (const std::string& reason : result.reasons) text += "  " + reason + "\n";
   return text + "\nfor the config:\n" + chosen_config(result.best()).dump() + "\n\n" + report(result.best());
 }

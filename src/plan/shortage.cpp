@@ -19,7 +19,8 @@ std::string stages_of(const Plan& plan, int rank) {
 
 // The two largest segments: where to look first.
 std::string largest(std::vector<SegmentSize> segments) {
-  std::stable_sort(segments.begin(), segments.end(), [](const auto& a, const auto& b) { return a.bytes > b.bytes; });
+  std::stable_sort(segments.begin(), segments.end(),
+                   [](const auto& a, const auto& b) { return a.bytes > b.bytes; });
   std::vector<std::string> parts;
   for (std::size_t i = 0; i < std::min<std::size_t>(2, segments.size()); ++i)
     parts.push_back(fmt::format("{} {}", segments[i].name, gibibytes(segments[i].bytes)));
@@ -30,7 +31,8 @@ std::string largest(std::vector<SegmentSize> segments) {
 std::int64_t needed(RankLayoutRequest request, int ranks) {
   request.parallel.lfa_sharding = resolved_lfa_sharding(request);
   std::int64_t most = 0;
-  for (const RankLayout& layout : pipeline_layouts(request, ranks, std::make_shared<const RunSchedules>(request, ranks)))
+  for (const RankLayout& layout :
+       pipeline_layouts(request, ranks, std::make_shared<const RunSchedules>(request, ranks)))
     most = std::max(most, layout.bytes());
   return most;
 }
@@ -56,7 +58,9 @@ std::vector<Change> changes(const Plan& plan) {
     list.push_back(change);
   }
   if (plan.data_parallel_size % 2 == 0) {
-    Change change{fmt::format("parallel.tensor_model_parallel_size {}", 2 * request.parallel.tensor_model_parallel_size), request};
+    Change change{fmt::format("parallel.tensor_model_parallel_size {}",
+                              2 * request.parallel.tensor_model_parallel_size),
+                  request};
     change.request.parallel.tensor_model_parallel_size *= 2;
     change.request.micro_batches *= 2;
     list.push_back(change);
@@ -84,10 +88,11 @@ std::vector<Shortage> shortages(const Plan& plan) {
     if (rank.memory_bytes <= limit) continue;
     list.push_back({static_cast<int>(r), rank.memory_bytes, limit,
                     fmt::format("{} needs {} of {}: {} short ({})", stages_of(plan, static_cast<int>(r)),
-                                gibibytes(rank.memory_bytes), gibibytes(limit), gibibytes(rank.memory_bytes - limit),
-                                largest(rank.memory))});
+                                gibibytes(rank.memory_bytes), gibibytes(limit),
+                                gibibytes(rank.memory_bytes - limit), largest(rank.memory))});
   }
-  std::stable_sort(list.begin(), list.end(), [](const Shortage& a, const Shortage& b) { return a.needed > b.needed; });
+  std::stable_sort(list.begin(), list.end(),
+                   [](const Shortage& a, const Shortage& b) { return a.needed > b.needed; });
   return list;
 }
 
@@ -103,7 +108,8 @@ std::vector<std::string> remedies(const Plan& plan) {
       // This model or this many ranks cannot be laid out so.
     }
   }
-  std::stable_sort(tried.begin(), tried.end(), [](const auto& a, const auto& b) { return a.first < b.first; });
+  std::stable_sort(tried.begin(), tried.end(),
+                   [](const auto& a, const auto& b) { return a.first < b.first; });
   std::vector<std::string> texts;
   for (auto& [bytes, text] : tried) texts.push_back(std::move(text));
   return texts;

@@ -27,10 +27,11 @@ struct Wake {
 
 class Simulator {
  public:
-  Simulator(const LoweredSchedule& lowered, const std::vector<PassSeconds>& stages, const PipelineNetwork& network)
+  Simulator(const LoweredSchedule& lowered, const std::vector<PassSeconds>& stages,
+            const PipelineNetwork& network)
       : lowered_(lowered), placement_(lowered.schedule.placement), stages_(stages), network_(network) {
-    HW_CHECK(static_cast<int>(stages.size()) == placement_.stages(), "costs of {} stages for {}", stages.size(),
-             placement_.stages());
+    HW_CHECK(static_cast<int>(stages.size()) == placement_.stages(), "costs of {} stages for {}",
+             stages.size(), placement_.stages());
     const auto ranks = as_index(placement_.ranks());
     next_.assign(ranks, 0);
     free_.assign(ranks, {});
@@ -46,8 +47,8 @@ class Simulator {
       go_on(wake.rank, wake.time);
     }
     for (int rank = 0; rank < placement_.ranks(); ++rank) {
-      HW_CHECK(next_[as_index(rank)] == program(rank).size(), "rank {} waits for ever at instruction {}", rank,
-               next_[as_index(rank)]);
+      HW_CHECK(next_[as_index(rank)] == program(rank).size(), "rank {} waits for ever at instruction {}",
+               rank, next_[as_index(rank)]);
       RankTimes& times = result_.ranks[as_index(rank)];
       times.waiting = times.end - times.busy.total();
       result_.end = std::max(result_.end, times.end);
@@ -56,11 +57,14 @@ class Simulator {
   }
 
  private:
-  const std::vector<Instruction>& program(int rank) const { return lowered_.ranks[as_index(rank)].instructions; }
+  const std::vector<Instruction>& program(int rank) const {
+    return lowered_.ranks[as_index(rank)].instructions;
+  }
 
   Message& message(const Transfer& t) {
     const int payload = t.payload == Payload::activation ? 0 : 1;
-    return messages_[as_index((payload * lowered_.schedule.micro_batches + t.micro_batch) * placement_.stages() + t.to_stage)];
+    return messages_[as_index(
+        (payload * lowered_.schedule.micro_batches + t.micro_batch) * placement_.stages() + t.to_stage)];
   }
 
   // What this rank does from `now` on, until it computes or must wait.
@@ -118,7 +122,8 @@ class Simulator {
     double& in = free_[as_index(to)].in[crosses ? 1 : 0];
     const double begin = std::max({now, out, in});
     started.moving = true;
-    started.end = begin + (crosses ? network_.inter_node : network_.intra_node).seconds(network_.message_bytes);
+    started.end =
+        begin + (crosses ? network_.inter_node : network_.intra_node).seconds(network_.message_bytes);
     out = in = started.end;
     result_.ranks[as_index(from)].bytes_sent += network_.message_bytes;
     Transfer received = transfer;
@@ -153,7 +158,8 @@ double Simulation::bubble_fraction() const {
   return 1.0 - busy / (static_cast<double>(ranks.size()) * end);
 }
 
-Simulation simulate(const LoweredSchedule& lowered, const std::vector<PassSeconds>& stages, const PipelineNetwork& network) {
+Simulation simulate(const LoweredSchedule& lowered, const std::vector<PassSeconds>& stages,
+                    const PipelineNetwork& network) {
   return Simulator(lowered, stages, network).run();
 }
 

@@ -45,10 +45,10 @@ StageCost StageCosts::cost(int stage, int first, int last, StageRecompute recomp
     cost.bytes += kept_bytes(to.kept_selective, from.kept_selective);
   else
     cost.bytes += kept_bytes(cut.kept_full, from.kept_full) + kept_bytes(to.kept, cut.kept);
-  cost.working = first == last             ? 0
-                 : recompute.selective     ? problem_.working_selective
+  cost.working = first == last               ? 0
+                 : recompute.selective       ? problem_.working_selective
                  : recompute.full_layers > 0 ? problem_.working_full
-                                           : problem_.working;
+                                             : problem_.working;
   cost.reduce = (last - first) * needs.reduce;
   cost.update = (last - first) * needs.update;
   const auto add_end = [&](const EndCost& end) {
@@ -96,7 +96,8 @@ std::optional<StageRecompute> StageCosts::least_recompute(int stage, int first, 
     best = {false, enough};
   }
   const StageRecompute selective{true, 0};
-  if (fits(stage, first, last, selective) && (!best || again(first, last, selective) <= again(first, last, *best)))
+  if (fits(stage, first, last, selective) &&
+      (!best || again(first, last, selective) <= again(first, last, *best)))
     best = selective;
   return best;
 }

@@ -19,7 +19,8 @@ StepTime time_step(const LoweredSchedule& schedule, const StepCosts& costs) {
   const double tied = std::max(costs.ends.front().tied, costs.ends.back().tied);
   if (tied > 0.0) reduced.front() = reduced.back() = std::max(reduced.front(), reduced.back()) + tied;
   step.reduced = *std::max_element(reduced.begin(), reduced.end());
-  for (const EndOfStep& end : costs.ends) step.seconds = std::max(step.seconds, step.reduced + end.norm + end.update + end.gather);
+  for (const EndOfStep& end : costs.ends)
+    step.seconds = std::max(step.seconds, step.reduced + end.norm + end.update + end.gather);
 
   for (std::size_t r = 0; r < ranks.size(); ++r) {
     const EndOfStep& end = costs.ends[r];

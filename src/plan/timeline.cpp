@@ -22,7 +22,8 @@ Timeline timeline_of(const StepTime& time, const StepCosts& costs) {
     const EndOfStep& end = costs.ends[r];
     std::vector<Span>& spans = timeline.ranks.emplace_back();
     for (const ComputeSpan& span : rank.computes)
-      spans.push_back({span_kind(span.action.kind), span.action.micro_batch, span.action.stage, span.begin, span.end});
+      spans.push_back(
+          {span_kind(span.action.kind), span.action.micro_batch, span.action.stage, span.begin, span.end});
     const auto add = [&](SpanKind kind, double begin, double seconds) {
       if (seconds > 0.0) spans.push_back({kind, -1, -1, begin, begin + seconds});
       return begin + seconds;
@@ -33,7 +34,8 @@ Timeline timeline_of(const StepTime& time, const StepCosts& costs) {
   }
   for (const TransferSpan& span : time.pipeline.transfers)
     timeline.ranks[static_cast<std::size_t>(span.to_rank)].push_back(
-        {span.transfer.payload == Payload::activation ? SpanKind::receive_activation : SpanKind::receive_gradient,
+        {span.transfer.payload == Payload::activation ? SpanKind::receive_activation
+                                                      : SpanKind::receive_gradient,
          span.transfer.micro_batch, span.transfer.to_stage, span.begin, span.end});
   return timeline;
 }

@@ -1,5 +1,5 @@
-// Timelines in the trace format of Chrome: one process per timeline, three threads per rank (what it does, and what is on its
-// way to it in either direction).
+// Timelines in the trace format of Chrome: one process per timeline, three threads per rank (what it does,
+// and what is on its way to it in either direction).
 
 #include "headwater/plan/timeline.h"
 
@@ -13,7 +13,8 @@ namespace headwater {
 namespace {
 
 constexpr int kTracks = 3;
-constexpr std::array<const char*, kTracks> kTrackNames = {"", ", activations arriving", ", gradients arriving"};
+constexpr std::array<const char*, kTracks> kTrackNames = {"", ", activations arriving",
+                                                          ", gradients arriving"};
 
 int track_of(SpanKind kind) {
   return kind == SpanKind::receive_activation ? 1 : kind == SpanKind::receive_gradient ? 2 : 0;
@@ -42,20 +43,23 @@ std::string chrome_trace(const std::vector<Timeline>& timelines) {
   const auto out = std::back_inserter(text);
   bool first = true;
   const auto comma = [&] { text += std::exchange(first, false) ? "\n" : ",\n"; };
-  const auto metadata = [&](const char* what, std::size_t process, std::size_t thread, const std::string& name) {
+  const auto metadata = [&](const char* what, std::size_t process, std::size_t thread,
+                            const std::string& name) {
     comma();
-    fmt::format_to(out, R"({{"name":"{}","ph":"M","pid":{},"tid":{},"args":{{"name":"{}"}}}})", what, process, thread, name);
+    fmt::format_to(out, R"({{"name":"{}","ph":"M","pid":{},"tid":{},"args":{{"name":"{}"}}}})", what, process,
+                   thread, name);
   };
   for (std::size_t t = 0; t < timelines.size(); ++t) {
     metadata("process_name", t, 0, timelines[t].name);
     for (std::size_t rank = 0; rank < timelines[t].ranks.size(); ++rank) {
       for (std::size_t track = 0; track < kTracks; ++track)
-        metadata("thread_name", t, kTracks * rank + track, fmt::format("pipeline rank {}{}", rank, kTrackNames[track]));
+        metadata("thread_name", t, kTracks * rank + track,
+                 fmt::format("pipeline rank {}{}", rank, kTrackNames[track]));
       for (const Span& span : timelines[t].ranks[rank]) {
         comma();
-        fmt::format_to(out, R"({{"name":"{}{}","ph":"X","pid":{},"tid":{},"ts":{:.3f},"dur":{:.3f})", name_of(span.kind),
-                       span.micro_batch < 0 ? "" : fmt::format(" {}", span.micro_batch), t,
-                       kTracks * rank + static_cast<std::size_t>(track_of(span.kind)), span.begin * 1e6,
+        fmt::format_to(out, R"({{"name":"{}{}","ph":"X","pid":{},"tid":{},"ts":{:.3f},"dur":{:.3f})",
+                       name_of(span.kind), span.micro_batch < 0 ? "" : fmt::format(" {}", span.micro_batch),
+                       t, kTracks * rank + static_cast<std::size_t>(track_of(span.kind)), span.begin * 1e6,
                        (span.end - span.begin) * 1e6);
         if (span.micro_batch >= 0)
           fmt::format_to(out, R"(,"args":{{"micro_batch":{},"stage":{}}})", span.micro_batch, span.stage);

@@ -51,7 +51,8 @@ struct Arena::Impl {
     std::string text;
     for (const Block& b : blocks)
       if (b.chunk == chunk)
-        fmt::format_to(std::back_inserter(text), "{}{} {}", text.empty() ? "" : ", ", b.segment.name, b.segment.reserved);
+        fmt::format_to(std::back_inserter(text), "{}{} {}", text.empty() ? "" : ", ", b.segment.name,
+                       b.segment.reserved);
     return fmt::format("the arena ({})", text);
   }
 };

@@ -17,7 +17,8 @@ namespace {
 DeviceMemory allocate_pages(std::int64_t bytes, std::string_view purpose) {
   const auto size = static_cast<std::size_t>(std::max<std::int64_t>(bytes, 1));
   void* memory = mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-  if (memory == MAP_FAILED) throw SystemError("out of memory: the system refused {} bytes for {}", bytes, purpose);
+  if (memory == MAP_FAILED)
+    throw SystemError("out of memory: the system refused {} bytes for {}", bytes, purpose);
   return {static_cast<std::byte*>(memory), [size](std::byte* pages) { munmap(pages, size); }};
 }
 

@@ -14,8 +14,8 @@ struct Figures {
   double of(DType dtype) const { return dtype == DType::bf16 ? bf16 : f32; }
 };
 
-// NVIDIA's data sheets and white papers, by the name that the driver gives, which tells apart what differs: "H100 80GB HBM3" is
-// the SXM module. Sheets that state figures with sparsity state twice these.
+// NVIDIA's data sheets and white papers, by the name that the driver gives, which tells apart what differs:
+// "H100 80GB HBM3" is the SXM module. Sheets that state figures with sparsity state twice these.
 struct Sheet {
   std::string_view name;
   Figures flops;
@@ -51,13 +51,13 @@ constexpr Sheet kSheets[] = {
     {"NVIDIA GeForce RTX 3090", {71e12, 35.6e12}},
 };
 
-// FLOPs of one multiprocessor in one clock: CUDA C++ programming guide, "Arithmetic instructions"; tensor cores by the white
-// papers. With 8.6, 8.9 and 12.0 they differ from product to product.
+// FLOPs of one multiprocessor in one clock: CUDA C++ programming guide, "Arithmetic instructions"; tensor
+// cores by the white papers. With 8.6, 8.9 and 12.0 they differ from product to product.
 struct Capability {
   int major, minor;
   Figures per_clock;
 };
-constexpr Capability kCapabilities[] = {{8, 0, {2048, 128}}, {8, 6, {0, 256}},  {8, 9, {0, 256}},
+constexpr Capability kCapabilities[] = {{8, 0, {2048, 128}}, {8, 6, {0, 256}},     {8, 9, {0, 256}},
                                         {9, 0, {4096, 256}}, {10, 0, {8192, 256}}, {12, 0, {0, 256}}};
 
 }  // namespace
@@ -69,10 +69,10 @@ DevicePeak peak_of_gpu(const cuda::DeviceDescription& gpu, DType dtype) {
   for (const Capability& c : kCapabilities)
     if (c.major == gpu.major && c.minor == gpu.minor && c.per_clock.of(dtype) > 0.0)
       return {gpu.multiprocessors * gpu.hertz * c.per_clock.of(dtype),
-              fmt::format("{}, {} multiprocessors x {:.0f} MHz at most x {} FLOPs a clock", gpu.name, gpu.multiprocessors,
-                          gpu.hertz / 1e6, c.per_clock.of(dtype))};
-  return {std::nullopt, fmt::format("no {} peak is known of {}, compute capability {}.{}", name_of(dtype), gpu.name, gpu.major,
-                                    gpu.minor)};
+              fmt::format("{}, {} multiprocessors x {:.0f} MHz at most x {} FLOPs a clock", gpu.name,
+                          gpu.multiprocessors, gpu.hertz / 1e6, c.per_clock.of(dtype))};
+  return {std::nullopt, fmt::format("no {} peak is known of {}, compute capability {}.{}", name_of(dtype),
+                                    gpu.name, gpu.major, gpu.minor)};
 }
 
 }  // namespace headwater

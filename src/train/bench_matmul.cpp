@@ -12,10 +12,13 @@ MatmulAlgorithms over_ranks(Communicator& ranks, const MatmulAlgorithms& mine) {
   all.products.clear();
   const std::string text = text_of(mine);
   for (const std::vector<std::byte>& bytes : gather_bytes(ranks, std::as_bytes(std::span(text)))) {
-    MatmulAlgorithms theirs = parse_matmul_algorithms({reinterpret_cast<const char*>(bytes.data()), bytes.size()}, "a rank");
+    MatmulAlgorithms theirs =
+        parse_matmul_algorithms({reinterpret_cast<const char*>(bytes.data()), bytes.size()}, "a rank");
     if (theirs.device != mine.device || theirs.cublaslt != mine.cublaslt)
-      throw UserError("ranks compute on {} with cuBLASLt {} and on {} with cuBLASLt {}: bench matmul measures one kind at a time",
-                      mine.device, mine.cublaslt, theirs.device, theirs.cublaslt);
+      throw UserError(
+          "ranks compute on {} with cuBLASLt {} and on {} with cuBLASLt {}: bench matmul measures one kind "
+          "at a time",
+          mine.device, mine.cublaslt, theirs.device, theirs.cublaslt);
     all.products.merge(theirs.products);
   }
   return all;
@@ -26,7 +29,9 @@ MatmulAlgorithms over_ranks(Communicator& ranks, const MatmulAlgorithms& mine) {
 MatmulAlgorithms bench_matmul(World& world, const RunConfig& run) {
   Choices choices = choose(run.training, world);
   if (choices.device.kind != Device::Kind::cuda)
-    throw UserError("bench matmul times algorithms of cuBLASLt, and this run has no GPUs (training.device {})", run.training.device);
+    throw UserError(
+        "bench matmul times algorithms of cuBLASLt, and this run has no GPUs (training.device {})",
+        run.training.device);
   choices.matmul_algorithms.clear();
   RandomTraining training(world, run, choices);
   training.step();

@@ -24,8 +24,10 @@ BatchShape batch_of(const RunConfig& run) { return {run.training.micro_batch_siz
 
 ModelSpec model_of(const RunConfig& run) {
   if (run.parallel.tensor_model_parallel_size > 1)
-    throw UserError("parallel.tensor_model_parallel_size is {}: bench ops takes whole layers, as one rank has them; 1 is right",
-                    run.parallel.tensor_model_parallel_size);
+    throw UserError(
+        "parallel.tensor_model_parallel_size is {}: bench ops takes whole layers, as one rank has them; 1 is "
+        "right",
+        run.parallel.tensor_model_parallel_size);
   return expand(resolved(run.model, run.training.seq_length));
 }
 
@@ -54,7 +56,8 @@ void set_floors(OpsBenchmark& result, const DeviceSpeed& floor, const std::strin
   result.floor = floor;
   result.floor_source = source;
   for (OpBenchmark& op : result.ops)
-    op.floor_seconds = OpTotals{1, 0.0, op.flops, op.bytes}.floor_seconds(floor.matmul_flops, floor.memory_bandwidth);
+    op.floor_seconds =
+        OpTotals{1, 0.0, op.flops, op.bytes}.floor_seconds(floor.matmul_flops, floor.memory_bandwidth);
 }
 
 // The better of two measurements: a device that others use may be slower for a while, but is never faster.
@@ -63,11 +66,13 @@ DeviceSpeed better(const DeviceSpeed& a, const DeviceSpeed& b) {
 }
 
 double seconds_of(const ModelOp& op, std::int64_t bytes, Operands& operands, Backend& backend, int runs) {
-  const std::int64_t sets = std::clamp<std::int64_t>(kColdBytes / std::max<std::int64_t>(bytes, 1), 1, kMostSets);
+  const std::int64_t sets =
+      std::clamp<std::int64_t>(kColdBytes / std::max<std::int64_t>(bytes, 1), 1, kMostSets);
   operands.reset(sets * bytes);
   std::vector<OpCall> calls;
   for (std::int64_t i = 0; i < sets; ++i) calls.push_back(op.make(operands));
-  return time_calls(backend, runs, [&](std::int64_t i) { calls[static_cast<std::size_t>(i % sets)](backend); });
+  return time_calls(backend, runs,
+                    [&](std::int64_t i) { calls[static_cast<std::size_t>(i % sets)](backend); });
 }
 
 }  // namespace
@@ -79,7 +84,8 @@ OpsBenchmark bench_ops(World& world, const RunConfig& run, const std::optional<C
   std::optional<DeviceSpeed> stated;
   if (cluster) stated = speed_of(*cluster, choices.dtype);
   const std::unique_ptr<Backend> backend = make_backend(choices, world);
-  const std::int64_t workspace = workspace_bytes(choices.device.kind, model, batch_of(run), precision, choices.threads);
+  const std::int64_t workspace =
+      workspace_bytes(choices.device.kind, model, batch_of(run), precision, choices.threads);
   Arena arena(choices.device);
   arena.reserve("workspace", workspace);
   backend->use_workspace(arena.take("workspace", DType::i32, {(workspace + 3) / 4}));

@@ -49,7 +49,8 @@ std::vector<OpSeconds> over_ranks(Communicator& ranks, const std::vector<OpSecon
   }
   std::vector<OpSeconds> result;
   for (const auto& [name, sum] : sums) result.push_back(sum);
-  std::stable_sort(result.begin(), result.end(), [](const OpSeconds& a, const OpSeconds& b) { return a.seconds > b.seconds; });
+  std::stable_sort(result.begin(), result.end(),
+                   [](const OpSeconds& a, const OpSeconds& b) { return a.seconds > b.seconds; });
   return result;
 }
 
@@ -74,7 +75,8 @@ StepBenchmark bench_step(World& world, const RunConfig& run, int steps) {
   Timeline measured;
   double own_seconds = 0.0, waited = 0.0;
   for (int i = 0; i < steps; ++i) {
-    if (predicts) training.time_parts(samples);  // in turn with the steps: what else the machine does meets both
+    // in turn with the steps: what else the machine does meets both
+    if (predicts) training.time_parts(samples);
     Recording recording;
     times.push_back(training.step(predicts ? &recording : nullptr));
     own_seconds += times.back().total();
@@ -102,7 +104,8 @@ StepBenchmark bench_step(World& world, const RunConfig& run, int steps) {
   result.tokens = training.tokens_per_step();
   result.elapsed_seconds = median(seconds);
   result.tokens_per_second = static_cast<double>(result.tokens) / result.elapsed_seconds;
-  result.model_flops_per_token = model_flops_per_token(training.engine().layout().request.model, run.training.seq_length);
+  result.model_flops_per_token =
+      model_flops_per_token(training.engine().layout().request.model, run.training.seq_length);
   result.achieved_flops = result.model_flops_per_token * result.tokens_per_second;
   result.matmul_flops = reduced(ranks, median(matmul), ReduceOp::sum);
   result.share_of_matmul = result.achieved_flops / result.matmul_flops;
@@ -111,7 +114,8 @@ StepBenchmark bench_step(World& world, const RunConfig& run, int steps) {
     if (result.peak->flops) result.mfu = result.achieved_flops / *result.peak->flops;
   }
   result.memory_bandwidth = reduced(ranks, bandwidth, ReduceOp::sum);
-  for (const Arena::Segment& segment : training.engine().arena().segments()) result.peak_bytes += segment.reserved;
+  for (const Arena::Segment& segment : training.engine().arena().segments())
+    result.peak_bytes += segment.reserved;
   result.peak_bytes = max_over(ranks, result.peak_bytes);
   const double share = waited / own_seconds;
   for (const std::vector<std::byte>& bytes : gather_bytes(ranks, std::as_bytes(std::span(&share, 1))))

@@ -14,7 +14,8 @@ namespace {
 Traffic tensor_traffic(const Sharding& sharding) {
   Traffic traffic{.collectives = Traffic::Collectives::awaited, .messages = {}};
   if (sharding.filter_by_tokens())
-    for (int rank = 0; rank + 1 < sharding.tensor; ++rank) traffic.messages.insert({{rank, rank + 1}, {rank + 1, rank}});
+    for (int rank = 0; rank + 1 < sharding.tensor; ++rank)
+      traffic.messages.insert({{rank, rank + 1}, {rank + 1, rank}});
   return traffic;
 }
 
@@ -64,7 +65,9 @@ struct Engine::Play {
   std::map<std::tuple<bool, Payload, int, int>, Event> transfers;
   PlayTimes times;
 
-  Event& transfer(bool send, const Transfer& t) { return transfers[{send, t.payload, t.micro_batch, t.from_stage}]; }
+  Event& transfer(bool send, const Transfer& t) {
+    return transfers[{send, t.payload, t.micro_batch, t.from_stage}];
+  }
 };
 
 Engine::Engine(World& world, const RankLayout& layout, std::unique_ptr<Backend> backend)
@@ -77,8 +80,9 @@ Engine::Engine(World& world, const RankLayout& layout, std::unique_ptr<Backend> 
   const Shape stream{layout_.sharding.local_tokens(request.batch.tokens()), model.hidden};
   const auto bytes = [](std::int64_t count) { return Shape{count / 4}; };
 
-  memory_.rotary_table = arena_.take("constants", precision.accumulate,
-                                     {rotary_positions(model, request.batch), model.layers.front().head_dim / 2, 2});
+  memory_.rotary_table =
+      arena_.take("constants", precision.accumulate,
+                  {rotary_positions(model, request.batch), model.layers.front().head_dim / 2, 2});
   memory_.scalars = arena_.take("constants", DType::f64, {kStepScalars});
   std::vector<std::byte> table(memory_.rotary_table.bytes());
   const TensorView host(table.data(), precision.accumulate, memory_.rotary_table.shape);
@@ -86,7 +90,8 @@ Engine::Engine(World& world, const RankLayout& layout, std::unique_ptr<Backend> 
   backend_->to_device(host, memory_.rotary_table);
 
   if (request.training)
-    for (TensorView& gradient : memory_.stream_gradient) gradient = arena_.take("workspace", precision.compute, stream);
+    for (TensorView& gradient : memory_.stream_gradient)
+      gradient = arena_.take("workspace", precision.compute, stream);
   backend_->use_workspace(arena_.take("workspace", DType::i32, bytes(aligned(layout_.memory.op_workspace))));
   memory_.scratch = arena_.take("workspace", DType::i32, bytes(scratch_bytes(model, layout_.memory)));
 
@@ -102,34 +107,39 @@ Engine::Engine(World& world, const RankLayout& layout, std::unique_ptr<Backend> 
   pipeline_ = group("pipeline", {Axis::pipeline}, pipeline_traffic(layout_.placement, request.training));
   loss_ = group("loss", {Axis::context, Axis::data, Axis::pipeline}, scalars);
   if (request.training)
-    for (const AxisSet axes : layout_.parameters.sum_axes()) reductions_.emplace(axes, group("gradients", axes));
+    for (const AxisSet axes : layout_.parameters.sum_axes())
+      reductions_.emplace(axes, group("gradients", axes));
 
   store_ = std::make_unique<ParameterStore>(layout_.parameters, arena_, precision, request.training);
   for (std::size_t chunk = 0; chunk < layout_.chunks.size(); ++chunk) {
-    const StageOptions options{layout_.memory.sharding, request.batch, precision, layout_.memory.chunks[chunk].slots,
-                               request.training, request.device};
+    const StageOptions options{
+        layout_.memory.sharding, request.batch, precision, layout_.memory.chunks[chunk].slots,
+        request.training,        request.device};
     stages_.emplace_back(model, layout_.chunks[chunk], options, *store_, arena_, *backend_, memory_,
                          TensorRanks(*tensor_, layout_.sharding));
     const RankProgram::Buffers& counts = layout_.buffers[chunk];
     const auto take = [&](int count) {
       std::vector<TensorView> views;
-      for (int i = 0; i < count; ++i) views.push_back(arena_.take("communication", precision.compute, stream));
+      for (int i = 0; i < count; ++i)
+        views.push_back(arena_.take("communication", precision.compute, stream));
       return views;
     };
-    buffers_.push_back({take(counts.send_activation), take(counts.send_gradient), take(counts.receive_activation),
-                        take(counts.receive_gradient)});
+    buffers_.push_back({take(counts.send_activation), take(counts.send_gradient),
+                        take(counts.receive_activation), take(counts.receive_gradient)});
   }
   for (const Bucket& bucket : layout_.parameters.buckets())
     if (request.training && bucket.tied_across_stages)
-      tied_buffer_ = arena_.take("communication", precision.accumulate, {layout_.parameters.shard(bucket).size()});
+      tied_buffer_ =
+          arena_.take("communication", precision.accumulate, {layout_.parameters.shard(bucket).size()});
 
   const std::vector<int> stages = grid.group(layout_.rank, {Axis::pipeline});
   // A folded placement has embedding and head on one rank.
-  const int first = layout_.placement.rank_of(0), last = layout_.placement.rank_of(layout_.placement.stages() - 1);
+  const int first = layout_.placement.rank_of(0),
+            last = layout_.placement.rank_of(layout_.placement.stages() - 1);
   if (model.tied && first != last && (layout_.pipeline_rank == first || layout_.pipeline_rank == last))
-    tied_ = world.device_group("tied embedding",
-                               {stages[static_cast<std::size_t>(first)], stages[static_cast<std::size_t>(last)]}, device,
-                               {.collectives = Traffic::Collectives::none, .messages = {{0, 1}, {1, 0}}});
+    tied_ = world.device_group(
+        "tied embedding", {stages[static_cast<std::size_t>(first)], stages[static_cast<std::size_t>(last)]},
+        device, {.collectives = Traffic::Collectives::none, .messages = {{0, 1}, {1, 0}}});
 }
 
 Engine::~Engine() {
@@ -159,8 +169,8 @@ TensorView& Engine::buffer(int chunk, Payload payload, bool send, int index) {
 
 void Engine::fill(MicroBatch& to, const Batch& from, RandomKey dropout_seed) {
   const auto copy = [&](const std::vector<std::int32_t>& host, TensorView device) {
-    HW_CHECK(static_cast<std::int64_t>(host.size()) == device.elements(), "a batch of {} values for {}", host.size(),
-             to_string(device.shape));
+    HW_CHECK(static_cast<std::int64_t>(host.size()) == device.elements(), "a batch of {} values for {}",
+             host.size(), to_string(device.shape));
     backend_->to_device(TensorView(const_cast<std::int32_t*>(host.data()), DType::i32, device.shape), device);
   };
   copy(from.tokens, to.tokens);
@@ -170,7 +180,8 @@ void Engine::fill(MicroBatch& to, const Batch& from, RandomKey dropout_seed) {
   copy(from.lfa_start, to.lfa_start);
   std::vector<std::int32_t> keys;
   for (std::int64_t sample = 0; sample < from.batch_size; ++sample) {
-    const std::uint64_t key = derive(dropout_seed, static_cast<std::uint64_t>(from.first_sample + sample)).value;
+    const std::uint64_t key =
+        derive(dropout_seed, static_cast<std::uint64_t>(from.first_sample + sample)).value;
     keys.push_back(static_cast<std::int32_t>(static_cast<std::uint32_t>(key)));
     keys.push_back(static_cast<std::int32_t>(static_cast<std::uint32_t>(key >> 32)));
   }
@@ -178,16 +189,19 @@ void Engine::fill(MicroBatch& to, const Batch& from, RandomKey dropout_seed) {
 }
 
 bool Engine::sums_travel() const {
-  return tied_ || std::ranges::any_of(reductions_, [](const auto& group) { return group.second->size() > 1; });
+  return tied_ ||
+         std::ranges::any_of(reductions_, [](const auto& group) { return group.second->size() > 1; });
 }
 
-// Whether the pass may be replayed: nothing in it waits, or is waited for, one by one. A forward waits for weights of other
-// ranks unit by unit, and sums of gradients begin unit by unit while the last micro-batch's backward goes on. Both halves of a
-// backward are decided on alike, since the first leaves the second its products.
+// Whether the pass may be replayed: nothing in it waits, or is waited for, one by one. A forward waits for
+// weights of other ranks unit by unit, and sums of gradients begin unit by unit while the last micro-batch's
+// backward goes on. Both halves of a backward are decided on alike, since the first leaves the second its
+// products.
 bool Engine::may_repeat(const Play& play, const Instruction& i, const StageUnits& units) const {
   if (play.recorded || layout_.sharding.tensor > 1) return false;
   if (i.action.kind != ActionKind::forward)
-    return !(play.complete && sums_travel() && i.action.micro_batch + 1 == play.schedule.schedule.micro_batches);
+    return !(play.complete && sums_travel() &&
+             i.action.micro_batch + 1 == play.schedule.schedule.micro_batches);
   for (int unit = units.first; unit < units.last; ++unit)
     if (!store_->settled(unit)) return false;
   return true;
@@ -198,7 +212,8 @@ void Engine::compute(Play& play, const Instruction& i) {
   const int chunk = placement.chunk_of(i.action.stage);
   Stage& stage = stages_[static_cast<std::size_t>(chunk)];
   const auto added = [&play](int unit) {
-    if (++play.micro_batches[unit] == play.schedule.schedule.micro_batches && play.complete) play.complete(unit);
+    if (++play.micro_batches[unit] == play.schedule.schedule.micro_batches && play.complete)
+      play.complete(unit);
   };
   const bool forward = i.action.kind == ActionKind::forward;
   const Payload payload = forward ? Payload::activation : Payload::gradient;
@@ -221,10 +236,12 @@ void Engine::compute(Play& play, const Instruction& i) {
 
   if (forward) {
     fill(stage.micro_batch(i.slot), play.batches(i.action.micro_batch), play.dropout_seed);
-    if (!store_->layout().sharded()) store_->settle(*backend_);  // all weights were made here: none is waited for
+    // all weights were made here: none is waited for
+    if (!store_->layout().sharded()) store_->settle(*backend_);
   }
   if (!may_repeat(play, i, stage.units())) return pass(added);
-  const PassKey key(i.action.kind, play.mode, chunk, i.slot, i.weight_slot, i.delayed_slot, input.data, output.data);
+  const PassKey key(i.action.kind, play.mode, chunk, i.slot, i.weight_slot, i.delayed_slot, input.data,
+                    output.data);
   Pass& known = passes_.try_emplace(key, Pass{passes_.size(), {}}).first->second;
   backend_->repeat(known.number, [&] {
     known.units.clear();
@@ -233,8 +250,8 @@ void Engine::compute(Play& play, const Instruction& i) {
   for (const int unit : known.units) added(unit);
 }
 
-PlayTimes Engine::play(const LoweredSchedule& schedule, HeadMode mode, const BatchSource& batches, RandomKey dropout_seed,
-                       const UnitHook& complete, Recording* recording) {
+PlayTimes Engine::play(const LoweredSchedule& schedule, HeadMode mode, const BatchSource& batches,
+                       RandomKey dropout_seed, const UnitHook& complete, Recording* recording) {
   Play play{schedule, mode, batches, dropout_seed, complete, recording != nullptr, {}, {}, {}};
   const Placement& placement = schedule.schedule.placement;
   Queue& queue = backend_->queue();
@@ -252,16 +269,17 @@ PlayTimes Engine::play(const LoweredSchedule& schedule, HeadMode mode, const Bat
         play.times.tensor += tensor;
         play.times.compute += watch.seconds() - tensor;
         if (recording != nullptr)
-          recording->add({span_kind(i.action.kind), i.action.micro_batch, i.action.stage, begin, recording->now()});
+          recording->add(
+              {span_kind(i.action.kind), i.action.micro_batch, i.action.stage, begin, recording->now()});
         break;
       }
       case Instruction::Kind::start_send:
-        play.transfer(true, t) = pipeline_->send(buffer(placement.chunk_of(t.from_stage), t.payload, true, t.buffer), t.peer,
-                                                 queue.record());
+        play.transfer(true, t) = pipeline_->send(
+            buffer(placement.chunk_of(t.from_stage), t.payload, true, t.buffer), t.peer, queue.record());
         break;
       case Instruction::Kind::start_receive:
-        play.transfer(false, t) = pipeline_->receive(buffer(placement.chunk_of(t.to_stage), t.payload, false, t.buffer),
-                                                     t.peer, queue.record());
+        play.transfer(false, t) = pipeline_->receive(
+            buffer(placement.chunk_of(t.to_stage), t.payload, false, t.buffer), t.peer, queue.record());
         break;
       case Instruction::Kind::wait_send:
       case Instruction::Kind::wait_receive: {
@@ -269,7 +287,8 @@ PlayTimes Engine::play(const LoweredSchedule& schedule, HeadMode mode, const Bat
         queue.wait(play.transfer(send, t));
         play.times.waiting += watch.seconds();
         if (recording != nullptr)
-          recording->add({SpanKind::wait, t.micro_batch, send ? t.from_stage : t.to_stage, begin, recording->now()});
+          recording->add(
+              {SpanKind::wait, t.micro_batch, send ? t.from_stage : t.to_stage, begin, recording->now()});
         break;
       }
     }

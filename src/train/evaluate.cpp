@@ -27,7 +27,8 @@ Batch batch_up_to(const SampleStream& stream, std::int64_t first, std::int64_t c
 }  // namespace
 
 std::int64_t first_sample_of(const RankLayout& layout, std::int64_t first, int micro_batch) {
-  const std::int64_t replicas = layout.grid.size(Axis::data), replica = layout.grid.coordinate(layout.rank, Axis::data);
+  const std::int64_t replicas = layout.grid.size(Axis::data),
+                     replica = layout.grid.coordinate(layout.rank, Axis::data);
   return first + (micro_batch * replicas + replica) * layout.request.batch.samples;
 }
 
@@ -35,8 +36,8 @@ std::int64_t samples_of_round(const RankLayout& layout) {
   return layout.request.batch.samples * layout.grid.size(Axis::data);
 }
 
-Evaluation evaluate(Engine& engine, const SampleStream& stream, const DocumentOptions& documents, std::int64_t samples,
-                    const std::function<bool()>& stop) {
+Evaluation evaluate(Engine& engine, const SampleStream& stream, const DocumentOptions& documents,
+                    std::int64_t samples, const std::function<bool()>& stop) {
   const RankLayout& layout = engine.layout();
   const std::int64_t micro = layout.request.batch.samples;
   const std::int64_t global = samples_of_round(layout) * layout.request.micro_batches;
@@ -52,7 +53,8 @@ Evaluation evaluate(Engine& engine, const SampleStream& stream, const DocumentOp
       result.stopped = true;
       return result;
     }
-    std::vector<double> of_micro_batch(static_cast<std::size_t>(layout.request.micro_batches));  // read by every chunk
+    // read by every chunk
+    std::vector<double> of_micro_batch(static_cast<std::size_t>(layout.request.micro_batches));
     engine.play(layout.evaluation, HeadMode::evaluate, [&](int micro_batch) {
       Batch batch = batch_up_to(stream, first_sample_of(layout, first, micro_batch), micro, end, documents);
       of_micro_batch[static_cast<std::size_t>(micro_batch)] = static_cast<double>(batch.unmasked_targets());

@@ -26,7 +26,8 @@ Generator::Generator(const WeightSource& weights, const Choices& choices, std::i
       backend_(make_backend({choices.device, choices.threads})),
       arena_(backend_->device()) {
   const ParameterLayout parameters(model_, {all_units(model_)}, {});
-  arena_.reserve("weights", aligned(parameters.elements() * static_cast<std::int64_t>(size_of(precision_.compute))));
+  arena_.reserve("weights",
+                 aligned(parameters.elements() * static_cast<std::int64_t>(size_of(precision_.compute))));
   store_ = std::make_unique<ParameterStore>(parameters, arena_, precision_, false);
 
   const LayerSpec& first = model_.layers.front();
@@ -39,7 +40,8 @@ Generator::Generator(const WeightSource& weights, const Choices& choices, std::i
   backend_->to_device(host, rotary_table_);
 
   const auto shapes_of = [&](const LayerSpec& layer) {
-    const Shape keys{max_tokens, layer.kv_heads, layer.head_dim}, wide{1, layer.hidden}, narrow{1, layer.filter_channels()};
+    const Shape keys{max_tokens, layer.kv_heads, layer.head_dim}, wide{1, layer.hidden},
+        narrow{1, layer.filter_channels()};
     return std::array<Shape, 6>{keys, keys, wide, narrow, narrow, wide};
   };
   std::int64_t bytes = 0;
@@ -50,7 +52,8 @@ Generator::Generator(const WeightSource& weights, const Choices& choices, std::i
   for (const LayerSpec& layer : model_.layers) {
     std::array<TensorView, 6> views;
     const std::array<Shape, 6> shapes = shapes_of(layer);
-    for (std::size_t i = 0; i < views.size(); ++i) views[i] = arena_.take("caches", precision_.compute, shapes[i]);
+    for (std::size_t i = 0; i < views.size(); ++i)
+      views[i] = arena_.take("caches", precision_.compute, shapes[i]);
     caches_.push_back({views[0], views[1], views[2], views[3], views[4], views[5]});
   }
   load_weights(*store_, *backend_, weights);
@@ -66,10 +69,12 @@ Generator::Width::Width(Generator& owner, std::int64_t tokens) : arena(owner.bac
   request.precision = owner.precision_;
   request.training = false;
   request.device = owner.backend_->device().kind;
-  request.op_workspace = workspace_bytes(request.device, model, {1, owner.max_tokens_}, owner.precision_, owner.threads_);
+  request.op_workspace =
+      workspace_bytes(request.device, model, {1, owner.max_tokens_}, owner.precision_, owner.threads_);
   const ParameterLayout none(model, {}, {});
   for (const SegmentSize& segment : arena_layout(model, none, request))
-    if (segment.name == "activations" || segment.name == "workspace") arena.reserve(segment.name, segment.bytes);
+    if (segment.name == "activations" || segment.name == "workspace")
+      arena.reserve(segment.name, segment.bytes);
 
   workspace = arena.take("workspace", DType::i32, words(request.op_workspace));
   StageMemory memory;
@@ -84,7 +89,8 @@ void Generator::place_tokens(MicroBatch& to, std::int64_t count) {
   const auto length = static_cast<std::int64_t>(history_.size());
   const Batch all = make_batch(history_, {}, 1, length, documents_);
   const auto copy = [&](const std::vector<std::int32_t>& host, TensorView device) {
-    backend_->to_device(TensorView(const_cast<std::int32_t*>(host.data()) + (length - count), DType::i32, {count}), device);
+    backend_->to_device(
+        TensorView(const_cast<std::int32_t*>(host.data()) + (length - count), DType::i32, {count}), device);
   };
   copy(all.tokens, to.tokens);
   copy(all.position, to.position);
@@ -95,8 +101,8 @@ void Generator::place_tokens(MicroBatch& to, std::int64_t count) {
 
 std::vector<float> Generator::feed(std::span<const std::int32_t> tokens) {
   const auto count = static_cast<std::int64_t>(tokens.size());
-  HW_CHECK(count > 0 && static_cast<std::int64_t>(history_.size()) + count <= max_tokens_, "{} tokens after {} of {}", count,
-           history_.size(), max_tokens_);
+  HW_CHECK(count > 0 && static_cast<std::int64_t>(history_.size()) + count <= max_tokens_,
+           "{} tokens after {} of {}", count, history_.size(), max_tokens_);
   for (const std::int32_t token : tokens)
     if (token < 0 || token >= model_.vocabulary)
       throw UserError("token {} is outside the model's vocabulary of {}", token, model_.vocabulary);

@@ -25,8 +25,8 @@ double max_over_ranks(Communicator& group, double value) {
   return value;
 }
 
-// Of one stage and kind on this rank: the mean over a step, as a step is their sum, and of that the median over the steps,
-// all of which have as many spans. −1: it does not lie here.
+// Of one stage and kind on this rank: the mean over a step, as a step is their sum, and of that the median
+// over the steps, all of which have as many spans. −1: it does not lie here.
 double seconds_of(const CostSamples& samples, int stage, std::size_t kind) {
   const std::size_t steps = samples.times.size(), each = samples.spans.size() / steps;
   std::vector<double> means;
@@ -80,12 +80,13 @@ PipelineNetwork measure_pipeline_network(World& world, Engine& engine) {
     barrier(engine.world_group());
     const int lower = (here - first) % 2 == 0 ? here : here - 1;
     if (lower < first || lower + 1 >= count) continue;
-    const LinkSpeed speed = measure_link(
-        *world.group("link", {stages[static_cast<std::size_t>(lower)], stages[static_cast<std::size_t>(lower + 1)]}),
-        {bytes, 5, 11});
+    const LinkSpeed speed = measure_link(*world.group("link", {stages[static_cast<std::size_t>(lower)],
+                                                               stages[static_cast<std::size_t>(lower + 1)]}),
+                                         {bytes, 5, 11});
     LinkFigures& slower = network.crosses(lower, lower + 1, count) ? between : inside;
     // The large message's time holds the latency too.
-    const double seconds = std::max(static_cast<double>(bytes) / speed.bandwidth - speed.latency_seconds, 1e-9);
+    const double seconds =
+        std::max(static_cast<double>(bytes) / speed.bandwidth - speed.latency_seconds, 1e-9);
     slower.bandwidth = std::min(slower.bandwidth, static_cast<double>(bytes) / seconds);
     slower.latency_seconds = std::max(slower.latency_seconds, speed.latency_seconds);
   }
@@ -101,10 +102,13 @@ StepCosts measured_costs(Engine& engine, const CostSamples& samples, const Pipel
   costs.network = network;
 
   // How much of a rank's blocks is waiting for those that share them.
-  const double blocks = median_of(samples.times, [](const StepTimes& t) { return t.play.compute + t.play.tensor; });
+  const double blocks =
+      median_of(samples.times, [](const StepTimes& t) { return t.play.compute + t.play.tensor; });
   const double tensor = median_of(samples.times, [](const StepTimes& t) { return t.play.tensor; });
   const double share = max_over_ranks(ranks, blocks > 0.0 ? tensor / blocks : 0.0);
-  const auto parts = [&](double seconds) { return ActionSeconds{seconds * (1.0 - share), 0.0, seconds * share}; };
+  const auto parts = [&](double seconds) {
+    return ActionSeconds{seconds * (1.0 - share), 0.0, seconds * share};
+  };
 
   for (int stage = 0; stage < engine.layout().placement.stages(); ++stage) {
     std::array<double, kKinds> seconds{};
@@ -129,7 +133,8 @@ StepCosts measured_costs(Engine& engine, const CostSamples& samples, const Pipel
 LoweredSchedule without_transfers(const LoweredSchedule& schedule) {
   LoweredSchedule alone = schedule;
   for (RankProgram& program : alone.ranks)
-    std::erase_if(program.instructions, [](const Instruction& i) { return i.kind != Instruction::Kind::compute; });
+    std::erase_if(program.instructions,
+                  [](const Instruction& i) { return i.kind != Instruction::Kind::compute; });
   return alone;
 }
 

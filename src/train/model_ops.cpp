@@ -71,13 +71,16 @@ class ModelOps {
 TensorView ModelOps::tokens(Operands& o, std::int64_t rows) const {
   const RandomKey key = derive(RandomKey{2}, "tokens");
   return o.take_integers({rows}, [&](std::int64_t i) {
-    return static_cast<std::int32_t>(uniform(key, static_cast<std::uint64_t>(i)) * static_cast<double>(model_.vocabulary));
+    return static_cast<std::int32_t>(uniform(key, static_cast<std::uint64_t>(i)) *
+                                     static_cast<double>(model_.vocabulary));
   });
 }
 
 // Each sample is one document.
 Borders ModelOps::borders(Operands& o) const {
-  const auto first = [&](std::int64_t t) { return static_cast<std::int32_t>(t / batch_.sequence * batch_.sequence); };
+  const auto first = [&](std::int64_t t) {
+    return static_cast<std::int32_t>(t / batch_.sequence * batch_.sequence);
+  };
   return {o.take_integers({tokens_}, first), 0};
 }
 
@@ -85,7 +88,8 @@ Dropout ModelOps::dropout(Operands& o, double probability) const {
   Dropout dropout;
   dropout.probability = probability;
   if (dropout.on())
-    dropout.keys = o.take_integers({batch_.samples, 2}, [](std::int64_t i) { return static_cast<std::int32_t>(i + 1); });
+    dropout.keys =
+        o.take_integers({batch_.samples, 2}, [](std::int64_t i) { return static_cast<std::int32_t>(i + 1); });
   return dropout;
 }
 
@@ -98,7 +102,8 @@ TensorView ModelOps::scalars(Operands& o) const {
   return o.take_copy(TensorView(values.data(), DType::f64, {kStepScalars}));
 }
 
-// Of rows whose logits are as large as operands are: the gradient takes their place, and is taken for logits by the next call.
+// Of rows whose logits are as large as operands are: the gradient takes their place, and is taken for logits
+// by the next call.
 TensorView ModelOps::softmax_statistics(Operands& o) const {
   std::vector<float> host;
   const float sum = static_cast<float>(model_.vocabulary);
@@ -115,7 +120,8 @@ ModelOps::Heads ModelOps::heads(Operands& o) const {
     return all.slice_columns(begin, columns).reshaped({tokens_, columns / size, size});
   };
   return {part(0, width), part(width, keys),
-          apart ? o.take(compute_, {tokens_, layer_.kv_heads, size}) : part(width + keys, keys), part(0, width + keys)};
+          apart ? o.take(compute_, {tokens_, layer_.kv_heads, size}) : part(width + keys, keys),
+          part(0, width + keys)};
 }
 
 AttentionArgs ModelOps::attention_arguments(Operands& o, double dropout_probability) const {
@@ -169,8 +175,8 @@ void ModelOps::products() const {
 
 void ModelOps::attention(double dropout_probability) const {
   const std::string what = dropout_probability > 0.0 ? fmt::format("dropout {:g}", dropout_probability) : "";
-  const std::string shape = fmt::format("{} x {} tokens, {} heads of {}, {} of keys", batch_.samples, batch_.sequence,
-                                        layer_.heads, layer_.head_dim, layer_.kv_heads);
+  const std::string shape = fmt::format("{} x {} tokens, {} heads of {}, {} of keys", batch_.samples,
+                                        batch_.sequence, layer_.heads, layer_.head_dim, layer_.kv_heads);
   const Shape by_heads{tokens_, layer_.heads, layer_.head_dim}, of_rows{tokens_, layer_.heads};
   add("attention", what, shape, [=, this](Operands& o) -> OpCall {
     const AttentionArgs args = attention_arguments(o, dropout_probability);
@@ -179,41 +185,49 @@ void ModelOps::attention(double dropout_probability) const {
   });
   add("attention_backward", what, shape, [=, this](Operands& o) -> OpCall {
     const AttentionArgs args = attention_arguments(o, dropout_probability);
-    const TensorView out = o.take(compute_, by_heads), lse = o.take(sums_, of_rows), d_out = o.take(compute_, by_heads);
+    const TensorView out = o.take(compute_, by_heads), lse = o.take(sums_, of_rows),
+                     d_out = o.take(compute_, by_heads);
     const Heads d = heads(o);
     return [=](Backend& b) { b.attention_backward(args, out, lse, d_out, d.q, d.k, d.v); };
   });
 }
 
 void ModelOps::rotary() const {
-  add("rotary", "", text_of({tokens_, layer_.heads + layer_.kv_heads, layer_.head_dim}), [this](Operands& o) -> OpCall {
-    const TensorView x = heads(o).rotated;
-    const auto place = [&](std::int64_t t) { return static_cast<std::int32_t>(t % batch_.sequence); };
-    const TensorView position = o.take_integers({tokens_}, place);
-    std::vector<float> turns(static_cast<std::size_t>(batch_.sequence * layer_.head_dim));
-    const TensorView host(turns.data(), DType::f32, {batch_.sequence, layer_.head_dim / 2, 2});
-    fill_rotary_table(host, layer_.rotary_base);
-    const TensorView table = o.take_copy(host);
-    return [=](Backend& b) { b.rotary(x, position, table, false); };
-  });
+  add("rotary", "", text_of({tokens_, layer_.heads + layer_.kv_heads, layer_.head_dim}),
+      [this](Operands& o) -> OpCall {
+        const TensorView x = heads(o).rotated;
+        const auto place = [&](std::int64_t t) { return static_cast<std::int32_t>(t % batch_.sequence); };
+        const TensorView position = o.take_integers({tokens_}, place);
+        std::vector<float> turns(static_cast<std::size_t>(batch_.sequence * layer_.head_dim));
+        const TensorView host(turns.data(), DType::f32, {batch_.sequence, layer_.head_dim / 2, 2});
+        fill_rotary_table(host, layer_.rotary_base);
+        const TensorView table = o.take_copy(host);
+        return [=](Backend& b) { b.rotary(x, position, table, false); };
+      });
 }
 
 void ModelOps::taps(const char* what, std::int64_t channels) const {
   add("lfa_taps_backward", what, text_of({tokens_, channels}), [=, this](Operands& o) -> OpCall {
-    const TensorView d_out = o.take(compute_, {tokens_, channels}), d_products = o.take(compute_, {tokens_, 2 * channels});
+    const TensorView d_out = o.take(compute_, {tokens_, channels}),
+                     d_products = o.take(compute_, {tokens_, 2 * channels});
     const TensorView d_bias = o.take(sums_, {channels});
     const Borders starts = borders(o);
-    return [=, samples = batch_.samples](Backend& b) { b.lfa_taps_backward(d_out, starts, samples, d_products, {}, d_bias); };
+    return [=, samples = batch_.samples](Backend& b) {
+      b.lfa_taps_backward(d_out, starts, samples, d_products, {}, d_bias);
+    };
   });
 }
 
 void ModelOps::filter() const {
   const std::int64_t channels = layer_.filter_channels();
   add("lfa_taps", "lfa.conv1", text_of({tokens_, channels}), [=, this](Operands& o) -> OpCall {
-    const TensorView products = o.take(compute_, {tokens_, 2 * channels}), bias = o.take(compute_, {channels});
+    const TensorView products = o.take(compute_, {tokens_, 2 * channels}),
+                     bias = o.take(compute_, {channels});
     const TensorView out = o.take(compute_, {tokens_, channels});
     const Borders starts = borders(o);
-    return [=, samples = batch_.samples](Backend& b) { b.lfa_taps(products, starts, samples, {}, bias, {}, out); };
+    return [=, samples = batch_.samples](Backend& b) {
+      b.lfa_taps(products, starts, samples, {}, bias, {}, out);
+    };
   });
   add("lfa_taps_rms_norm", "lfa.conv2", text_of({tokens_, hidden_}), [=, this](Operands& o) -> OpCall {
     const TensorView products = o.take(compute_, {tokens_, 2 * hidden_}), bias = o.take(compute_, {hidden_});
@@ -240,19 +254,23 @@ void ModelOps::norms() const {
     return [=](Backend& b) { b.rms_norm(x, gain, epsilon, y, rstd); };
   });
   add("rms_norm_backward", "", text, [=, this](Operands& o) -> OpCall {
-    const TensorView dy = o.take(compute_, shape), x = o.take(compute_, shape), gain = o.take(compute_, {hidden_});
+    const TensorView dy = o.take(compute_, shape), x = o.take(compute_, shape),
+                     gain = o.take(compute_, {hidden_});
     const TensorView rstd = o.take_positive(sums_, {tokens_}), dx = o.take(compute_, shape);
     const TensorView d_gain = o.take(sums_, {hidden_});
     return [=](Backend& b) { b.rms_norm_backward(dy, x, gain, rstd, dx, false, d_gain); };
   });
   add("residual_add", "", text, [=, this](Operands& o) -> OpCall {
-    const TensorView branch = o.take(compute_, shape), x = o.take(compute_, shape), out = o.take(compute_, shape);
+    const TensorView branch = o.take(compute_, shape), x = o.take(compute_, shape),
+                     out = o.take(compute_, shape);
     const Dropout mask = dropout(o, probability);
     return [=](Backend& b) { b.residual_add(branch, x, mask, out); };
   });
   add("residual_rms_norm", "", text, [=, this](Operands& o) -> OpCall {
-    const TensorView branch = o.take(compute_, shape), x = o.take(compute_, shape), gain = o.take(compute_, {hidden_});
-    const TensorView out = o.take(compute_, shape), y = o.take(compute_, shape), rstd = o.take(sums_, {tokens_});
+    const TensorView branch = o.take(compute_, shape), x = o.take(compute_, shape),
+                     gain = o.take(compute_, {hidden_});
+    const TensorView out = o.take(compute_, shape), y = o.take(compute_, shape),
+                     rstd = o.take(sums_, {tokens_});
     const Dropout mask = dropout(o, probability);
     return [=](Backend& b) { b.residual_rms_norm(branch, x, mask, gain, epsilon, out, y, rstd); };
   });
@@ -271,7 +289,8 @@ void ModelOps::mlp() const {
     return [=](Backend& b) { b.swiglu(x, out); };
   });
   add("swiglu_backward", "", to_string(narrow), [=, this](Operands& o) -> OpCall {
-    const TensorView d_out = o.take(compute_, narrow), x = o.take(compute_, wide), dx = o.take(compute_, wide);
+    const TensorView d_out = o.take(compute_, narrow), x = o.take(compute_, wide),
+                     dx = o.take(compute_, wide);
     return [=](Backend& b) { b.swiglu_backward(d_out, x, dx); };
   });
 }
@@ -293,13 +312,19 @@ void ModelOps::cross_entropy() const {
   const Shape shape{block_, vocabulary_};
   const std::string text = to_string(shape);
   add("softmax_statistics", "", text, [=, this](Operands& o) -> OpCall {
-    const TensorView logits = o.take(compute_, shape), labels = tokens(o, block_), statistics = o.take(sums_, {block_, 3});
-    return [=, valid = model_.vocabulary](Backend& b) { b.softmax_statistics(logits, labels, 0, valid, statistics); };
+    const TensorView logits = o.take(compute_, shape), labels = tokens(o, block_),
+                     statistics = o.take(sums_, {block_, 3});
+    return [=, valid = model_.vocabulary](Backend& b) {
+      b.softmax_statistics(logits, labels, 0, valid, statistics);
+    };
   });
   add("cross_entropy_backward", "", text, [=, this](Operands& o) -> OpCall {
-    const TensorView logits = o.take(compute_, shape), labels = tokens(o, block_), statistics = softmax_statistics(o);
+    const TensorView logits = o.take(compute_, shape), labels = tokens(o, block_),
+                     statistics = softmax_statistics(o);
     const TensorView step = scalars(o);
-    return [=, valid = model_.vocabulary](Backend& b) { b.cross_entropy_backward(logits, labels, 0, valid, statistics, step); };
+    return [=, valid = model_.vocabulary](Backend& b) {
+      b.cross_entropy_backward(logits, labels, 0, valid, statistics, step);
+    };
   });
 }
 

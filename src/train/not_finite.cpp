@@ -17,7 +17,8 @@ std::string where(const ModelSpec& model, int unit) {
   return fmt::format("layer {}", unit - 1);
 }
 
-// The first of this rank's parameters whose values in `flat` are not finite, or the last; empty where all are finite.
+// The first of this rank's parameters whose values in `flat` are not finite, or the last; empty where all are
+// finite.
 std::string find(Engine& engine, const char* what, TensorView flat, bool from_the_end) {
   ParameterStore& store = engine.store();
   const RankLayout& layout = engine.layout();
@@ -25,10 +26,11 @@ std::string find(Engine& engine, const char* what, TensorView flat, bool from_th
   std::vector<float> host;
   for (const ParameterPlace& place : store.layout().places()) {
     host.resize(static_cast<std::size_t>(place.slice().count));
-    download(engine.backend(), store.part(flat, place), TensorView(host.data(), DType::f32, {place.slice().count}));
+    download(engine.backend(), store.part(flat, place),
+             TensorView(host.data(), DType::f32, {place.slice().count}));
     if (finite(host)) continue;
-    found = fmt::format("{} of {} ({}, {})", what, place.spec.name, where(layout.request.model, place.spec.unit),
-                        layout.grid.describe(layout.rank));
+    found = fmt::format("{} of {} ({}, {})", what, place.spec.name,
+                        where(layout.request.model, place.spec.unit), layout.grid.describe(layout.rank));
     if (!from_the_end) break;
   }
   return found;

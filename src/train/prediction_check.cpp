@@ -47,7 +47,10 @@ RankSeconds measured_of(const std::vector<StepTimes>& steps) {
 }
 
 nlohmann::json json_of(const RankSeconds& s) {
-  return {{"compute", s.compute}, {"waiting", s.waiting}, {"communication", s.communication}, {"update", s.update}};
+  return {{"compute", s.compute},
+          {"waiting", s.waiting},
+          {"communication", s.communication},
+          {"update", s.update}};
 }
 
 }  // namespace
@@ -55,10 +58,12 @@ nlohmann::json json_of(const RankSeconds& s) {
 PredictionCheck compare(Engine& engine, const StepTime& predicted, const std::string& source,
                         const std::vector<StepTimes>& measured) {
   RankReport mine;
-  mine.comparison.predicted = predicted_of(predicted, static_cast<std::size_t>(engine.layout().pipeline_rank));
+  mine.comparison.predicted =
+      predicted_of(predicted, static_cast<std::size_t>(engine.layout().pipeline_rank));
   mine.comparison.measured = measured_of(measured);
   mine.comparison.predicted_bytes = engine.layout().bytes();
-  for (const Arena::Segment& segment : engine.arena().segments()) mine.comparison.measured_bytes += segment.taken;
+  for (const Arena::Segment& segment : engine.arena().segments())
+    mine.comparison.measured_bytes += segment.taken;
   mine.step = median_of(measured, [](const StepTimes& t) { return t.total(); });
   mine.busy = median_of(measured, [](const StepTimes& t) { return t.play.compute + t.play.tensor; });
   mine.schedule = median_of(measured, [](const StepTimes& t) { return t.schedule; });
@@ -68,7 +73,8 @@ PredictionCheck compare(Engine& engine, const StepTime& predicted, const std::st
   check.predicted_seconds = predicted.seconds;
   check.predicted_bubble = predicted.bubble_fraction;
   double busy = 0.0, schedule = 0.0;
-  for (const std::vector<std::byte>& bytes : gather_bytes(engine.world_group(), std::as_bytes(std::span(&mine, 1)))) {
+  for (const std::vector<std::byte>& bytes :
+       gather_bytes(engine.world_group(), std::as_bytes(std::span(&mine, 1)))) {
     RankReport report;
     std::memcpy(&report, bytes.data(), sizeof report);
     check.ranks.push_back(report.comparison);
@@ -84,7 +90,8 @@ std::string report(const PredictionCheck& check) {
   std::string text = fmt::format(
       "prediction ({}) | measurement\n"
       "  step {:.3f} | {:.3f} ms, {:+.1f} %; bubble {:.1f} | {:.1f} %\n"
-      "  rank      compute ms            waiting ms      communication ms         update ms           arena MiB\n",
+      "  rank      compute ms            waiting ms      communication ms         update ms           arena "
+      "MiB\n",
       check.source, check.predicted_seconds * 1e3, check.measured_seconds * 1e3, 100.0 * check.error(),
       100.0 * check.predicted_bubble, 100.0 * check.measured_bubble);
   constexpr std::size_t kShown = 16;
@@ -93,8 +100,10 @@ std::string report(const PredictionCheck& check) {
     fmt::format_to(std::back_inserter(text), "  {:>4}", r);
     for (const double RankSeconds::*part :
          {&RankSeconds::compute, &RankSeconds::waiting, &RankSeconds::communication, &RankSeconds::update})
-      fmt::format_to(std::back_inserter(text), "{:>10.2f} | {:<9.2f}", rank.predicted.*part * 1e3, rank.measured.*part * 1e3);
-    fmt::format_to(std::back_inserter(text), "{:>10.2f} | {:.2f}\n", static_cast<double>(rank.predicted_bytes) / kMiB,
+      fmt::format_to(std::back_inserter(text), "{:>10.2f} | {:<9.2f}", rank.predicted.*part * 1e3,
+                     rank.measured.*part * 1e3);
+    fmt::format_to(std::back_inserter(text), "{:>10.2f} | {:.2f}\n",
+                   static_cast<double>(rank.predicted_bytes) / kMiB,
                    static_cast<double>(rank.measured_bytes) / kMiB);
   }
   if (check.ranks.size() > kShown) text += fmt::format("  and {} more ranks\n", check.ranks.size() - kShown);

@@ -23,11 +23,12 @@ RandomTraining::RandomTraining(World& world, const RunConfig& run, const Choices
 StepTimes RandomTraining::step(Recording* recording) {
   barrier(ranks());
   const RandomKey dropout = derive(key("dropout"), static_cast<std::uint64_t>(steps_));
-  auto [scalars, times] = training_step(*engine_, *optimizer_, engine_->layout().schedule, run_.optimizer.lr,
-                                        static_cast<double>(tokens_per_step()), [&](int m) { return batch(m); }, dropout,
-                                        recording);
+  auto [scalars, times] = training_step(
+      *engine_, *optimizer_, engine_->layout().schedule, run_.optimizer.lr,
+      static_cast<double>(tokens_per_step()), [&](int m) { return batch(m); }, dropout, recording);
   if (at(scalars, StepScalar::apply) == 0.0)
-    throw UserError("loss or gradient norm was not finite in step {}: there is nothing to measure", steps_ + 1);
+    throw UserError("loss or gradient norm was not finite in step {}: there is nothing to measure",
+                    steps_ + 1);
   ++steps_;
   return times;
 }
@@ -41,7 +42,8 @@ void RandomTraining::time_parts(CostSamples& samples) {
   times.update = begin.seconds();
   barrier(ranks());
   Recording recording;
-  times.play = engine_->play(alone, HeadMode::train, [&](int m) { return batch(m); }, {}, {}, &recording);
+  times.play = engine_->play(
+      alone, HeadMode::train, [&](int m) { return batch(m); }, {}, {}, &recording);
   samples.spans.insert(samples.spans.end(), recording.spans().begin(), recording.spans().end());
   barrier(ranks());
   const Stopwatch reduce;

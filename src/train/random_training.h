@@ -23,7 +23,8 @@ class RandomTraining {
   // One step, from where all ranks are ready. UserError where it is not finite.
   StepTimes step(Recording* recording = nullptr);
 
-  // All ranks play their computes at once, without transfers; then the end of a step. Weights stay as they are.
+  // All ranks play their computes at once, without transfers; then the end of a step. Weights stay as they
+  // are.
   void time_parts(CostSamples& samples);
 
  private:

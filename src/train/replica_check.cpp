@@ -66,9 +66,10 @@ std::string fault_of(const ProcessGrid& grid, const std::string& name, const std
   for (std::size_t i = 0; i < std::min(odd.size(), kShown); ++i) shown.push_back(grid.describe(odd[i]));
   if (odd.size() > kShown) shown.push_back(fmt::format("{} more", odd.size() - kShown));
   const bool tie = odd.size() == holders.size();
-  return fmt::format("the copies of {} are not the same bits: {} {} from {}", name, fmt::join(shown, ", "),
-                     odd.size() == 1 ? "differs" : "differ",
-                     tie ? "each other" : fmt::format("the {} other ranks that hold it", holders.size() - odd.size()));
+  return fmt::format(
+      "the copies of {} are not the same bits: {} {} from {}", name, fmt::join(shown, ", "),
+      odd.size() == 1 ? "differs" : "differ",
+      tie ? "each other" : fmt::format("the {} other ranks that hold it", holders.size() - odd.size()));
 }
 
 }  // namespace
@@ -80,7 +81,8 @@ std::int64_t check_replicas(Engine& engine, std::int64_t step) {
   const std::vector<Held> mine = hashes_of(engine, model);
 
   std::map<std::pair<std::int64_t, std::int64_t>, std::vector<Holder>> holders;
-  const std::vector<std::vector<std::byte>> all = gather_bytes(engine.world_group(), std::as_bytes(std::span(mine)));
+  const std::vector<std::vector<std::byte>> all =
+      gather_bytes(engine.world_group(), std::as_bytes(std::span(mine)));
   for (std::size_t rank = 0; rank < all.size(); ++rank) {
     std::vector<Held> held(all[rank].size() / sizeof(Held));
     if (!held.empty()) std::memcpy(held.data(), all[rank].data(), all[rank].size());
@@ -93,11 +95,14 @@ std::int64_t check_replicas(Engine& engine, std::int64_t step) {
     compared += ranks.size() > 1 ? 1 : 0;
     const std::uint64_t hash = ranks.front().hash;
     if (std::ranges::all_of(ranks, [hash](const Holder& h) { return h.hash == hash; })) continue;
-    if (++different == 1) first = fault_of(layout.grid, model[static_cast<std::size_t>(shard.first)].name, ranks);
+    if (++different == 1)
+      first = fault_of(layout.grid, model[static_cast<std::size_t>(shard.first)].name, ranks);
   }
   if (different > 0)
-    throw SystemError("after step {} {}{}; memory or a transfer has changed them: go on from a checkpoint of an earlier step",
-                      step, first, different > 1 ? fmt::format(" ({} tensors in all)", different) : "");
+    throw SystemError(
+        "after step {} {}{}; memory or a transfer has changed them: go on from a checkpoint of an earlier "
+        "step",
+        step, first, different > 1 ? fmt::format(" ({} tensors in all)", different) : "");
   return compared;
 }
 

@@ -28,7 +28,8 @@ std::string shared_device(World& world, Communicator& ranks, Device mine) {
     const std::string bus = text_of(all[static_cast<std::size_t>(rank)]);
     const auto [owner, first] = owners.emplace(world.host(rank) + " " + bus, rank);
     if (!bus.empty() && !first)
-      return fmt::format("ranks {} and {} on host {} would share the GPU {}", owner->second, rank, world.host(rank), bus);
+      return fmt::format("ranks {} and {} on host {} would share the GPU {}", owner->second, rank,
+                         world.host(rank), bus);
   }
   return {};
 }
@@ -39,8 +40,11 @@ Device choose_device(const std::string& asked, World& world, Communicator& ranks
   if (automatic && world.size() > 1 && !built_with_nccl()) return {};
   const Device device = device_for(asked, world.local_rank());
   if (device.kind == Device::Kind::cuda && world.size() > 1 && !built_with_nccl())
-    throw UserError("training.device is \"cuda\" with {} ranks, but this program was built without NCCL; one rank, or cpu, is "
-                    "possible", world.size());
+    throw UserError(
+        "training.device is \"cuda\" with {} ranks, but this program was built without NCCL; one rank, or "
+        "cpu, is "
+        "possible",
+        world.size());
   if (automatic && max_over(ranks, device.kind == Device::Kind::cpu ? 1 : 0) == 1) return {};
   const std::string fault = shared_device(world, ranks, device);
   if (fault.empty()) return device;
@@ -59,10 +63,13 @@ Choices choose(const TrainingConfig& training, World& world) {
   choices.graphs = training.enable_cuda_graph;
   choices.matmul_algorithms = training.matmul_algorithms;
   choices.device = choose_device(training.device, world, *ranks);
-  if (choices.device.kind == Device::Kind::cuda && world.size() > 1 && world.rank() == 0 && device_queues() > 0 &&
-      device_queues() < kDeviceQueues)
-    log::warning("CUDA_DEVICE_MAX_CONNECTIONS is {}: streams that share a queue hold each other up, which may end in a "
-                 "deadlock between GPUs; leave it unset, or {}", device_queues(), kDeviceQueues);
+  if (choices.device.kind == Device::Kind::cuda && world.size() > 1 && world.rank() == 0 &&
+      device_queues() > 0 && device_queues() < kDeviceQueues)
+    log::warning(
+        "CUDA_DEVICE_MAX_CONNECTIONS is {}: streams that share a queue hold each other up, which may end in "
+        "a "
+        "deadlock between GPUs; leave it unset, or {}",
+        device_queues(), kDeviceQueues);
   choices.threads = static_cast<int>(-max_over(*ranks, -threads_for(world.local_size())));
   const bool has_bf16 = choices.device.kind == Device::Kind::cuda || cpu_has_bf16();
   const bool bf16_everywhere = max_over(*ranks, has_bf16 ? 0 : 1) == 0;
@@ -73,7 +80,8 @@ Choices choose(const TrainingConfig& training, World& world) {
 std::string device_table(World& world, Communicator& ranks, Device mine) {
   if (mine.kind == Device::Kind::cpu) return {};
   const DeviceIdentity identity = identity_of(mine);
-  const std::string row = fmt::format("{:<16} {}, {}, {}", world.host(world.rank()), name_of(mine), identity.bus_id, identity.name);
+  const std::string row = fmt::format("{:<16} {}, {}, {}", world.host(world.rank()), name_of(mine),
+                                      identity.bus_id, identity.name);
   std::string table = "rank  host             device\n";
   int rank = 0;
   for (const std::vector<std::byte>& bytes : gather_bytes(ranks, std::as_bytes(std::span(row))))
@@ -92,8 +100,8 @@ DevicePeak peak_of_all(Communicator& ranks, const Choices& choices) {
 }
 
 std::unique_ptr<Backend> make_backend(const Choices& choices, const World& world, std::int64_t host_bytes) {
-  return make_backend({choices.device, choices.threads, fmt::format("rank {}", world.rank()), choices.deterministic,
-                       choices.graphs, choices.matmul_algorithms, host_bytes});
+  return make_backend({choices.device, choices.threads, fmt::format("rank {}", world.rank()),
+                       choices.deterministic, choices.graphs, choices.matmul_algorithms, host_bytes});
 }
 
 }  // namespace headwater

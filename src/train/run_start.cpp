@@ -42,8 +42,8 @@ ModelConfig agreed_model(const LoadedConfig& config, const WeightSource* source,
   return asked;
 }
 
-// A resume on as many ranks goes on with the checkpoint's threads, and so to the same bits, unless the person or the machine
-// says otherwise.
+// A resume on as many ranks goes on with the checkpoint's threads, and so to the same bits, unless the person
+// or the machine says otherwise.
 int resumed_threads(const SaveHeader& header, int threads, const World& world) {
   const int saved = static_cast<int>(header.threads);
   const bool same_ranks = header.data_parallel_size * header.parallel.tensor_model_parallel_size *
@@ -51,7 +51,8 @@ int resumed_threads(const SaveHeader& header, int threads, const World& world) {
                           world.size();
   if (same_ranks && saved <= threads && std::getenv("OMP_NUM_THREADS") == nullptr) return saved;
   if (saved != threads)
-    log::info("{} threads a rank, {} when the checkpoint was written: the same up to the rounding of sums", threads, saved);
+    log::info("{} threads a rank, {} when the checkpoint was written: the same up to the rounding of sums",
+              threads, saved);
   return threads;
 }
 
@@ -60,8 +61,8 @@ bool same_stages(const ParallelConfig& a, const ParallelConfig& b) {
          a.pipeline_schedule == b.pipeline_schedule;
 }
 
-// The layers that "auto" stands for: those of the checkpoint, where stages are as many, whatever the cluster file says by now;
-// else rank 0 searches, so that all have the same.
+// The layers that "auto" stands for: those of the checkpoint, where stages are as many, whatever the cluster
+// file says by now; else rank 0 searches, so that all have the same.
 void resolve_layout(RunStart& start, Communicator& ranks) {
   ParallelConfig& parallel = start.run.parallel;
   if (!is_auto(parallel.pipeline_layout)) return;
@@ -71,12 +72,14 @@ void resolve_layout(RunStart& start, Communicator& ranks) {
   }
   std::string found;
   if (ranks.rank() == 0) {
-    const PipelineLayout layout = training_request(start.run, start.choices, ranks.size()).parallel.pipeline_layout;
+    const PipelineLayout layout =
+        training_request(start.run, start.choices, ranks.size()).parallel.pipeline_layout;
     found = fmt::format("{}", fmt::join(layout.layers, ","));
     log::info("parallel.pipeline_layout \"auto\" is [{}]", found);
   }
   std::istringstream numbers(shared(ranks, found));
-  for (std::string count; std::getline(numbers, count, ',');) parallel.pipeline_layout.layers.push_back(std::stoll(count));
+  for (std::string count; std::getline(numbers, count, ',');)
+    parallel.pipeline_layout.layers.push_back(std::stoll(count));
 }
 
 // Every rank reads a share of the files again. UserError, on all ranks, where one is not as it was written.
@@ -84,11 +87,14 @@ void check_files(const Checkpoint& checkpoint, Communicator& ranks) {
   std::string bad;
   int number = 0;
   for (const auto& [name, file] : checkpoint.manifest().files)
-    if (number++ % ranks.size() == ranks.rank() && bad.empty() && file_hash(checkpoint.path() / name) != file.hash) bad = name;
+    if (number++ % ranks.size() == ranks.rank() && bad.empty() &&
+        file_hash(checkpoint.path() / name) != file.hash)
+      bad = name;
   for (const std::vector<std::byte>& bytes : gather_bytes(ranks, std::as_bytes(std::span(bad))))
     if (!bytes.empty())
-      throw UserError("{}: {} is not as it was written (its checksum differs); headwater checkpoint verify looks at all",
-                      checkpoint.description(), std::string(reinterpret_cast<const char*>(bytes.data()), bytes.size()));
+      throw UserError(
+          "{}: {} is not as it was written (its checksum differs); headwater checkpoint verify looks at all",
+          checkpoint.description(), std::string(reinterpret_cast<const char*>(bytes.data()), bytes.size()));
 }
 
 void resolve_end_of_document(RunConfig& run) {
@@ -104,11 +110,15 @@ void resolve_end_of_document(RunConfig& run) {
 
 std::optional<std::string> other_library(std::int64_t then, std::int64_t now) {
   if (then == 0 || now == 0 || then == now) return std::nullopt;
-  return fmt::format("cuBLASLt is {}, but was {} when the checkpoint was written: matrix products may round otherwise, so that "
-                     "this run goes on to other bits than one with {} would", now, then, then);
+  return fmt::format(
+      "cuBLASLt is {}, but was {} when the checkpoint was written: matrix products may round otherwise, so "
+      "that "
+      "this run goes on to other bits than one with {} would",
+      now, then, then);
 }
 
-RunStart find_start(const LoadedConfig& config, const std::optional<Path>& newest, Communicator& ranks, World& world) {
+RunStart find_start(const LoadedConfig& config, const std::optional<Path>& newest, Communicator& ranks,
+                    World& world) {
   const TrainingConfig& training = config.run.training;
   RunStart start;
   start.run = config.run;
@@ -124,7 +134,8 @@ RunStart find_start(const LoadedConfig& config, const std::optional<Path>& newes
     check_files(*start.checkpoint, ranks);
     start.counters = header.counters;
     start.run.model = agreed_model(config, start.checkpoint.get(), Compare::all);
-    if (start.run.parallel.lfa_sharding == "auto" && start.run.parallel.sequence_parallel == header.parallel.sequence_parallel)
+    if (start.run.parallel.lfa_sharding == "auto" &&
+        start.run.parallel.sequence_parallel == header.parallel.sequence_parallel)
       start.run.parallel.lfa_sharding = header.parallel.lfa_sharding;  // as it was chosen then
   } else {
     if (!training.init_from.empty()) start.initial_weights = open_weights(training.init_from);

@@ -32,7 +32,8 @@ std::int32_t sample_token(std::span<const float> logits, const Sampling& samplin
   do nucleus += weight[kept++];
   while (kept < weight.size() && nucleus < sampling.top_p * sum);
 
-  double left = uniform(derive(RandomKey{sampling.seed}, "sampling"), static_cast<std::uint64_t>(number)) * nucleus;
+  double left =
+      uniform(derive(RandomKey{sampling.seed}, "sampling"), static_cast<std::uint64_t>(number)) * nucleus;
   for (std::size_t i = 0; i + 1 < kept; ++i) {
     if (left < weight[i]) return order[i];
     left -= weight[i];

@@ -16,7 +16,8 @@ StepCheck::StepCheck(World& world, Engine& engine, const RunConfig& run, const C
   const RankLayout& layout = engine.layout();
   PlanRequest request{layout.request, choices.dtype, read_cluster(run.parallel.cluster), world.size()};
   Plan plan = predict(request, layout.schedules);
-  prediction_ = {fmt::format("parallel.cluster {}", run.parallel.cluster), std::move(plan.costs), std::move(plan.time)};
+  prediction_ = {fmt::format("parallel.cluster {}", run.parallel.cluster), std::move(plan.costs),
+                 std::move(plan.time)};
 }
 
 std::string StepCheck::announcement() const {
@@ -58,7 +59,8 @@ void StepCheck::predict_from_samples() {
 void StepCheck::write_timeline() {
   const Timeline measured = measured_timeline(engine_, *recording_);
   if (world_.rank() != 0) return;
-  write_text_atomically(timeline_, chrome_trace({timeline_of(prediction_->time, prediction_->costs), measured}));
+  write_text_atomically(timeline_,
+                        chrome_trace({timeline_of(prediction_->time, prediction_->costs), measured}));
 }
 
 }  // namespace headwater

@@ -58,7 +58,8 @@ RankLayout Trainer::lay_out() const {
   RankLayout layout(request, world_.rank(), world_.size());
   if (out_ != nullptr)
     *out_ << layout.stages.table(request.model, layout.placement, layout.bytes_per_parameter()) << "\n"
-          << memory_table(segments_of(pipeline_layouts(request, world_.size(), layout.schedules))) << "\n" << std::endl;
+          << memory_table(segments_of(pipeline_layouts(request, world_.size(), layout.schedules))) << "\n"
+          << std::endl;
   return layout;
 }
 
@@ -70,8 +71,10 @@ void Trainer::open_data() {
 
 void Trainer::build(const RankLayout& layout) {
   batch_ = batch_ramp(start_.run, world_.size());
-  engine_ = std::make_unique<Engine>(world_, layout, make_backend(start_.choices, world_, layout.host_bytes()));
-  optimizer_ = std::make_unique<Optimizer>(make_optimizer(start_.run.optimizer, *engine_, start_.run.training.seed));
+  engine_ =
+      std::make_unique<Engine>(world_, layout, make_backend(start_.choices, world_, layout.host_bytes()));
+  optimizer_ =
+      std::make_unique<Optimizer>(make_optimizer(start_.run.optimizer, *engine_, start_.run.training.seed));
   optimizer_->set_updates(counters_.updates);
   check_ = std::make_unique<StepCheck>(world_, *engine_, start_.run, start_.choices);
   if (save_folder_) saver_ = std::make_unique<Saver>(*save_folder_, *saving_, start_.run.training.keep);
@@ -82,11 +85,13 @@ void Trainer::build(const RankLayout& layout) {
   } else if (start_.initial_weights) {
     load_weights(engine_->store(), engine_->backend(), *start_.initial_weights);
   } else {
-    initialize(engine_->store(), engine_->backend(), static_cast<std::uint64_t>(start_.run.training.seed), start_.choices.threads);
+    initialize(engine_->store(), engine_->backend(), static_cast<std::uint64_t>(start_.run.training.seed),
+               start_.choices.threads);
   }
 
   const DevicePeak peak = peak_of_all(*control_, start_.choices);
-  mfu_ = {model_flops_per_token(layout.request.model, start_.run.training.seq_length), peak.flops, peak.source};
+  mfu_ = {model_flops_per_token(layout.request.model, start_.run.training.seq_length), peak.flops,
+          peak.source};
 }
 
 void Trainer::open_metrics() {
@@ -123,10 +128,11 @@ double Trainer::targets_of_step(std::int64_t first_sample, int micro_batches) co
     return static_cast<double>(micro_batches * samples_of_round(layout) * start_.run.training.seq_length);
   std::int64_t targets = 0;
   for (int m = 0; m < micro_batches; ++m)
-    targets += unmasked_targets(*training_data_, first_sample_of(layout, first_sample, m), layout.request.batch.samples,
-                                documents_);
+    targets += unmasked_targets(*training_data_, first_sample_of(layout, first_sample, m),
+                                layout.request.batch.samples, documents_);
   targets = sum_over(engine_->data_group(), targets);
-  if (targets == 0) throw UserError("the global batch at sample {} has no target that is not masked", first_sample);
+  if (targets == 0)
+    throw UserError("the global batch at sample {} has no target that is not masked", first_sample);
   return static_cast<double>(targets);
 }
 
@@ -134,21 +140,24 @@ StepMetrics Trainer::step() {
   const Stopwatch watch;
   const std::int64_t number = counters_.step + 1, first_sample = counters_.samples;
   const double rate = learning_rate(start_.run.optimizer, start_.run.training.train_iters, number);
-  const RandomKey dropout = derive(derive(RandomKey{static_cast<std::uint64_t>(start_.run.training.seed)}, "dropout"),
-                                   static_cast<std::uint64_t>(number));
+  const RandomKey dropout =
+      derive(derive(RandomKey{static_cast<std::uint64_t>(start_.run.training.seed)}, "dropout"),
+             static_cast<std::uint64_t>(number));
   // Whether any rank was told to stop, and whether time is up; the question travels while the step computes.
   stop_ = {signals::pending(), time_is_up() ? 1 : 0};
   const Event stop_agreed = control_->all_reduce(TensorView(stop_.data(), DType::i32, {2}), ReduceOp::max);
 
   const RankLayout& layout = engine_->layout();
-  const std::int64_t batch = batch_->batch_after(first_sample), tokens = batch * start_.run.training.seq_length;
+  const std::int64_t batch = batch_->batch_after(first_sample),
+                     tokens = batch * start_.run.training.seq_length;
   const LoweredSchedule& schedule = layout.schedules->of(batch / samples_of_round(layout));
   const bool full = batch == batch_->full();  // what is predicted
   const double targets = targets_of_step(first_sample, schedule.schedule.micro_batches);
   auto [scalars, times] = training_step(
       *engine_, *optimizer_, schedule, rate, targets,
       [&](int m) {
-        return make_batch(*training_data_, first_sample_of(layout, first_sample, m), layout.request.batch.samples, documents_);
+        return make_batch(*training_data_, first_sample_of(layout, first_sample, m),
+                          layout.request.batch.samples, documents_);
       },
       dropout, full ? check_->next() : nullptr);
   stop_agreed.wait();
@@ -192,7 +201,8 @@ void Trainer::judge(const StepMetrics& metrics) {
   if (table_ && out_ != nullptr) *out_ << *table_ << std::flush;
   if (counters_.bad_in_a_row >= start_.run.training.max_bad_steps)
     throw UserError(
-        "loss or gradient norm was not finite in {} steps in a row up to step {} (training.max_bad_steps); where it began: "
+        "loss or gradient norm was not finite in {} steps in a row up to step {} (training.max_bad_steps); "
+        "where it began: "
         "{}; a lower optimizer.lr or a longer warm-up may help",
         counters_.bad_in_a_row, counters_.step, locate_not_finite(*engine_));
 }
@@ -200,16 +210,18 @@ void Trainer::judge(const StepMetrics& metrics) {
 void Trainer::compare_copies() {
   const std::int64_t tensors = check_replicas(*engine_, counters_.step);
   if (out_ != nullptr)
-    *out_ << fmt::format(" after step {}: copies of weights are the same bits (tensors held by several ranks: {})", counters_.step,
-                         tensors)
+    *out_ << fmt::format(
+                 " after step {}: copies of weights are the same bits (tensors held by several ranks: {})",
+                 counters_.step, tensors)
           << std::endl;
 }
 
 void Trainer::evaluate() {
   counters_.evaluation_due = 1;
   if (signal_ != 0) return;
-  const Evaluation result = headwater::evaluate(*engine_, *validation_data_, documents_,
-                                                start_.run.training.eval_iters * batch_->full(), [this] { return stop_asked(); });
+  const Evaluation result =
+      headwater::evaluate(*engine_, *validation_data_, documents_,
+                          start_.run.training.eval_iters * batch_->full(), [this] { return stop_asked(); });
   if (result.stopped) return;
   counters_.evaluation_due = 0;
   EvaluationMetrics metrics;
@@ -238,7 +250,8 @@ void Trainer::save() {
   header.threads = start_.choices.threads;
   header.cublaslt = matmul_library_version(start_.choices.device);
   header.counters = counters_;
-  engine_->store().settle(engine_->backend());  // while new weights are gathered, nothing says what their memory holds
+  // while new weights are gathered, nothing says what their memory holds
+  engine_->store().settle(engine_->backend());
   saver_->stage(StateToSave(engine_->store(), engine_->backend()).tensors());
   saver_->commit(header);
   if (out_ != nullptr)
@@ -249,13 +262,16 @@ int Trainer::run() {
   const TrainingConfig& training = start_.run.training;
   const std::string devices = device_table(world_, *control_, start_.choices.device);
   if (out_ != nullptr) {
-    *out_ << devices << describe_run(start_, engine_->layout(), world_.size(), *training_data_) << mfu_.statement() << "\n";
+    *out_ << devices << describe_run(start_, engine_->layout(), world_.size(), *training_data_)
+          << mfu_.statement() << "\n";
     if (const std::string plan = check_->announcement(); !plan.empty()) *out_ << plan << "\n";
     out_->flush();
   }
   const auto due = [&](std::int64_t interval) { return interval > 0 && counters_.step % interval == 0; };
   bool last = counters_.step >= training.train_iters;
-  if (last) log::info("nothing to do: step {} of training.train_iters {} is done", counters_.step, training.train_iters);
+  if (last)
+    log::info("nothing to do: step {} of training.train_iters {} is done", counters_.step,
+              training.train_iters);
   if (validation_data_ && (!start_.checkpoint || counters_.evaluation_due == 1)) evaluate();
 
   while (!last && signal_ == 0) {
@@ -280,9 +296,11 @@ int Trainer::run() {
 int Trainer::stop() {
   if (!saver_) return 128 + signal_;
   if (!world_.peers_alive(kPeersAliveSeconds))
-    throw CommError("a signal came, but not every rank answers: nothing was saved after step {}", counters_.step);
+    throw CommError("a signal came, but not every rank answers: nothing was saved after step {}",
+                    counters_.step);
   save();
-  if (out_ != nullptr) *out_ << fmt::format(" stopped by signal {} after step {}", signal_, counters_.step) << std::endl;
+  if (out_ != nullptr)
+    *out_ << fmt::format(" stopped by signal {} after step {}", signal_, counters_.step) << std::endl;
   return 75;
 }
 

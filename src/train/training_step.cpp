@@ -6,13 +6,15 @@ namespace headwater {
 
 Optimizer make_optimizer(const OptimizerConfig& config, Engine& engine, std::int64_t seed) {
   return Optimizer(config, engine.store(), engine.backend(),
-                   {[&engine](AxisSet axes) -> Communicator& { return engine.reduction_group(axes); }, engine.world_group(),
-                    engine.loss_group(), engine.tied_group()},
-                   engine.scalars(), engine.tied_buffer(), derive(RandomKey{static_cast<std::uint64_t>(seed)}, "rounding"));
+                   {[&engine](AxisSet axes) -> Communicator& { return engine.reduction_group(axes); },
+                    engine.world_group(), engine.loss_group(), engine.tied_group()},
+                   engine.scalars(), engine.tied_buffer(),
+                   derive(RandomKey{static_cast<std::uint64_t>(seed)}, "rounding"));
 }
 
-StepResult training_step(Engine& engine, Optimizer& optimizer, const LoweredSchedule& schedule, double learning_rate,
-                         double targets, const BatchSource& batches, RandomKey dropout_seed, Recording* recording) {
+StepResult training_step(Engine& engine, Optimizer& optimizer, const LoweredSchedule& schedule,
+                         double learning_rate, double targets, const BatchSource& batches,
+                         RandomKey dropout_seed, Recording* recording) {
   StepResult result;
   const Stopwatch watch;
   const double waited_before = engine.waited_seconds();

@@ -123,7 +123,8 @@ TEST(CpuBackend, GivesTheSameBitsInEveryRun) {
 TEST(CpuBackend, NotANumberReachesTheLossAndStopsTheUpdate) {
   const CpuWithWorkspace cpu({2, false}, 1 << 20);
   constexpr std::int64_t kTokens = 70;  // two tiles of queries
-  Array<float> q({kTokens, 1, 16}, 0.5F), kv({kTokens, 1, 16}, 0.5F), out({kTokens, 1, 16}), lse({kTokens, 1});
+  Array<float> q({kTokens, 1, 16}, 0.5F), kv({kTokens, 1, 16}, 0.5F), out({kTokens, 1, 16}),
+      lse({kTokens, 1});
   Array<std::int32_t> start({kTokens});
   q.values[3 * 16 + 5] = kNaN;
   AttentionArgs args;

@@ -12,7 +12,8 @@ MatmulAlgorithms example() {
   MatmulAlgorithms algorithms;
   algorithms.device = "a GPU, compute capability 9.0";
   algorithms.cublaslt = 130100;
-  algorithms.products["f32[2,3:3@256] x f32[3,4:4@256] -> f32[2,4:4@256]"] = {std::string(128, 'a'), 1e-6, 2e-6, 3};
+  algorithms.products["f32[2,3:3@256] x f32[3,4:4@256] -> f32[2,4:4@256]"] = {std::string(128, 'a'), 1e-6,
+                                                                              2e-6, 3};
   return algorithms;
 }
 
@@ -48,11 +49,17 @@ TEST(MatmulAlgorithms, OtherFilesAreRefused) {
   const std::string text = text_of(example());
   EXPECT_NE(refusal("{\"a\": "), "accepted");
   EXPECT_EQ(refusal("{}"), "FILE: format is missing");
-  EXPECT_NE(refusal(replaced(text, "headwater matmul algorithms", "another")).find("headwater bench matmul writes"), std::string::npos);
-  EXPECT_EQ(refusal(replaced(text, "\"version\": 1", "\"version\": 2")), "FILE: version is 2; this version of headwater reads 1");
-  EXPECT_NE(refusal(replaced(text, std::string(128, 'a'), "abc")).find("algorithm is abc; it must be 128 hexadecimal digits"),
+  EXPECT_NE(
+      refusal(replaced(text, "headwater matmul algorithms", "another")).find("headwater bench matmul writes"),
+      std::string::npos);
+  EXPECT_EQ(refusal(replaced(text, "\"version\": 1", "\"version\": 2")),
+            "FILE: version is 2; this version of headwater reads 1");
+  EXPECT_NE(refusal(replaced(text, std::string(128, 'a'), "abc"))
+                .find("algorithm is abc; it must be 128 hexadecimal digits"),
             std::string::npos);
-  EXPECT_NE(refusal(replaced(text, "\"cublaslt\": 130100", "\"cublaslt\": \"13\"")).find("cublaslt is \"13\""), std::string::npos);
+  EXPECT_NE(
+      refusal(replaced(text, "\"cublaslt\": 130100", "\"cublaslt\": \"13\"")).find("cublaslt is \"13\""),
+      std::string::npos);
 }
 
 }  // namespace

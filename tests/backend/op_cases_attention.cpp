@@ -47,9 +47,10 @@ const AttentionCase kCases[] = {
 
 std::string describe(const AttentionCase& a) {
   constexpr const char* kDocuments[] = {"", ", documents", ", documents around tiles"};
-  return fmt::format("B {} Sq {} Sk {} A {} G {} D {} offsets {} {}{}, dropout {}, gap {}, first head {}", a.samples,
-                     a.queries, a.keys, a.heads, a.kv_heads, a.head_dim, a.query_offset, a.border_offset,
-                     kDocuments[static_cast<std::size_t>(a.documents)], a.dropout, a.gap, a.first_head);
+  return fmt::format("B {} Sq {} Sk {} A {} G {} D {} offsets {} {}{}, dropout {}, gap {}, first head {}",
+                     a.samples, a.queries, a.keys, a.heads, a.kv_heads, a.head_dim, a.query_offset,
+                     a.border_offset, kDocuments[static_cast<std::size_t>(a.documents)], a.dropout, a.gap,
+                     a.first_head);
 }
 
 // The first key of each query: documents cut the keys; a query stands at the key of its own index.

@@ -74,7 +74,6 @@ std::vector<OpCase> rms_norm_backward_cases(Precision p) {
 }
 
 // ---- residual and dropout: two samples where dropout is on and rows allow
-// -------------------------------------------
 
 struct DropoutCase {
   Size size;
@@ -166,7 +165,6 @@ std::vector<OpCase> dropout_backward_cases(Precision p) {
 }
 
 // ---- LFA
-// ------------------------------------------------------------------------------------------------------------
 
 struct LfaCase {
   std::int64_t samples, sequence, columns, offset;
@@ -274,7 +272,6 @@ std::vector<OpCase> lfa_taps_backward_cases(Precision p) {
 }
 
 // ---- rotary embedding, SwiGLU
-// -----------------------------------------------------------------------------------------
 
 std::vector<OpCase> rotary_cases(Precision p) {
   struct Rotary {

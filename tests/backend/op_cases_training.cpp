@@ -71,7 +71,8 @@ std::vector<OpCase> combine_statistics_cases(Precision p) {
     }
     const auto parts = c.values("shards", Role::accumulate, {shards * rows, 3}, all);
     // An exponential of up to 60 magnifies the rounding of its argument.
-    const auto statistics = c.output("statistics", Role::accumulate, {rows, 3}, {.units = 64.0, .terms = 1.0});
+    const auto statistics =
+        c.output("statistics", Role::accumulate, {rows, 3}, {.units = 64.0, .terms = 1.0});
     c.run = [=](Backend& backend, const Views& v) { backend.combine_statistics(v[parts], v[statistics]); };
     cases.push_back(std::move(c));
   }

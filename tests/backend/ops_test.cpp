@@ -1,4 +1,5 @@
-// Every op of every backend against the reference catalogue. A backend joins by one line in cpu_backends() or cuda_backends().
+// Every op of every backend against the reference catalogue. A backend joins by one line in cpu_backends() or
+// cuda_backends().
 
 #include "headwater/backend/cpu_backend.h"
 #include "headwater/backend/make_backend.h"
@@ -83,7 +84,9 @@ TEST_P(Ops, AgreeWithTheReference) { for_each_case(GetParam(), expect_same_as_re
 
 TEST_P(Ops, ShowANaN) {
   int looked_at = 0;
-  for_each_case(GetParam(), [&](Backend& backend, const OpCase& op_case) { looked_at += expect_nan_shows(backend, op_case); });
+  for_each_case(GetParam(), [&](Backend& backend, const OpCase& op_case) {
+    looked_at += expect_nan_shows(backend, op_case);
+  });
   const bool reads = GetParam().cases.op != std::string("zero");
   EXPECT_EQ(looked_at > 0, reads);
 }

@@ -52,7 +52,8 @@ TEST(RandomOperands, RepeatNoRowOfAMatrix) {
     const std::unique_ptr<Backend> backend = make_cpu_backend({});
     std::vector<std::uint16_t> matrix(static_cast<std::size_t>(600 * columns));
     fill_randomly(*backend, TensorView(matrix.data(), DType::bf16, {600, columns}));
-    EXPECT_TRUE(std::equal(words.begin(), words.begin() + std::min<std::ptrdiff_t>(std::ssize(words), std::ssize(matrix)),
+    EXPECT_TRUE(std::equal(words.begin(),
+                           words.begin() + std::min<std::ptrdiff_t>(std::ssize(words), std::ssize(matrix)),
                            matrix.begin()));
     std::vector<std::vector<std::uint16_t>> heads;  // of rows
     for (auto row = matrix.begin(); row != matrix.end(); row += columns) heads.emplace_back(row, row + 16);

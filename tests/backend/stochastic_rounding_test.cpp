@@ -1,4 +1,5 @@
-// bf16 weights that are rounded by chance: as backend.h says, element by element, and the same bits however shards are cut.
+// bf16 weights that are rounded by chance: as backend.h says, element by element, and the same bits however
+// shards are cut.
 
 #include "headwater/backend/make_backend.h"
 #include "headwater/base/random.h"
@@ -21,8 +22,10 @@ struct Rounded {
   std::vector<std::uint16_t> weights;
 };
 
-// AdamW on elements [begin, end) of columns [first, first + columns) of a matrix whose element e is 1 + e / 1000.
-Rounded update(Backend& backend, std::int64_t first, std::int64_t columns, std::int64_t begin, std::int64_t end) {
+// AdamW on elements [begin, end) of columns [first, first + columns) of a matrix whose element e is 1 + e /
+// 1000.
+Rounded update(Backend& backend, std::int64_t first, std::int64_t columns, std::int64_t begin,
+               std::int64_t end) {
   const std::int64_t count = end - begin;
   StochasticRounding rounding{true, kKey, begin, first, columns, kColumns};
   if (columns == kColumns) rounding.columns = rounding.row = 0;
@@ -34,7 +37,8 @@ Rounded update(Backend& backend, std::int64_t first, std::int64_t columns, std::
     return view;
   };
   std::vector<float> masters;
-  for (std::int64_t i = 0; i < count; ++i) masters.push_back(1.0F + static_cast<float>(rounding.element(i)) / 1000.0F);
+  for (std::int64_t i = 0; i < count; ++i)
+    masters.push_back(1.0F + static_cast<float>(rounding.element(i)) / 1000.0F);
   const std::vector<float> zeros(static_cast<std::size_t>(count));
   AdamWArgs args;
   args.master = vector(masters);
@@ -78,7 +82,8 @@ TEST(StochasticRounding, FollowsPhilox) {
   }
 }
 
-// Columns cut by tensor ranks, and ranges cut out of those by a sharded optimizer; at multiples of 4 and elsewhere.
+// Columns cut by tensor ranks, and ranges cut out of those by a sharded optimizer; at multiples of 4 and
+// elsewhere.
 TEST(StochasticRounding, NoCutChangesIt) {
   for (const std::unique_ptr<Backend>& backend : backends()) {
     const Rounded whole = update(*backend, 0, kColumns, 0, kRows * kColumns);
@@ -92,7 +97,8 @@ TEST(StochasticRounding, NoCutChangesIt) {
             for (std::int64_t i = 0; i < end - begin; ++i) {
               const std::int64_t e = (begin + i) / columns * kColumns + left + (begin + i) % columns;
               ASSERT_EQ(part.weights[static_cast<std::size_t>(i)], whole.weights[static_cast<std::size_t>(e)])
-                  << name_of(backend->device()) << " columns from " << left << ", elements from " << begin << ", " << i;
+                  << name_of(backend->device()) << " columns from " << left << ", elements from " << begin
+                  << ", " << i;
             }
           }
         }

@@ -64,7 +64,9 @@ TEST_F(TimedBackendCounts, CountNothingUnlessMeasuring) {
 }
 
 TEST(TimedBackend, CountsWithoutABackendOnOperandsThatDoNotExist) {
-  const auto nowhere = [](Shape shape) { return TensorView(reinterpret_cast<void*>(kAlignment), DType::f64, shape); };
+  const auto nowhere = [](Shape shape) {
+    return TensorView(reinterpret_cast<void*>(kAlignment), DType::f64, shape);
+  };
   TimedBackend counter;
   counter.linear(nowhere({5, 3}), {nowhere({7, 3}), {}}, nowhere({5, 7}));
   const OpTotals totals = counter.take_totals().at("linear");

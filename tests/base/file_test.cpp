@@ -167,7 +167,8 @@ TEST(AtomicFile, OnlyARegularFileIsReplaced) {
   std::filesystem::create_symlink(pipe, link);
   for (const Path& path : {pipe, link, folder / "."}) {
     EXPECT_THROW(write_text_atomically(path, "text"), UserError) << path;
-    EXPECT_TRUE(message_of([&] { write_text_atomically(path, "text"); }).find(path.native()) != std::string::npos);
+    EXPECT_TRUE(message_of([&] { write_text_atomically(path, "text"); }).find(path.native()) !=
+                std::string::npos);
   }
   EXPECT_TRUE(std::filesystem::is_fifo(pipe));
   EXPECT_TRUE(std::filesystem::is_symlink(link));

@@ -15,16 +15,21 @@ ScalingLayout layout(std::int64_t tensor, std::int64_t stages) {
 }
 
 ScalingRequest request(std::vector<int> ranks, std::int64_t smallest_batch) {
-  return {std::move(ranks), {layout(1, 1), layout(1, 2)}, {ScalingKind::weak, ScalingKind::strong}, smallest_batch};
+  return {std::move(ranks),
+          {layout(1, 1), layout(1, 2)},
+          {ScalingKind::weak, ScalingKind::strong},
+          smallest_batch};
 }
 
 TEST(Scaling, WeakKeepsTheSamplesOfARankAndStrongTheBatch) {
   const ScalingCases found = scaling_cases(request({1, 2, 4}, 8));
   std::vector<std::tuple<ScalingKind, int, int, std::int64_t>> cases;
-  for (const ScalingCase& one : found.cases) cases.emplace_back(one.kind, one.run.layout, one.run.ranks, one.run.global_batch);
+  for (const ScalingCase& one : found.cases)
+    cases.emplace_back(one.kind, one.run.layout, one.run.ranks, one.run.global_batch);
   const auto weak = ScalingKind::weak, strong = ScalingKind::strong;
-  const decltype(cases) expected = {{weak, 0, 1, 8},   {weak, 0, 2, 16},   {weak, 0, 4, 32},  {weak, 1, 2, 16},  {weak, 1, 4, 32},
-                                    {strong, 0, 1, 8}, {strong, 0, 2, 8}, {strong, 0, 4, 8}, {strong, 1, 2, 8}, {strong, 1, 4, 8}};
+  const decltype(cases) expected = {
+      {weak, 0, 1, 8},   {weak, 0, 2, 16},  {weak, 0, 4, 32},  {weak, 1, 2, 16},  {weak, 1, 4, 32},
+      {strong, 0, 1, 8}, {strong, 0, 2, 8}, {strong, 0, 4, 8}, {strong, 1, 2, 8}, {strong, 1, 4, 8}};
   EXPECT_EQ(cases, expected);
   ASSERT_EQ(found.left_out.size(), 1U);  // once, not once per kind
   EXPECT_EQ(found.left_out[0], "1 rank: a replica of tensor 1 x pipeline 2 takes 2");
@@ -43,7 +48,8 @@ TEST(Scaling, EfficiencyIsSpeedPerRankBesideTheBaselines) {
   std::map<ScalingRun, RunSpeed> measured;
   measured[{2, 0, 8}].tokens_per_second = 100.0;  // both kinds' own: strong's and weak's first
   measured[{4, 0, 16}].tokens_per_second = 150.0;
-  measured[{2, 1, 8}].tokens_per_second = 120.0;  // the faster of two layouts with the fewest ranks: the baseline
+  // the faster of two layouts with the fewest ranks: the baseline
+  measured[{2, 1, 8}].tokens_per_second = 120.0;
   measured[{4, 1, 8}].tokens_per_second = 60.0;
   const std::vector<ScalingRow> rows = scaling_rows(found.cases, measured);  // two cases were not measured
   ASSERT_EQ(rows.size(), 6U);
@@ -53,8 +59,9 @@ TEST(Scaling, EfficiencyIsSpeedPerRankBesideTheBaselines) {
     EXPECT_EQ(row.baseline_ranks, 2);
   }
   const auto weak = ScalingKind::weak, strong = ScalingKind::strong;
-  const decltype(got) expected = {{weak, 0, 2, 50.0 / 60.0},   {weak, 0, 4, 37.5 / 60.0}, {weak, 1, 2, 1.0},
-                                  {strong, 0, 2, 50.0 / 60.0}, {strong, 1, 2, 1.0},       {strong, 1, 4, 15.0 / 60.0}};
+  const decltype(got) expected = {{weak, 0, 2, 50.0 / 60.0}, {weak, 0, 4, 37.5 / 60.0},
+                                  {weak, 1, 2, 1.0},         {strong, 0, 2, 50.0 / 60.0},
+                                  {strong, 1, 2, 1.0},       {strong, 1, 4, 15.0 / 60.0}};
   EXPECT_EQ(got, expected);
 }
 

@@ -122,10 +122,12 @@ TEST(LoadConfig, WrongTypesNameKeyValueAndWhatIsRight) {
       {R"(--data.train=[{"prefix":"a","weigth":1}])", "weigth", "\"weight\": 1"},
       {R"(--data.train=[{"weight":1}])", "(a list)", "\"prefix\""},
       {R"(--data.train=[{"prefix":"a","weight":"b"}])", "(a list)", "a prefix"},
-      {"--parallel.recompute=all", "parallel.recompute is \"all\" (text)", "\"selective\", \"full\", or a list"},
+      {"--parallel.recompute=all", "parallel.recompute is \"all\" (text)",
+       "\"selective\", \"full\", or a list"},
       {"--parallel.recompute=2", "parallel.recompute is 2 (a number)", "such as [\"full\",2]"},
       {"--parallel.recompute=[]", "parallel.recompute is [] (a list)", "one per virtual stage"},
-      {"--parallel.recompute=[\"full\",\"some\"]", "the entry of stage 1 is \"some\"", "or a number of layers"},
+      {"--parallel.recompute=[\"full\",\"some\"]", "the entry of stage 1 is \"some\"",
+       "or a number of layers"},
       {"--parallel.recompute=[-1,2]", "the entry of stage 0 is -1", "or a number of layers"},
       {"--parallel.recompute=[2,1.5]", "the entry of stage 1 is 1.5", "\"selective\""},
   };
@@ -211,7 +213,8 @@ TEST(LoadConfig, FileIsReadAndNamed) {
 TEST(ConfigJson, RoundTrip) {
   RunConfig run = with({"--model.preset=yuan2-51b", "--parallel.pipeline_layout=[1,2]", "--data.train=a",
                         R"(--data.validation=[{"prefix":"v","weight":0.25},"w"])", "--data.split=[1,2,3]",
-                        "--optimizer.lr=0.1", "--training.rampup_batch_size=[16,8,300000]", "--training.save=\"f\\\"g\""});
+                        "--optimizer.lr=0.1", "--training.rampup_batch_size=[16,8,300000]",
+                        "--training.save=\"f\\\"g\""});
   EXPECT_EQ(parse_config(json::parse(to_json(run).dump()), "manifest", {}).run, run);
   EXPECT_EQ(to_json(run)["data"]["train"], "a");
   EXPECT_EQ(to_json(RunConfig{})["parallel"]["pipeline_layout"], "uniform");

@@ -174,7 +174,7 @@ TEST_F(SentencePieceTest, ForeignModelsAreRead) {
   const Tokens ids = tokenizer->encode("return (1)");
   EXPECT_EQ(printed(*tokenizer, ids), " return (1)");
   EXPECT_EQ(tokenizer->decode(ids), "return (1)");
-  EXPECT_EQ(tokenizer->decode(Tokens{1, 2}), "");             // <s> and </s>
+  EXPECT_EQ(tokenizer->decode(Tokens{1, 2}), "");               // <s> and </s>
   const Tokens rest = tokenizer->encode("in \xE6\xBA\xAF in");  // no piece and no bytes: <unk>
   EXPECT_EQ(tokenizer->decode(rest), "in  \xE2\x81\x87  in");
 

@@ -165,7 +165,7 @@ void note_copy_lands(Block& block, const AsyncCopy& copy) {
 
 }  // namespace emulation
 
-// ---- what instrumented code calls ----------------------------------------------------------------
+// ---- what instrumented code calls
 
 namespace {
 

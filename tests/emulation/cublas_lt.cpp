@@ -1,6 +1,6 @@
-// cuBLASLt on the CPU: the plain sum of products in fp32, queued on the stream, by one of three algorithms that differ in the
-// order of the sum. As strict as the library about shapes, and stricter about alignment: what a product was planned for must
-// hold when it runs.
+// cuBLASLt on the CPU: the plain sum of products in fp32, queued on the stream, by one of three algorithms
+// that differ in the order of the sum. As strict as the library about shapes, and stricter about alignment:
+// what a product was planned for must hold when it runs.
 
 #include "cublasLt.h"
 
@@ -40,8 +40,8 @@ struct Algorithm {
 };
 constexpr std::uint64_t kMagic = 0x4c74416c676f;
 
-// In the order that the rule puts them in: from first to last, from last to first, all even before all odd. The last one needs
-// a workspace.
+// In the order that the rule puts them in: from first to last, from last to first, all even before all odd.
+// The last one needs a workspace.
 constexpr std::uint64_t kAlgorithms = 3;
 std::size_t workspace_of(const Algorithm& algorithm) { return algorithm.id == 2 ? 4096 : 0; }
 std::int64_t summand(std::uint64_t algorithm, std::int64_t i, std::int64_t count) {
@@ -50,12 +50,16 @@ std::int64_t summand(std::uint64_t algorithm, std::int64_t i, std::int64_t count
   return algorithm == 0 ? i : i < even ? 2 * i : 2 * (i - even) + 1;
 }
 
-std::int64_t rows_of(const LtLayout& x, cublasOperation_t operation) { return operation == CUBLAS_OP_N ? x.rows : x.columns; }
-std::int64_t columns_of(const LtLayout& x, cublasOperation_t operation) { return operation == CUBLAS_OP_N ? x.columns : x.rows; }
+std::int64_t rows_of(const LtLayout& x, cublasOperation_t operation) {
+  return operation == CUBLAS_OP_N ? x.rows : x.columns;
+}
+std::int64_t columns_of(const LtLayout& x, cublasOperation_t operation) {
+  return operation == CUBLAS_OP_N ? x.columns : x.rows;
+}
 
 bool fits(const LtProduct& p, const LtLayout& a, const LtLayout& b, const LtLayout& c) {
-  return rows_of(a, p.a) == c.rows && columns_of(a, p.a) == rows_of(b, p.b) && columns_of(b, p.b) == c.columns &&
-         a.type == b.type && (c.type == a.type || c.type == CUDA_R_32F);
+  return rows_of(a, p.a) == c.rows && columns_of(a, p.a) == rows_of(b, p.b) &&
+         columns_of(b, p.b) == c.columns && a.type == b.type && (c.type == a.type || c.type == CUDA_R_32F);
 }
 
 float element(const void* data, cudaDataType_t type, std::int64_t index) {
@@ -75,8 +79,8 @@ std::vector<float> gathered(const void* data, const LtLayout& x, cublasOperation
   return values;
 }
 
-void multiply(std::uint64_t algorithm, const LtProduct& p, const void* A, const LtLayout& a, const void* B, const LtLayout& b,
-              float beta, void* D, const LtLayout& d) {
+void multiply(std::uint64_t algorithm, const LtProduct& p, const void* A, const LtLayout& a, const void* B,
+              const LtLayout& b, float beta, void* D, const LtLayout& d) {
   const std::int64_t m = d.rows, n = d.columns, depth = columns_of(a, p.a);
   const std::vector<float> left = gathered(A, a, p.a);   // [depth][m]
   const std::vector<float> right = gathered(B, b, p.b);  // [n][depth]
@@ -91,7 +95,8 @@ void multiply(std::uint64_t algorithm, const LtProduct& p, const void* A, const 
     }
     for (std::int64_t row = 0; row < m; ++row) {
       const std::int64_t at = column * d.leading + row;
-      const float value = sum[static_cast<std::size_t>(row)] + (beta == 0.0F ? 0.0F : beta * element(D, d.type, at));
+      const float value =
+          sum[static_cast<std::size_t>(row)] + (beta == 0.0F ? 0.0F : beta * element(D, d.type, at));
       if (d.type == CUDA_R_32F)
         static_cast<float*>(D)[at] = value;
       else
@@ -103,7 +108,9 @@ void multiply(std::uint64_t algorithm, const LtProduct& p, const void* A, const 
   }
 }
 
-bool aligned(const void* address, std::uint32_t to) { return reinterpret_cast<std::uintptr_t>(address) % to == 0; }
+bool aligned(const void* address, std::uint32_t to) {
+  return reinterpret_cast<std::uintptr_t>(address) % to == 0;
+}
 
 }  // namespace
 }  // namespace emulation
@@ -131,10 +138,12 @@ cublasStatus_t cublasLtDestroy(cublasLtHandle_t handle) {
   return CUBLAS_STATUS_SUCCESS;
 }
 
-cublasStatus_t cublasLtMatrixLayoutCreate(cublasLtMatrixLayout_t* layout, cudaDataType type, std::uint64_t rows,
-                                          std::uint64_t columns, std::int64_t leading) {
-  if (rows == 0 || columns == 0 || leading < static_cast<std::int64_t>(rows)) return CUBLAS_STATUS_INVALID_VALUE;
-  *layout = new emulation::LtLayout{type, static_cast<std::int64_t>(rows), static_cast<std::int64_t>(columns), leading};
+cublasStatus_t cublasLtMatrixLayoutCreate(cublasLtMatrixLayout_t* layout, cudaDataType type,
+                                          std::uint64_t rows, std::uint64_t columns, std::int64_t leading) {
+  if (rows == 0 || columns == 0 || leading < static_cast<std::int64_t>(rows))
+    return CUBLAS_STATUS_INVALID_VALUE;
+  *layout = new emulation::LtLayout{type, static_cast<std::int64_t>(rows), static_cast<std::int64_t>(columns),
+                                    leading};
   return CUBLAS_STATUS_SUCCESS;
 }
 cublasStatus_t cublasLtMatrixLayoutDestroy(cublasLtMatrixLayout_t layout) {
@@ -142,7 +151,8 @@ cublasStatus_t cublasLtMatrixLayoutDestroy(cublasLtMatrixLayout_t layout) {
   return CUBLAS_STATUS_SUCCESS;
 }
 
-cublasStatus_t cublasLtMatmulDescCreate(cublasLtMatmulDesc_t* product, cublasComputeType_t compute, cudaDataType_t scale) {
+cublasStatus_t cublasLtMatmulDescCreate(cublasLtMatmulDesc_t* product, cublasComputeType_t compute,
+                                        cudaDataType_t scale) {
   if (compute != CUBLAS_COMPUTE_32F || scale != CUDA_R_32F) return CUBLAS_STATUS_NOT_SUPPORTED;
   *product = new emulation::LtProduct;
   return CUBLAS_STATUS_SUCCESS;
@@ -151,10 +161,12 @@ cublasStatus_t cublasLtMatmulDescDestroy(cublasLtMatmulDesc_t product) {
   delete product;
   return CUBLAS_STATUS_SUCCESS;
 }
-cublasStatus_t cublasLtMatmulDescSetAttribute(cublasLtMatmulDesc_t product, cublasLtMatmulDescAttributes_t attribute,
-                                              const void* value, std::size_t bytes) {
+cublasStatus_t cublasLtMatmulDescSetAttribute(cublasLtMatmulDesc_t product,
+                                              cublasLtMatmulDescAttributes_t attribute, const void* value,
+                                              std::size_t bytes) {
   if (bytes != sizeof(std::int32_t)) return CUBLAS_STATUS_INVALID_VALUE;
-  (attribute == CUBLASLT_MATMUL_DESC_TRANSA ? product->a : product->b) = *static_cast<const cublasOperation_t*>(value);
+  (attribute == CUBLASLT_MATMUL_DESC_TRANSA ? product->a : product->b) =
+      *static_cast<const cublasOperation_t*>(value);
   return CUBLAS_STATUS_SUCCESS;
 }
 
@@ -167,8 +179,8 @@ cublasStatus_t cublasLtMatmulPreferenceDestroy(cublasLtMatmulPreference_t prefer
   return CUBLAS_STATUS_SUCCESS;
 }
 cublasStatus_t cublasLtMatmulPreferenceSetAttribute(cublasLtMatmulPreference_t preference,
-                                                    cublasLtMatmulPreferenceAttributes_t attribute, const void* value,
-                                                    std::size_t bytes) {
+                                                    cublasLtMatmulPreferenceAttributes_t attribute,
+                                                    const void* value, std::size_t bytes) {
   if (attribute == CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES) {
     if (bytes != sizeof preference->workspace_bytes) return CUBLAS_STATUS_INVALID_VALUE;
     std::memcpy(&preference->workspace_bytes, value, bytes);
@@ -179,8 +191,9 @@ cublasStatus_t cublasLtMatmulPreferenceSetAttribute(cublasLtMatmulPreference_t p
   return CUBLAS_STATUS_SUCCESS;
 }
 
-cublasStatus_t cublasLtMatmulAlgoGetHeuristic(cublasLtHandle_t, cublasLtMatmulDesc_t product, cublasLtMatrixLayout_t a,
-                                              cublasLtMatrixLayout_t b, cublasLtMatrixLayout_t c, cublasLtMatrixLayout_t,
+cublasStatus_t cublasLtMatmulAlgoGetHeuristic(cublasLtHandle_t, cublasLtMatmulDesc_t product,
+                                              cublasLtMatrixLayout_t a, cublasLtMatrixLayout_t b,
+                                              cublasLtMatrixLayout_t c, cublasLtMatrixLayout_t,
                                               cublasLtMatmulPreference_t preference, int wanted,
                                               cublasLtMatmulHeuristicResult_t results[], int* found) {
   if (wanted < 1 || !emulation::fits(*product, *a, *b, *c)) return CUBLAS_STATUS_INVALID_VALUE;
@@ -198,22 +211,26 @@ cublasStatus_t cublasLtMatmulAlgoGetHeuristic(cublasLtHandle_t, cublasLtMatmulDe
   return CUBLAS_STATUS_SUCCESS;
 }
 
-cublasStatus_t cublasLtMatmulAlgoCheck(cublasLtHandle_t, cublasLtMatmulDesc_t product, cublasLtMatrixLayout_t a,
-                                       cublasLtMatrixLayout_t b, cublasLtMatrixLayout_t c, cublasLtMatrixLayout_t d,
-                                       const cublasLtMatmulAlgo_t* chosen, cublasLtMatmulHeuristicResult_t* result) {
+cublasStatus_t cublasLtMatmulAlgoCheck(cublasLtHandle_t, cublasLtMatmulDesc_t product,
+                                       cublasLtMatrixLayout_t a, cublasLtMatrixLayout_t b,
+                                       cublasLtMatrixLayout_t c, cublasLtMatrixLayout_t d,
+                                       const cublasLtMatmulAlgo_t* chosen,
+                                       cublasLtMatmulHeuristicResult_t* result) {
   const auto algorithm = std::bit_cast<Algorithm>(*chosen);
   if (!emulation::fits(*product, *a, *b, *d) || c != d) return CUBLAS_STATUS_INVALID_VALUE;
-  if (algorithm.magic != emulation::kMagic || algorithm.id >= emulation::kAlgorithms) return CUBLAS_STATUS_NOT_SUPPORTED;
+  if (algorithm.magic != emulation::kMagic || algorithm.id >= emulation::kAlgorithms)
+    return CUBLAS_STATUS_NOT_SUPPORTED;
   *result = {};
   result->workspaceSize = emulation::workspace_of(algorithm);
   return CUBLAS_STATUS_SUCCESS;
 }
 
-cublasStatus_t cublasLtMatmul(cublasLtHandle_t, cublasLtMatmulDesc_t product, const void* alpha, const void* A,
-                              cublasLtMatrixLayout_t a, const void* B, cublasLtMatrixLayout_t b, const void* beta,
-                              const void* C, cublasLtMatrixLayout_t c, void* D, cublasLtMatrixLayout_t d,
-                              const cublasLtMatmulAlgo_t* chosen, void* workspace, std::size_t workspace_bytes,
-                              cudaStream_t stream) {
+cublasStatus_t cublasLtMatmul(cublasLtHandle_t, cublasLtMatmulDesc_t product, const void* alpha,
+                              const void* A, cublasLtMatrixLayout_t a, const void* B,
+                              cublasLtMatrixLayout_t b, const void* beta, const void* C,
+                              cublasLtMatrixLayout_t c, void* D, cublasLtMatrixLayout_t d,
+                              const cublasLtMatmulAlgo_t* chosen, void* workspace,
+                              std::size_t workspace_bytes, cudaStream_t stream) {
   const auto algorithm = std::bit_cast<Algorithm>(*chosen);
   if (C != D || c != d || !emulation::fits(*product, *a, *b, *d) || *static_cast<const float*>(alpha) != 1.0F)
     return CUBLAS_STATUS_NOT_SUPPORTED;
@@ -227,7 +244,8 @@ cublasStatus_t cublasLtMatmul(cublasLtHandle_t, cublasLtMatmulDesc_t product, co
   emulation::Stream* const queue = emulation::find_stream(stream);
   if (queue == nullptr) return CUBLAS_STATUS_EXECUTION_FAILED;
   emulation::Work work;
-  work.run = [=, id = algorithm.id, p = *product, la = *a, lb = *b, ld = *d, factor = *static_cast<const float*>(beta)] {
+  work.run = [=, id = algorithm.id, p = *product, la = *a, lb = *b, ld = *d,
+              factor = *static_cast<const float*>(beta)] {
     emulation::multiply(id, p, A, la, B, lb, factor, D, ld);
   };
   emulation::enqueue(queue, std::move(work));

@@ -1,8 +1,9 @@
 // The launch of a kernel: refused where its shape cannot be, else queued; its blocks are then shared out over
 // threads. And what a kernel is granted: as the driver has it, for each kernel on each device.
 //
-// Where the environment variable HEADWATER_EMULATION_LAUNCHES names a file, it gets a line for each kernel that was
-// launched, when the program ends: the most threads of a block, bytes of SHARED_ARRAY and bytes of SHARED_BLOCK.
+// Where the environment variable HEADWATER_EMULATION_LAUNCHES names a file, it gets a line for each kernel
+// that was launched, when the program ends: the most threads of a block, bytes of SHARED_ARRAY and bytes of
+// SHARED_BLOCK.
 
 #include "emulation/launch.h"
 
@@ -41,7 +42,8 @@ class LaunchRecord {
     const std::lock_guard guard(mutex_);
     std::array<std::size_t, 3>& most = most_[shape.kernel];
     const std::size_t threads = std::size_t{shape.block.x} * shape.block.y * shape.block.z;
-    most = {std::max(most[0], threads), std::max(most[1], array_bytes), std::max(most[2], shape.shared_bytes)};
+    most = {std::max(most[0], threads), std::max(most[1], array_bytes),
+            std::max(most[2], shape.shared_bytes)};
   }
 
  private:
@@ -68,8 +70,8 @@ Block& own_block() {
   return block;
 }
 
-// Histories of memory are in the times of one block's clocks, whichever thread comes to run it; there is one such
-// thread at a time. It is never destroyed: a thread may be at work when the program ends.
+// Histories of memory are in the times of one block's clocks, whichever thread comes to run it; there is one
+// such thread at a time. It is never destroyed: a thread may be at work when the program ends.
 Block& checking_block() {
   static Block& block = *new Block;
   return block;

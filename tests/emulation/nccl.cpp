@@ -1,5 +1,5 @@
-// NCCL's calls: what they are given is checked, what is right is queued on its communicator and stream, at the end of the
-// group where there is one. Any thread may call.
+// NCCL's calls: what they are given is checked, what is right is queued on its communicator and stream, at
+// the end of the group where there is one. Any thread may call.
 
 #include "nccl.h"
 
@@ -42,7 +42,8 @@ ncclResult_t fault(ncclResult_t code, const std::string& text) {
 }
 
 bool overlap(const Region& a, const Region& b) {
-  const auto *const first = static_cast<unsigned char*>(a.begin), *const second = static_cast<unsigned char*>(b.begin);
+  const auto *const first = static_cast<unsigned char*>(a.begin), *const second =
+                                                                      static_cast<unsigned char*>(b.begin);
   return a.bytes > 0 && b.bytes > 0 && first < second + b.bytes && second < first + a.bytes;
 }
 
@@ -50,7 +51,8 @@ bool overlap(const Region& a, const Region& b) {
 bool placed_well(const Call& call, const Rank& at) {
   const Region input = input_of(call, at), output = output_of(call, at);
   if (!overlap(input, output)) return true;
-  const auto *const in = static_cast<unsigned char*>(input.begin), *const out = static_cast<unsigned char*>(output.begin);
+  const auto *const in = static_cast<unsigned char*>(input.begin), *const out = static_cast<unsigned char*>(
+                                                                       output.begin);
   const auto rank = static_cast<std::size_t>(at.rank);
   switch (call.shape.kind) {
     case Kind::all_reduce:
@@ -71,8 +73,8 @@ int blocks_of(const ncclConfig_t& config) {
 std::string mistake_in(const ncclConfig_t* config) {
   const ncclConfig_t initial = NCCL_CONFIG_INITIALIZER;
   if (config == nullptr) return "no configuration";
-  const bool initialised = config->size == initial.size && config->magic == initial.magic &&
-                           config->version == initial.version;
+  const bool initialised =
+      config->size == initial.size && config->magic == initial.magic && config->version == initial.version;
   if (!initialised) return "a configuration that was not initialised";
   const int least = config->minCTAs == NCCL_CONFIG_UNDEF_INT ? 1 : config->minCTAs, most = blocks_of(*config);
   if (least < 1 || most < least || most > kMostBlocks)
@@ -85,7 +87,8 @@ std::string mistake_in(const ncclConfig_t* config) {
 std::string mistake_in(const Call& call, const Rank& at) {
   const auto type = static_cast<ncclDataType_t>(call.shape.type);
   const auto within = [&](int rank) { return rank >= 0 && rank < at.size(); };
-  if (size_of(type) == 0) return " is given type " + std::to_string(call.shape.type) + ", which is not emulated";
+  if (size_of(type) == 0)
+    return " is given type " + std::to_string(call.shape.type) + ", which is not emulated";
   const bool reduces = call.shape.kind == Kind::all_reduce || call.shape.kind == Kind::reduce_scatter;
   if (reduces && !reducible(type, static_cast<ncclRedOp_t>(call.shape.op)))
     return " is given op " + std::to_string(call.shape.op) + " of type " + std::to_string(call.shape.type) +
@@ -103,7 +106,8 @@ ncclResult_t launch(const std::vector<Group::Member>& members) {
   std::vector<std::pair<Communicator*, std::vector<std::pair<Call, Stream*>>>> launches;
   for (const Group::Member& member : members) {
     Stream* const stream = find_stream(member.stream);
-    if (stream == nullptr) return fault(ncclInvalidArgument, member.call.name + " is given a stream that is none");
+    if (stream == nullptr)
+      return fault(ncclInvalidArgument, member.call.name + " is given a stream that is none");
     if (stream->capture != nullptr)
       return fault(ncclInvalidUsage, member.call.name + " is captured in a graph, which is not emulated");
     if (member.communicator->aborted())
@@ -120,10 +124,12 @@ ncclResult_t launch(const std::vector<Group::Member>& members) {
 ncclResult_t make(Call call, ncclComm_t handle, cudaStream_t stream) {
   if (faulty()) return refused(ncclUnhandledCudaError, call.name + " on a device at fault");
   auto communicator = find_communicator(handle);
-  if (communicator == nullptr) return refused(ncclInvalidUsage, call.name + " on a communicator that is none");
+  if (communicator == nullptr)
+    return refused(ncclInvalidUsage, call.name + " on a communicator that is none");
   if (const std::string mistake = mistake_in(call, communicator->at()); !mistake.empty())
     return fault(ncclInvalidArgument, call.name + mistake);
-  if (call.shape.count == 0 && call.shape.kind != Kind::message) return ncclSuccess;  // dropped, as by the library
+  // dropped, as by the library
+  if (call.shape.count == 0 && call.shape.kind != Kind::message) return ncclSuccess;
   Group::Member member{std::move(communicator), std::move(call), stream};
   if (group.depth == 0) return launch({std::move(member)});
   group.members.push_back(std::move(member));
@@ -170,14 +176,17 @@ ncclResult_t ncclCommInitRank(ncclComm_t* comm, int nranks, ncclUniqueId id, int
   return ncclCommInitRankConfig(comm, nranks, id, rank, &config);
 }
 
-ncclResult_t ncclCommInitRankConfig(ncclComm_t* comm, int nranks, ncclUniqueId id, int rank, ncclConfig_t* config) {
+ncclResult_t ncclCommInitRankConfig(ncclComm_t* comm, int nranks, ncclUniqueId id, int rank,
+                                    ncclConfig_t* config) {
   if (emulation::faulty()) return refused(ncclUnhandledCudaError, "ncclCommInitRank on a device at fault");
   if (const std::string mistake = emulation::nccl::mistake_in(config); !mistake.empty())
     return fault(ncclInvalidArgument, "ncclCommInitRankConfig is given " + mistake);
-  if (emulation::settings().devices == 0) return refused(ncclUnhandledCudaError, "ncclCommInitRank finds no device");
+  if (emulation::settings().devices == 0)
+    return refused(ncclUnhandledCudaError, "ncclCommInitRank finds no device");
   if (group.depth > 0) return fault(ncclInvalidUsage, "ncclCommInitRank in a group, which is not emulated");
   if (nranks < 1 || rank < 0 || rank >= nranks)
-    return fault(ncclInvalidArgument, "ncclCommInitRank is given rank " + std::to_string(rank) + " of " + std::to_string(nranks));
+    return fault(ncclInvalidArgument,
+                 "ncclCommInitRank is given rank " + std::to_string(rank) + " of " + std::to_string(nranks));
   try {
     auto met = emulation::nccl::meet(id, rank, nranks, emulation::current_device());
     const int device = met.device, blocks = emulation::nccl::blocks_of(*config);
@@ -185,8 +194,8 @@ ncclResult_t ncclCommInitRankConfig(ncclComm_t* comm, int nranks, ncclUniqueId i
     const int all = emulation::nccl::blocks_on(device), room = emulation::kMultiprocessors;
     if (all > room)
       return fault(ncclInvalidUsage,
-                   "the communicators of device " + std::to_string(device) + " may take " + std::to_string(all) +
-                       " blocks at once, and it has " + std::to_string(room) +
+                   "the communicators of device " + std::to_string(device) + " may take " +
+                       std::to_string(all) + " blocks at once, and it has " + std::to_string(room) +
                        " multiprocessors: calls that wait for their peers could keep others from starting");
     return ncclSuccess;
   } catch (const emulation::nccl::Failure& failure) {
@@ -196,7 +205,8 @@ ncclResult_t ncclCommInitRankConfig(ncclComm_t* comm, int nranks, ncclUniqueId i
 
 ncclResult_t ncclCommDestroy(ncclComm_t comm) {
   const auto communicator = emulation::nccl::find_communicator(comm);
-  if (communicator == nullptr) return refused(ncclInvalidUsage, "ncclCommDestroy of a communicator that is none");
+  if (communicator == nullptr)
+    return refused(ncclInvalidUsage, "ncclCommDestroy of a communicator that is none");
   {
     emulation::StreamLock lock;
     communicator->finish(lock);
@@ -207,7 +217,8 @@ ncclResult_t ncclCommDestroy(ncclComm_t comm) {
 
 ncclResult_t ncclCommAbort(ncclComm_t comm) {
   const auto communicator = emulation::nccl::remove_communicator(comm);
-  if (communicator == nullptr) return refused(ncclInvalidUsage, "ncclCommAbort of a communicator that is none");
+  if (communicator == nullptr)
+    return refused(ncclInvalidUsage, "ncclCommAbort of a communicator that is none");
   const emulation::StreamLock lock;
   communicator->abort();
   return ncclSuccess;
@@ -215,23 +226,25 @@ ncclResult_t ncclCommAbort(ncclComm_t comm) {
 
 ncclResult_t ncclCommGetAsyncError(ncclComm_t comm, ncclResult_t* error) {
   const auto communicator = emulation::nccl::find_communicator(comm);
-  if (communicator == nullptr) return refused(ncclInvalidUsage, "ncclCommGetAsyncError of a communicator that is none");
+  if (communicator == nullptr)
+    return refused(ncclInvalidUsage, "ncclCommGetAsyncError of a communicator that is none");
   *error = communicator->state();
   return ncclSuccess;
 }
 
-ncclResult_t ncclAllReduce(const void* send, void* receive, std::size_t count, ncclDataType_t type, ncclRedOp_t op,
-                           ncclComm_t comm, cudaStream_t stream) {
+ncclResult_t ncclAllReduce(const void* send, void* receive, std::size_t count, ncclDataType_t type,
+                           ncclRedOp_t op, ncclComm_t comm, cudaStream_t stream) {
   return make({"ncclAllReduce", {Kind::all_reduce, type, op, 0, count}, send, receive, 0}, comm, stream);
 }
 
-ncclResult_t ncclReduceScatter(const void* send, void* receive, std::size_t receive_count, ncclDataType_t type,
-                               ncclRedOp_t op, ncclComm_t comm, cudaStream_t stream) {
-  return make({"ncclReduceScatter", {Kind::reduce_scatter, type, op, 0, receive_count}, send, receive, 0}, comm, stream);
+ncclResult_t ncclReduceScatter(const void* send, void* receive, std::size_t receive_count,
+                               ncclDataType_t type, ncclRedOp_t op, ncclComm_t comm, cudaStream_t stream) {
+  return make({"ncclReduceScatter", {Kind::reduce_scatter, type, op, 0, receive_count}, send, receive, 0},
+              comm, stream);
 }
 
-ncclResult_t ncclAllGather(const void* send, void* receive, std::size_t send_count, ncclDataType_t type, ncclComm_t comm,
-                           cudaStream_t stream) {
+ncclResult_t ncclAllGather(const void* send, void* receive, std::size_t send_count, ncclDataType_t type,
+                           ncclComm_t comm, cudaStream_t stream) {
   return make({"ncclAllGather", {Kind::all_gather, type, 0, 0, send_count}, send, receive, 0}, comm, stream);
 }
 

@@ -59,8 +59,10 @@ Bytes reduced(const std::vector<Bytes>& parts, ncclDataType_t type, ncclRedOp_t 
   Bytes out;
   out.data.resize(parts.front().data.size());
   switch (type) {
-    case ncclInt8: break;  // refused before
-    case ncclInt32: reduce<std::uint32_t, std::uint32_t>(parts, op, out.data); break;  // whose overflow is defined
+    case ncclInt8:
+      break;  // refused before
+    // whose overflow is defined
+    case ncclInt32: reduce<std::uint32_t, std::uint32_t>(parts, op, out.data); break;
     case ncclFloat32: reduce<float, float>(parts, op, out.data); break;
     case ncclFloat64: reduce<double, double>(parts, op, out.data); break;
     case ncclBfloat16: reduce<__nv_bfloat16, float>(parts, op, out.data); break;

@@ -35,14 +35,16 @@ Address address_of(const ncclUniqueId& id, int rank) {
   const std::string text = name + "-" + std::to_string(rank);
   Address address;
   address.where.sun_family = AF_UNIX;
-  if (text.size() + 1 > sizeof address.where.sun_path) throw Failure{ncclInvalidArgument, "is given an id too long"};
+  if (text.size() + 1 > sizeof address.where.sun_path)
+    throw Failure{ncclInvalidArgument, "is given an id too long"};
   std::copy(text.begin(), text.end(), address.where.sun_path + 1);  // after a zero: abstract
   address.length = static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + 1 + text.size());
   return address;
 }
 
 [[noreturn]] void fail(const char* call) {
-  throw Failure{ncclSystemError, std::string("cannot reach its peers: ") + call + ": " + std::strerror(errno)};
+  throw Failure{ncclSystemError,
+                std::string("cannot reach its peers: ") + call + ": " + std::strerror(errno)};
 }
 
 class Socket {
@@ -98,7 +100,8 @@ Socket call_on(const Address& address) {
 ncclUniqueId random_id() {
   std::random_device random;
   ncclUniqueId id{};
-  std::snprintf(id.internal, sizeof id.internal, "%s%08x%08x%08x%08x", kMark, random(), random(), random(), random());
+  std::snprintf(id.internal, sizeof id.internal, "%s%08x%08x%08x%08x", kMark, random(), random(), random(),
+                random());
   return id;
 }
 
@@ -126,7 +129,8 @@ Rank meet(const ncclUniqueId& id, int rank, int size, int device) {
     const Hello peer = hear(socket);
     if (peer.size != size)
       throw Failure{ncclInvalidArgument, "is of " + std::to_string(size) + " ranks, and rank " +
-                                             std::to_string(peer.rank) + " says " + std::to_string(peer.size)};
+                                             std::to_string(peer.rank) + " says " +
+                                             std::to_string(peer.size)};
     all.push_back(peer);
     met.links[static_cast<std::size_t>(peer.rank)] = std::make_unique<Link>(socket.release());
   }

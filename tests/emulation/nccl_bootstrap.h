@@ -1,6 +1,7 @@
 #pragma once
-// How the ranks of a communicator find each other: each listens at an address made of the id and its number, which dies
-// with it (Linux's abstract addresses of Unix-domain sockets), and calls on those with lower numbers.
+// How the ranks of a communicator find each other: each listens at an address made of the id and its number,
+// which dies with it (Linux's abstract addresses of Unix-domain sockets), and calls on those with lower
+// numbers.
 
 #include "nccl_exchange.h"
 

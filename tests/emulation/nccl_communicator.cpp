@@ -34,7 +34,8 @@ void Communicator::connect(const Call& call, StreamLock& lock) {
   if (!connected_.insert({side_of(call), call.peer}).second) return;
   Link& link = *rank_.links[static_cast<std::size_t>(call.peer)];
   const Key theirs = connecting(side_of(call) == Side::sender ? Side::receiver : Side::sender);
-  for (move(); link.shape_from_peer(theirs) == nullptr && !link.ended() && !aborted_; move()) sleep_without(lock);
+  for (move(); link.shape_from_peer(theirs) == nullptr && !link.ended() && !aborted_; move())
+    sleep_without(lock);
   link.take(theirs);
 }
 
@@ -87,7 +88,8 @@ void Communicator::advance() {
 
 bool Communicator::asked() const {
   return std::any_of(entries_.begin(), entries_.end(), [](const auto& entry) {
-    return std::any_of(entry->calls.begin(), entry->calls.end(), [](const Exchange& call) { return call.asked(); });
+    return std::any_of(entry->calls.begin(), entry->calls.end(),
+                       [](const Exchange& call) { return call.asked(); });
   });
 }
 
@@ -111,7 +113,8 @@ void Communicator::move() {
 void Communicator::finish(StreamLock& lock) {
   while (!entries_.empty()) {
     const auto first = entries_.front();
-    run_until(first->streams.front(), [&] { return first->over || aborted_; }, lock);
+    run_until(
+        first->streams.front(), [&] { return first->over || aborted_; }, lock);
   }
   for (const auto& link : rank_.links) link->say_goodbye();
   for (const auto& link : rank_.links) {

@@ -1,7 +1,7 @@
 #pragma once
-// A communicator is one queue of calls, in the order in which the program made them, whatever streams they are on; those
-// of a group are one entry, and go on side by side. An entry begins when the ones before it are over and when each of its
-// streams has come to it. Under the StreamLock, but for state().
+// A communicator is one queue of calls, in the order in which the program made them, whatever streams they
+// are on; those of a group are one entry, and go on side by side. An entry begins when the ones before it are
+// over and when each of its streams has come to it. Under the StreamLock, but for state().
 
 #include "nccl_exchange.h"
 #include "stream.h"
@@ -26,18 +26,21 @@ class Communicator : public std::enable_shared_from_this<Communicator> {
   Communicator(Rank rank, int blocks) : rank_(std::move(rank)), blocks_(blocks) {}
 
   const Rank& at() const { return rank_; }
-  int blocks() const { return blocks_; }  // of the device's multiprocessors, the most that its kernels may take
+  // of the device's multiprocessors, the most that its kernels may take
+  int blocks() const { return blocks_; }
   bool aborted() const { return aborted_; }
   ncclResult_t state() const { return state_; }  // any thread
 
-  // The first message of a pair in a direction makes the host wait until the peer's comes too, as the library's
-  // does while it connects them. Of the calls of a group all are told the peers before any is waited for.
+  // The first message of a pair in a direction makes the host wait until the peer's comes too, as the
+  // library's does while it connects them. Of the calls of a group all are told the peers before any is
+  // waited for.
   void begin_to_connect(const Call& call);
   void connect(const Call& call, StreamLock& lock);
   void launch(std::vector<std::pair<Call, Stream*>> calls);
   bool busy() const { return !entries_.empty(); }
-  bool asked() const;             // a peer has come to one of the calls
-  bool go_on();                   // runs one work that the first of them waits for; false where nothing can run
+  bool asked() const;  // a peer has come to one of the calls
+  // runs one work that the first of them waits for; false where nothing can run
+  bool go_on();
   void move();                    // data, and news of the peers
   void finish(StreamLock& lock);  // waits for all calls, and takes leave of the peers
   void abort();                   // all calls are over, with results that are nothing

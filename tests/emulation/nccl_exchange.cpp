@@ -19,9 +19,9 @@ std::string fault_at(const Region& region, int device) {
   const Allocation* const allocation = allocation_near(region.begin);
   const std::string bytes = std::to_string(region.bytes) + " bytes ";
   if (allocation == nullptr) return bytes + "of memory that is not the device's";
-  const std::string place =
-      bytes + "at byte " + std::to_string(static_cast<unsigned char*>(region.begin) - allocation->begin) + " of " +
-      std::to_string(allocation->bytes) + " bytes of global memory";
+  const std::string place = bytes + "at byte " +
+                            std::to_string(static_cast<unsigned char*>(region.begin) - allocation->begin) +
+                            " of " + std::to_string(allocation->bytes) + " bytes of global memory";
   if (allocation->pinned) return place + ", which is the host's";
   if (!allocation->holds(region.begin, region.bytes))
     return place + (region.begin < allocation->begin ? ", before its beginning" : ", beyond its end");
@@ -49,12 +49,13 @@ void write(unsigned char* to, const Bytes& bytes) {
     note_written(to, bytes.data.size());
   } else {
     const Allocation* const allocation = allocation_of(to);
-    std::copy(bytes.written.begin(), bytes.written.end(), allocation->written.get() + (to - allocation->begin));
+    std::copy(bytes.written.begin(), bytes.written.end(),
+              allocation->written.get() + (to - allocation->begin));
   }
 }
 
-// A call may read its input any time from when it begins until it ends. The one shows who writes the input too late, the
-// other who writes the next one too early.
+// A call may read its input any time from when it begins until it ends. The one shows who writes the input
+// too late, the other who writes the next one too early.
 bool reads_at_once(std::uint64_t number) {
   switch (settings().streams) {
     case Settings::Time::late: return true;
@@ -76,7 +77,8 @@ std::size_t bytes_of(const Call& call) {
 
 Region input_of(const Call& call, const Rank& at) {
   const std::size_t parts = call.shape.kind == Kind::reduce_scatter ? static_cast<std::size_t>(at.size()) : 1;
-  const bool reads = call.send != nullptr && (call.shape.kind != Kind::broadcast || call.shape.root == at.rank);
+  const bool reads =
+      call.send != nullptr && (call.shape.kind != Kind::broadcast || call.shape.root == at.rank);
   return {const_cast<void*>(call.send), reads ? parts * bytes_of(call) : 0};
 }
 
@@ -85,20 +87,25 @@ Region output_of(const Call& call, const Rank& at) {
   return {call.receive, call.receive != nullptr ? parts * bytes_of(call) : 0};
 }
 
-Exchange::Exchange(Call call, Rank& at, std::uint64_t number) : call_(std::move(call)), at_(at), number_(number) {
+Exchange::Exchange(Call call, Rank& at, std::uint64_t number)
+    : call_(std::move(call)), at_(at), number_(number) {
   const std::size_t bytes = bytes_of(call_);
   if (call_.shape.kind == Kind::message) {
     own_side_ = call_.send != nullptr ? Side::sender : Side::receiver;
     const bool sends = own_side_ == Side::sender;
-    parties_.push_back({at_.links[static_cast<std::size_t>(call_.peer)].get(), call_.peer, 0, sends ? bytes : 0, !sends});
+    parties_.push_back(
+        {at_.links[static_cast<std::size_t>(call_.peer)].get(), call_.peer, 0, sends ? bytes : 0, !sends});
     return;
   }
   for (int rank = 0; rank < at_.size(); ++rank) {
     if (rank == at_.rank) continue;
-    const std::size_t offset = call_.shape.kind == Kind::reduce_scatter ? static_cast<std::size_t>(rank) * bytes : 0;
+    const std::size_t offset =
+        call_.shape.kind == Kind::reduce_scatter ? static_cast<std::size_t>(rank) * bytes : 0;
     const bool broadcast = call_.shape.kind == Kind::broadcast;
-    const bool gets = !broadcast || call_.shape.root == at_.rank, gives = !broadcast || call_.shape.root == rank;
-    parties_.push_back({at_.links[static_cast<std::size_t>(rank)].get(), rank, offset, gets ? bytes : 0, gives});
+    const bool gets = !broadcast || call_.shape.root == at_.rank,
+               gives = !broadcast || call_.shape.root == rank;
+    parties_.push_back(
+        {at_.links[static_cast<std::size_t>(rank)].get(), rank, offset, gets ? bytes : 0, gives});
   }
 }
 
@@ -145,7 +152,8 @@ bool Exchange::begin() {
     return !what.empty();
   };
   const Region input = input_of(call_, at_), output = output_of(call_, at_);
-  if (fault(" reads ", fault_at(input, at_.device)) || fault(" writes ", fault_at(output, at_.device))) return false;
+  if (fault(" reads ", fault_at(input, at_.device)) || fault(" writes ", fault_at(output, at_.device)))
+    return false;
   for (const Party& party : parties_) party.link->post(mine(), call_.shape);
   if (reads_at_once(number_)) {
     read_inputs();
@@ -183,7 +191,8 @@ void Exchange::spoil() {
 
 void Exchange::write_result() {
   std::vector<Bytes> parts(static_cast<std::size_t>(at_.size()));
-  for (const Party& party : parties_) parts[static_cast<std::size_t>(party.rank)] = party.link->take(theirs());
+  for (const Party& party : parties_)
+    parts[static_cast<std::size_t>(party.rank)] = party.link->take(theirs());
   if (own_side_ == Side::everyone) parts[static_cast<std::size_t>(at_.rank)] = std::move(own_);
   auto* const output = static_cast<unsigned char*>(call_.receive);
   if (output == nullptr) return;

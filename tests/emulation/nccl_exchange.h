@@ -1,7 +1,7 @@
 #pragma once
-// One call of one rank as the device goes through it: tell the peers, wait until all have come and mean the same, give
-// them their data, take theirs, write the result. Where one of them means another call nobody goes on, as with the
-// library.
+// One call of one rank as the device goes through it: tell the peers, wait until all have come and mean the
+// same, give them their data, take theirs, write the result. Where one of them means another call nobody goes
+// on, as with the library.
 
 #include "nccl_link.h"
 

@@ -53,7 +53,8 @@ void Link::move() {
 void Link::send_some() {
   while (!outgoing_.empty() && !ended_) {
     const auto& first = outgoing_.front();
-    const ssize_t count = send(socket_, first.data() + sent_, first.size() - sent_, MSG_DONTWAIT | MSG_NOSIGNAL);
+    const ssize_t count =
+        send(socket_, first.data() + sent_, first.size() - sent_, MSG_DONTWAIT | MSG_NOSIGNAL);
     if (count < 0) {
       if (errno == EINTR) continue;
       return;  // for now; where the other end is gone, what it said last will be received, and then the end

@@ -1,6 +1,6 @@
 #pragma once
-// The connection of one rank of a communicator with another: messages in order over a Unix-domain socket that nobody
-// waits for. Under the StreamLock, like all that a communicator has.
+// The connection of one rank of a communicator with another: messages in order over a Unix-domain socket that
+// nobody waits for. Under the StreamLock, like all that a communicator has.
 
 #include "nccl.h"
 
@@ -29,8 +29,8 @@ struct Bytes {
   std::vector<std::uint8_t> written;
 };
 
-// A call as the two ends name it: on which side of it the one stands who posts, and its number among those of that side
-// between the two.
+// A call as the two ends name it: on which side of it the one stands who posts, and its number among those of
+// that side between the two.
 enum class Side : std::int32_t { everyone, sender, receiver };
 using Key = std::pair<Side, std::uint64_t>;
 

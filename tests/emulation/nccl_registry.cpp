@@ -87,7 +87,9 @@ Registry& registry() {
 
 }  // namespace
 
-ncclComm_t add_communicator(std::shared_ptr<Communicator> communicator) { return registry().add(std::move(communicator)); }
+ncclComm_t add_communicator(std::shared_ptr<Communicator> communicator) {
+  return registry().add(std::move(communicator));
+}
 std::shared_ptr<Communicator> find_communicator(ncclComm_t handle) { return registry().find(handle); }
 std::shared_ptr<Communicator> remove_communicator(ncclComm_t handle) { return registry().remove(handle); }
 int blocks_on(int device) { return registry().blocks_on(device); }

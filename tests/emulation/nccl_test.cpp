@@ -1,8 +1,9 @@
-// NCCL's calls as the emulation answers them: what each gives, in which order they go on, and how mistakes and lost peers show.
+// NCCL's calls as the emulation answers them: what each gives, in which order they go on, and how mistakes
+// and lost peers show.
 
+#include "nccl.h"
 #include "emulation/settings.h"
 #include "kernels.h"
-#include "nccl.h"
 
 #include <gtest/gtest.h>
 
@@ -116,7 +117,8 @@ class NcclCalls : public testing::TestWithParam<Time> {
 std::string name_of_mode(const testing::TestParamInfo<Time>& mode) {
   return mode.param == Time::late ? "late" : mode.param == Time::early ? "early" : "random";
 }
-INSTANTIATE_TEST_SUITE_P(Modes, NcclCalls, testing::Values(Time::late, Time::early, Time::random), name_of_mode);
+INSTANTIATE_TEST_SUITE_P(Modes, NcclCalls, testing::Values(Time::late, Time::early, Time::random),
+                         name_of_mode);
 
 TEST_P(NcclCalls, GiveEveryRankItsResult) {
   for (const int size : {1, 2, 3}) {
@@ -129,10 +131,12 @@ TEST_P(NcclCalls, GiveEveryRankItsResult) {
       };
       const auto whole = part_of(at.rank(), ranks * kN);
       float* const in = at.filled(whole);
-      float *const sum = at.memory<float>(ranks * kN), *const most = at.filled(whole), *const part = at.memory<float>(kN);
+      float *const sum = at.memory<float>(ranks * kN), *const most = at.filled(whole),
+                   *const part = at.memory<float>(kN);
       float *const all = at.memory<float>(ranks * kN), *const last = at.filled(whole);
       EXPECT_EQ(ncclAllReduce(in, sum, ranks * kN, ncclFloat, ncclSum, at.comm(), at.stream()), ncclSuccess);
-      EXPECT_EQ(ncclAllReduce(most, most, ranks * kN, ncclFloat, ncclMax, at.comm(), at.stream()), ncclSuccess);
+      EXPECT_EQ(ncclAllReduce(most, most, ranks * kN, ncclFloat, ncclMax, at.comm(), at.stream()),
+                ncclSuccess);
       EXPECT_EQ(ncclReduceScatter(in, part, kN, ncclFloat, ncclSum, at.comm(), at.stream()), ncclSuccess);
       EXPECT_EQ(ncclAllGather(part, all, kN, ncclFloat, at.comm(), at.stream()), ncclSuccess);
       EXPECT_EQ(ncclBroadcast(last, last, kN, ncclFloat, at.size() - 1, at.comm(), at.stream()), ncclSuccess);
@@ -153,7 +157,8 @@ TEST_P(NcclCalls, SumInTheirOwnType) {
     double* const doubles = at.filled(std::vector<double>(3, tiny));
     std::int32_t* const integers = at.filled(std::vector<std::int32_t>(3, (1 << 24) + at.rank()));
     // bf16 has 8 bits: one by one 256 + 1 + 1 would stay 256.
-    __nv_bfloat16* const halves = at.filled(std::vector<__nv_bfloat16>(3, __nv_bfloat16(at.rank() == 0 ? 256.0F : 1.0F)));
+    __nv_bfloat16* const halves =
+        at.filled(std::vector<__nv_bfloat16>(3, __nv_bfloat16(at.rank() == 0 ? 256.0F : 1.0F)));
     EXPECT_EQ(ncclAllReduce(doubles, doubles, 3, ncclDouble, ncclSum, at.comm(), at.stream()), ncclSuccess);
     EXPECT_EQ(ncclAllReduce(integers, integers, 3, ncclInt32, ncclSum, at.comm(), at.stream()), ncclSuccess);
     EXPECT_EQ(ncclAllReduce(halves, halves, 3, ncclBfloat16, ncclSum, at.comm(), at.stream()), ncclSuccess);
@@ -176,7 +181,8 @@ TEST_P(NcclCalls, OfAGroupGoOnSideBySide) {
   });
 }
 
-// The host of who comes first waits in the first message, and in no later one, until the other's host comes to it.
+// The host of who comes first waits in the first message, and in no later one, until the other's host comes
+// to it.
 TEST_P(NcclCalls, ConnectAPairInItsFirstMessage) {
   std::atomic<bool> came{false}, went{false};
   run_ranks(2, [&](Rank& at) {
@@ -213,7 +219,8 @@ TEST_P(NcclCalls, GoOnWhileTheHostIsElsewhere) {
   });
 }
 
-// A call of a communicator waits for the one before it, although that is on another stream and waits for an event.
+// A call of a communicator waits for the one before it, although that is on another stream and waits for an
+// event.
 TEST_P(NcclCalls, OfACommunicatorAreOneQueue) {
   run_ranks(2, [](Rank& at) {
     cudaStream_t second = nullptr;
@@ -342,10 +349,13 @@ TEST_F(NcclMistakes, AreNamed) {
   const auto sum = [](Rank& at, float* in, float* out, std::size_t count) {
     return ncclAllReduce(in, out, count, ncclFloat, ncclSum, at.comm(), at.stream());
   };
-  EXPECT_NE(fault_of([&](Rank& at) { sum(at, at.filled(part_of(0, kN)), at.memory<float>(kN), kN + 1); }).find("beyond its end"),
+  EXPECT_NE(fault_of([&](Rank& at) {
+              sum(at, at.filled(part_of(0, kN)), at.memory<float>(kN), kN + 1);
+            }).find("beyond its end"),
             std::string::npos);
   std::vector<float> host(kN);
-  EXPECT_NE(fault_of([&](Rank& at) { sum(at, host.data(), host.data(), kN); }).find("not the device's"), std::string::npos);
+  EXPECT_NE(fault_of([&](Rank& at) { sum(at, host.data(), host.data(), kN); }).find("not the device's"),
+            std::string::npos);
   EXPECT_NE(fault_of([&](Rank& at) {
               float* const data = at.filled(part_of(0, 2 * kN));
               EXPECT_EQ(sum(at, data, data + 1, kN), ncclInvalidArgument);
@@ -353,12 +363,14 @@ TEST_F(NcclMistakes, AreNamed) {
             std::string::npos);
   EXPECT_NE(fault_of([](Rank& at) {
               auto* const data = at.memory<signed char>(kN);
-              EXPECT_EQ(ncclAllReduce(data, data, kN, ncclInt8, ncclSum, at.comm(), at.stream()), ncclInvalidArgument);
+              EXPECT_EQ(ncclAllReduce(data, data, kN, ncclInt8, ncclSum, at.comm(), at.stream()),
+                        ncclInvalidArgument);
             }).find("not emulated"),
             std::string::npos);
   EXPECT_NE(fault_of([](Rank& at) {
               float* const data = at.filled(part_of(0, kN));
-              EXPECT_EQ(ncclBroadcast(data, data, kN, ncclFloat, 1, at.comm(), at.stream()), ncclInvalidArgument);
+              EXPECT_EQ(ncclBroadcast(data, data, kN, ncclFloat, 1, at.comm(), at.stream()),
+                        ncclInvalidArgument);
             }).find("rank 1 of 1"),
             std::string::npos);
   EXPECT_NE(fault_of([&](Rank& at) {
@@ -384,7 +396,8 @@ TEST_F(NcclMistakes, TwoRanksOnOneDeviceDoNotMeet) {
     });
 }
 
-// A call that waits for its peer keeps its blocks: where those of all communicators find no room at once, some may never start.
+// A call that waits for its peer keeps its blocks: where those of all communicators find no room at once,
+// some may never start.
 TEST_F(NcclMistakes, MoreCommunicatorsThanADeviceHasRoomFor) {
   std::vector<ncclComm_t> comms;
   const auto make = [&](ncclConfig_t config) {
@@ -402,7 +415,9 @@ TEST_F(NcclMistakes, MoreCommunicatorsThanADeviceHasRoomFor) {
   for (int i = 0; i < 3; ++i) EXPECT_EQ(make(small), ncclSuccess);
   EXPECT_EQ(make(small), ncclInvalidUsage);
   const std::string fault = emulation::take_fault();
-  EXPECT_NE(fault.find("device 0 may take 112 blocks at once, and it has 108 multiprocessors"), std::string::npos) << fault;
+  EXPECT_NE(fault.find("device 0 may take 112 blocks at once, and it has 108 multiprocessors"),
+            std::string::npos)
+      << fault;
   EXPECT_EQ(ncclCommDestroy(comms.back()), ncclSuccess);
   comms.pop_back();
 
@@ -419,7 +434,8 @@ TEST_F(NcclMistakes, MoreCommunicatorsThanADeviceHasRoomFor) {
   for (const ncclComm_t comm : comms) EXPECT_EQ(ncclCommDestroy(comm), ncclSuccess);
 }
 
-// What nobody has written is nobody's result either: a kernel with checked accesses that reads it is at fault.
+// What nobody has written is nobody's result either: a kernel with checked accesses that reads it is at
+// fault.
 TEST_F(NcclMistakes, WhatNobodyHasWrittenStaysUnwritten) {
   emulation::settings().check = true;
   const std::string fault = fault_of([](Rank& at) {

@@ -1,4 +1,5 @@
-// A profiler of few words: "range: > NAME" where one begins, "range: < NAME" where it ends, on standard error.
+// A profiler of few words: "range: > NAME" where one begins, "range: < NAME" where it ends, on standard
+// error.
 
 #include "emulation/settings.h"
 #include "nvtx3/nvToolsExt.h"
@@ -24,10 +25,13 @@ thread_local std::vector<std::string> pushed;
 
 bool fits(const NvtxDomain* domain, const nvtxEventAttributes_t* attributes) {
   return domain != nullptr && attributes != nullptr && attributes->version == NVTX_VERSION &&
-         attributes->size == sizeof(nvtxEventAttributes_t) && attributes->messageType == NVTX_MESSAGE_TYPE_ASCII;
+         attributes->size == sizeof(nvtxEventAttributes_t) &&
+         attributes->messageType == NVTX_MESSAGE_TYPE_ASCII;
 }
 
-void print(const char* what, const std::string& name) { std::cerr << "range: " + std::string(what) + " " + name + "\n"; }
+void print(const char* what, const std::string& name) {
+  std::cerr << "range: " + std::string(what) + " " + name + "\n";
+}
 
 }  // namespace
 }  // namespace emulation

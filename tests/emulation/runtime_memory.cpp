@@ -1,5 +1,5 @@
-// Memory: allocation, copies, fills. As on a GPU, a copy from memory that is not pinned has read it when the call
-// returns, and one to such memory has been made; only with pinned memory does the host run ahead.
+// Memory: allocation, copies, fills. As on a GPU, a copy from memory that is not pinned has read it when the
+// call returns, and one to such memory has been made; only with pinned memory does the host run ahead.
 
 #include "memory.h"
 #include "runtime.h"
@@ -76,7 +76,10 @@ cudaError_t copy(const Rectangle& r, cudaMemcpyKind kind, cudaStream_t handle) {
     }
     enqueue(stream, {[r, staged] {
                        copy_rows({r.to, staged->data(), r.to_pitch, r.width, r.width, r.height});
-                     }, {}, nullptr, nullptr});
+                     },
+                     {},
+                     nullptr,
+                     nullptr});
   } else {
     enqueue(stream, {[r] { copy_rows(r); }, {}, nullptr, nullptr});
   }
@@ -105,19 +108,23 @@ using emulation::done;
 using emulation::failed;
 
 cudaError_t cudaMalloc(void** memory, std::size_t bytes) { return emulation::take(memory, bytes, false); }
-cudaError_t cudaHostAlloc(void** memory, std::size_t bytes, unsigned) { return emulation::take(memory, bytes, true); }
+cudaError_t cudaHostAlloc(void** memory, std::size_t bytes, unsigned) {
+  return emulation::take(memory, bytes, true);
+}
 cudaError_t cudaMallocHost(void** memory, std::size_t bytes) { return emulation::take(memory, bytes, true); }
 cudaError_t cudaFree(void* memory) { return emulation::give_back(memory, false); }
 cudaError_t cudaFreeHost(void* memory) { return emulation::give_back(memory, true); }
 
 cudaError_t cudaMemcpy2DAsync(void* to, std::size_t to_pitch, const void* from, std::size_t from_pitch,
-                              std::size_t width, std::size_t height, cudaMemcpyKind kind, cudaStream_t stream) {
-  return emulation::copy({static_cast<unsigned char*>(to), static_cast<const unsigned char*>(from), to_pitch, from_pitch,
-                          width, height},
+                              std::size_t width, std::size_t height, cudaMemcpyKind kind,
+                              cudaStream_t stream) {
+  return emulation::copy({static_cast<unsigned char*>(to), static_cast<const unsigned char*>(from), to_pitch,
+                          from_pitch, width, height},
                          kind, stream);
 }
 
-cudaError_t cudaMemcpyAsync(void* to, const void* from, std::size_t bytes, cudaMemcpyKind kind, cudaStream_t stream) {
+cudaError_t cudaMemcpyAsync(void* to, const void* from, std::size_t bytes, cudaMemcpyKind kind,
+                            cudaStream_t stream) {
   return cudaMemcpy2DAsync(to, bytes, from, bytes, bytes, 1, kind, stream);
 }
 
@@ -126,13 +133,14 @@ cudaError_t cudaMemcpy(void* to, const void* from, std::size_t bytes, cudaMemcpy
   return error != cudaSuccess ? error : cudaStreamSynchronize(nullptr);
 }
 
-cudaError_t cudaMemset2DAsync(void* memory, std::size_t pitch, int value, std::size_t width, std::size_t height,
-                              cudaStream_t handle) {
+cudaError_t cudaMemset2DAsync(void* memory, std::size_t pitch, int value, std::size_t width,
+                              std::size_t height, cudaStream_t handle) {
   emulation::StreamLock lock;
   emulation::Stream* const stream = emulation::find_stream(handle);
   if (stream == nullptr) return failed(cudaErrorInvalidResourceHandle);
   if (width == 0 || height == 0) return done();
-  if (width > pitch || emulation::place_of(memory, (height - 1) * pitch + width) != emulation::Place::device) {
+  if (width > pitch ||
+      emulation::place_of(memory, (height - 1) * pitch + width) != emulation::Place::device) {
     return failed(cudaErrorInvalidValue);
   }
   emulation::enqueue(stream, {[=] {
@@ -141,7 +149,10 @@ cudaError_t cudaMemset2DAsync(void* memory, std::size_t pitch, int value, std::s
                                   std::memset(to, value, width);
                                   emulation::note_written(to, width);
                                 }
-                              }, {}, nullptr, nullptr});
+                              },
+                              {},
+                              nullptr,
+                              nullptr});
   return done();
 }
 
@@ -149,4 +160,6 @@ cudaError_t cudaMemsetAsync(void* memory, int value, std::size_t bytes, cudaStre
   return cudaMemset2DAsync(memory, bytes, value, bytes, 1, stream);
 }
 
-cudaError_t cudaMemset(void* memory, int value, std::size_t bytes) { return cudaMemsetAsync(memory, value, bytes, nullptr); }
+cudaError_t cudaMemset(void* memory, int value, std::size_t bytes) {
+  return cudaMemsetAsync(memory, value, bytes, nullptr);
+}

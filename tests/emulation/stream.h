@@ -46,7 +46,8 @@ class Stream {
   explicit Stream(int of) : device(of) {}
   int device;
   std::deque<Work> queue;
-  bool asking = false;             // whether the first is ready, which runs other streams and must not come back to this one
+  // whether the first is ready, which runs other streams and must not come back to this one
+  bool asking = false;
   std::shared_ptr<Graph> capture;  // where work goes while it is not null
 };
 
@@ -63,8 +64,9 @@ class StreamLock {
 };
 
 Stream* new_stream(int device);
-void delete_stream(Stream* stream);   // when its work is done
-Stream* find_stream(Stream* stream);  // the device's default stream for null; null where there is no such stream
+void delete_stream(Stream* stream);  // when its work is done
+// the device's default stream for null; null where there is no such stream
+Stream* find_stream(Stream* stream);
 
 void enqueue(Stream* stream, Work work);
 bool run_one(Stream* stream);  // of its work, or of what that waits for; false where nothing can run

@@ -151,7 +151,8 @@ TEST(Kernels, AdamWWhereTheMasterIsTheWeight) {
 }
 
 // Element e is rounded up where the lower half of its word of Philox, added to the bits that are cut off,
-// carries; and a shard that is cut elsewhere gets the same bits. `whole` says where the shard lies in its parameter.
+// carries; and a shard that is cut elsewhere gets the same bits. `whole` says where the shard lies in its
+// parameter.
 void expect_philox(const StochasticRounding& whole) {
   in_every_mode([&whole] {
     constexpr std::int64_t kCount = 90;

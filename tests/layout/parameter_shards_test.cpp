@@ -42,11 +42,13 @@ TEST(ParameterShards, EveryElementIsUpdatedAndSpokenForOnce) {
         std::vector<int>& times = updates[place.spec.name];
         times.resize(static_cast<std::size_t>(place.spec.elements()));
         EXPECT_TRUE(place.spoken_for) << place.spec.name;
-        for (std::int64_t i = place.updated.begin; i < place.updated.end; ++i) ++times.at(static_cast<std::size_t>(i));
+        for (std::int64_t i = place.updated.begin; i < place.updated.end; ++i)
+          ++times.at(static_cast<std::size_t>(i));
       }
     }
     EXPECT_EQ(updates.size(), parameters(kModel).size());
-    for (const auto& [name, times] : updates) EXPECT_EQ(times, std::vector<int>(times.size(), 1)) << name << ", " << shards;
+    for (const auto& [name, times] : updates)
+      EXPECT_EQ(times, std::vector<int>(times.size(), 1)) << name << ", " << shards;
   }
 }
 
@@ -82,7 +84,8 @@ TEST(ParameterShards, WithoutThemTheFirstReplicaSpeaks) {
 
 TEST(ParameterShards, BothEndsCutTheTiedEmbeddingAlikeAndTheFirstSpeaks) {
   for (const int shards : kShards) {
-    const ParameterLayout first = cut(units_of(0, 3), shards, shards - 1), last = cut(units_of(3, kModel.units()), shards, shards - 1);
+    const ParameterLayout first = cut(units_of(0, 3), shards, shards - 1),
+                          last = cut(units_of(3, kModel.units()), shards, shards - 1);
     const auto embedding = [](const ParameterLayout& layout) {
       for (const ParameterPlace& place : layout.places())
         if (place.spec.name == "embedding.weight") return place;
@@ -98,7 +101,8 @@ TEST(ParameterShards, BothEndsCutTheTiedEmbeddingAlikeAndTheFirstSpeaks) {
 TEST(ParameterShards, ABucketKnowsTheUnitsThatUseIt) {
   const auto users = [](const ParameterLayout& layout) {
     std::vector<int> units;
-    for (const Bucket& bucket : layout.buckets()) units.insert(units.end(), bucket.units.begin(), bucket.units.end());
+    for (const Bucket& bucket : layout.buckets())
+      units.insert(units.end(), bucket.units.begin(), bucket.units.end());
     return units;
   };
   // One bucket a unit; the tied embedding's is also the head's where that lies here.

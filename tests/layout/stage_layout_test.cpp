@@ -128,8 +128,9 @@ TEST(StageLayout, EveryStageRecomputesAsItIsTold) {
   EXPECT_EQ(recomputed(StageLayout(model, recomputing({}))), std::vector<Recompute>(8, none));
   ParallelConfig all = recomputing({});
   all.recompute.all = "selective";
-  EXPECT_EQ(recomputed(StageLayout(model, all)),
-            (std::vector<Recompute>{none, selective, selective, selective, selective, selective, selective, none}));
+  EXPECT_EQ(
+      recomputed(StageLayout(model, all)),
+      (std::vector<Recompute>{none, selective, selective, selective, selective, selective, selective, none}));
   const StageLayout mixed(model, recomputing({"full", std::int64_t{2}, "selective"}));
   EXPECT_EQ(recomputed(mixed), (std::vector<Recompute>{none, full, full, full, full, none, selective, none}));
   EXPECT_EQ(recomputed(StageLayout(model, recomputing({std::int64_t{1}, "none", std::int64_t{0}}))),
@@ -141,16 +142,19 @@ TEST(StageLayout, EveryStageRecomputesAsItIsTold) {
 
 TEST(StageLayout, RefusesRecomputationThatDoesNotFit) {
   EXPECT_EQ(refusal(6, recomputing({"full", "none"})),
-            "parallel.recompute [full,none] has 2 entries; it needs 3, one per stage (pipeline_model_parallel_size 3 "
+            "parallel.recompute [full,none] has 2 entries; it needs 3, one per stage "
+            "(pipeline_model_parallel_size 3 "
             "x num_chunks 1)");
   ParallelConfig chunks_by_schedule = parallel_of(2, {}, 0);
   chunks_by_schedule.pipeline_schedule = "zb-v";
   chunks_by_schedule.recompute.stages = {"full", "none"};
   EXPECT_EQ(refusal(8, chunks_by_schedule),
-            "parallel.recompute [full,none] has 2 entries; it needs 4, one per stage (pipeline_model_parallel_size 2 "
+            "parallel.recompute [full,none] has 2 entries; it needs 4, one per stage "
+            "(pipeline_model_parallel_size 2 "
             "x num_chunks 2)");
-  EXPECT_EQ(refusal(6, recomputing({"full", std::int64_t{4}, "none"})),
-            "parallel.recompute [full,4,none] recomputes 4 layers of stage 1, which has 3; 0 to 3 is possible");
+  EXPECT_EQ(
+      refusal(6, recomputing({"full", std::int64_t{4}, "none"})),
+      "parallel.recompute [full,4,none] recomputes 4 layers of stage 1, which has 3; 0 to 3 is possible");
 }
 
 TEST(StageLayout, SaysWhatWouldMakeAUniformLayoutDivide) {

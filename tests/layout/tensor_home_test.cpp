@@ -23,7 +23,8 @@ TEST(TensorHome, WhatForwardKeepsHasOneSlotThroughout) {
               std::vector<Home>(3, Home::slot));
     EXPECT_EQ(homes(spec(Pass::forward, Kept::until_weight_gradient, Dropped::never), recompute),
               std::vector<Home>(3, Home::weight_slot));
-    EXPECT_EQ(homes(spec(Pass::forward, Kept::scratch), recompute), std::vector<Home>(3, Home::forward_scratch));
+    EXPECT_EQ(homes(spec(Pass::forward, Kept::scratch), recompute),
+              std::vector<Home>(3, Home::forward_scratch));
   }
 }
 
@@ -33,7 +34,8 @@ TEST(TensorHome, WhatIsDroppedLivesForItsPassOrUntilTheWeightGradient) {
              late = spec(Pass::forward, Kept::until_weight_gradient, Dropped::by_selective);
   for (const Recompute recompute : {Recompute::selective, Recompute::full}) {
     EXPECT_EQ(homes(early, recompute), std::vector<Home>(3, Home::pass_scratch));
-    EXPECT_EQ(homes(late, recompute), (std::vector<Home>{Home::pass_scratch, Home::pass_scratch, Home::delayed_slot}));
+    EXPECT_EQ(homes(late, recompute),
+              (std::vector<Home>{Home::pass_scratch, Home::pass_scratch, Home::delayed_slot}));
   }
   EXPECT_EQ(homes(early, Recompute::none), std::vector<Home>(3, Home::slot));
   EXPECT_EQ(homes(spec(Pass::forward, Kept::until_weight_gradient, Dropped::by_full), Recompute::selective),

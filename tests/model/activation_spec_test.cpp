@@ -21,7 +21,8 @@ const ActivationSpec* find(const std::vector<ActivationSpec>& list, const std::s
   return it == list.end() ? nullptr : &*it;
 }
 
-std::int64_t bytes_kept_of_forward(const std::vector<ActivationSpec>& list, Recompute recompute = Recompute::none) {
+std::int64_t bytes_kept_of_forward(const std::vector<ActivationSpec>& list,
+                                   Recompute recompute = Recompute::none) {
   std::int64_t bytes = 0;
   for (const ActivationSpec& spec : list)
     if (spec.made == Pass::forward && spec.kept != Kept::scratch && !drops(recompute, spec.dropped))
@@ -64,8 +65,8 @@ TEST(Activations, RecomputationKeeps29BytesOr2) {
 TEST(Activations, NamesAreUniqueAndSizesWhole) {
   for (const bool lfa : {true, false}) {
     const ModelSpec model = expand(test::small_model({.lfa = lfa, .grouped = true, .dropout = 0.1}, 8));
-    for (const auto& list :
-         {activations(model.layers[0], {}, {3, 8}, kMixed), head_activations(model, {}, {3, 8}, kMixed, Device::Kind::cpu)}) {
+    for (const auto& list : {activations(model.layers[0], {}, {3, 8}, kMixed),
+                             head_activations(model, {}, {3, 8}, kMixed, Device::Kind::cpu)}) {
       std::set<std::string> names;
       for (const ActivationSpec& spec : list) {
         EXPECT_TRUE(names.insert(spec.name).second) << spec.name << " twice";
@@ -120,18 +121,20 @@ TEST(HeadBlock, FollowsTheVocabularyOnACpu) {
   EXPECT_EQ(block(small, {1, 100}, kMixed), 100);
 }
 
-// Thousands of tokens, in blocks of one size; logits are bounded where the vocabulary, or their dtype, is large.
+// Thousands of tokens, in blocks of one size; logits are bounded where the vocabulary, or their dtype, is
+// large.
 TEST(HeadBlock, IsOfThousandsOfTokensOnAGpu) {
-  const auto block = [](std::int64_t vocabulary, BatchShape batch, Precision precision, const Sharding& sharding = {}) {
+  const auto block = [](std::int64_t vocabulary, BatchShape batch, Precision precision,
+                        const Sharding& sharding = {}) {
     return head_block(of_words(vocabulary), sharding, batch, precision, Device::Kind::cuda);
   };
   constexpr std::int64_t kYuan = 135040;
   EXPECT_EQ(block(kYuan, {2, 8192}, kMixed), 4096);
   EXPECT_EQ(block(kYuan, {1, 4096}, kMixed), 4096);
   EXPECT_EQ(block(kYuan, {1, 1000}, kMixed), 1000);
-  EXPECT_EQ(block(kYuan, {5, 1024}, kMixed), 2560);   // two halves, and no rest of 1024
-  EXPECT_EQ(block(kYuan, {3, 3000}, kMixed), 3072);   // whole tiles: 3072, 3072, 2856
-  EXPECT_EQ(block(kYuan, {1, 8192}, kF32), 2816);     // three
+  EXPECT_EQ(block(kYuan, {5, 1024}, kMixed), 2560);  // two halves, and no rest of 1024
+  EXPECT_EQ(block(kYuan, {3, 3000}, kMixed), 3072);  // whole tiles: 3072, 3072, 2856
+  EXPECT_EQ(block(kYuan, {1, 8192}, kF32), 2816);    // three
   EXPECT_EQ(block(1 << 20, {1, 8192}, kMixed), 1024);
   EXPECT_EQ(block(std::int64_t{1} << 31, {1, 8192}, kMixed), 1);
   Sharding eight;

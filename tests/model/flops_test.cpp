@@ -41,7 +41,8 @@ TEST(Flops, RecomputationRepeatsAttentionOrAllButTheLastProduct) {
   const UnitFlops forward = forward_flops_per_token(layer, 7);
   EXPECT_EQ(recompute_flops_per_token(layer, 7, Recompute::none).total(), 0.0);
   EXPECT_EQ(recompute_flops_per_token(layer, 7, Recompute::selective).total(), forward.attention);
-  EXPECT_DOUBLE_EQ(recompute_flops_per_token(layer, 7, Recompute::full).total(), forward.total() - 2.0 * 12 * 20);
+  EXPECT_DOUBLE_EQ(recompute_flops_per_token(layer, 7, Recompute::full).total(),
+                   forward.total() - 2.0 * 12 * 20);
 }
 
 // Six per weight that is multiplied by, and attention.

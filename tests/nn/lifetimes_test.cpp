@@ -1,6 +1,6 @@
-// A backward taken apart, or after recomputation, gives the bits of a whole one that found everything kept, on no more
-// slots than each lifetime needs: what is dead is overwritten by the next micro-batch before the weight gradients are
-// taken.
+// A backward taken apart, or after recomputation, gives the bits of a whole one that found everything kept,
+// on no more slots than each lifetime needs: what is dead is overwritten by the next micro-batch before the
+// weight gradients are taken.
 
 #include "headwater/backend/cpu_backend.h"
 
@@ -33,7 +33,8 @@ struct Recomputed {
   Recompute how = Recompute::none;
   int layers = 0;
 };
-constexpr Recomputed kNothing{}, kSelective{Recompute::selective, 3}, kFull{Recompute::full, 3}, kFirst{Recompute::full, 1};
+constexpr Recomputed kNothing{}, kSelective{Recompute::selective, 3}, kFull{Recompute::full, 3},
+    kFirst{Recompute::full, 1};
 
 test::WholeModel model_of(const test::ModelOptions& options, DType compute, const SlotCounts& slots,
                           const Recomputed& recomputed = {}) {
@@ -103,10 +104,12 @@ std::int64_t reserved(const test::WholeModel& model, std::string_view name) {
 TEST_P(Lifetimes, KeepsLessTheMoreIsRecomputed) {
   const auto activations = [&](const Recomputed& recomputed, const SlotCounts& slots) {
     const test::WholeModel model = model_of(GetParam().model, DType::bf16, slots, recomputed);
-    for (const Arena::Segment& segment : model.arena().segments()) EXPECT_EQ(segment.taken, segment.reserved) << segment.name;
+    for (const Arena::Segment& segment : model.arena().segments())
+      EXPECT_EQ(segment.taken, segment.reserved) << segment.name;
     return reserved(model, "activations");
   };
-  for (const SlotCounts& slots : {SlotCounts{}, SlotCounts{4, 4}, SlotCounts{3, 4, 2, false}, SlotCounts{3, 4, 2, true}}) {
+  for (const SlotCounts& slots :
+       {SlotCounts{}, SlotCounts{4, 4}, SlotCounts{3, 4, 2, false}, SlotCounts{3, 4, 2, true}}) {
     const std::int64_t none = activations(kNothing, slots), selective = activations(kSelective, slots),
                        first = activations(kFirst, slots), full = activations(kFull, slots);
     EXPECT_LT(full, selective);
@@ -126,8 +129,8 @@ TEST_P(Lifetimes, LeavesTheWeightsToTheSecondPart) {
     return std::all_of(values.begin(), values.end(), [](double value) { return value == 0.0; });
   };
   for (const auto& [name, gradient] : model.read_gradients()) {
-    const bool at_once = name == "embedding.weight" || name == "head.weight" || name.ends_with("norm.weight") ||
-                         name.ends_with("bias");
+    const bool at_once = name == "embedding.weight" || name == "head.weight" ||
+                         name.ends_with("norm.weight") || name.ends_with("bias");
     EXPECT_EQ(is_zero(gradient), !at_once) << name;
   }
   model.stage().weight_gradient(0);

@@ -41,7 +41,8 @@ TEST(SlotMemory, TheScratchIsTheLeastThatWillDo) {
           config.vocab_size = 20000;  // so that the head's blocks are smaller on a CPU
           const ModelSpec model = expand(config);
           MemoryRequest request;
-          request.chunks = {{{0, 2, true, false, recompute, 1}, slots, 0}, {{2, 4, false, true, recompute, 1}, slots, 0}};
+          request.chunks = {{{0, 2, true, false, recompute, 1}, slots, 0},
+                            {{2, 4, false, true, recompute, 1}, slots, 0}};
           request.batch = {2, 150};
           request.precision = {DType::bf16, DType::f32};
           request.training = training;

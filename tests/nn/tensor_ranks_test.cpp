@@ -1,6 +1,6 @@
-// Tensor ranks, tokens whole or cut, the filter by channels or by tokens, find the loss and the gradients of one rank: in
-// double precision, so that nothing but the order of sums may differ, with documents that begin on the borders of token
-// shards and beside them.
+// Tensor ranks, tokens whole or cut, the filter by channels or by tokens, find the loss and the gradients of
+// one rank: in double precision, so that nothing but the order of sums may differ, with documents that begin
+// on the borders of token shards and beside them.
 
 #include "headwater/comm/world.h"
 
@@ -54,20 +54,22 @@ struct Found {
 // A rank's share of a gradient, into the whole. Copies must agree to the bit.
 void join(const ParameterPlace& place, const std::vector<double>& mine, int rank, std::int64_t repeat,
           std::vector<double>& all) {
-  const bool summed = place.spec.reduced_over.contains(Axis::tensor) || place.spec.reduced_over.contains(Axis::repeat);
-  const bool first = place.spec.replicated_on.contains(Axis::tensor) ? rank == 0
+  const bool summed =
+      place.spec.reduced_over.contains(Axis::tensor) || place.spec.reduced_over.contains(Axis::repeat);
+  const bool first = place.spec.replicated_on.contains(Axis::tensor)   ? rank == 0
                      : place.spec.replicated_on.contains(Axis::repeat) ? rank % repeat == 0
                                                                        : true;
-  for_shared_runs(place.slice(), whole(place.spec.shape), [&](std::int64_t from, std::int64_t to, std::int64_t count) {
-    for (std::int64_t i = 0; i < count; ++i) {
-      double& value = all[static_cast<std::size_t>(to + i)];
-      const double share = mine[static_cast<std::size_t>(from + i)];
-      if (summed || first)
-        value += share;
-      else
-        EXPECT_EQ(value, share) << place.spec.name << " on rank " << rank;
-    }
-  });
+  for_shared_runs(place.slice(), whole(place.spec.shape),
+                  [&](std::int64_t from, std::int64_t to, std::int64_t count) {
+                    for (std::int64_t i = 0; i < count; ++i) {
+                      double& value = all[static_cast<std::size_t>(to + i)];
+                      const double share = mine[static_cast<std::size_t>(from + i)];
+                      if (summed || first)
+                        value += share;
+                      else
+                        EXPECT_EQ(value, share) << place.spec.name << " on rank " << rank;
+                    }
+                  });
 }
 
 Found find(const Case& c, const Sharding& sharding, const Batch& batch) {
@@ -79,8 +81,8 @@ Found find(const Case& c, const Sharding& sharding, const Batch& batch) {
   std::iota(all.begin(), all.end(), 0);
   run_on_threads(static_cast<int>(sharding.tensor), [&](World& world) {
     const auto group = world.group("tensor", all);
-    test::WholeModel share(model, kShape, kPrecision, std::make_unique<ReferenceBackend>(), {}, Recompute::none, 0,
-                           TensorRanks(*group, sharding));
+    test::WholeModel share(model, kShape, kPrecision, std::make_unique<ReferenceBackend>(), {},
+                           Recompute::none, 0, TensorRanks(*group, sharding));
     share.set_batch(batch, 3);
     auto gradients = share.gradients();
     const double loss = share.loss();
@@ -94,7 +96,8 @@ Found find(const Case& c, const Sharding& sharding, const Batch& batch) {
     for (const ParameterPlace& place : layout.places()) {
       std::vector<double>& whole_gradient = found.gradients[place.spec.name];
       whole_gradient.resize(static_cast<std::size_t>(place.spec.elements()));
-      join(place, shares[static_cast<std::size_t>(rank)].at(place.spec.name), rank, kv_repeat(model, sharding), whole_gradient);
+      join(place, shares[static_cast<std::size_t>(rank)].at(place.spec.name), rank,
+           kv_repeat(model, sharding), whole_gradient);
     }
   }
   return found;
@@ -104,7 +107,8 @@ class TensorRanksOfAModel : public testing::TestWithParam<Case> {};
 
 TEST_P(TensorRanksOfAModel, FindWhatOneRankFinds) {
   // Shards of 9, 6 and 3 tokens: documents that begin on every border of them, beside them, and elsewhere.
-  for (const Batch& batch : {batch_of({}), batch_of({3, 6, 12, 15}), batch_of({5, 7, 8, 13}), batch_of({2, 4, 10, 11, 14, 16, 17})}) {
+  for (const Batch& batch : {batch_of({}), batch_of({3, 6, 12, 15}), batch_of({5, 7, 8, 13}),
+                             batch_of({2, 4, 10, 11, 14, 16, 17})}) {
     const Found one = find(GetParam(), {}, batch), several = find(GetParam(), GetParam().sharding, batch);
     EXPECT_NEAR(several.loss, one.loss, 1e-13 * one.loss);
     ASSERT_EQ(several.gradients.size(), one.gradients.size());
@@ -123,16 +127,16 @@ constexpr LfaSharding kChannels = LfaSharding::channels, kTokens = LfaSharding::
 
 INSTANTIATE_TEST_SUITE_P(
     Cases, TensorRanksOfAModel,
-    testing::Values(Case{"two", {}, {2}}, Case{"three_dropout", {.dropout = 0.2}, {3}},
-                    Case{"six_repeat_kv_heads", {.grouped = true}, {6}},
-                    Case{"two_without_lfa_untied", {.lfa = false, .tied = false, .dropout = 0.1}, {2}},
-                    Case{"two_cut", {.dropout = 0.2}, {2, true, kChannels}},
-                    Case{"three_cut", {}, {3, true, kChannels}},
-                    Case{"six_cut_repeat_kv_heads", {.grouped = true, .dropout = 0.1}, {6, true, kChannels}},
-                    Case{"three_cut_without_lfa", {.lfa = false, .dropout = 0.1}, {3, true, kChannels}},
-                    Case{"two_by_tokens", {}, {2, true, kTokens}},
-                    Case{"three_by_tokens_dropout", {.dropout = 0.2}, {3, true, kTokens}},
-                    Case{"six_by_tokens_repeat_kv_heads", {.tied = false, .grouped = true}, {6, true, kTokens}}),
+    testing::Values(
+        Case{"two", {}, {2}}, Case{"three_dropout", {.dropout = 0.2}, {3}},
+        Case{"six_repeat_kv_heads", {.grouped = true}, {6}},
+        Case{"two_without_lfa_untied", {.lfa = false, .tied = false, .dropout = 0.1}, {2}},
+        Case{"two_cut", {.dropout = 0.2}, {2, true, kChannels}}, Case{"three_cut", {}, {3, true, kChannels}},
+        Case{"six_cut_repeat_kv_heads", {.grouped = true, .dropout = 0.1}, {6, true, kChannels}},
+        Case{"three_cut_without_lfa", {.lfa = false, .dropout = 0.1}, {3, true, kChannels}},
+        Case{"two_by_tokens", {}, {2, true, kTokens}},
+        Case{"three_by_tokens_dropout", {.dropout = 0.2}, {3, true, kTokens}},
+        Case{"six_by_tokens_repeat_kv_heads", {.tied = false, .grouped = true}, {6, true, kTokens}}),
     [](const testing::TestParamInfo<Case>& c) { return c.param.name; });
 
 }  // namespace

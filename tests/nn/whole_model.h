@@ -1,7 +1,8 @@
 #pragma once
-// A whole model, or a tensor rank's share of it, as one stage on any backend, with its memory, parameters and one batch: what tests of the
-// blocks take loss and gradients from. Weights are random in every tensor, gains and biases included, so that
-// a dropped term shows; they are bf16 numbers, so that every precision starts from the same ones.
+// A whole model, or a tensor rank's share of it, as one stage on any backend, with its memory, parameters and
+// one batch: what tests of the blocks take loss and gradients from. Weights are random in every tensor, gains
+// and biases included, so that a dropped term shows; they are bf16 numbers, so that every precision starts
+// from the same ones.
 
 #include "headwater/base/random.h"
 #include "headwater/data/batch.h"
@@ -41,12 +42,13 @@ class WholeModel {
     fill_rotary_table(memory_.rotary_table, model.layers.front().rotary_base);
     memory_.scalars = arena_.take("constants", DType::f64, {kStepScalars});
     for (TensorView& gradient : memory_.stream_gradient)
-      gradient = arena_.take("workspace", precision.compute, {sharding.local_tokens(shape.tokens()), model.hidden});
+      gradient =
+          arena_.take("workspace", precision.compute, {sharding.local_tokens(shape.tokens()), model.hidden});
     backend_->use_workspace(arena_.take("workspace", DType::i32, {aligned(request.op_workspace) / 4}));
     memory_.scratch = arena_.take("workspace", DType::i32, {scratch_bytes(model, request) / 4});
     store_ = std::make_unique<ParameterStore>(parameters, arena_, precision, true);
-    stage_ = std::make_unique<Stage>(model, units, StageOptions{sharding, shape, precision, slots, true}, *store_,
-                                     arena_, *backend_, memory_, ranks);
+    stage_ = std::make_unique<Stage>(model, units, StageOptions{sharding, shape, precision, slots, true},
+                                     *store_, arena_, *backend_, memory_, ranks);
     fill_weights();
   }
 
@@ -80,7 +82,9 @@ class WholeModel {
     return loss();
   }
   // Of the last forward().
-  double loss() const { return memory_.scalars.as<double>()[static_cast<int>(StepScalar::loss_sum)] / targets_; }
+  double loss() const {
+    return memory_.scalars.as<double>()[static_cast<int>(StepScalar::loss_sum)] / targets_;
+  }
 
   // Of every parameter, by name.
   std::map<std::string, std::vector<double>> gradients() {
@@ -112,11 +116,12 @@ class WholeModel {
       const bool gain = place.spec.name.ends_with("norm.weight");
       const Slice here = place.slice();
       std::vector<double> values(static_cast<std::size_t>(here.count));
-      for_shared_runs(whole(place.spec.shape), here, [&](std::int64_t from, std::int64_t to, std::int64_t count) {
-        for (std::int64_t i = 0; i < count; ++i)
-          values[static_cast<std::size_t>(to + i)] = static_cast<float>(bf16(
-              static_cast<float>((gain ? 1.0 : 0.0) + 0.25 * normal(key, static_cast<std::uint64_t>(from + i)))));
-      });
+      for_shared_runs(
+          whole(place.spec.shape), here, [&](std::int64_t from, std::int64_t to, std::int64_t count) {
+            for (std::int64_t i = 0; i < count; ++i)
+              values[static_cast<std::size_t>(to + i)] = static_cast<float>(bf16(static_cast<float>(
+                  (gain ? 1.0 : 0.0) + 0.25 * normal(key, static_cast<std::uint64_t>(from + i)))));
+          });
       store_->set_weights(*backend_, place, dense(values));
     }
     store_->refresh(*backend_);

@@ -39,8 +39,9 @@ class OptimizerTest : public testing::Test {
     scalars_ = arena_.take("constants", DType::f64, {kStepScalars});
     group_ = world_->group("world", {0});
     optimizer_ = std::make_unique<Optimizer>(
-        config, *store_, *backend_, OptimizerGroups{[this](AxisSet) -> Communicator& { return *group_; }, *group_, *group_},
-        scalars_, TensorView());
+        config, *store_, *backend_,
+        OptimizerGroups{[this](AxisSet) -> Communicator& { return *group_; }, *group_, *group_}, scalars_,
+        TensorView());
     const auto size = static_cast<std::size_t>(layout.elements());
     weights_.assign(size, 0.0), first_.assign(size, 0.0), second_.assign(size, 0.0),
         gradients_.assign(size, 0.0);

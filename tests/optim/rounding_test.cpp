@@ -29,12 +29,14 @@ using Weights = std::map<std::string, Part>;
 Weights rounded(const Sharding& sharding, int tensor_rank, bool by_chance) {
   const ModelSpec model = expand(test::small_model({.grouped = true}, 8));
   const Precision precision{DType::bf16, DType::f32};
-  const ParameterLayout layout(model, {{0, model.units(), true, true}}, sharding, {.tensor_rank = tensor_rank});
+  const ParameterLayout layout(model, {{0, model.units(), true, true}}, sharding,
+                               {.tensor_rank = tensor_rank});
   const std::unique_ptr<World> world = make_self_world();
   const std::unique_ptr<Communicator> group = world->group("world", {0});
   const std::unique_ptr<Backend> backend = make_cpu_backend({});
   Arena arena{Device{}};
-  for (const char* segment : {"weights", "master", "gradients"}) arena.reserve(segment, aligned(4 * layout.elements()));
+  for (const char* segment : {"weights", "master", "gradients"})
+    arena.reserve(segment, aligned(4 * layout.elements()));
   arena.reserve("optimizer", 2 * aligned(4 * layout.elements()));
   const std::int64_t workspace = aligned(cpu_workspace_bytes(model, {1, 8}, precision, 1));
   arena.reserve("workspace", workspace);
@@ -44,7 +46,8 @@ Weights rounded(const Sharding& sharding, int tensor_rank, bool by_chance) {
   OptimizerConfig config;
   config.weight_decay = 0.0;
   config.stochastic_rounding = by_chance;
-  Optimizer optimizer(config, store, *backend, {[&](AxisSet) -> Communicator& { return *group; }, *group, *group},
+  Optimizer optimizer(config, store, *backend,
+                      {[&](AxisSet) -> Communicator& { return *group; }, *group, *group},
                       arena.take("constants", DType::f64, {kStepScalars}), TensorView(), RandomKey{5});
   initialize(store, *backend, 1, 1);
   optimizer.begin_step(1e-3, 8.0);
@@ -67,7 +70,8 @@ TEST(Rounding, IsTheSameOnTensorRanks) {
   const Weights whole = rounded({}, 0, true), nearest = rounded({}, 0, false);
   std::int64_t others = 0;
   for (const auto& [name, part] : whole)
-    for (std::size_t i = 0; i < part.bits.size(); ++i) others += part.bits[i] != nearest.at(name).bits[i] ? 1 : 0;
+    for (std::size_t i = 0; i < part.bits.size(); ++i)
+      others += part.bits[i] != nearest.at(name).bits[i] ? 1 : 0;
   EXPECT_GT(others, 100);
 
   for (int rank = 0; rank < 2; ++rank) {
@@ -75,7 +79,9 @@ TEST(Rounding, IsTheSameOnTensorRanks) {
       const std::string& name = each.first;
       const Part &part = each.second, &all = whole.at(name);
       const auto same = [&](std::int64_t from, std::int64_t to, std::int64_t count) {
-        EXPECT_EQ(std::memcmp(part.bits.data() + from, all.bits.data() + to, 2 * static_cast<std::size_t>(count)), 0)
+        EXPECT_EQ(
+            std::memcmp(part.bits.data() + from, all.bits.data() + to, 2 * static_cast<std::size_t>(count)),
+            0)
             << name << " of rank " << rank;
       };
       EXPECT_EQ(for_shared_runs(part.slice, all.slice, same), part.slice.count) << name;

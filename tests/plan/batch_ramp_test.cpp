@@ -15,7 +15,8 @@ using Sizes = std::vector<std::int64_t>;
 // The samples of each step until the batch has been full twice.
 Sizes steps_of(const BatchRamp& ramp) {
   Sizes sizes;
-  for (std::int64_t consumed = 0; sizes.size() < 2 || sizes[sizes.size() - 2] < ramp.full(); consumed += sizes.back())
+  for (std::int64_t consumed = 0; sizes.size() < 2 || sizes[sizes.size() - 2] < ramp.full();
+       consumed += sizes.back())
     sizes.push_back(ramp.batch_after(consumed));
   return sizes;
 }
@@ -31,7 +32,8 @@ TEST(BatchRamp, GrowsWithTheSamplesConsumed) {
   EXPECT_EQ(ramp.batch_after(std::int64_t{1} << 50), 8);
 }
 
-// Megatron-LM's own example: --rampup-batch-size 16 8 300000 --global-batch-size 1024: 126 increments of 2380.95 samples.
+// Megatron-LM's own example: --rampup-batch-size 16 8 300000 --global-batch-size 1024: 126 increments of
+// 2380.95 samples.
 TEST(BatchRamp, PartsNeedNotBeWhole) {
   const BatchRamp ramp(16, 8, 300000, 1024);
   EXPECT_EQ(ramp.smaller().size(), 126U);
@@ -71,16 +73,20 @@ std::string refusal(const RunConfig& run, int ranks) {
 
 TEST(BatchRamp, EveryBatchIsSharedOutInWholeMicroBatches) {
   EXPECT_EQ(refusal(a_run({7, 1, 100}), 4),
-            "training.rampup_batch_size is [7,1,100]: its start 7 must be a multiple of training.micro_batch_size 2 x "
+            "training.rampup_batch_size is [7,1,100]: its start 7 must be a multiple of "
+            "training.micro_batch_size 2 x "
             "data-parallel size 2 = 4, such as 8");
   EXPECT_EQ(refusal(a_run({8, 2, 100}), 4),
-            "training.rampup_batch_size is [8,2,100]: its increment 2 must be a multiple of training.micro_batch_size 2 x "
+            "training.rampup_batch_size is [8,2,100]: its increment 2 must be a multiple of "
+            "training.micro_batch_size 2 x "
             "data-parallel size 2 = 4, such as 4");
   EXPECT_EQ(refusal(a_run({4, 10, 100}), 4),  // of 20: 4 and 20 would do
-            "training.rampup_batch_size is [4,10,100]: its increment 10 must be a multiple of training.micro_batch_size 2 x "
+            "training.rampup_batch_size is [4,10,100]: its increment 10 must be a multiple of "
+            "training.micro_batch_size 2 x "
             "data-parallel size 2 = 4, such as 4");
   EXPECT_EQ(refusal(a_run({4, 4, 100}, 26), 4),
-            "training.global_batch_size is 26: it must be a multiple of training.micro_batch_size 2 x data-parallel size 2 = 4, "
+            "training.global_batch_size is 26: it must be a multiple of training.micro_batch_size 2 x "
+            "data-parallel size 2 = 4, "
             "such as 28");
   EXPECT_EQ(refusal(a_run({8, 2, 100}), 2), "no refusal");
   EXPECT_EQ(refusal(a_run({24, 5, 100}), 4), "no refusal");
@@ -102,7 +108,8 @@ TEST(BatchRamp, ThereIsASchedulePerSizeAndMemoryForEach) {
       constant.micro_batches = micro_batches;
       const RankLayout alone(constant, 2, 4);
       for (std::size_t i = 0; i < alone.segments.size(); ++i)
-        EXPECT_GE(ramped.segments[i].bytes, alone.segments[i].bytes) << schedule << ", " << ramped.segments[i].name;
+        EXPECT_GE(ramped.segments[i].bytes, alone.segments[i].bytes)
+            << schedule << ", " << ramped.segments[i].name;
     }
     EXPECT_THROW(static_cast<void>(ramped.schedules->of(7)), InternalError);
   }

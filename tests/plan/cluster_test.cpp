@@ -93,12 +93,14 @@ TEST(Cluster, RefusesWhatIsMissing) {
   for (const char* key : {"memory_bytes", "memory_bandwidth", "peak_flops", "efficiency"}) {
     json file = a_cluster();
     file["device"].erase(key);
-    EXPECT_EQ(refusal(file).rfind(std::string("C.json: device.") + key + " is missing; it must be ", 0), 0U) << refusal(file);
+    EXPECT_EQ(refusal(file).rfind(std::string("C.json: device.") + key + " is missing; it must be ", 0), 0U)
+        << refusal(file);
   }
   json file = a_cluster();
   file["inter_node"].erase("bandwidth");
   EXPECT_EQ(refusal(file),
-            "C.json: inter_node.bandwidth is missing; it must be bytes per second of one device in one direction, above 0");
+            "C.json: inter_node.bandwidth is missing; it must be bytes per second of one device in one "
+            "direction, above 0");
 }
 
 TEST(Cluster, RefusesWhatIsAbsurd) {
@@ -109,21 +111,25 @@ TEST(Cluster, RefusesWhatIsAbsurd) {
   };
   EXPECT_EQ(with("/nodes", 0), "C.json: nodes is 0; it must be a whole number, 1 to 1000000");
   EXPECT_EQ(with("/nodes", 1.5), "C.json: nodes is 1.5; it must be a whole number, 1 to 1000000");
-  EXPECT_EQ(with("/devices_per_node", "eight"), "C.json: devices_per_node is \"eight\"; it must be a whole number, 1 to 1024");
+  EXPECT_EQ(with("/devices_per_node", "eight"),
+            "C.json: devices_per_node is \"eight\"; it must be a whole number, 1 to 1024");
   EXPECT_EQ(with("/device/memory_bytes", 80),
             "C.json: device.memory_bytes is 80; it must be a whole number of bytes, 1048576 (1 MiB) to 1e15");
   EXPECT_EQ(with("/device/efficiency/bf16", 45),
-            "C.json: device.efficiency.bf16 is 45; it must be the share of peak_flops that is achieved, 0.0001 to 1");
+            "C.json: device.efficiency.bf16 is 45; it must be the share of peak_flops that is achieved, "
+            "0.0001 to 1");
   EXPECT_EQ(with("/device/peak_flops/bf16", -1),
             "C.json: device.peak_flops.bf16 is -1; it must be FLOP/s of one device, 1e6 to 1e18");
   EXPECT_EQ(with("/device/peak_flops", json::object()),
             "C.json: device.peak_flops is empty; it must name a dtype, bf16 or fp32");
   EXPECT_EQ(with("/intra_node/bandwidth", 0),
-            "C.json: intra_node.bandwidth is 0; it must be bytes per second of one device in one direction, above 0");
+            "C.json: intra_node.bandwidth is 0; it must be bytes per second of one device in one direction, "
+            "above 0");
   EXPECT_EQ(with("/intra_node/latency_seconds", -1e-6),
             "C.json: intra_node.latency_seconds is -1e-06; it must be seconds, 0 to 10");
   EXPECT_EQ(with("/device", 3),
-            "C.json: device is 3; it must be an object with memory_bytes, memory_bandwidth, peak_flops and efficiency");
+            "C.json: device is 3; it must be an object with memory_bytes, memory_bandwidth, peak_flops and "
+            "efficiency");
   EXPECT_EQ(refusal(json::array()), "C.json: a cluster file must hold one object; found []");
 }
 
@@ -142,8 +148,9 @@ TEST(Cluster, SaysWhichSoftwareRunsWhereItIsAnother) {
   file["software"] = {{"launch_seconds", -1}};
   EXPECT_EQ(refusal(file), "C.json: software.launch_seconds is -1; it must be seconds, 0 to 10");
   file["software"] = "Megatron-LM";
-  EXPECT_EQ(refusal(file), "C.json: software is \"Megatron-LM\"; it must be an object with whole_scores, whole_recompute, "
-                           "split_messages or launch_seconds");
+  EXPECT_EQ(refusal(file),
+            "C.json: software is \"Megatron-LM\"; it must be an object with whole_scores, whole_recompute, "
+            "split_messages or launch_seconds");
   file.erase("software");
   file["network_ports"] = 0;
   EXPECT_EQ(refusal(file), "C.json: network_ports is 0; it must be a whole number, 1 to 1024");
@@ -155,8 +162,9 @@ TEST(Cluster, RefusesADtypeThatItSaysNothingOf) {
     cluster.product_flops("fp32");
     FAIL();
   } catch (const UserError& error) {
-    EXPECT_STREQ(error.what(),
-                 "cluster two nodes: device.efficiency says nothing of fp32, the run's training.dtype; it has bf16");
+    EXPECT_STREQ(
+        error.what(),
+        "cluster two nodes: device.efficiency says nothing of fp32, the run's training.dtype; it has bf16");
   }
 }
 
@@ -167,7 +175,8 @@ TEST(Cluster, RefusesMoreRanksThanDevices) {
     check_ranks(cluster, 9);
     FAIL();
   } catch (const UserError& error) {
-    EXPECT_STREQ(error.what(), "cluster two nodes has 8 devices (2 nodes x 4 devices_per_node); 9 ranks need 3 nodes");
+    EXPECT_STREQ(error.what(),
+                 "cluster two nodes has 8 devices (2 nodes x 4 devices_per_node); 9 ranks need 3 nodes");
   }
 }
 

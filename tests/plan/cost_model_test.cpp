@@ -26,7 +26,8 @@ double forward_flops(const RankWork& work, int layer) {
   return forward_flops_per_token(work.model.layers[static_cast<std::size_t>(layer)], 16).total() * 32.0;
 }
 
-// Where memory is free only products take time: forward once, backward twice, attention's backward two and a half times.
+// Where memory is free only products take time: forward once, backward twice, attention's backward two and a
+// half times.
 TEST(CostModel, CountsTheFlopsOfTheDescriptions) {
   const RankWork work = a_rank();
   const CostModel model(work, {1e6, kFree, {}}, {});
@@ -41,7 +42,8 @@ TEST(CostModel, CountsTheFlopsOfTheDescriptions) {
   EXPECT_EQ(model.unit(0, Recompute::none).total(), 0.0);
 }
 
-// A CPU takes its head in blocks of 256 tokens here, a GPU all at once: the weight and its gradient's sum move once.
+// A CPU takes its head in blocks of 256 tokens here, a GPU all at once: the weight and its gradient's sum
+// move once.
 TEST(CostModel, EveryBlockOfTheHeadMovesItsWeights) {
   RankWork work = a_rank();
   work.model.vocabulary = 100'000;  // 100,008 padded
@@ -70,7 +72,8 @@ TEST(CostModel, FullRecomputationRepeatsTheForwardButItsLastProduct) {
   EXPECT_DOUBLE_EQ(full.input_gradient.compute, none.input_gradient.compute);
   EXPECT_GT(selective.input_gradient.recompute, 0.0);
   EXPECT_LT(selective.input_gradient.recompute, full.input_gradient.recompute / 2.0);
-  EXPECT_DOUBLE_EQ(model.recompute_flops_per_token(2, Recompute::full) * 32.0, forward_flops(work, 1) - last_product);
+  EXPECT_DOUBLE_EQ(model.recompute_flops_per_token(2, Recompute::full) * 32.0,
+                   forward_flops(work, 1) - last_product);
   EXPECT_EQ(model.recompute_flops_per_token(2, Recompute::none), 0.0);
   EXPECT_EQ(model.recompute_flops_per_token(0, Recompute::full), 0.0);
 }
@@ -80,7 +83,9 @@ TEST(CostModel, WhatIsNoProductGoesByMemory) {
   const CostModel slow(work, {kFree, 1e6, {}}, {}), fast(work, {kFree, 4e6, {}}, {});
   for (int unit = 0; unit < work.model.units(); ++unit) {
     EXPECT_GT(slow.unit(unit, Recompute::none).forward.total(), 0.0) << unit;
-    EXPECT_NEAR(slow.unit(unit, Recompute::none).total(), 4.0 * fast.unit(unit, Recompute::none).total(), 1e-12) << unit;
+    EXPECT_NEAR(slow.unit(unit, Recompute::none).total(), 4.0 * fast.unit(unit, Recompute::none).total(),
+                1e-12)
+        << unit;
   }
   EXPECT_GT(slow.optimizer_seconds(1e6), 0.0);
   EXPECT_DOUBLE_EQ(slow.optimizer_seconds(1e6), (9 * 4 + 2) * 1.0);
@@ -113,7 +118,8 @@ TEST(CostModel, OtherSoftwareRepeatsTheLastProductAndLaunches) {
   const auto seconds = [&](SoftwareFigures software) {
     return CostModel(work, {1e6, kFree, software}, {}).unit(1, Recompute::full);
   };
-  const PassSeconds ours = seconds({}), whole = seconds({.whole_recompute = true}), launches = seconds({.launch_seconds = 0.5});
+  const PassSeconds ours = seconds({}), whole = seconds({.whole_recompute = true}),
+                    launches = seconds({.launch_seconds = 0.5});
   EXPECT_NEAR(whole.input_gradient.recompute, ours.forward.compute, 1e-12);
   EXPECT_NEAR(launches.forward.compute - ours.forward.compute, 0.5, 1e-12);
   EXPECT_NEAR(launches.total() - ours.total(), 4.0 * 0.5, 1e-9);  // forward, again, and a backward of two

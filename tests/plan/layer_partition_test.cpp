@@ -27,7 +27,8 @@ PartitionProblem equal_layers(int layers, int stages, int micro_batches) {
   layer.kept.slot = 100, layer.kept_selective.slot = 60, layer.kept_full.slot = 4;
   problem.layers.assign(static_cast<std::size_t>(layers), layer);
   problem.micro_batches = micro_batches;
-  for (int stage = 0; stage < stages; ++stage) problem.needs.push_back(needs(std::min(stages - stage, micro_batches)));
+  for (int stage = 0; stage < stages; ++stage)
+    problem.needs.push_back(needs(std::min(stages - stage, micro_batches)));
   problem.capacity = std::int64_t{1} << 40;
   return problem;
 }
@@ -81,7 +82,8 @@ TEST(LayerPartition, IsExact) {
     if (pick(0, 1) == 1)
       for (LayerCost& layer : problem.layers) {
         layer.seconds = {0.1 * pick(1, 9), 0.1 * pick(1, 9), 0.1 * pick(1, 9)};
-        layer.kept.slot = pick(50, 150), layer.kept_selective.slot = pick(20, 50), layer.kept_full.slot = pick(2, 10);
+        layer.kept.slot = pick(50, 150), layer.kept_selective.slot = pick(20, 50),
+        layer.kept_full.slot = pick(2, 10);
         layer.state = pick(0, 100);
       }
     problem.embedding = {{0.05, 0.0, 0.05}, {2, 0, 0}, pick(0, 300), pick(0, 50)};
@@ -113,17 +115,20 @@ TEST(LayerPartition, KeepsTheRunnersUpInOrder) {
   const PartitionResult result = best_partitions(problem, 3);
   ASSERT_GE(result.best.size(), 1U);
   EXPECT_NEAR(result.best.front().seconds, brute_force(problem), 1e-9);
-  for (std::size_t i = 1; i < result.best.size(); ++i) EXPECT_GE(result.best[i].seconds, result.best[i - 1].seconds);
+  for (std::size_t i = 1; i < result.best.size(); ++i)
+    EXPECT_GE(result.best[i].seconds, result.best[i - 1].seconds);
 }
 
-// The paper's example: 24 layers of hidden size 6144 on 8 stages, where stage 1 of an equal layout keeps 24 layers'
-// activations and the paper's own layout at most 18. It never says what that costs.
+// The paper's example: 24 layers of hidden size 6144 on 8 stages, where stage 1 of an equal layout keeps 24
+// layers' activations and the paper's own layout at most 18. It never says what that costs.
 class PapersExample : public testing::TestWithParam<std::pair<int, double>> {
  protected:
-  // A layer that is recomputed keeps its input: 2 of the about 49 bytes per token and hidden element (reference model).
+  // A layer that is recomputed keeps its input: 2 of the about 49 bytes per token and hidden element
+  // (reference model).
   PapersExample()
       : problem(equal_layers(24, 8, GetParam().first)), play(one_forward_one_backward(8, GetParam().first)) {
-    for (LayerCost& layer : problem.layers) layer.kept.slot = 49, layer.kept_full.slot = 2, layer.kept_selective.slot = 49;
+    for (LayerCost& layer : problem.layers)
+      layer.kept.slot = 49, layer.kept_full.slot = 2, layer.kept_selective.slot = 49;
     const double head = GetParam().second;
     problem.head.seconds = {head / 3, head / 3, head / 3};
     problem.capacity = 18 * 49;

@@ -10,7 +10,8 @@ namespace {
 constexpr double kA100 = 312e12;
 constexpr double kPort = 195e9 / 8.0;  // of two in each node, as measured by the paper
 
-// Yuan 1.0, 245 billion parameters on 2128 devices (Table 5). The link's bandwidth is not printed: T3 gives it.
+// Yuan 1.0, 245 billion parameters on 2128 devices (Table 5). The link's bandwidth is not printed: T3 gives
+// it.
 PaperRun yuan1(double link_bandwidth) {
   PaperRun run;
   run.layers = 76, run.hidden = 16384, run.sequence = 2048, run.vocabulary = 53248;
@@ -22,8 +23,8 @@ PaperRun yuan1(double link_bandwidth) {
   return run;
 }
 
-// Yuan 2.0, 102 billion parameters, 1152 samples a step (Table 6, appendix D). P2P peaks count both directions, and 85 %
-// of one direction is what is reached.
+// Yuan 2.0, 102 billion parameters, 1152 samples a step (Table 6, appendix D). P2P peaks count both
+// directions, and 85 % of one direction is what is reached.
 PaperRun yuan2(double devices, double p2p_peak, double pipeline, double tensor) {
   PaperRun run;
   run.layers = 84, run.hidden = 8192, run.sequence = 4096, run.vocabulary = 135040;
@@ -56,16 +57,19 @@ TEST(PaperCostModel, AppendixCHalvesTwoFactors) {
 }
 
 TEST(PaperCostModel, Table6WithoutTensorRanks) {
-  struct Row { double p2p, on_96, on_256; };
-  for (const Row& row : {Row{100e9, 239.06, 101.22}, Row{200e9, 238.40, 100.92}, Row{400e9, 238.10, 100.81}}) {
+  struct Row {
+    double p2p, on_96, on_256;
+  };
+  for (const Row& row :
+       {Row{100e9, 239.06, 101.22}, Row{200e9, 238.40, 100.92}, Row{400e9, 238.10, 100.81}}) {
     const double tolerance = row.p2p == 100e9 ? 0.006 : 0.1;
     EXPECT_NEAR(paper_step_time(yuan2(96, row.p2p, 32, 1)).total(), row.on_96, tolerance);
     EXPECT_NEAR(paper_step_time(yuan2(256, row.p2p, 32, 1)).total(), row.on_256, tolerance);
   }
 }
 
-// The pipeline and data sizes of its first method are not published. What the link's speed changes does not depend on
-// them, and no choice of them makes the paper's claim another.
+// The pipeline and data sizes of its first method are not published. What the link's speed changes does not
+// depend on them, and no choice of them makes the paper's claim another.
 TEST(PaperCostModel, Table6WithTensorRanks) {
   for (double pipeline : {2.0, 3.0, 4.0, 6.0, 12.0}) {
     const auto time = [&](double p2p) { return paper_step_time(yuan2(96, p2p, pipeline, 8)).total(); };

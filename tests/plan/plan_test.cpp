@@ -20,7 +20,10 @@ Cluster two_nodes() {
   cluster.name = "two nodes";
   cluster.nodes = 2;
   cluster.devices_per_node = 4;
-  cluster.device = {Device::Kind::cpu, std::int64_t{64} << 20, 1e10, {{"bf16", 1e9}, {"fp32", 1e9}},
+  cluster.device = {Device::Kind::cpu,
+                    std::int64_t{64} << 20,
+                    1e10,
+                    {{"bf16", 1e9}, {"fp32", 1e9}},
                     {{"bf16", 0.5}, {"fp32", 0.5}}};
   cluster.intra_node = {1e9, 1e-6};
   cluster.inter_node = {1e8, 1e-5};
@@ -64,7 +67,8 @@ TEST(Plan, MemoryIsThatOfTheLayouts) {
     const PipelineRankPlan& rank = plan.ranks[static_cast<std::size_t>(p)];
     EXPECT_EQ(rank.memory_bytes, layout.bytes());
     ASSERT_EQ(rank.memory.size(), layout.segments.size());
-    for (std::size_t i = 0; i < rank.memory.size(); ++i) EXPECT_EQ(rank.memory[i].bytes, layout.segments[i].bytes);
+    for (std::size_t i = 0; i < rank.memory.size(); ++i)
+      EXPECT_EQ(rank.memory[i].bytes, layout.segments[i].bytes);
   }
 }
 
@@ -86,7 +90,8 @@ TEST(Plan, DataBytesAreThoseOfARing) {
   const PlanRequest request = a_run(1, 4);
   const Plan plan = predict(request);
   const RankLayout layout(request.layout, 0, 4);
-  EXPECT_DOUBLE_EQ(plan.ranks[0].sent.data, 2.0 * 3.0 / 4.0 * 4.0 * static_cast<double>(layout.parameters.elements()));
+  EXPECT_DOUBLE_EQ(plan.ranks[0].sent.data,
+                   2.0 * 3.0 / 4.0 * 4.0 * static_cast<double>(layout.parameters.elements()));
   EXPECT_EQ(plan.ranks[0].sent.pipeline, 0.0);
 }
 
@@ -114,7 +119,8 @@ TEST(Plan, SaysWhatIsShortAndWhatWouldHelp) {
   PlanRequest request = a_run();
   EXPECT_TRUE(predict(request).fits());
   EXPECT_TRUE(shortages(predict(request)).empty());
-  const std::int64_t first = predict(request).ranks[0].memory_bytes, second = predict(request).ranks[1].memory_bytes;
+  const std::int64_t first = predict(request).ranks[0].memory_bytes,
+                     second = predict(request).ranks[1].memory_bytes;
   request.cluster.device.memory_bytes = std::max(first, second) - 1024;
   const Plan plan = predict(request);
   EXPECT_FALSE(plan.fits());
@@ -148,10 +154,12 @@ TEST(Plan, JsonHasTheKeysThatScriptsRelyOn) {
     if (item.key() != "total") sum += item.value().get<std::int64_t>();
   EXPECT_EQ(json["memory"][0].at("total"), sum);
   double seconds = 0.0;
-  for (const char* key : {"compute", "recompute", "pipeline_wait", "tensor_communication", "data_communication", "optimizer"})
+  for (const char* key :
+       {"compute", "recompute", "pipeline_wait", "tensor_communication", "data_communication", "optimizer"})
     seconds += json.at("seconds").at(key).get<double>();
   EXPECT_NEAR(seconds, json["step_seconds"].get<double>(), 1e-9);
-  for (const char* key : {"pipeline", "tensor", "data"}) EXPECT_TRUE(json.at("bytes_sent").at(key).is_number()) << key;
+  for (const char* key : {"pipeline", "tensor", "data"})
+    EXPECT_TRUE(json.at("bytes_sent").at(key).is_number()) << key;
 }
 
 TEST(Plan, ItsTimelineOpensAsATraceAndAsAPicture) {

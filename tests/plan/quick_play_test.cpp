@@ -21,8 +21,9 @@ TEST(QuickPlay, EqualStagesWaitForOnePipeline) {
     }
 }
 
-// Steady state is the slowest stage's, and a pipeline is filled and emptied once: (m - 1) max t + sum t is never less, and
-// exact where the last stage is slowest. A slow stage further up hides some of what lies behind it.
+// Steady state is the slowest stage's, and a pipeline is filled and emptied once: (m - 1) max t + sum t is
+// never less, and exact where the last stage is slowest. A slow stage further up hides some of what lies
+// behind it.
 TEST(QuickPlay, UnequalStagesGoAsTheSlowest) {
   const QuickPlay play(one_forward_one_backward(8, 64));
   EXPECT_NEAR(play.seconds(layers({3, 3, 3, 3, 3, 3, 3, 3})), 213.0, 1e-9);

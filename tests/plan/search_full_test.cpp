@@ -1,4 +1,5 @@
-// The search on models that have been trained, against the layouts that they were trained with; and how long it takes.
+// The search on models that have been trained, against the layouts that they were trained with; and how long
+// it takes.
 
 #include "headwater/plan/search.h"
 
@@ -38,8 +39,8 @@ TEST_P(Yuan2, IsAtLeastAsFastAsPublished) {
   EXPECT_TRUE(any.best().fits());
   EXPECT_LE(any.best().time.seconds, paper.time.seconds);
   // With the paper's axes, its layers and recomputation are still there to be improved.
-  request.keep = {"parallel.tensor_model_parallel_size", "parallel.pipeline_model_parallel_size", "parallel.pipeline_schedule",
-                  "training.micro_batch_size"};
+  request.keep = {"parallel.tensor_model_parallel_size", "parallel.pipeline_model_parallel_size",
+                  "parallel.pipeline_schedule", "training.micro_batch_size"};
   const SearchResult same = search(request);
   EXPECT_TRUE(same.best().fits());
   EXPECT_LE(same.best().time.seconds, paper.time.seconds);
@@ -55,12 +56,13 @@ double cpu_seconds() {
          1e-6 * static_cast<double>(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec);
 }
 
-// The largest model of Megatron-LM's table 1 (Narayanan et al., 2021), in processor time, so that a busy machine does not count.
+// The largest model of Megatron-LM's table 1 (Narayanan et al., 2021), in processor time, so that a busy
+// machine does not count.
 TEST(Search, ATrillionParametersOn3072DevicesInTenSecondsAndAGigabyte) {
   SearchRequest request;
   request.run = load_config({}, {"model.family=yuan2", "model.num_layers=128", "model.hidden_size=25600",
-                                 "model.num_attention_heads=160", "model.vocab_size=51200", "training.seq_length=2048",
-                                 "training.global_batch_size=3072"})
+                                 "model.num_attention_heads=160", "model.vocab_size=51200",
+                                 "training.seq_length=2048", "training.global_batch_size=3072"})
                     .run;
   request.run.model = resolved(request.run.model, request.run.training.seq_length);
   request.cluster = read_cluster(kConfigs / "clusters/a100-80gb.json");

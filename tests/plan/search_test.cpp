@@ -25,7 +25,8 @@ Cluster nodes_of_four(std::int64_t memory, double between_nodes) {
   cluster.name = "two nodes";
   cluster.nodes = 2;
   cluster.devices_per_node = 4;
-  cluster.device = {Device::Kind::cpu, memory, 1e10, {{"bf16", 1e9}, {"fp32", 1e9}}, {{"bf16", 0.5}, {"fp32", 0.5}}};
+  cluster.device = {
+      Device::Kind::cpu, memory, 1e10, {{"bf16", 1e9}, {"fp32", 1e9}}, {{"bf16", 0.5}, {"fp32", 0.5}}};
   cluster.intra_node = {1e9, 1e-6};
   cluster.inter_node = {between_nodes, 1e-5};
   return cluster;
@@ -36,8 +37,8 @@ struct Problem {
   int layers, stages, ranks, micro_batches;
   const char* schedule;
   int chunks;
-  double fitting;         // share of all layouts that fit; 1: memory is without limit
-  double between_nodes;   // bytes per second
+  double fitting;        // share of all layouts that fit; 1: memory is without limit
+  double between_nodes;  // bytes per second
 };
 
 void PrintTo(const Problem& problem, std::ostream* out) { *out << problem.name; }
@@ -126,20 +127,23 @@ TEST_P(LayerSearchOn, IsWithinOnePercentOfEveryLayout) {
   const Problem& problem = GetParam();
   PlanRequest request = request_of(problem);
   std::vector<Played> played = EveryLayout(request, problem).played;
-  std::sort(played.begin(), played.end(), [](const Played& a, const Played& b) { return a.seconds < b.seconds; });
+  std::sort(played.begin(), played.end(),
+            [](const Played& a, const Played& b) { return a.seconds < b.seconds; });
   std::vector<Played> best = played;
   if (problem.fitting < 1.0) {
     std::vector<std::int64_t> bytes;
     for (const Played& one : played) bytes.push_back(one.bytes);
     std::sort(bytes.begin(), bytes.end());
-    request.cluster.device.memory_bytes = bytes[static_cast<std::size_t>(problem.fitting * static_cast<double>(bytes.size()))];
+    request.cluster.device.memory_bytes =
+        bytes[static_cast<std::size_t>(problem.fitting * static_cast<double>(bytes.size()))];
     std::erase_if(best, [&](const Played& one) { return one.bytes > request.cluster.device.memory_bytes; });
     ASSERT_GT(best.front().seconds, played.front().seconds) << "the limit does not bind";
   }
   const auto found = search_layers(request);
   ASSERT_TRUE(found);
   EXPECT_TRUE(found->fits());
-  EXPECT_LE(found->time.seconds, 1.01 * best.front().seconds) << played.size() << " layouts, " << best.size() << " fit";
+  EXPECT_LE(found->time.seconds, 1.01 * best.front().seconds)
+      << played.size() << " layouts, " << best.size() << " fit";
   EXPECT_GE(found->time.seconds, best.front().seconds * (1.0 - 1e-9));
   RecordProperty("layouts", static_cast<int>(played.size()));
   RecordProperty("found_to_best", std::to_string(found->time.seconds / best.front().seconds));
@@ -147,17 +151,17 @@ TEST_P(LayerSearchOn, IsWithinOnePercentOfEveryLayout) {
 
 INSTANTIATE_TEST_SUITE_P(
     SmallProblems, LayerSearchOn,
-    testing::Values(Problem{"1F1B", 9, 4, 4, 8, "1f1b", 1, 1.0, 1e9},                       //
-                    Problem{"1F1B, slow links", 9, 4, 8, 8, "1f1b", 1, 1.0, 3e5},           //
-                    Problem{"1F1B, very slow links", 8, 4, 8, 6, "1f1b", 1, 1.0, 3e4},      //
-                    Problem{"1F1B, little memory", 6, 3, 3, 8, "1f1b", 1, 0.05, 1e9},   //
+    testing::Values(Problem{"1F1B", 9, 4, 4, 8, "1f1b", 1, 1.0, 1e9},                                 //
+                    Problem{"1F1B, slow links", 9, 4, 8, 8, "1f1b", 1, 1.0, 3e5},                     //
+                    Problem{"1F1B, very slow links", 8, 4, 8, 6, "1f1b", 1, 1.0, 3e4},                //
+                    Problem{"1F1B, little memory", 6, 3, 3, 8, "1f1b", 1, 0.05, 1e9},                 //
                     Problem{"1F1B, little memory and slow links", 5, 4, 8, 8, "1f1b", 1, 0.05, 3e5},  //
-                    Problem{"ZB-H1", 9, 4, 4, 8, "zb-h1", 1, 1.0, 1e9},                     //
-                    Problem{"ZB-H1, little memory", 6, 3, 3, 6, "zb-h1", 1, 0.02, 1e9},  //
-                    Problem{"interleaved", 8, 4, 2, 6, "interleaved", 2, 1.0, 1e9},         //
-                    Problem{"interleaved, slow links", 7, 4, 2, 6, "interleaved", 2, 1.0, 3e5},  //
-                    Problem{"ZB-V", 8, 4, 2, 6, "zb-v", 2, 1.0, 1e9},                       //
-                    Problem{"ZB-V, little memory", 5, 4, 2, 6, "zb-v", 2, 0.05, 1e9},   //
+                    Problem{"ZB-H1", 9, 4, 4, 8, "zb-h1", 1, 1.0, 1e9},                               //
+                    Problem{"ZB-H1, little memory", 6, 3, 3, 6, "zb-h1", 1, 0.02, 1e9},               //
+                    Problem{"interleaved", 8, 4, 2, 6, "interleaved", 2, 1.0, 1e9},                   //
+                    Problem{"interleaved, slow links", 7, 4, 2, 6, "interleaved", 2, 1.0, 3e5},       //
+                    Problem{"ZB-V", 8, 4, 2, 6, "zb-v", 2, 1.0, 1e9},                                 //
+                    Problem{"ZB-V, little memory", 5, 4, 2, 6, "zb-v", 2, 0.05, 1e9},                 //
                     Problem{"GPipe", 8, 4, 4, 5, "gpipe", 1, 1.0, 3e5}));
 
 TEST(LayerSearch, KeepsTheRecomputationAskedFor) {
@@ -189,13 +193,15 @@ double best_of_all_ways(const SearchRequest& request) {
 
 TEST(Search, LeavesOutNoWayThatIsFaster) {
   const SearchRequest unlimited = a_search(0, 1e9);
-  const std::int64_t most = most_bytes(search(unlimited).best()), least = most_bytes(least_short(ways_to_share(unlimited)));
+  const std::int64_t most = most_bytes(search(unlimited).best()),
+                     least = most_bytes(least_short(ways_to_share(unlimited)));
   ASSERT_GT(most, least);
   for (const std::int64_t memory : {std::int64_t{0}, least + (most - least) / 4})
     for (const double between_nodes : {1e9, 1e6}) {
       const SearchRequest request = a_search(memory, between_nodes);
       const SearchResult result = search(request);
-      EXPECT_LE(result.best().time.seconds, 1.01 * best_of_all_ways(request)) << memory << " bytes, " << between_nodes;
+      EXPECT_LE(result.best().time.seconds, 1.01 * best_of_all_ways(request))
+          << memory << " bytes, " << between_nodes;
       EXPECT_TRUE(result.best().fits());
       EXPECT_FALSE(result.reasons.empty());
       for (std::size_t i = 1; i < result.plans.size(); ++i)
@@ -208,7 +214,8 @@ TEST(Search, KeepsWhatItIsToldTo) {
   request.run.parallel.pipeline_model_parallel_size = 4;
   request.run.parallel.pipeline_schedule = "zb-h1";
   request.run.training.micro_batch_size = 2;
-  request.keep = {"parallel.pipeline_model_parallel_size", "parallel.pipeline_schedule", "training.micro_batch_size"};
+  request.keep = {"parallel.pipeline_model_parallel_size", "parallel.pipeline_schedule",
+                  "training.micro_batch_size"};
   for (const Plan& plan : search(request).plans) {
     EXPECT_EQ(plan.request.layout.parallel.pipeline_model_parallel_size, 4);
     EXPECT_EQ(plan.request.layout.parallel.pipeline_schedule, "zb-h1");

@@ -18,7 +18,9 @@ PassSeconds cost(double forward, double input_gradient, double weight_gradient) 
   return seconds;
 }
 
-std::vector<PassSeconds> equal(int stages) { return std::vector<PassSeconds>(static_cast<std::size_t>(stages), cost(1, 1, 1)); }
+std::vector<PassSeconds> equal(int stages) {
+  return std::vector<PassSeconds>(static_cast<std::size_t>(stages), cost(1, 1, 1));
+}
 
 PipelineNetwork one_network(double bandwidth, double latency, double bytes) {
   PipelineNetwork network;
@@ -27,7 +29,9 @@ PipelineNetwork one_network(double bandwidth, double latency, double bytes) {
   return network;
 }
 
-LoweredSchedule one_f_one_b(int ranks, int micro_batches) { return lower(one_forward_one_backward(ranks, micro_batches)); }
+LoweredSchedule one_f_one_b(int ranks, int micro_batches) {
+  return lower(one_forward_one_backward(ranks, micro_batches));
+}
 
 TEST(Simulator, OneRankDoesOneThingAfterTheOther) {
   const Simulation played = simulate(one_f_one_b(1, 7), {cost(1, 2, 3)}, {});
@@ -73,7 +77,8 @@ TEST(Simulator, ATransferTakesItsTimeBetweenTwoStages) {
   EXPECT_DOUBLE_EQ(played.transfers[0].end, 1.5);
 }
 
-// The middle one of three ranks sends and receives in both directions; its link carries one message at a time each way.
+// The middle one of three ranks sends and receives in both directions; its link carries one message at a time
+// each way.
 TEST(Simulator, ADeviceSendsAndReceivesOneMessageAtATime) {
   for (const double seconds : {0.2, 1.0, 5.0}) {
     const Simulation played = simulate(one_f_one_b(3, 6), equal(3), one_network(1.0, 0.0, seconds));
@@ -87,11 +92,13 @@ TEST(Simulator, ADeviceSendsAndReceivesOneMessageAtATime) {
     EXPECT_EQ(out[1].size(), 12U);
     for (const auto* ends : {&out, &in})
       for (const auto& [rank, spans] : *ends)
-        for (std::size_t i = 1; i < spans.size(); ++i) EXPECT_GE(spans[i]->begin, spans[i - 1]->end - 1e-12) << rank;
+        for (std::size_t i = 1; i < spans.size(); ++i)
+          EXPECT_GE(spans[i]->begin, spans[i - 1]->end - 1e-12) << rank;
   }
 }
 
-// Where links set the pace the step takes as long as the busiest link: rank 1 sends two messages for each micro-batch.
+// Where links set the pace the step takes as long as the busiest link: rank 1 sends two messages for each
+// micro-batch.
 TEST(Simulator, SlowLinksSetThePace) {
   const Simulation played = simulate(one_f_one_b(3, 32), equal(3), one_network(1.0, 0.0, 100.0));
   EXPECT_GE(played.end, 64 * 100.0);
@@ -125,8 +132,8 @@ TEST(Simulator, MoreWorkOrSlowerLinksNeverEndSooner) {
   }
 }
 
-// It begins after two forwards, waits once (its second forward ends at 6, the first backward of stage 3 at 7), is busy from
-// there on, and two backwards follow its last.
+// It begins after two forwards, waits once (its second forward ends at 6, the first backward of stage 3 at
+// 7), is busy from there on, and two backwards follow its last.
 TEST(Simulator, TheSlowestStageSetsThePaceOfMany) {
   std::vector<PassSeconds> stages = equal(4);
   stages[2] = cost(2, 2, 2);

@@ -39,7 +39,8 @@ struct Query {
     return args.scale * sum;
   }
   double kept(Index j) const {
-    return dropout_factor(args.dropout, sample, ((args.first_head + head) * queries + i) * ((keys + 7) / 8 * 8) + j);
+    return dropout_factor(args.dropout, sample,
+                          ((args.first_head + head) * queries + i) * ((keys + 7) / 8 * 8) + j);
   }
 };
 

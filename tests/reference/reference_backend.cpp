@@ -7,8 +7,8 @@
 
 namespace headwater {
 
-using reference::at;
 using reference::after_dropout;
+using reference::at;
 using reference::integer;
 using Index = std::int64_t;
 
@@ -35,7 +35,8 @@ void ReferenceBackend::add(TensorView x, TensorView y) {
 void ReferenceBackend::to_device(TensorView host, TensorView device) {
   HW_CHECK(host.dtype == device.dtype && host.shape == device.shape && host.dense() && device.dense(),
            "{} to {}", to_string(host.shape), to_string(device.shape));
-  if (host.bytes() > 0) std::memcpy(device.data, host.data, host.bytes());  // the vocabulary may leave a shard empty
+  // the vocabulary may leave a shard empty
+  if (host.bytes() > 0) std::memcpy(device.data, host.data, host.bytes());
 }
 
 void ReferenceBackend::to_host(TensorView device, TensorView host) { to_device(device, host); }
@@ -123,8 +124,7 @@ void ReferenceBackend::residual_rms_norm(TensorView branch, TensorView x, const 
 
 void ReferenceBackend::dropout_backward(TensorView d_out, const Dropout& dropout, TensorView d_branch) {
   for (Index t = 0; t < d_out.rows(); ++t)
-    for (Index h = 0; h < d_out.columns(); ++h)
-      at(d_branch, t, h) = after_dropout(dropout, d_out, t, h);
+    for (Index h = 0; h < d_out.columns(); ++h) at(d_branch, t, h) = after_dropout(dropout, d_out, t, h);
 }
 
 void ReferenceBackend::rotary(TensorView x, TensorView position, TensorView table, bool inverse) {

@@ -33,7 +33,8 @@ void ReferenceBackend::combine_statistics(TensorView shards, TensorView statisti
     for (Index i = 1; i < count; ++i) maximum = std::max(maximum, at(shards, i * rows + row, 0));
     for (Index i = 0; i < count; ++i) {
       const Index shard = i * rows + row;
-      sum += at(shards, shard, 1) == 0.0 ? 0.0 : at(shards, shard, 1) * std::exp(at(shards, shard, 0) - maximum);
+      sum +=
+          at(shards, shard, 1) == 0.0 ? 0.0 : at(shards, shard, 1) * std::exp(at(shards, shard, 0) - maximum);
       label_logit += at(shards, shard, 2);
     }
     at(statistics, row, 0) = maximum;
@@ -50,7 +51,8 @@ void ReferenceBackend::cross_entropy_backward(TensorView logits, TensorView labe
     for (Index c = 0; c < logits.columns(); ++c) {
       const double softmax = std::exp(at(logits, row, c) - at(statistics, row, 0)) / at(statistics, row, 1);
       const double onehot = integer(labels, row) - first == c ? 1.0 : 0.0;
-      at(logits, row, c) = counts && c < valid ? (softmax - onehot) / scalar(scalars, StepScalar::targets) : 0.0;
+      at(logits, row, c) =
+          counts && c < valid ? (softmax - onehot) / scalar(scalars, StepScalar::targets) : 0.0;
     }
   }
 }

@@ -5,7 +5,8 @@
 namespace headwater {
 namespace {
 
-cuda::DeviceDescription gpu(const char* name, int major, int minor, int multiprocessors = 132, double hertz = 1.98e9) {
+cuda::DeviceDescription gpu(const char* name, int major, int minor, int multiprocessors = 132,
+                            double hertz = 1.98e9) {
   return {name, "0000:1b:00.0", major, minor, multiprocessors, hertz};
 }
 
@@ -25,7 +26,8 @@ TEST(DevicePeak, IsThatOfItsMultiprocessorsWhereTheNameIsNotKnown) {
   const DevicePeak part = peak_of_gpu(gpu("NVIDIA H200 MIG 1g.18gb", 9, 0, 16), DType::bf16);
   ASSERT_TRUE(part.flops);
   EXPECT_DOUBLE_EQ(*part.flops, 16 * 1.98e9 * 4096);
-  EXPECT_EQ(part.source, "NVIDIA H200 MIG 1g.18gb, 16 multiprocessors x 1980 MHz at most x 4096 FLOPs a clock");
+  EXPECT_EQ(part.source,
+            "NVIDIA H200 MIG 1g.18gb, 16 multiprocessors x 1980 MHz at most x 4096 FLOPs a clock");
   EXPECT_DOUBLE_EQ(*peak_of_gpu(gpu("another", 8, 0, 108, 1.41e9), DType::bf16).flops, 108 * 1.41e9 * 2048);
   EXPECT_DOUBLE_EQ(*peak_of_gpu(gpu("another", 8, 9, 10, 2e9), DType::f32).flops, 10 * 2e9 * 256);
 }
@@ -34,8 +36,8 @@ TEST(DevicePeak, IsNotGuessed) {
   for (const auto& [major, minor] : {std::pair(8, 9), std::pair(7, 5), std::pair(13, 0)}) {
     const DevicePeak none = peak_of_gpu(gpu("another", major, minor), DType::bf16);
     EXPECT_FALSE(none.flops);
-    EXPECT_EQ(none.source, "no bf16 peak is known of another, compute capability " + std::to_string(major) + "." +
-                               std::to_string(minor));
+    EXPECT_EQ(none.source, "no bf16 peak is known of another, compute capability " + std::to_string(major) +
+                               "." + std::to_string(minor));
   }
 }
 

@@ -44,7 +44,8 @@ RankLayoutRequest request_of(const Case& layout, const test::ModelOptions& model
 // A word on every stage; and the first layer of each stage in full, where it has one.
 std::vector<RecomputeLayout> recomputations(const Case& layout) {
   std::vector<RecomputeLayout> all = {{"none", {}}, {"selective", {}}, {"full", {}}, {}};
-  for (const std::int64_t layers : layout.stages) all.back().stages.emplace_back(std::min<std::int64_t>(layers, 1));
+  for (const std::int64_t layers : layout.stages)
+    all.back().stages.emplace_back(std::min<std::int64_t>(layers, 1));
   return all;
 }
 
@@ -71,9 +72,9 @@ TEST_P(ArenaEquality, ToTheByte) {
               {.lfa = false, .layers = 4},
               {.lfa = false, .tied = false, .grouped = true, .dropout = 0.1, .layers = 4}})
           for (const RecomputeLayout& recompute : recomputations(layout)) {
-            SCOPED_TRACE(fmt::format("rank {}, {}, {}, LFA {}, dropout {}, recompute {}{}", world.rank(), name_of(compute),
-                                     training ? "training" : "inference", model.lfa, model.dropout, recompute.all,
-                                     recompute.stages.size()));
+            SCOPED_TRACE(fmt::format("rank {}, {}, {}, LFA {}, dropout {}, recompute {}{}", world.rank(),
+                                     name_of(compute), training ? "training" : "inference", model.lfa,
+                                     model.dropout, recompute.all, recompute.stages.size()));
             check(world, request_of(layout, model, {compute, DType::f32}, training, recompute));
           }
   });
@@ -82,7 +83,8 @@ TEST_P(ArenaEquality, ToTheByte) {
 // The head of a GPU's run takes more tokens at a time.
 TEST(ArenaOfAGpu, ToTheByte) {
   run_on_threads(2, [](World& world) {
-    RankLayoutRequest request = request_of({"even", 2, {2, 2}}, {.layers = 4}, {DType::bf16, DType::f32}, true, {"none", {}});
+    RankLayoutRequest request =
+        request_of({"even", 2, {2, 2}}, {.layers = 4}, {DType::bf16, DType::f32}, true, {"none", {}});
     request.model.vocabulary = 20000;
     request.batch = {3, 100};
     const auto scratch = [&](Device::Kind device) {

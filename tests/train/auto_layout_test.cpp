@@ -14,13 +14,15 @@ std::vector<std::int64_t> recorded_layers(const Path& save) {
 // Two devices, each a node of its own, whose speed is set by the memory's.
 std::string cluster_file(const Path& file, double flops, std::int64_t memory) {
   const nlohmann::json figures = {{"fp32", flops}};
-  const nlohmann::json cluster = {
-      {"name", "two"},
-      {"nodes", 2},
-      {"devices_per_node", 1},
-      {"device",
-       {{"memory_bytes", memory}, {"memory_bandwidth", 1e10}, {"peak_flops", figures}, {"efficiency", {{"fp32", 0.5}}}}},
-      {"inter_node", {{"bandwidth", 1e9}, {"latency_seconds", 1e-6}}}};
+  const nlohmann::json cluster = {{"name", "two"},
+                                  {"nodes", 2},
+                                  {"devices_per_node", 1},
+                                  {"device",
+                                   {{"memory_bytes", memory},
+                                    {"memory_bandwidth", 1e10},
+                                    {"peak_flops", figures},
+                                    {"efficiency", {{"fp32", 0.5}}}}},
+                                  {"inter_node", {{"bandwidth", 1e9}, {"latency_seconds", 1e-6}}}};
   write_text_atomically(file, cluster.dump());
   return "parallel.cluster=" + file.string();
 }
@@ -56,11 +58,13 @@ TEST(AutoLayout, IsChosenOnceAndKeptByAResume) {
 
 TEST(AutoLayout, NeedsNoClusterFile) {
   const TemporaryFolder folder;
-  const Layout automatic{"auto", 2, {"parallel.pipeline_model_parallel_size=2", "parallel.pipeline_layout=auto"}};
+  const Layout automatic{
+      "auto", 2, {"parallel.pipeline_model_parallel_size=2", "parallel.pipeline_layout=auto"}};
   test::train_in(folder / "save", automatic, 1);
   const std::vector<std::int64_t> layers = recorded_layers(folder / "save");
   ASSERT_EQ(layers.size(), 2U);
-  // The head is worth two of these small layers' forwards and backwards and more, so that the first stage has more layers.
+  // The head is worth two of these small layers' forwards and backwards and more, so that the first stage has
+  // more layers.
   EXPECT_GE(layers[0], layers[1]);
 }
 

@@ -1,5 +1,5 @@
-// A global batch that grows is what runs with constant batches are, one after the other; on every layout, and through a
-// resume.
+// A global batch that grows is what runs with constant batches are, one after the other; on every layout, and
+// through a resume.
 
 #include "tests/train/training_run.h"
 
@@ -10,9 +10,13 @@ using test::Layout;
 
 constexpr int kSteps = 6;
 const std::vector<std::int64_t> kSamples = {2, 4, 8, 14, 22, 30};  // after each step
-const std::vector<std::string> kMore = {"training.rampup_batch_size=[2,2,12]", "training.global_batch_size=8",
-                                        "data.eod_mask_loss=true", "data.split=[9,1,0]", "training.eval_interval=3",
-                                        "training.eval_iters=1", "model.hidden_dropout=0.1"};
+const std::vector<std::string> kMore = {"training.rampup_batch_size=[2,2,12]",
+                                        "training.global_batch_size=8",
+                                        "data.eod_mask_loss=true",
+                                        "data.split=[9,1,0]",
+                                        "training.eval_interval=3",
+                                        "training.eval_iters=1",
+                                        "model.hidden_dropout=0.1"};
 const Layout kOne{"one rank", 1, {}};
 const Layout kFour = test::pipeline("pipeline 2 x data 2", 4, 2, "[3,1]");
 
@@ -30,7 +34,8 @@ TEST(BatchRamp, IsRunsOfConstantBatchesOneAfterTheOther) {
   const test::TrainingRun ramped = test::train_in(folder / "ramped", kFour, kSteps, kMore);
   EXPECT_EQ(samples_in(folder / "ramped/metrics.jsonl"), kSamples);
   EXPECT_EQ(ramped.curve.validations.size(), 3U);  // before, after 3 and after 6 steps
-  EXPECT_NE(ramped.printed.find("a step takes 8 samples of 40 tokens, from 2 by 2 over the first 12 samples"), std::string::npos);
+  EXPECT_NE(ramped.printed.find("a step takes 8 samples of 40 tokens, from 2 by 2 over the first 12 samples"),
+            std::string::npos);
   EXPECT_NE(ramped.printed.find("| global batch size:     4 |"), std::string::npos) << ramped.printed;
 
   test::TrainingRun constant;

@@ -1,6 +1,6 @@
-// Every way of sharing out a run, and every pair of them together, gives the training of one rank: the losses of 20 steps,
-// and the gradients of one, tensor by tensor. About 120 mixes; scripts/equivalence.sh takes the whole product and writes its
-// table.
+// Every way of sharing out a run, and every pair of them together, gives the training of one rank: the losses
+// of 20 steps, and the gradients of one, tensor by tensor. About 120 mixes; scripts/equivalence.sh takes the
+// whole product and writes its table.
 
 #include "tests/train/error_table.h"
 #include "tests/train/mixes.h"
@@ -24,12 +24,14 @@ using test::Mix;
 constexpr int kSteps = 20;
 constexpr double kLoss = 1e-5, kGradient = 1e-5, kFloor = 1e-7;
 
-// Eight layers, four heads on two KV heads (which four tensor ranks repeat), documents with all their borders.
+// Eight layers, four heads on two KV heads (which four tensor ranks repeat), documents with all their
+// borders.
 std::vector<std::string> model_overrides(const Path& save) {
   std::vector<std::string> all = test::training_overrides(save, kSteps);
-  for (const char* override : {"model.num_layers=8", "model.hidden_size=32", "model.ffn_hidden_size=64", "model.num_query_groups=2",
-                               "training.seq_length=24", "training.global_batch_size=8", "data.reset_attention_mask=true",
-                               "data.reset_lfa=true", "model.attention_dropout=0.1", "model.hidden_dropout=0.1"})
+  for (const char* override :
+       {"model.num_layers=8", "model.hidden_size=32", "model.ffn_hidden_size=64", "model.num_query_groups=2",
+        "training.seq_length=24", "training.global_batch_size=8", "data.reset_attention_mask=true",
+        "data.reset_lfa=true", "model.attention_dropout=0.1", "model.hidden_dropout=0.1"})
     all.emplace_back(override);
   return all;
 }
@@ -44,7 +46,8 @@ ProbeBatch probe_batch() {
   batch.samples = 8;
   batch.sequence = 24;
   for (std::int32_t i = 0; i < 8 * 24; ++i) {
-    batch.tokens.push_back(i % 7 == 5 || i % 12 == 11 ? 0 : (31 * i) % 191 + 1);  // a document ends at every shard's border
+    // a document ends at every shard's border
+    batch.tokens.push_back(i % 7 == 5 || i % 12 == 11 ? 0 : (31 * i) % 191 + 1);
     batch.labels.push_back(i % 11 == 3 ? -1 : (17 * i + 5) % 192);
   }
   return batch;
@@ -133,7 +136,8 @@ TEST(Equivalence, TheSameMixTwiceIsTheSameBits) {
   const std::vector<Mix> mixes = test::covering_mixes(0);
   for (std::size_t i = 1; i < mixes.size(); i += 8) {
     const Path weights = folder / fmt::format("a {}", i);
-    const MixRun a = run_mix(mixes[i], weights, weights), b = run_mix(mixes[i], folder / fmt::format("b {}", i), weights);
+    const MixRun a = run_mix(mixes[i], weights, weights),
+                 b = run_mix(mixes[i], folder / fmt::format("b {}", i), weights);
     EXPECT_EQ(a.curve, b.curve) << test::name(mixes[i]);
     EXPECT_EQ(a.gradients.gradients, b.gradients.gradients) << test::name(mixes[i]);
   }

@@ -1,5 +1,6 @@
 #pragma once
-// The errors of mixes, one to a line, in a file that an interrupted run goes on from: a mix that stands in it is not run again.
+// The errors of mixes, one to a line, in a file that an interrupted run goes on from: a mix that stands in it
+// is not run again.
 
 #include "headwater/base/file.h"
 
@@ -23,8 +24,10 @@ class ErrorTable {
     begun_with_ = done_.size();
     file_ = std::fopen(path.c_str(), "a");
     if (file_ == nullptr) throw std::runtime_error("cannot write " + path.string());
-    if (done_.insert(kHeader).second) add_line(fmt::format("{}\tranks\tloss error / allowed\tgradient error / allowed", kHeader));
-    else --begun_with_;
+    if (done_.insert(kHeader).second)
+      add_line(fmt::format("{}\tranks\tloss error / allowed\tgradient error / allowed", kHeader));
+    else
+      --begun_with_;
   }
   ~ErrorTable() { std::fclose(file_); }
   ErrorTable(const ErrorTable&) = delete;
@@ -38,7 +41,8 @@ class ErrorTable {
     if (const std::size_t done = done_.size() - 1; done % 20 == 0 || done == mixes_) {
       const std::chrono::duration<double, std::ratio<60>> minutes = std::chrono::steady_clock::now() - start_;
       const double share = static_cast<double>(mixes_ - done) / static_cast<double>(done - begun_with_);
-      fmt::print(stderr, "{} of {} mixes, about {:.0f} minutes to go\n", done, mixes_, minutes.count() * share);
+      fmt::print(stderr, "{} of {} mixes, about {:.0f} minutes to go\n", done, mixes_,
+                 minutes.count() * share);
     }
   }
 

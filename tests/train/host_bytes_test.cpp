@@ -1,4 +1,5 @@
-// What a layout says that a step copies from the host is what a step does copy: the GPU backend's pinned memory is sized by it.
+// What a layout says that a step copies from the host is what a step does copy: the GPU backend's pinned
+// memory is sized by it.
 
 #include "src/train/random_training.h"
 
@@ -11,7 +12,8 @@ namespace headwater {
 namespace {
 
 void expect_copied(int ranks, const std::vector<std::string>& overrides) {
-  std::vector<std::string> all = {"model.preset=yuan2-tiny", "training.micro_batch_size=3", "training.seq_length=24",
+  std::vector<std::string> all = {"model.preset=yuan2-tiny", "training.micro_batch_size=3",
+                                  "training.seq_length=24",
                                   "training.global_batch_size=" + std::to_string(15), "training.dtype=fp32"};
   all.insert(all.end(), overrides.begin(), overrides.end());
   const RunConfig run = load_config({}, all).run;

@@ -1,5 +1,5 @@
-// The layout of a run does not change its result: what equivalence_full_test.cpp does not mix, masked targets and
-// micro-batches of several sizes.
+// The layout of a run does not change its result: what equivalence_full_test.cpp does not mix, masked targets
+// and micro-batches of several sizes.
 
 #include "tests/train/training_run.h"
 

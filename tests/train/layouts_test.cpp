@@ -1,5 +1,5 @@
-// The layout of a run does not change its result: a few layouts, for a few steps. equivalence_full_test.cpp has the
-// mixes of all of them.
+// The layout of a run does not change its result: a few layouts, for a few steps. equivalence_full_test.cpp
+// has the mixes of all of them.
 
 #include "headwater/backend/cpu_backend.h"
 #include "headwater/nn/initialize.h"
@@ -31,23 +31,28 @@ TEST(Layouts, OneRankAndFourFindTheSame) {
   EXPECT_EQ(four.printed.find("ranks: 4"), four.printed.rfind("ranks: 4"));
 }
 
-// Layers shared by tensor ranks, tokens whole or cut, the filter in both of its forms, beside pipeline and data ranks.
+// Layers shared by tensor ranks, tokens whole or cut, the filter in both of its forms, beside pipeline and
+// data ranks.
 TEST(Layouts, TensorRanksFindTheSame) {
   constexpr int kSteps = 3;
   const std::vector<std::string> documents = {"data.reset_attention_mask=true", "data.reset_lfa=true"};
   std::vector<std::string> more = kDropout;
   more.insert(more.end(), documents.begin(), documents.end());
   const test::TrainingRun one = test::train(kOne, kSteps, more);
-  const std::string tensor2 = "parallel.tensor_model_parallel_size=2", tensor4 = "parallel.tensor_model_parallel_size=4";
+  const std::string tensor2 = "parallel.tensor_model_parallel_size=2",
+                    tensor4 = "parallel.tensor_model_parallel_size=4";
   const std::string sequence = "parallel.sequence_parallel=true", tokens = "parallel.lfa_sharding=tokens",
-                    pipeline2 = "parallel.pipeline_model_parallel_size=2", uneven = "parallel.pipeline_layout=[1,3]";
-  for (const Layout& layout : {Layout{"tensor 2", 2, {tensor2}},
-                               {"tensor 4", 4, {tensor4}},
-                               {"tensor 2, sequence", 2, {tensor2, sequence}},
-                               {"tensor 2, sequence, filter by tokens", 2, {tensor2, sequence, tokens}},
-                               {"tensor 4, sequence, filter by tokens, pipeline 2", 8,
-                                {tensor4, sequence, tokens, pipeline2, uneven}},
-                               {"tensor 2, sequence, pipeline 2, data 2", 8, {tensor2, sequence, pipeline2, uneven}}}) {
+                    pipeline2 = "parallel.pipeline_model_parallel_size=2",
+                    uneven = "parallel.pipeline_layout=[1,3]";
+  for (const Layout& layout :
+       {Layout{"tensor 2", 2, {tensor2}},
+        {"tensor 4", 4, {tensor4}},
+        {"tensor 2, sequence", 2, {tensor2, sequence}},
+        {"tensor 2, sequence, filter by tokens", 2, {tensor2, sequence, tokens}},
+        {"tensor 4, sequence, filter by tokens, pipeline 2",
+         8,
+         {tensor4, sequence, tokens, pipeline2, uneven}},
+        {"tensor 2, sequence, pipeline 2, data 2", 8, {tensor2, sequence, pipeline2, uneven}}}) {
     const test::TrainingRun several = test::train(layout, kSteps, more);
     test::expect_equal_curves(several.curve, one.curve, layout.name);
   }

@@ -42,7 +42,8 @@ TEST(MeasuredCosts, EachStageCostsWhatItsPassesTakeInATypicalStep) {
     Engine engine(world, layout, make_cpu_backend({}));
     CostSamples samples;
     const double slow = world.rank() == 0 ? 1.0 : 10.0;
-    for (const double seconds : {1.0, 3.0, 1.0, 7.0, 1.0, 2.0}) {  // two in each of three steps: 2, 4 and 1.5 on average
+    // two in each of three steps: 2, 4 and 1.5 on average
+    for (const double seconds : {1.0, 3.0, 1.0, 7.0, 1.0, 2.0}) {
       samples.spans.push_back({SpanKind::forward, 0, world.rank(), 0.0, slow * seconds});
       samples.spans.push_back({SpanKind::backward, 0, world.rank(), 5.0, 5.0 + 2.0 * slow * seconds});
     }

@@ -1,6 +1,6 @@
 #pragma once
-// Mixes of everything that shares out a run: what each may be, which of them fit together, and a set of mixes in which every
-// pair of values that can meet does.
+// Mixes of everything that shares out a run: what each may be, which of them fit together, and a set of mixes
+// in which every pair of values that can meet does.
 
 #include <array>
 #include <cstdint>
@@ -23,7 +23,17 @@ inline const std::vector<std::vector<std::string>>& factors() {
   return all;
 }
 
-enum Factor : std::uint8_t { kTensor, kTokens, kPipeline, kData, kZero, kSchedule, kRecompute, kLfa, kFactors };
+enum Factor : std::uint8_t {
+  kTensor,
+  kTokens,
+  kPipeline,
+  kData,
+  kZero,
+  kSchedule,
+  kRecompute,
+  kLfa,
+  kFactors
+};
 using Mix = std::array<int, kFactors>;  // a value of each factor
 
 inline const std::string& value(const Mix& mix, Factor factor) {
@@ -34,7 +44,8 @@ inline int stages(const Mix& mix) { return mix[kPipeline] == 0 ? 1 : mix[kPipeli
 inline int ranks(const Mix& mix) { return tensor_ranks(mix) * stages(mix) * (1 + mix[kData]); }
 inline bool has_lfa(const Mix& mix) { return mix[kLfa] == 0; }
 
-// Up to 8 ranks; tokens are cut among several; a filter is cut where there is one; one stage has nothing to interleave.
+// Up to 8 ranks; tokens are cut among several; a filter is cut where there is one; one stage has nothing to
+// interleave.
 inline bool fits(const Mix& mix) {
   if (ranks(mix) > 8) return false;
   if (mix[kTensor] == 0 && mix[kTokens] != 0) return false;
@@ -54,9 +65,12 @@ inline std::string name(const Mix& mix) {
 // Of a model with 8 layers.
 inline std::vector<std::string> overrides(const Mix& mix) {
   const std::string& schedule = value(mix, kSchedule);
-  const bool two_chunks = schedule == "interleaved" || schedule == "zb-v", uneven = mix[kPipeline] == 2 || mix[kPipeline] == 4;
+  const bool two_chunks = schedule == "interleaved" || schedule == "zb-v",
+             uneven = mix[kPipeline] == 2 || mix[kPipeline] == 4;
   const int virtual_stages = stages(mix) * (two_chunks ? 2 : 1);
-  const char* layers = virtual_stages == 2 ? "[5,3]" : virtual_stages == 4 ? "[1,3,4,0]" : "[0,2,1,1,1,2,1,0]";
+  const char* layers = virtual_stages == 2   ? "[5,3]"
+                       : virtual_stages == 4 ? "[1,3,4,0]"
+                                             : "[0,2,1,1,1,2,1,0]";
   std::vector<std::string> all = {
       "parallel.tensor_model_parallel_size=" + std::to_string(tensor_ranks(mix)),
       "parallel.pipeline_model_parallel_size=" + std::to_string(stages(mix)),
@@ -66,13 +80,15 @@ inline std::vector<std::string> overrides(const Mix& mix) {
   if (two_chunks) all.emplace_back("parallel.num_chunks=2");
   if (uneven) all.push_back(std::string("parallel.pipeline_layout=") + layers);
   if (mix[kTokens] > 0) all.emplace_back("parallel.sequence_parallel=true");
-  if (mix[kTokens] > 0) all.push_back(std::string("parallel.lfa_sharding=") + (mix[kTokens] == 1 ? "channels" : "tokens"));
+  if (mix[kTokens] > 0)
+    all.push_back(std::string("parallel.lfa_sharding=") + (mix[kTokens] == 1 ? "channels" : "tokens"));
   if (mix[kRecompute] == 1) all.emplace_back("parallel.recompute=selective");
   if (mix[kRecompute] == 2) all.emplace_back("parallel.recompute=full");
   if (mix[kRecompute] == 3) {  // the first layer of each stage that has one, in full
     std::string list = "[";
     for (int s = 0; s < virtual_stages; ++s) {
-      const bool empty = uneven && ((virtual_stages == 4 && s == 3) || (virtual_stages == 8 && (s == 0 || s == 7)));
+      const bool empty =
+          uneven && ((virtual_stages == 4 && s == 3) || (virtual_stages == 8 && (s == 0 || s == 7)));
       if (s > 0) list += ",";
       list += empty ? "0" : "1";
     }
@@ -89,13 +105,15 @@ inline std::vector<Mix> all_mixes() {
   for (;;) {
     if (fits(mix)) all.push_back(mix);
     int f = kFactors - 1;
-    while (f >= 0 && ++mix[static_cast<std::size_t>(f)] == static_cast<int>(factors()[static_cast<std::size_t>(f)].size()))
+    while (f >= 0 && ++mix[static_cast<std::size_t>(f)] ==
+                         static_cast<int>(factors()[static_cast<std::size_t>(f)].size()))
       mix[static_cast<std::size_t>(f--)] = 0;
     if (f < 0) return all;
   }
 }
 
-// At least `count` mixes, spread over the whole product, among them one for every pair of values that can meet.
+// At least `count` mixes, spread over the whole product, among them one for every pair of values that can
+// meet.
 inline std::vector<Mix> covering_mixes(std::size_t count) {
   const std::vector<Mix> all = all_mixes();
   constexpr int kValues = 5;  // at most, of a factor

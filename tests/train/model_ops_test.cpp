@@ -1,5 +1,5 @@
-// The operands that bench ops gives each op: of the signs that the op needs, so that nothing which is timed is NaN or infinite,
-// however often it is called.
+// The operands that bench ops gives each op: of the signs that the op needs, so that nothing which is timed
+// is NaN or infinite, however often it is called.
 
 #include "headwater/train/model_ops.h"
 
@@ -28,17 +28,19 @@ std::int64_t bytes_of(const ModelOp& op) {
   return counted.taken();
 }
 
-// Everything that the op was given, where it reads f64 (of which it is given a few at the end) and where it reads f32. Integers
-// are small, and finite as what they are not.
+// Everything that the op was given, where it reads f64 (of which it is given a few at the end) and where it
+// reads f32. Integers are small, and finite as what they are not.
 void expect_finite(const ModelOp& op, const std::byte* memory, std::int64_t bytes) {
-  const bool has_scalars = op.op == "cross_entropy_backward" || op.op == "adamw" || op.op == "add_squared_norm";
+  const bool has_scalars =
+      op.op == "cross_entropy_backward" || op.op == "adamw" || op.op == "add_squared_norm";
   const std::int64_t last = bytes - (has_scalars ? kAlignment : 0);
   const auto* const floats = reinterpret_cast<const float*>(memory);
   for (std::int64_t i = 0; i < last / 4; ++i)
     ASSERT_TRUE(std::isfinite(floats[i])) << op.op << " " << op.what << ", word " << i;
   if (!has_scalars) return;
   const auto* const doubles = reinterpret_cast<const double*>(memory + last);
-  for (std::int64_t i = 0; i < kStepScalars; ++i) ASSERT_TRUE(std::isfinite(doubles[i])) << op.op << ", scalar " << i;
+  for (std::int64_t i = 0; i < kStepScalars; ++i)
+    ASSERT_TRUE(std::isfinite(doubles[i])) << op.op << ", scalar " << i;
 }
 
 TEST(ModelOps, StayFinite) {
@@ -61,8 +63,9 @@ TEST(ModelOps, StayFinite) {
       const OpCall call = op.make(operands);
       for (int i = 0; i < kCalls; ++i) call(*backend);
       std::vector<std::byte> seen(static_cast<std::size_t>(bytes));
-      backend->to_host(TensorView(static_cast<std::byte*>(begin.data) + kAlignment, DType::i32, {bytes / 4}, device),
-                       TensorView(seen.data(), DType::i32, {bytes / 4}));
+      backend->to_host(
+          TensorView(static_cast<std::byte*>(begin.data) + kAlignment, DType::i32, {bytes / 4}, device),
+          TensorView(seen.data(), DType::i32, {bytes / 4}));
       expect_finite(op, seen.data(), bytes);
       ++ops;
     });

@@ -1,4 +1,5 @@
-// Sums of gradients run beside the backward that they do not depend on, and new weights travel while the host goes on.
+// Sums of gradients run beside the backward that they do not depend on, and new weights travel while the host
+// goes on.
 
 #include "headwater/backend/cpu_backend.h"
 #include "headwater/nn/initialize.h"
@@ -30,7 +31,8 @@ class Replica {
     request.batch = {1, 8};
     request.micro_batches = 2;
     request.precision = {DType::f32, DType::f32};
-    engine_ = std::make_unique<Engine>(world, RankLayout(request, world.rank(), world.size()), make_cpu_backend({}));
+    engine_ = std::make_unique<Engine>(world, RankLayout(request, world.rank(), world.size()),
+                                       make_cpu_backend({}));
     optimizer_.emplace(make_optimizer(OptimizerConfig{.lr = 1e-3}, *engine_, 1));
     initialize(engine_->store(), engine_->backend(), 1, 1);
   }
@@ -41,8 +43,9 @@ class Replica {
   void play(const std::function<void(int unit)>& complete) {
     const std::vector<std::int32_t> tokens(8, world_.rank() + 1), labels(8, 3);
     optimizer_->begin_step(1e-3, 32.0);
-    engine_->play(engine_->layout().schedule, HeadMode::train,
-                  [&](int) { return make_batch(tokens, labels, 1, 8, DocumentOptions{}); }, {}, complete);
+    engine_->play(
+        engine_->layout().schedule, HeadMode::train,
+        [&](int) { return make_batch(tokens, labels, 1, 8, DocumentOptions{}); }, {}, complete);
   }
 
   int sums_ended() const {
@@ -69,9 +72,11 @@ TEST_P(Overlap, BucketsAreSummedBeforeTheLastBackwardEnds) {
       units.push_back(unit);
       replica.optimizer().complete(unit);
       if (unit != 1) return;
-      // The gradient of the embedding is still to come. The buckets of head and layers are summed all the same.
+      // The gradient of the embedding is still to come. The buckets of head and layers are summed all the
+      // same.
       const auto end = std::chrono::steady_clock::now() + std::chrono::duration<double>(kDeadline);
-      while (replica.sums_ended() < kLayers + 1 && std::chrono::steady_clock::now() < end) std::this_thread::yield();
+      while (replica.sums_ended() < kLayers + 1 && std::chrono::steady_clock::now() < end)
+        std::this_thread::yield();
       EXPECT_EQ(replica.sums_ended(), kLayers + 1);
     });
     // Each once, after the last of the micro-batches, from the head down.
@@ -102,9 +107,8 @@ TEST_P(Overlap, TheHostDoesNotWaitForNewWeights) {
   });
 }
 
-INSTANTIATE_TEST_SUITE_P(Optimizers, Overlap, testing::Bool(), [](const testing::TestParamInfo<bool>& c) {
-  return c.param ? "sharded" : "whole";
-});
+INSTANTIATE_TEST_SUITE_P(Optimizers, Overlap, testing::Bool(),
+                         [](const testing::TestParamInfo<bool>& c) { return c.param ? "sharded" : "whole"; });
 
 }  // namespace
 }  // namespace headwater

@@ -1,5 +1,6 @@
-// A pipeline's schedule does not change what is trained nor what an evaluation finds: a few steps under those that split
-// a rank or a backward, on stages as unequal as four layers allow. schedules_full_test.cpp takes all of them.
+// A pipeline's schedule does not change what is trained nor what an evaluation finds: a few steps under those
+// that split a rank or a backward, on stages as unequal as four layers allow. schedules_full_test.cpp takes
+// all of them.
 
 #include "tests/train/training_run.h"
 
@@ -9,8 +10,8 @@ namespace {
 using test::scheduled;
 
 constexpr int kSteps = 2;
-const std::vector<std::string> kMore = {"model.hidden_dropout=0.1", "training.eval_interval=2", "training.eval_iters=2",
-                                        "data.split=[9,1,0]"};
+const std::vector<std::string> kMore = {"model.hidden_dropout=0.1", "training.eval_interval=2",
+                                        "training.eval_iters=2", "data.split=[9,1,0]"};
 
 TEST(Schedules, TrainTheSame) {
   const test::TrainingRun one = test::train({"one rank", 1, {}}, kSteps, kMore);

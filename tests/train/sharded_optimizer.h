@@ -19,7 +19,8 @@ inline const Layout kFour = pipeline("pipeline 2 x data 2", 4, 2, "[3,1]");
 // Gradients are summed in the same order; the norm is not, so its last bits may differ and clipping is off.
 inline void expect_sharding_changes_nothing(const Layout& layout, std::vector<std::string> more = {}) {
   more.emplace_back("optimizer.clip_grad=0");
-  const TrainingRun whole = train(layout, kShardedSteps, more), parts = train(sharded(layout), kShardedSteps, more);
+  const TrainingRun whole = train(layout, kShardedSteps, more),
+                    parts = train(sharded(layout), kShardedSteps, more);
   EXPECT_EQ(parts.curve.losses, whole.curve.losses) << layout.name;
   EXPECT_EQ(parts.weights, whole.weights) << layout.name;
   for (std::size_t i = 0; i < whole.curve.norms.size(); ++i)
@@ -30,7 +31,8 @@ inline void expect_sharding_changes_nothing(const Layout& layout, std::vector<st
 // A run that stops half-way at one layout and goes on at another.
 inline TrainingRun train_at_both(const Layout& first, const Layout& second) {
   const TemporaryFolder folder;
-  train_in(folder / "save", first, kShardedSteps, {"training.exit_interval=" + std::to_string(kShardedSteps / 2)});
+  train_in(folder / "save", first, kShardedSteps,
+           {"training.exit_interval=" + std::to_string(kShardedSteps / 2)});
   return train_in(folder / "save", second, kShardedSteps);
 }
 

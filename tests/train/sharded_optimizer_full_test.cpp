@@ -1,4 +1,5 @@
-// ZeRO-1 changes where masters and moments lie, and nothing else: more layouts, bf16, many buckets, every resume.
+// ZeRO-1 changes where masters and moments lie, and nothing else: more layouts, bf16, many buckets, every
+// resume.
 
 #include "tests/train/sharded_optimizer.h"
 
@@ -12,7 +13,9 @@ const test::Layout kThree{"data 3", 3, {"training.global_batch_size=12"}};
 
 TEST(ShardedOptimizer, TrainsToTheSameBitsOnThreeRanks) { expect_sharding_changes_nothing(kThree); }
 
-TEST(ShardedOptimizer, TrainsToTheSameBitsInBf16) { expect_sharding_changes_nothing(kFour, {"training.dtype=bf16"}); }
+TEST(ShardedOptimizer, TrainsToTheSameBitsInBf16) {
+  expect_sharding_changes_nothing(kFour, {"training.dtype=bf16"});
+}
 
 TEST(ShardedOptimizer, TrainsToTheSameBitsInManyBuckets) {
   const std::string size = "parallel.ddp_bucket_size=1000", no_clipping = "optimizer.clip_grad=0";
@@ -24,7 +27,8 @@ TEST(ShardedOptimizer, TrainsToTheSameBitsInManyBuckets) {
 
 TEST(ShardedOptimizer, ClipsByTheNormOfAllRanks) {
   const std::vector<std::string> clip = {"optimizer.clip_grad=0.1"};
-  const test::TrainingRun one = test::train(kOne, kSteps, clip), four = test::train(sharded(kFour), kSteps, clip);
+  const test::TrainingRun one = test::train(kOne, kSteps, clip),
+                          four = test::train(sharded(kFour), kSteps, clip);
   test::expect_equal_curves(four.curve, one.curve, kFour.name);
   test::expect_same_bits(test::train(sharded(kFour), kSteps, clip), four, "the same again");
   for (const double norm : one.curve.norms) EXPECT_GT(norm, 0.1);
@@ -42,7 +46,8 @@ TEST(ShardedOptimizer, ACheckpointOfAnyRunGoesOnInAnyOther) {
 
 // A run that stopped and went on at its own layout ends with the bits of one that did not.
 TEST(ShardedOptimizer, AResumeIsTheSameBits) {
-  test::expect_same_bits(test::train_at_both(sharded(kFour), sharded(kFour)), test::train(sharded(kFour), kSteps), kFour.name);
+  test::expect_same_bits(test::train_at_both(sharded(kFour), sharded(kFour)),
+                         test::train(sharded(kFour), kSteps), kFour.name);
 }
 
 }  // namespace

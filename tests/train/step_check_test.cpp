@@ -1,4 +1,5 @@
-// The first steps beside their prediction: one table, of the parts that were timed or of the planner's; one timeline.
+// The first steps beside their prediction: one table, of the parts that were timed or of the planner's; one
+// timeline.
 
 #include "headwater/train/step_check.h"
 
@@ -31,7 +32,8 @@ TEST(StepCheck, ARunPrintsOneTableAndWritesOneTimeline) {
   EXPECT_LT(run.printed.find(kTable), run.printed.find("iteration       10/"));
   // A row for each rank, whose arena is as it was predicted.
   for (int rank = 0; rank < 4; ++rank) {
-    const std::size_t row = run.printed.find("\n     " + std::to_string(rank) + " ", run.printed.find(kTable));
+    const std::size_t row =
+        run.printed.find("\n     " + std::to_string(rank) + " ", run.printed.find(kTable));
     ASSERT_NE(row, std::string::npos) << run.printed;
     std::istringstream words(run.printed.substr(row, run.printed.find('\n', row + 1) - row));
     std::vector<std::string> all{std::istream_iterator<std::string>(words), {}};
@@ -41,7 +43,8 @@ TEST(StepCheck, ARunPrintsOneTableAndWritesOneTimeline) {
   const nlohmann::json events = nlohmann::json::parse(read_text(trace)).at("traceEvents");
   std::map<int, int> computes;  // by process: predicted, measured
   for (const nlohmann::json& event : events)
-    if (event.contains("args") && event["args"].contains("micro_batch") && event["name"].get<std::string>().starts_with("forward"))
+    if (event.contains("args") && event["args"].contains("micro_batch") &&
+        event["name"].get<std::string>().starts_with("forward"))
       ++computes[event["pid"].get<int>()];
   EXPECT_EQ(computes, (std::map<int, int>{{0, 4}, {1, 4}})) << "two micro-batches through two stages";
 }
@@ -70,9 +73,11 @@ TEST(StepCheck, WithAClusterThePlanIsThereBefore) {
     run.parallel.pipeline_model_parallel_size = 2;
     run.parallel.cluster = file.string();
     const Choices choices{"fp32", 1};
-    Engine engine(world, RankLayout(training_request(run, choices, 2), world.rank(), 2), make_cpu_backend({}));
+    Engine engine(world, RankLayout(training_request(run, choices, 2), world.rank(), 2),
+                  make_cpu_backend({}));
     StepCheck check(world, engine, run, choices);
-    EXPECT_EQ(count(check.announcement(), "predicted (parallel.cluster " + file.string() + "): a step takes "), 1U);
+    EXPECT_EQ(
+        count(check.announcement(), "predicted (parallel.cluster " + file.string() + "): a step takes "), 1U);
     StepTimes times;
     times.schedule = 1.0;
     for (int step = 1; step <= 6; ++step) {

@@ -1,4 +1,5 @@
-// What the cost model says that tensor ranks send each other in a step is what their communicators have sent, to the byte.
+// What the cost model says that tensor ranks send each other in a step is what their communicators have sent,
+// to the byte.
 
 #include "headwater/backend/cpu_backend.h"
 #include "headwater/plan/run_costs.h"
@@ -21,7 +22,8 @@ struct Case {
 };
 void PrintTo(const Case& c, std::ostream* out) { *out << c.name << ", recompute " << c.recompute; }
 
-// Two micro-batches of 2 x 32 tokens. Every sum can be cut into equal whole cache lines, as the communicator cuts it.
+// Two micro-batches of 2 x 32 tokens. Every sum can be cut into equal whole cache lines, as the communicator
+// cuts it.
 PlanRequest request_of(const Case& layout) {
   ModelConfig model;
   model.family = "yuan2";
@@ -60,9 +62,11 @@ std::int64_t sent(const PlanRequest& request) {
     barrier(engine.world_group());
     const std::int64_t before = world.sent_bytes();
     const std::vector<std::int32_t> tokens(64, 5), labels(64, 7);
-    engine.play(layout.schedule, HeadMode::train, [&](int) { return make_batch(tokens, labels, 2, 32, DocumentOptions{}); });
+    engine.play(layout.schedule, HeadMode::train,
+                [&](int) { return make_batch(tokens, labels, 2, 32, DocumentOptions{}); });
     const std::int64_t mine = world.sent_bytes() - before;
-    for (std::int64_t known = most; mine > known && !most.compare_exchange_weak(known, mine);) {}
+    for (std::int64_t known = most; mine > known && !most.compare_exchange_weak(known, mine);) {
+    }
   });
   return most;
 }
@@ -91,9 +95,11 @@ std::vector<Case> cases() {
   return all;
 }
 
-INSTANTIATE_TEST_SUITE_P(Layouts, TensorBytes, testing::ValuesIn(cases()), [](const testing::TestParamInfo<Case>& c) {
-  return std::string(c.param.name) + "_" + std::to_string(c.param.ranks) + "_recompute_" + c.param.recompute;
-});
+INSTANTIATE_TEST_SUITE_P(Layouts, TensorBytes, testing::ValuesIn(cases()),
+                         [](const testing::TestParamInfo<Case>& c) {
+                           return std::string(c.param.name) + "_" + std::to_string(c.param.ranks) +
+                                  "_recompute_" + c.param.recompute;
+                         });
 
 }  // namespace
 }  // namespace headwater

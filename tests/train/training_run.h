@@ -68,8 +68,8 @@ inline Curve read_curve(const Path& metrics) {
   return curve;
 }
 
-// An epsilon above what rounding leaves of a gradient that is zero: of less Adam would make a step, whose sign differs from
-// layout to layout.
+// An epsilon above what rounding leaves of a gradient that is zero: of less Adam would make a step, whose
+// sign differs from layout to layout.
 inline std::vector<std::string> training_overrides(const Path& save, int steps) {
   const std::string data = std::string(HEADWATER_SOURCE_DIR) + "/tests/golden/yuan2/data";
   return {"model.family=yuan2",
@@ -101,8 +101,8 @@ inline double fastest_step(const Path& metrics) {
 }
 
 // Starts, or goes on from what `save` holds; the result is that of everything since step 1.
-inline TrainingRun train_in(const Path& save, const Layout& layout, int steps, const std::vector<std::string>& more = {},
-                            const ThreadNetwork& network = {}) {
+inline TrainingRun train_in(const Path& save, const Layout& layout, int steps,
+                            const std::vector<std::string>& more = {}, const ThreadNetwork& network = {}) {
   std::vector<std::string> overrides = training_overrides(save, steps);
   overrides.insert(overrides.end(), layout.overrides.begin(), layout.overrides.end());
   overrides.insert(overrides.end(), more.begin(), more.end());

@@ -1,6 +1,6 @@
 #pragma once
-// What the device of a backend does at best, measured now: the yardsticks of benchmarks. On the CPU they are those of
-// cpu_backend.h, on a GPU the backend's own product and copy, on operands too large for its cache.
+// What the device of a backend does at best, measured now: the yardsticks of benchmarks. On the CPU they are
+// those of cpu_backend.h, on a GPU the backend's own product and copy, on operands too large for its cache.
 //
 // Called by the backend's thread, with a workspace in use.
 
@@ -15,8 +15,8 @@ double measure_matmul_flops(Backend& backend, DType dtype, int threads);
 // Bytes per second, read and written.
 double measure_memory_bandwidth(Backend& backend, int threads);
 
-// Seconds of one call: the median over `runs` stretches, each of as many calls as take a few milliseconds, between which
-// nobody waits. `call` gets the number of the call.
+// Seconds of one call: the median over `runs` stretches, each of as many calls as take a few milliseconds,
+// between which nobody waits. `call` gets the number of the call.
 double time_calls(Backend& backend, int runs, const std::function<void(std::int64_t)>& call);
 
 }  // namespace headwater

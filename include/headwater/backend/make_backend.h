@@ -11,18 +11,20 @@ namespace headwater {
 
 bool built_with_cuda();
 
-// What CUDA and NCCL read in the environment, where the person has not set it: as many queues between the host and a GPU as
-// there can be, since streams that share one (CUDA gives a process eight) hold each other up; and all connections for
-// collectives when a communicator is made, since hosts wait for each other in them. Where there are several ranks, all kernels
-// are loaded when the device is opened: to load one at its first launch CUDA may wait until the device is idle, which a receive
-// that waits for its peer keeps from coming. To be called before any other thread is started, and any call of CUDA made.
+// What CUDA and NCCL read in the environment, where the person has not set it: as many queues between the
+// host and a GPU as there can be, since streams that share one (CUDA gives a process eight) hold each other
+// up; and all connections for collectives when a communicator is made, since hosts wait for each other in
+// them. Where there are several ranks, all kernels are loaded when the device is opened: to load one at its
+// first launch CUDA may wait until the device is idle, which a receive that waits for its peer keeps from
+// coming. To be called before any other thread is started, and any call of CUDA made.
 void prepare_devices(int ranks);
 // How many queues were asked for, by whomever; 0: nothing was.
 int device_queues();
 inline constexpr int kDeviceQueues = 32;
 
-// `asked` is training.device: "cpu"; "cuda", the GPU of the rank that is number `local_rank` on its host (UserError where this
-// build has no CUDA, SystemError where the host has no GPU); or "auto", a GPU where there is one.
+// `asked` is training.device: "cpu"; "cuda", the GPU of the rank that is number `local_rank` on its host
+// (UserError where this build has no CUDA, SystemError where the host has no GPU); or "auto", a GPU where
+// there is one.
 Device device_for(const std::string& asked, int local_rank);
 
 struct DeviceIdentity {
@@ -33,8 +35,8 @@ DeviceIdentity identity_of(Device device);
 
 struct BackendOptions {
   Device device;
-  int threads = 1;              // of the CPU backend
-  std::string owner = "rank 0"; // for errors
+  int threads = 1;               // of the CPU backend
+  std::string owner = "rank 0";  // for errors
   // Of the CUDA backend (cuda_backend.h).
   bool deterministic = true;
   bool graphs = false;
@@ -42,8 +44,8 @@ struct BackendOptions {
   std::int64_t host_bytes = 0;
 };
 
-// Of the CPU measured with oneDNN, once in a process; of a GPU what its data sheet states, or what its multiprocessors and clock
-// come to; none where neither is known (tensor/device_peak.h).
+// Of the CPU measured with oneDNN, once in a process; of a GPU what its data sheet states, or what its
+// multiprocessors and clock come to; none where neither is known (tensor/device_peak.h).
 DevicePeak peak_of(Device device, DType dtype, int threads);
 
 // Of the library that makes a GPU's products, and on whose rules their last bits rest; 0 on the CPU.
@@ -52,8 +54,8 @@ std::int64_t matmul_library_version(Device device);
 // Made and used by one thread.
 std::unique_ptr<Backend> make_backend(const BackendOptions& options);
 
-// On a GPU: of every product that the backend has made so far the fastest of the algorithms that cuBLASLt proposes, timed on
-// the memory that it was last made on, which is written over.
+// On a GPU: of every product that the backend has made so far the fastest of the algorithms that cuBLASLt
+// proposes, timed on the memory that it was last made on, which is written over.
 MatmulAlgorithms fastest_matmuls(Backend& backend);
 
 }  // namespace headwater

@@ -1,6 +1,7 @@
 #pragma once
-// Which of cuBLASLt's algorithms takes which product: what `headwater bench matmul` writes and training.matmul_algorithms
-// reads. docs/formats/matmul-algorithms.md is the file's specification. Plain data; nothing of CUDA here.
+// Which of cuBLASLt's algorithms takes which product: what `headwater bench matmul` writes and
+// training.matmul_algorithms reads. docs/formats/matmul-algorithms.md is the file's specification. Plain
+// data; nothing of CUDA here.
 
 #include "headwater/base/file.h"
 
@@ -16,9 +17,9 @@ struct MatmulAlgorithms {
     double seconds = 0.0, rule_seconds = 0.0;  // medians: of it, and of what the library's rule chose
     int candidates = 0;                        // how many were timed
   };
-  std::string file;       // where it was read, for errors
-  std::string device;     // "NVIDIA A100-SXM4-80GB, compute capability 8.0"
-  std::int64_t cublaslt = 0;  // cublasLtGetVersion()
+  std::string file;                         // where it was read, for errors
+  std::string device;                       // "NVIDIA A100-SXM4-80GB, compute capability 8.0"
+  std::int64_t cublaslt = 0;                // cublasLtGetVersion()
   std::map<std::string, Product> products;  // by the product's name
 };
 

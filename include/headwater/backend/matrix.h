@@ -14,8 +14,14 @@ struct Matrix {
 
   Matrix() = default;
   explicit Matrix(const TensorView& x) : Matrix(x.data, x.dtype, x.rows(), x.columns(), x.row_stride, 1) {}
-  Matrix(void* memory, DType type, std::int64_t n, std::int64_t m, std::int64_t stride_of_rows, std::int64_t stride_of_columns)
-      : data(memory), dtype(type), rows(n), columns(m), row_stride(stride_of_rows), column_stride(stride_of_columns) {}
+  Matrix(void* memory, DType type, std::int64_t n, std::int64_t m, std::int64_t stride_of_rows,
+         std::int64_t stride_of_columns)
+      : data(memory),
+        dtype(type),
+        rows(n),
+        columns(m),
+        row_stride(stride_of_rows),
+        column_stride(stride_of_columns) {}
 
   Matrix transposed() const { return {data, dtype, columns, rows, column_stride, row_stride}; }
 };

@@ -1,11 +1,11 @@
 #pragma once
-// A backend that hands every op on to another one, which it owns, and while measuring adds up, by the op's name: calls,
-// seconds, the floating-point operations of its matrix products, and the least bytes that it must move: each operand read
-// once, each result written once.
+// A backend that hands every op on to another one, which it owns, and while measuring adds up, by the op's
+// name: calls, seconds, the floating-point operations of its matrix products, and the least bytes that it
+// must move: each operand read once, each result written once.
 //
-// The queue is brought to rest before and after every op that is measured: on the CPU, where an op has ended when its call
-// returns, that costs nothing; on a GPU each op then pays for a launch and a wait of its own. Belongs to the inner backend's
-// thread.
+// The queue is brought to rest before and after every op that is measured: on the CPU, where an op has ended
+// when its call returns, that costs nothing; on a GPU each op then pays for a launch and a wait of its own.
+// Belongs to the inner backend's thread.
 
 #include "headwater/backend/backend.h"
 
@@ -20,8 +20,8 @@ struct OpTotals {
   double flops = 0.0;
   double bytes = 0.0;
 
-  // The physical limit: what no implementation can stay under whose products run at `matmul_flops` and whose operands
-  // come from memory at `bandwidth`. What still lies in a cache may arrive sooner.
+  // The physical limit: what no implementation can stay under whose products run at `matmul_flops` and whose
+  // operands come from memory at `bandwidth`. What still lies in a cache may arrive sooner.
   double floor_seconds(double matmul_flops, double bandwidth) const;
 };
 
@@ -57,21 +57,22 @@ class TimedBackend final : public Backend {
   void linear_weight_gradient(TensorView dy, TensorView x, TensorView dw) override;
 
   void embedding(TensorView tokens, TensorView table, std::int64_t first, TensorView out) override;
-  void embedding_backward(TensorView tokens, TensorView d_out, std::int64_t first, TensorView d_table) override;
+  void embedding_backward(TensorView tokens, TensorView d_out, std::int64_t first,
+                          TensorView d_table) override;
 
   void rms_norm(TensorView x, TensorView gain, double epsilon, TensorView y, TensorView rstd) override;
-  void rms_norm_backward(TensorView dy, TensorView x, TensorView gain, TensorView rstd, TensorView dx, bool accumulate,
-                         TensorView d_gain) override;
+  void rms_norm_backward(TensorView dy, TensorView x, TensorView gain, TensorView rstd, TensorView dx,
+                         bool accumulate, TensorView d_gain) override;
 
   void residual_add(TensorView branch, TensorView x, const Dropout& dropout, TensorView out) override;
-  void residual_rms_norm(TensorView branch, TensorView x, const Dropout& dropout, TensorView gain, double epsilon,
-                         TensorView out, TensorView y, TensorView rstd) override;
+  void residual_rms_norm(TensorView branch, TensorView x, const Dropout& dropout, TensorView gain,
+                         double epsilon, TensorView out, TensorView y, TensorView rstd) override;
   void dropout_backward(TensorView d_out, const Dropout& dropout, TensorView d_branch) override;
 
-  void lfa_taps(TensorView products, const Borders& borders, std::int64_t samples, TensorView before, TensorView bias,
-                TensorView residual, TensorView out) override;
-  void lfa_taps_backward(TensorView d_out, const Borders& borders, std::int64_t samples, TensorView d_products,
-                         TensorView d_before, TensorView d_bias) override;
+  void lfa_taps(TensorView products, const Borders& borders, std::int64_t samples, TensorView before,
+                TensorView bias, TensorView residual, TensorView out) override;
+  void lfa_taps_backward(TensorView d_out, const Borders& borders, std::int64_t samples,
+                         TensorView d_products, TensorView d_before, TensorView d_bias) override;
   void lfa_taps_rms_norm(TensorView products, const Borders& borders, std::int64_t samples, TensorView before,
                          TensorView bias, TensorView residual, TensorView gain, double epsilon, TensorView z,
                          TensorView y, TensorView rstd) override;
@@ -79,8 +80,8 @@ class TimedBackend final : public Backend {
   void rotary(TensorView x, TensorView position, TensorView table, bool inverse) override;
 
   void attention(const AttentionArgs& args, TensorView out, TensorView lse) override;
-  void attention_backward(const AttentionArgs& args, TensorView out, TensorView lse, TensorView d_out, TensorView dq,
-                          TensorView dk, TensorView dv) override;
+  void attention_backward(const AttentionArgs& args, TensorView out, TensorView lse, TensorView d_out,
+                          TensorView dq, TensorView dk, TensorView dv) override;
 
   void swiglu(TensorView x, TensorView out) override;
   void swiglu_backward(TensorView d_out, TensorView x, TensorView dx) override;

@@ -3,9 +3,9 @@
 // written here.
 
 #include "headwater/base/file.h"
-#include "headwater/tensor/slice.h"
 #include "headwater/config/run_config.h"
 #include "headwater/tensor/dtype.h"
+#include "headwater/tensor/slice.h"
 
 #include <cstdint>
 #include <map>
@@ -29,7 +29,8 @@ struct Counters {
   std::int64_t skipped = 0;       // steps whose loss or norm was not finite
   std::int64_t bad_in_a_row = 0;  // of those, the newest without a good one between
   std::int64_t run = 0;           // as in metrics.jsonl
-  std::int64_t evaluation_due = 0;  // 1: the evaluation after this step was cut short, and is still to be made
+  // 1: the evaluation after this step was cut short, and is still to be made
+  std::int64_t evaluation_due = 0;
   bool operator==(const Counters&) const = default;
 };
 
@@ -39,8 +40,8 @@ struct SaveHeader {
   ModelConfig model;        // resolved
   ParallelConfig parallel;  // resolved: as it ran
   std::int64_t data_parallel_size = 1;
-  std::string dtype;         // of compute, `auto` resolved: "fp32", "bf16"
-  std::int64_t threads = 1;  // per rank, `auto` resolved
+  std::string dtype;          // of compute, `auto` resolved: "fp32", "bf16"
+  std::int64_t threads = 1;   // per rank, `auto` resolved
   std::int64_t cublaslt = 0;  // version of the library that made the products; 0 where it made none
   Counters counters;
   bool operator==(const SaveHeader&) const = default;

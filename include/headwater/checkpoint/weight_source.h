@@ -3,8 +3,8 @@
 // checkpoint of ours. One owner; read() may be called by one thread at a time.
 
 #include "headwater/base/file.h"
-#include "headwater/tensor/slice.h"
 #include "headwater/config/run_config.h"
+#include "headwater/tensor/slice.h"
 #include "headwater/tensor/tensor_view.h"
 
 #include <memory>

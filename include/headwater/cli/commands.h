@@ -1,6 +1,6 @@
 #pragma once
-// The subcommands. Each add_… gives `app` one command with its options, and sets session.command to what runs it once the
-// command line is parsed. Only this room prints for people and turns exceptions into exit codes.
+// The subcommands. Each add_… gives `app` one command with its options, and sets session.command to what runs
+// it once the command line is parsed. Only this room prints for people and turns exceptions into exit codes.
 
 #include "headwater/comm/world.h"
 
@@ -17,17 +17,17 @@ namespace headwater {
 
 struct Session {
   World& world;
-  std::vector<std::string> overrides;   // every --section.key=value of the command line
-  std::function<int()> command;         // gives the exit code
+  std::vector<std::string> overrides;  // every --section.key=value of the command line
+  std::function<int()> command;        // gives the exit code
 
-  std::ostream* out() const;            // standard output on rank 0, null elsewhere
+  std::ostream* out() const;  // standard output on rank 0, null elsewhere
   void one_rank_only(const char* command_name) const;
 };
 
 void add_train(CLI::App& app, Session& session);
 void add_eval(CLI::App& app, Session& session);
 void add_generate(CLI::App& app, Session& session);
-void add_probes(CLI::App& app, Session& session);      // logits, gradients
+void add_probes(CLI::App& app, Session& session);  // logits, gradients
 void add_data(CLI::App& app, Session& session);
 void add_checkpoint(CLI::App& app, Session& session);
 void add_bench(CLI::App& app, Session& session);

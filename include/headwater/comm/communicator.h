@@ -1,14 +1,15 @@
 #pragma once
 // Collectives and messages among the ranks of one group. Four kinds: self (one rank, pays nothing), threads
-// (ranks that are threads of one process, for tests and the thread sanitizer), MPI, and NCCL for tensors of GPUs.
+// (ranks that are threads of one process, for tests and the thread sanitizer), MPI, and NCCL for tensors of
+// GPUs.
 //
 // Every call takes the event after which its data is ready and gives the event of its result; the host does
 // not wait. The memory must live, untouched, until that event is done. All ranks of a group make the same
 // calls in the same order; messages are matched in order per ordered pair (from, to), each a channel of its
 // own: one that is not yet matched delays neither other pairs, nor the reverse direction, nor collectives.
-// Sums of f32 are taken in f32 and of bf16 in f32 (by NCCL in bf16), in an order that depends on the layout only, so that
-// the same layout gives the same bits, and every rank the same. Every call is recorded by the flight recorder. A
-// wait longer than the deadline, or a lost peer, makes Event::wait throw CommError.
+// Sums of f32 are taken in f32 and of bf16 in f32 (by NCCL in bf16), in an order that depends on the layout
+// only, so that the same layout gives the same bits, and every rank the same. Every call is recorded by the
+// flight recorder. A wait longer than the deadline, or a lost peer, makes Event::wait throw CommError.
 //
 // A communicator belongs to the compute thread of its rank.
 

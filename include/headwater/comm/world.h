@@ -22,7 +22,8 @@ namespace headwater {
 
 // What a group's tensors on a device will be used for: NCCL takes memory and multiprocessors for each.
 struct Traffic {
-  // Of its collectives: none, of a few numbers, of tensors while the device computes, or of tensors that it waits for.
+  // Of its collectives: none, of a few numbers, of tensors while the device computes, or of tensors that it
+  // waits for.
   enum class Collectives : std::uint8_t { none, scalars, beside, awaited };
   Collectives collectives = Collectives::beside;
   std::set<std::pair<int, int>> messages;  // (from, to), of the group; the same on all its ranks
@@ -41,9 +42,10 @@ class World {
   // Collective over `ranks` (in rank order, this rank among them), called in the same order everywhere.
   virtual std::unique_ptr<Communicator> group(std::string_view name, const std::vector<int>& ranks) = 0;
 
-  // The same for tensors on `device`, and on the host as well. A device's calls run on it, beside its compute: NCCL on a GPU.
-  virtual std::unique_ptr<Communicator> device_group(std::string_view name, const std::vector<int>& ranks, Device device,
-                                                     const Traffic& traffic) = 0;
+  // The same for tensors on `device`, and on the host as well. A device's calls run on it, beside its
+  // compute: NCCL on a GPU.
+  virtual std::unique_ptr<Communicator> device_group(std::string_view name, const std::vector<int>& ranks,
+                                                     Device device, const Traffic& traffic) = 0;
 
   virtual void set_timeout(double seconds) = 0;  // `training.comm_timeout_s`
   // Whether a peer is known to be lost or failed: then a signal starts no save, and waits throw.
@@ -55,7 +57,8 @@ class World {
   virtual const FlightRecorder& flight_recorder() const = 0;
   // How long this rank has waited, in all, for calls of its communicators that had not ended.
   virtual double waited_seconds() const = 0;
-  // What this rank has sent to others; of a call that has not ended, what is under way or gone. Before finish().
+  // What this rank has sent to others; of a call that has not ended, what is under way or gone. Before
+  // finish().
   virtual std::int64_t sent_bytes() const = 0;
   // What the communicators hold for sums, outside the arena.
   virtual std::int64_t scratch_bytes() const = 0;

@@ -8,7 +8,8 @@
 
 namespace headwater {
 
-// "optimizer.lr: 0.001 -> 0.0005" for each key outside `model` (checkpoint/model_difference.h compares models).
+// "optimizer.lr: 0.001 -> 0.0005" for each key outside `model` (checkpoint/model_difference.h compares
+// models).
 std::vector<std::string> config_changes(const RunConfig& before, const RunConfig& after);
 
 }  // namespace headwater

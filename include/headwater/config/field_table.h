@@ -16,9 +16,9 @@
 namespace headwater {
 
 // Where a field's value lies in one RunConfig; its alternatives are the types that a key can have.
-using FieldPointer = std::variant<bool*, std::int64_t*, double*, std::string*, PipelineLayout*,
-                                  RecomputeLayout*, std::vector<WeightedPrefix>*, std::vector<double>*,
-                                  std::vector<std::int64_t>*>;
+using FieldPointer =
+    std::variant<bool*, std::int64_t*, double*, std::string*, PipelineLayout*, RecomputeLayout*,
+                 std::vector<WeightedPrefix>*, std::vector<double>*, std::vector<std::int64_t>*>;
 
 // Which values are right. A value that the interface names and whose feature does not exist yet is in the
 // range or among the choices but not in `built`.

@@ -35,7 +35,8 @@ struct ModelConfig {
   bool operator==(const ModelConfig&) const = default;
 };
 
-// "uniform", or layer counts in the order of the model, one per virtual stage; none of them: "auto" (plan/auto_layout.h).
+// "uniform", or layer counts in the order of the model, one per virtual stage; none of them: "auto"
+// (plan/auto_layout.h).
 struct PipelineLayout {
   bool uniform = true;
   std::vector<std::int64_t> layers;
@@ -89,7 +90,7 @@ struct DataConfig {
 
 struct TrainingConfig {
   std::int64_t micro_batch_size = 1;
-  std::int64_t global_batch_size = 0;  // 0: micro_batch_size × data-parallel size
+  std::int64_t global_batch_size = 0;           // 0: micro_batch_size × data-parallel size
   std::vector<std::int64_t> rampup_batch_size;  // start, increment, samples; or empty
   std::int64_t seq_length = 0;
   std::int64_t train_iters = 0;
@@ -114,7 +115,7 @@ struct TrainingConfig {
   double comm_timeout_s = 600.0;
   std::int64_t max_bad_steps = 5;
   std::int64_t check_weight_hash_across_dp_replicas_interval = 0;  // 0: never
-  std::string timeline;  // "": none
+  std::string timeline;                                            // "": none
 
   bool operator==(const TrainingConfig&) const = default;
 };

@@ -35,7 +35,8 @@ struct TokenizeProgress {
 // JSON is longer.
 using TokenizeCallback = std::function<void(const TokenizeProgress&)>;
 
-// UserError: an input that is missing; text that is not UTF-8 (file and byte offset); a line that is not JSON or has no text (file and line); no document at all.
+// UserError: an input that is missing; text that is not UTF-8 (file and byte offset); a line that is not JSON
+// or has no text (file and line); no document at all.
 TokenizeProgress tokenize(const TokenizeOptions& options, const TokenizeCallback& progress = {});
 
 }  // namespace headwater

@@ -1,6 +1,6 @@
 #pragma once
-// The size of every segment of one rank's Arena, from the descriptions alone. The engine reserves by it and the planner
-// prints it; a test holds what is taken equal to it, to the byte.
+// The size of every segment of one rank's Arena, from the descriptions alone. The engine reserves by it and
+// the planner prints it; a test holds what is taken equal to it, to the byte.
 
 #include "headwater/layout/parameter_layout.h"
 #include "headwater/layout/tensor_home.h"
@@ -37,12 +37,12 @@ struct ChunkNeeds {
 std::vector<ActivationSpec> micro_batch_tensors(BatchShape batch);
 
 // What unit `u` of the model lists (model/activation_spec.h).
-std::vector<ActivationSpec> unit_tensors(const ModelSpec& model, int unit, const Sharding& sharding, BatchShape batch,
-                                         Precision precision, Device::Kind device);
+std::vector<ActivationSpec> unit_tensors(const ModelSpec& model, int unit, const Sharding& sharding,
+                                         BatchShape batch, Precision precision, Device::Kind device);
 
 // Of one unit.
-SlotBytes unit_slot_bytes(const ModelSpec& model, int unit, Recompute recompute, const Sharding& sharding, BatchShape batch,
-                          Precision precision, Device::Kind device);
+SlotBytes unit_slot_bytes(const ModelSpec& model, int unit, Recompute recompute, const Sharding& sharding,
+                          BatchShape batch, Precision precision, Device::Kind device);
 // Of micro_batch_tensors.
 std::int64_t micro_batch_bytes(BatchShape batch);
 
@@ -56,16 +56,16 @@ struct MemoryRequest {
   Sharding sharding;
   BatchShape batch;
   Precision precision;
-  bool training = true;          // gradients, moments and backward's tensors too
-  std::int64_t op_workspace = 0; // bytes (model/op_workspace.h)
+  bool training = true;           // gradients, moments and backward's tensors too
+  std::int64_t op_workspace = 0;  // bytes (model/op_workspace.h)
   Device::Kind device = Device::Kind::cpu;
 };
 
 // Bytes of the scratch that all units of a rank share: the largest need of one unit's pass.
 std::int64_t scratch_bytes(const ModelSpec& model, const MemoryRequest& request);
 
-// Segments in the order in which they are reserved: weights, master, gradients, optimizer, activations, workspace,
-// communication, constants. Sizes of 0 are left out.
+// Segments in the order in which they are reserved: weights, master, gradients, optimizer, activations,
+// workspace, communication, constants. Sizes of 0 are left out.
 std::vector<SegmentSize> arena_layout(const ModelSpec& model, const ParameterLayout& parameters,
                                       const MemoryRequest& request);
 

@@ -1,10 +1,11 @@
 #pragma once
-// Where the parameters of one rank lie, which gradients are summed together, and which elements this rank updates.
+// Where the parameters of one rank lie, which gradients are summed together, and which elements this rank
+// updates.
 //
-// Weights and gradients share one layout of elements: parameter p lies at [offset, offset + elements) in each. Units follow
-// one another; a gradient bucket is a contiguous range of them whose gradients are summed over the same axes. Where the
-// optimizer is sharded (ZeRO-1) each bucket is cut in equal parts, one per rank of its data axes: a rank holds masters and
-// moments of its parts only, one bucket's after the other's.
+// Weights and gradients share one layout of elements: parameter p lies at [offset, offset + elements) in
+// each. Units follow one another; a gradient bucket is a contiguous range of them whose gradients are summed
+// over the same axes. Where the optimizer is sharded (ZeRO-1) each bucket is cut in equal parts, one per rank
+// of its data axes: a rank holds masters and moments of its parts only, one bucket's after the other's.
 
 #include "headwater/layout/process_grid.h"
 #include "headwater/layout/stage_layout.h"
@@ -36,19 +37,21 @@ struct Range {
 
 struct ParameterPlace {
   ParameterSpec spec;
-  Box box;                    // which part of the global tensor lies here
-  Shape local;                // its shape in memory, padding (rows behind it) included
-  std::int64_t offset = 0;    // elements
-  bool second_copy = false;   // the head's copy of a tied embedding whose first copy lies on another rank
-  Range updated;              // of the box's elements those that this rank updates; all without a sharded optimizer
-  bool spoken_for = true;     // this rank saves what it updates and counts it in the norm: no other one does
+  Box box;                   // which part of the global tensor lies here
+  Shape local;               // its shape in memory, padding (rows behind it) included
+  std::int64_t offset = 0;   // elements
+  bool second_copy = false;  // the head's copy of a tied embedding whose first copy lies on another rank
+  // of the box's elements those that this rank updates; all without a sharded optimizer
+  Range updated;
+  bool spoken_for = true;  // this rank saves what it updates and counts it in the norm: no other one does
   std::int64_t elements() const { return local.elements(); }
   Slice slice() const { return {box, 0, box.size.elements()}; }
   Slice updated_slice() const { return {box, updated.begin, updated.size()}; }
 };
 
 struct Bucket {
-  // A range whose gradients are summed over further axes (repeated KV heads, which must lie beside their queries).
+  // A range whose gradients are summed over further axes (repeated KV heads, which must lie beside their
+  // queries).
   struct Also {
     AxisSet axes;
     Range range;
@@ -57,17 +60,19 @@ struct Bucket {
   bool tied_across_stages = false;  // also summed with the same bucket at the other end of the pipeline
   Range range;
   std::vector<Also> also;
-  std::vector<int> units;           // whose passes read it and add to its gradients; ascending
+  std::vector<int> units;  // whose passes read it and add to its gradients; ascending
 };
 
-// The parameters of one rank; its chunks' units in order. Those whose gradients are summed over tensor ranks too (small
-// ones: gains and biases of token shards) stand behind the others of their chunk, so that buckets stay large.
+// The parameters of one rank; its chunks' units in order. Those whose gradients are summed over tensor ranks
+// too (small ones: gains and biases of token shards) stand behind the others of their chunk, so that buckets
+// stay large.
 class ParameterLayout {
  public:
-  // A bucket ends at the first border of units at which it holds `bucket_elements`, so that its sum can overlap the backward
-  // of earlier units.
+  // A bucket ends at the first border of units at which it holds `bucket_elements`, so that its sum can
+  // overlap the backward of earlier units.
   ParameterLayout(const ModelSpec& model, const std::vector<StageUnits>& chunks, const Sharding& sharding,
-                  const Standing& standing = {}, std::int64_t bucket_elements = std::numeric_limits<std::int64_t>::max());
+                  const Standing& standing = {},
+                  std::int64_t bucket_elements = std::numeric_limits<std::int64_t>::max());
 
   const std::vector<ParameterPlace>& places() const { return places_; }
   const std::vector<Bucket>& buckets() const { return buckets_; }
@@ -78,7 +83,8 @@ class ParameterLayout {
   Range updated(const Bucket& bucket) const;
   std::int64_t updated_elements() const { return elements_ / standing_.shards; }
   std::size_t bucket_at(std::int64_t element) const;
-  // The axes over which all gradients of a bucket are summed on every rank: with a sharded optimizer all but kShardAxes.
+  // The axes over which all gradients of a bucket are summed on every rank: with a sharded optimizer all but
+  // kShardAxes.
   AxisSet whole_sum_axes(const Bucket& bucket) const;
   std::set<AxisSet> sum_axes() const;  // every set of axes over which anything is summed
 

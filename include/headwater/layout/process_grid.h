@@ -1,6 +1,6 @@
 #pragma once
-// Where each rank stands: an ordered list of named axes, the first fastest. Arithmetic only; communicators are made from
-// the groups that it names. The order is that of Axis; a group is any subset of the axes.
+// Where each rank stands: an ordered list of named axes, the first fastest. Arithmetic only; communicators
+// are made from the groups that it names. The order is that of Axis; a group is any subset of the axes.
 
 #include "headwater/model/axis.h"
 
@@ -12,9 +12,9 @@ namespace headwater {
 
 class ProcessGrid {
  public:
-  // How many ranks share a layer (kTensorAxes), of which each `repeat` neighbours hold the same KV heads; how many are on
-  // the context and pipeline axes; data is what is left of `ranks`. Throws UserError where `ranks` does not divide, naming
-  // the counts that would.
+  // How many ranks share a layer (kTensorAxes), of which each `repeat` neighbours hold the same KV heads; how
+  // many are on the context and pipeline axes; data is what is left of `ranks`. Throws UserError where
+  // `ranks` does not divide, naming the counts that would.
   static ProcessGrid make(int ranks, int tensor, int context, int pipeline, int repeat = 1);
 
   int ranks() const;

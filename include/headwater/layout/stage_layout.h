@@ -1,12 +1,12 @@
 #pragma once
-// Which units of the model lie on which virtual stage: [embedding, layers…, head] cut into contiguous ranges, the first
-// with the embedding, the last with the head; and which of its layers each recomputes. Checked before anything is
-// allocated.
+// Which units of the model lie on which virtual stage: [embedding, layers…, head] cut into contiguous ranges,
+// the first with the embedding, the last with the head; and which of its layers each recomputes. Checked
+// before anything is allocated.
 
 #include "headwater/config/run_config.h"
 #include "headwater/layout/placement.h"
-#include "headwater/model/recompute.h"
 #include "headwater/model/model_spec.h"
+#include "headwater/model/recompute.h"
 
 #include <string>
 #include <vector>

@@ -1,14 +1,14 @@
 #pragma once
 // Where each tensor of a unit lies in each pass over it: in one of its micro-batch's slots, by its lifetime
-// (schedule/lowering.h names the three kinds of slot), or in the scratch that all units share. The one place that says so:
-// ArenaLayout adds up by it, and nn takes its tensors by it.
+// (schedule/lowering.h names the three kinds of slot), or in the scratch that all units share. The one place
+// that says so: ArenaLayout adds up by it, and nn takes its tensors by it.
 
 #include "headwater/model/activation_spec.h"
 
 namespace headwater {
 
-// A backward is taken whole, or as an input gradient whose weight gradient follows later; that one reads kept tensors only
-// and has no pass of its own here.
+// A backward is taken whole, or as an input gradient whose weight gradient follows later; that one reads kept
+// tensors only and has no pass of its own here.
 enum class UnitPass : std::uint8_t { forward, backward, input_gradient };
 
 enum class Home : std::uint8_t {

@@ -1,7 +1,7 @@
 #pragma once
-// Every tensor that a unit writes while it computes one micro-batch, and how long each must live. `nn` carves its memory
-// from this list and finds its tensors in it by name; ArenaLayout and the planner add it up. Nobody else knows how much
-// memory a layer takes.
+// Every tensor that a unit writes while it computes one micro-batch, and how long each must live. `nn` carves
+// its memory from this list and finds its tensors in it by name; ArenaLayout and the planner add it up.
+// Nobody else knows how much memory a layer takes.
 
 #include "headwater/model/model_spec.h"
 #include "headwater/model/recompute.h"
@@ -14,8 +14,9 @@
 
 namespace headwater {
 
-// The number formats of a run: activations and weights in `compute`; statistics, gradients of parameters, master weights
-// and moments in `accumulate`. {f32, f32}, {bf16, f32}; tests run {f64, f64} on the reference catalogue.
+// The number formats of a run: activations and weights in `compute`; statistics, gradients of parameters,
+// master weights and moments in `accumulate`. {f32, f32}, {bf16, f32}; tests run {f64, f64} on the reference
+// catalogue.
 struct Precision {
   DType compute = DType::f32;
   DType accumulate = DType::f32;
@@ -24,18 +25,18 @@ struct Precision {
 
 // One micro-batch as one rank sees it: B samples of S tokens, T = B·S.
 struct BatchShape {
-  std::int64_t samples = 0;    // B
-  std::int64_t sequence = 0;   // S
+  std::int64_t samples = 0;   // B
+  std::int64_t sequence = 0;  // S
   std::int64_t tokens() const { return samples * sequence; }
   bool operator==(const BatchShape&) const = default;
 };
 
 enum class Pass : std::uint8_t { forward, backward };
 
-// `scratch` is dead when the unit's pass ends, so all units share its memory. The others live until the unit's input
-// gradient, or its weight gradient, has been taken; which memory that needs, and when, layout/tensor_home.h says.
-// `between_gradients` is the caller's tensor where backward is taken whole, and needs memory of its own only from the input
-// gradient to a weight gradient that is taken apart.
+// `scratch` is dead when the unit's pass ends, so all units share its memory. The others live until the
+// unit's input gradient, or its weight gradient, has been taken; which memory that needs, and when,
+// layout/tensor_home.h says. `between_gradients` is the caller's tensor where backward is taken whole, and
+// needs memory of its own only from the input gradient to a weight gradient that is taken apart.
 enum class Kept : std::uint8_t { scratch, until_input_gradient, until_weight_gradient, between_gradients };
 
 // Which kinds of recomputation drop it after forward; backward computes it again before it begins.
@@ -58,14 +59,14 @@ struct ActivationSpec {
 std::vector<ActivationSpec> activations(const LayerSpec& layer, const Sharding& sharding, BatchShape batch,
                                         Precision precision);
 // The embedding keeps nothing.
-std::vector<ActivationSpec> embedding_activations(const ModelSpec& model, const Sharding& sharding, BatchShape batch,
-                                                  Precision precision);
+std::vector<ActivationSpec> embedding_activations(const ModelSpec& model, const Sharding& sharding,
+                                                  BatchShape batch, Precision precision);
 // The head takes its gradients in forward, block by block over `head_block` tokens.
-std::vector<ActivationSpec> head_activations(const ModelSpec& model, const Sharding& sharding, BatchShape batch,
-                                             Precision precision, Device::Kind device);
-// Tokens per block of the head's cross-entropy, at most T. On the CPU logits stay near 8 MiB, or 256 tokens. On a GPU blocks
-// are of one size but for the last, as large as 4096 tokens and 2 GiB of logits allow.
-std::int64_t head_block(const ModelSpec& model, const Sharding& sharding, BatchShape batch, Precision precision,
-                        Device::Kind device);
+std::vector<ActivationSpec> head_activations(const ModelSpec& model, const Sharding& sharding,
+                                             BatchShape batch, Precision precision, Device::Kind device);
+// Tokens per block of the head's cross-entropy, at most T. On the CPU logits stay near 8 MiB, or 256 tokens.
+// On a GPU blocks are of one size but for the last, as large as 4096 tokens and 2 GiB of logits allow.
+std::int64_t head_block(const ModelSpec& model, const Sharding& sharding, BatchShape batch,
+                        Precision precision, Device::Kind device);
 
 }  // namespace headwater

@@ -1,6 +1,6 @@
 #pragma once
-// The axes along which ranks divide the work, and sets of them. ProcessGrid (layout) orders ranks along these axes; a
-// ParameterSpec says over which of them a gradient is summed.
+// The axes along which ranks divide the work, and sets of them. ProcessGrid (layout) orders ranks along these
+// axes; a ParameterSpec says over which of them a gradient is summed.
 
 #include <cstdint>
 #include <initializer_list>
@@ -8,9 +8,9 @@
 
 namespace headwater {
 
-// From the fastest to the slowest in rank order. Where a layer is shared by more ranks than it has KV heads, neighbours
-// hold the same one: they stand along `repeat`, which is 1 elsewhere. The ranks that share a layer are those along
-// `repeat` and `tensor` together (kTensorAxes).
+// From the fastest to the slowest in rank order. Where a layer is shared by more ranks than it has KV heads,
+// neighbours hold the same one: they stand along `repeat`, which is 1 elsewhere. The ranks that share a layer
+// are those along `repeat` and `tensor` together (kTensorAxes).
 enum class Axis : std::uint8_t { repeat, tensor, context, data, pipeline };
 inline constexpr int kAxes = 5;
 

@@ -1,6 +1,6 @@
 #pragma once
-// What a model is made of: one LayerSpec per layer between an embedding and a head. The model section of the config
-// expands to this; nothing below reads the family.
+// What a model is made of: one LayerSpec per layer between an embedding and a head. The model section of the
+// config expands to this; nothing below reads the family.
 //
 // The units of a model are numbered [0 embedding, 1 … L layers, L + 1 head]; StageLayout cuts that list.
 
@@ -13,7 +13,7 @@
 namespace headwater {
 
 enum class NormKind : std::uint8_t { rms };
-enum class FilterKind : std::uint8_t { none, lfa };       // what Q and K see of the normed input
+enum class FilterKind : std::uint8_t { none, lfa };  // what Q and K see of the normed input
 enum class MixerKind : std::uint8_t { attention };
 enum class MlpKind : std::uint8_t { swiglu };
 
@@ -22,36 +22,38 @@ struct LayerSpec {
   FilterKind filter = FilterKind::none;
   MixerKind mixer = MixerKind::attention;
   MlpKind mlp = MlpKind::swiglu;
-  std::int64_t hidden = 0;      // H
-  std::int64_t heads = 0;       // A
-  std::int64_t kv_heads = 0;    // G
-  std::int64_t head_dim = 0;    // D
-  std::int64_t ffn = 0;         // F
+  std::int64_t hidden = 0;    // H
+  std::int64_t heads = 0;     // A
+  std::int64_t kv_heads = 0;  // G
+  std::int64_t head_dim = 0;  // D
+  std::int64_t ffn = 0;       // F
   double norm_epsilon = 1e-6;
   double rotary_base = 10000.0;
   double attention_dropout = 0.0;
   double hidden_dropout = 0.0;
 
-  std::int64_t query_width() const { return heads * head_dim; }      // P
+  std::int64_t query_width() const { return heads * head_dim; }  // P
   std::int64_t key_width() const { return kv_heads * head_dim; }
-  std::int64_t filter_channels() const { return hidden / 2; }        // C of LFA
+  std::int64_t filter_channels() const { return hidden / 2; }  // C of LFA
   bool operator==(const LayerSpec&) const = default;
 };
 
-// The part of a layer that each of the ranks has which share it. Where there are fewer KV heads than ranks, each has one.
+// The part of a layer that each of the ranks has which share it. Where there are fewer KV heads than ranks,
+// each has one.
 struct LayerShard {
   std::int64_t heads = 0, kv_heads = 0, ffn = 0;
-  std::int64_t channels = 0;      // of LFA; all of them where the filter is cut by tokens
+  std::int64_t channels = 0;  // of LFA; all of them where the filter is cut by tokens
   std::int64_t query_width = 0, key_width = 0;
   LayerShard(const LayerSpec& layer, const Sharding& sharding);
 };
 
 struct ModelSpec {
-  std::int64_t vocabulary = 0;         // V, unpadded
-  std::int64_t vocabulary_multiple = 128;  // in memory V is padded to a multiple of this times the tensor ranks
-  std::int64_t hidden = 0;             // H
+  std::int64_t vocabulary = 0;  // V, unpadded
+  // in memory V is padded to a multiple of this times the tensor ranks
+  std::int64_t vocabulary_multiple = 128;
+  std::int64_t hidden = 0;  // H
   std::int64_t max_positions = 0;
-  bool tied = true;                    // the head's weight is the embedding's
+  bool tied = true;  // the head's weight is the embedding's
   NormKind final_norm = NormKind::rms;
   double norm_epsilon = 1e-6;
   double init_std = 0.02;

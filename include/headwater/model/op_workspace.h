@@ -8,15 +8,16 @@
 
 namespace headwater {
 
-// The largest need of any op of a device's catalogue on this model's layers; on the CPU for `threads` threads.
-std::int64_t workspace_bytes(Device::Kind device, const ModelSpec& model, BatchShape batch, Precision precision, int threads);
+// The largest need of any op of a device's catalogue on this model's layers; on the CPU for `threads`
+// threads.
+std::int64_t workspace_bytes(Device::Kind device, const ModelSpec& model, BatchShape batch,
+                             Precision precision, int threads);
 std::int64_t cpu_workspace_bytes(const ModelSpec& model, BatchShape batch, Precision precision, int threads);
 // What cuBLASLt is given, or the largest need of a kernel (kernels/workspace.h).
 std::int64_t cuda_workspace_bytes(const ModelSpec& model, BatchShape batch, Precision precision);
 inline constexpr std::int64_t kCublasBytes = 32 << 20;
 
 // ---- op by op: what the CPU backend checks its workspace against
-// -----------------------------------------------------
 
 // Attention works on tiles of so many queries by so many keys.
 inline constexpr std::int64_t kQueryTile = 64;

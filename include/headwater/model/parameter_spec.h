@@ -1,10 +1,11 @@
 #pragma once
-// Every parameter of a model: its global name and shape, how a rank's shard is cut, over which axes its gradient is
-// summed, how it is initialised. The engine allocates by this list, the checkpoint stores by it, the planner counts it.
+// Every parameter of a model: its global name and shape, how a rank's shard is cut, over which axes its
+// gradient is summed, how it is initialised. The engine allocates by this list, the checkpoint stores by it,
+// the planner counts it.
 //
-// Canonical tensors are unfused (q, k, v, gate, up; an LFA convolution as [tap, out, in], tap 0 the previous token) and
-// unpadded. Fused products come from `joined`: such a tensor follows its predecessor in memory without a gap, so that
-// [q; k; v] or [gate; up] is one matrix.
+// Canonical tensors are unfused (q, k, v, gate, up; an LFA convolution as [tap, out, in], tap 0 the previous
+// token) and unpadded. Fused products come from `joined`: such a tensor follows its predecessor in memory
+// without a gap, so that [q; k; v] or [gate; up] is one matrix.
 
 #include "headwater/model/axis.h"
 #include "headwater/model/model_spec.h"
@@ -15,9 +16,9 @@
 
 namespace headwater {
 
-// A shard is one contiguous range of one dimension, in whole units (a head's D rows, say). In memory that dimension is
-// padded to a multiple of `pad_multiple` × ranks (the vocabulary; elsewhere 1, and it must divide). Where there are fewer
-// units than ranks (KV heads), neighbouring ranks hold the same one.
+// A shard is one contiguous range of one dimension, in whole units (a head's D rows, say). In memory that
+// dimension is padded to a multiple of `pad_multiple` × ranks (the vocabulary; elsewhere 1, and it must
+// divide). Where there are fewer units than ranks (KV heads), neighbouring ranks hold the same one.
 struct Split {
   int dimension = -1;  // −1: every rank that shares the layer holds the whole
   std::int64_t unit = 1;
@@ -31,16 +32,17 @@ struct Init {
 };
 
 struct ParameterSpec {
-  std::string name;             // "layers.3.attention.q.weight"
-  Shape shape;                  // global
-  int unit = 0;                 // the unit it belongs to (model_spec.h)
-  bool tied_to_head = false;    // also used, and held, where the head is
-  Split split;                  // over kTensorAxes
+  std::string name;           // "layers.3.attention.q.weight"
+  Shape shape;                // global
+  int unit = 0;               // the unit it belongs to (model_spec.h)
+  bool tied_to_head = false;  // also used, and held, where the head is
+  Split split;                // over kTensorAxes
   bool joined = false;
-  AxisSet reduced_over;         // its gradient is summed over these axes (data; tensor too for gains under sequence parallelism)
-  AxisSet replicated_on;        // these axes hold equal copies: its norm counts once over them
+  // its gradient is summed over these axes (data; tensor too for gains under sequence parallelism)
+  AxisSet reduced_over;
+  AxisSet replicated_on;  // these axes hold equal copies: its norm counts once over them
   Init init;
-  bool decays = false;          // weight decay: two or more dimensions
+  bool decays = false;  // weight decay: two or more dimensions
   bool trained = true;
 
   std::int64_t elements() const { return shape.elements(); }
@@ -48,7 +50,8 @@ struct ParameterSpec {
 
 // By unit, joined ones adjacent.
 std::vector<ParameterSpec> parameters(const ModelSpec& model, const Sharding& sharding = {});
-// Those that a rank holds which has units [first, last): its own, and the tied embedding where it has the head.
+// Those that a rank holds which has units [first, last): its own, and the tied embedding where it has the
+// head.
 std::vector<ParameterSpec> parameters_of(const ModelSpec& model, int first_unit, int last_unit,
                                          const Sharding& sharding = {});
 

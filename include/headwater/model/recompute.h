@@ -1,6 +1,6 @@
 #pragma once
-// What backward computes again, layer by layer, instead of finding it in the slot of its micro-batch (ActivationSpec's
-// `Dropped` says which tensors that spares).
+// What backward computes again, layer by layer, instead of finding it in the slot of its micro-batch
+// (ActivationSpec's `Dropped` says which tensors that spares).
 
 #include <cstdint>
 

@@ -1,7 +1,7 @@
 #pragma once
-// The attention sub-layer: V from the normed input x, Q and K from x or, with LFA, from what the filter makes of it; RoPE;
-// causal attention; output projection. Without a filter q, k and v are one product. Among tensor ranks heads are shared out,
-// the output projection is cut by its inputs, and its partial results are summed.
+// The attention sub-layer: V from the normed input x, Q and K from x or, with LFA, from what the filter makes
+// of it; RoPE; causal attention; output projection. Without a filter q, k and v are one product. Among tensor
+// ranks heads are shared out, the output projection is cut by its inputs, and its partial results are summed.
 
 #include "headwater/nn/lfa.h"
 
@@ -13,14 +13,15 @@ class Attention {
  public:
   struct Tensors {
     explicit Tensors(const NamedTensors& named);
-    TensorView input_all, filtered_all, qk, v, lse, out, branch, branch_shard;  // without a filter `qk` holds q, k and v
+    // without a filter `qk` holds q, k and v
+    TensorView input_all, filtered_all, qk, v, lse, out, branch, branch_shard;
     TensorView d_branch, d_branch_all, d_out, d_qk, d_v, input_again, filtered_again;
     TensorView d_input, d_input_shard;
     std::optional<Lfa::Tensors> lfa;
   };
 
-  Attention(const LayerSpec& layer, int unit, const std::string& prefix, ParameterStore& store, TensorView rotary_table,
-            const Sharding& sharding);
+  Attention(const LayerSpec& layer, int unit, const std::string& prefix, ParameterStore& store,
+            TensorView rotary_table, const Sharding& sharding);
 
   TensorView forward(const BlockContext& context, const Tensors& t, TensorView x) const;  // → the branch
   // What selective recomputation dropped: the filter's norm; t.out and t.lse.

@@ -18,11 +18,12 @@ class Layer {
   };
 
   // `unit` numbers the layer in the model (model_spec.h); parameters are those of "layers.{unit − 1}.".
-  Layer(const LayerSpec& layer, int unit, ParameterStore& store, TensorView rotary_table, const Sharding& sharding);
+  Layer(const LayerSpec& layer, int unit, ParameterStore& store, TensorView rotary_table,
+        const Sharding& sharding);
 
   void forward(const BlockContext& context, const Tensors& t, TensorView out) const;  // from t.input
-  // Before backward, where tensors were dropped after forward: makes them again, to the same bits. No backward needs the
-  // layer's last product, so that is left out.
+  // Before backward, where tensors were dropped after forward: makes them again, to the same bits. No
+  // backward needs the layer's last product, so that is left out.
   void recompute(const BlockContext& context, const Tensors& t, Recompute how) const;
   void backward(const BlockContext& context, const Tensors& t, TensorView d_out, TensorView d_input) const;
 

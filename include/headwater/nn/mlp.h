@@ -1,6 +1,7 @@
 #pragma once
-// The MLP: down(silu(gate u) ⊙ up u), gate and up as one product (SwiGLU, Shazeer 2020). Among tensor ranks gate and up are
-// cut by their outputs, each for itself, down by its inputs, and its partial results are summed.
+// The MLP: down(silu(gate u) ⊙ up u), gate and up as one product (SwiGLU, Shazeer 2020). Among tensor ranks
+// gate and up are cut by their outputs, each for itself, down by its inputs, and its partial results are
+// summed.
 
 #include "headwater/nn/block.h"
 #include "headwater/nn/carver.h"
@@ -19,8 +20,10 @@ class Mlp {
 
   Mlp(const std::string& prefix, ParameterStore& store);
 
-  void activate(const BlockContext& context, const Tensors& t, TensorView u) const;  // → t.gate_up, t.activation
-  TensorView project(const BlockContext& context, const Tensors& t) const;           // t.activation → the branch
+  // → t.gate_up, t.activation
+  void activate(const BlockContext& context, const Tensors& t, TensorView u) const;
+  // t.activation → the branch
+  TensorView project(const BlockContext& context, const Tensors& t) const;
   // What selective recomputation dropped: t.activation.
   void recompute(const BlockContext& context, const Tensors& t) const;
   // Gradient of the branch → gradient of u.

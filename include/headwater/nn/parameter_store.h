@@ -1,10 +1,12 @@
 #pragma once
-// The parameters of one rank in its arena, at the offsets of a ParameterLayout: weights in compute dtype and gradients, whole;
-// fp32 master weights (the weights themselves where both formats are one) and moments of what this rank updates.
+// The parameters of one rank in its arena, at the offsets of a ParameterLayout: weights in compute dtype and
+// gradients, whole; fp32 master weights (the weights themselves where both formats are one) and moments of
+// what this rank updates.
 //
-// Owns the `Weight`s that linears multiply by. After an update weights may still be on their way from the ranks that made
-// them: settle() waits for those that a unit reads and brings their prepared forms up to date. Whoever reads weights calls
-// it first. Blocks look their tensors up once, at start-up. Belongs to the compute thread.
+// Owns the `Weight`s that linears multiply by. After an update weights may still be on their way from the
+// ranks that made them: settle() waits for those that a unit reads and brings their prepared forms up to
+// date. Whoever reads weights calls it first. Blocks look their tensors up once, at start-up. Belongs to the
+// compute thread.
 
 #include "headwater/backend/backend.h"
 #include "headwater/layout/parameter_layout.h"
@@ -40,19 +42,22 @@ class ParameterStore {
   // Shaped views of one parameter, as held here.
   TensorView weight(std::string_view name) const;
   TensorView gradient(std::string_view name) const;  // empty without training
-  // The product with the joined parameters `first` … `last` as one [ΣN, K] matrix; a convolution [2, N, K] is [2N, K].
+  // The product with the joined parameters `first` … `last` as one [ΣN, K] matrix; a convolution [2, N, K] is
+  // [2N, K].
   Linear linear(std::string_view first, std::string_view last);
   Linear linear(std::string_view name) { return linear(name, name); }
 
   // Flat, all elements.
   TensorView weights() const { return weights_; }
   TensorView gradients() const { return gradients_; }
-  // Flat; where the optimizer is sharded these hold what this rank updates only (masters that are the weights: all).
+  // Flat; where the optimizer is sharded these hold what this rank updates only (masters that are the
+  // weights: all).
   TensorView masters() const { return masters_; }
   TensorView first_moments() const { return first_moments_; }
   TensorView second_moments() const { return second_moments_; }
 
-  // Of a flat tensor of either kind the elements [begin, end) of the layout, which this rank updates and one bucket holds.
+  // Of a flat tensor of either kind the elements [begin, end) of the layout, which this rank updates and one
+  // bucket holds.
   TensorView updated(TensorView flat, Range elements) const;
   // Those of one parameter.
   TensorView updated(TensorView flat, const ParameterPlace& place) const {
@@ -63,7 +68,8 @@ class ParameterStore {
     return range_of(flat, place.offset, place.slice().count);
   }
 
-  // Weights and masters of one parameter from dense host memory, padding left out; refresh() follows the last.
+  // Weights and masters of one parameter from dense host memory, padding left out; refresh() follows the
+  // last.
   void set_weights(Backend& backend, const ParameterPlace& place, TensorView host);
   // The same from fewer numbers, again and again.
   void repeat_weights(Backend& backend, const ParameterPlace& place, TensorView host);

@@ -1,7 +1,7 @@
 #pragma once
-// The activations of one chunk: what each of its slots holds, taken from the arena as layout/tensor_home.h and
-// arena_layout.h count it, and the scratch that all units share. A unit's tensors for one pass are put together from the
-// slots that the pass names.
+// The activations of one chunk: what each of its slots holds, taken from the arena as layout/tensor_home.h
+// and arena_layout.h count it, and the scratch that all units share. A unit's tensors for one pass are put
+// together from the slots that the pass names.
 
 #include "headwater/layout/arena_layout.h"
 #include "headwater/nn/block.h"
@@ -29,7 +29,8 @@ struct StageOptions {
 
 class SlotMemory {
  public:
-  SlotMemory(const ModelSpec& model, const StageUnits& units, const StageOptions& options, Arena& arena, TensorView scratch);
+  SlotMemory(const ModelSpec& model, const StageUnits& units, const StageOptions& options, Arena& arena,
+             TensorView scratch);
 
   MicroBatch& micro_batch(int slot) { return batches_[static_cast<std::size_t>(slot)]; }
   NamedTensors tensors(int unit, UnitPass pass, const SlotNumbers& numbers) const;

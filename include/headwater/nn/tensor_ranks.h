@@ -1,7 +1,8 @@
 #pragma once
-// What a block does with the other ranks that share its layer: partial sums of row-parallel products are added up; where
-// tokens are cut too (sequence parallelism, Korthikanti et al. 2022) they are gathered before column-parallel products, and
-// each rank keeps its own tokens of a sum. On one rank every call gives its argument back and costs nothing.
+// What a block does with the other ranks that share its layer: partial sums of row-parallel products are
+// added up; where tokens are cut too (sequence parallelism, Korthikanti et al. 2022) they are gathered before
+// column-parallel products, and each rank keeps its own tokens of a sum. On one rank every call gives its
+// argument back and costs nothing.
 //
 // Cheap to copy; belongs to the compute thread. Results are ready for work queued after the call.
 
@@ -26,9 +27,11 @@ class TensorRanks {
   // The sum of everybody's `partial` [T, …]: of this rank's tokens, in `shard`; or of all, in `partial`.
   TensorView sum(Queue& queue, TensorView partial, TensorView shard) const;
 
-  // Between neighbours, as tokens are cut: `mine` goes to the rank on the right (left), and what the one on the left (right)
-  // sent comes into `from`. Gives whether there was one to receive from.
-  bool pass_right(Queue& queue, TensorView mine, TensorView from) const { return pass(queue, mine, from, +1); }
+  // Between neighbours, as tokens are cut: `mine` goes to the rank on the right (left), and what the one on
+  // the left (right) sent comes into `from`. Gives whether there was one to receive from.
+  bool pass_right(Queue& queue, TensorView mine, TensorView from) const {
+    return pass(queue, mine, from, +1);
+  }
   bool pass_left(Queue& queue, TensorView mine, TensorView from) const { return pass(queue, mine, from, -1); }
 
   // Everybody's `mine` [n, …] one after the other in `all` [t·n, …].

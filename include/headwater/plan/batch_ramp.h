@@ -1,6 +1,7 @@
 #pragma once
-// The global batch of each step while it grows: training.rampup_batch_size, [start, increment, samples], by Megatron-LM's
-// rule. It follows from the samples consumed alone, so that a resume goes on as the run would have.
+// The global batch of each step while it grows: training.rampup_batch_size, [start, increment, samples], by
+// Megatron-LM's rule. It follows from the samples consumed alone, so that a resume goes on as the run would
+// have.
 
 #include "headwater/config/run_config.h"
 

@@ -1,6 +1,6 @@
 #pragma once
-// The machines of a run, as CLUSTER.json states them (docs/formats/cluster.md): nodes of equal devices, a device being what
-// one rank has. Plain data.
+// The machines of a run, as CLUSTER.json states them (docs/formats/cluster.md): nodes of equal devices, a
+// device being what one rank has. Plain data.
 
 #include "headwater/base/file.h"
 #include "headwater/tensor/device.h"
@@ -24,18 +24,20 @@ struct LinkFigures {
 
 struct DeviceFigures {
   Device::Kind kind = Device::Kind::cuda;  // on which workspaces and the head's blocks depend
-  std::int64_t memory_bytes = 0;  // 0: as much as is needed
+  std::int64_t memory_bytes = 0;           // 0: as much as is needed
   double memory_bandwidth = std::numeric_limits<double>::infinity();
   std::map<std::string, double> peak_flops;  // by training.dtype, dense
   std::map<std::string, double> efficiency;  // the share of it that a step's matrix products reach
 };
 
-// What runs there where it is not Headwater, as far as its time differs: so that published runs can be predicted.
+// What runs there where it is not Headwater, as far as its time differs: so that published runs can be
+// predicted.
 struct SoftwareFigures {
   bool whole_scores = false;     // attention writes every score to memory, also those that the mask drops
   bool whole_recompute = false;  // full recomputation repeats a layer's last product too
   bool split_messages = false;   // tensor ranks share out what they send to another stage
-  double launch_seconds = 0.0;   // of one forward of a layer, where the device waits for its host; a backward takes twice that
+  // of one forward of a layer, where the device waits for its host; a backward takes twice that
+  double launch_seconds = 0.0;
   bool operator==(const SoftwareFigures&) const = default;
 };
 
@@ -52,12 +54,14 @@ struct Cluster {
   int node_of(int rank) const { return rank / devices_per_node; }
   bool between_nodes(int a, int b) const { return node_of(a) != node_of(b); }
   const LinkFigures& link(bool inter) const { return inter ? inter_node : intra_node; }
-  // FLOP/s that a device's matrix products reach; UserError where peak or efficiency of that dtype is not given.
+  // FLOP/s that a device's matrix products reach; UserError where peak or efficiency of that dtype is not
+  // given.
   double product_flops(const std::string& dtype) const;
   double peak_flops(const std::string& dtype) const;
 };
 
-// UserError, naming file and key, where a value is missing or absurd. A link that no two devices have may be left out.
+// UserError, naming file and key, where a value is missing or absurd. A link that no two devices have may be
+// left out.
 Cluster read_cluster(const Path& file);
 Cluster parse_cluster(const nlohmann::json& json, const std::string& where);
 nlohmann::json to_json(const Cluster& cluster);

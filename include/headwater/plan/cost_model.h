@@ -1,19 +1,21 @@
 #pragma once
-// How long each unit of a model takes on a device, from the descriptions that the engine runs: FLOPs (model/flops.h), bytes
-// (model/activation_spec.h, model/parameter_spec.h). Pure arithmetic; nothing here is measured.
+// How long each unit of a model takes on a device, from the descriptions that the engine runs: FLOPs
+// (model/flops.h), bytes (model/activation_spec.h, model/parameter_spec.h). Pure arithmetic; nothing here is
+// measured.
 //
-// Matrix products take FLOPs / (peak × efficiency), or as long as their weights take to be read (in a weight gradient: its
-// sum to be read and written). Attention's backward takes five products where its forward takes two, as the scores are
-// computed again. What is not a product takes as long as memory needs to move it: each tensor that a pass makes moves once
-// beside the products, and a backward moves once more what the forward kept for it.
+// Matrix products take FLOPs / (peak × efficiency), or as long as their weights take to be read (in a weight
+// gradient: its sum to be read and written). Attention's backward takes five products where its forward takes
+// two, as the scores are computed again. What is not a product takes as long as memory needs to move it: each
+// tensor that a pass makes moves once beside the products, and a backward moves once more what the forward
+// kept for it.
 //
-// Programs that attend with all scores in memory compute the whole square and move it: what a forward and a backward move
-// are the constants of attention_cost.h.
+// Programs that attend with all scores in memory compute the whole square and move it: what a forward and a
+// backward move are the constants of attention_cost.h.
 //
-// Tensor ranks: forward sums each of a layer's two branches over them, and what comes out of a filter; backward sums as often
-// what goes into their products. With sequence parallelism each sum is a reduce-scatter, and what the products need is
-// gathered, in backward once more. A filter that is cut by tokens is neither summed nor gathered for, and gets the vectors
-// before its shard from the neighbour.
+// Tensor ranks: forward sums each of a layer's two branches over them, and what comes out of a filter;
+// backward sums as often what goes into their products. With sequence parallelism each sum is a
+// reduce-scatter, and what the products need is gathered, in backward once more. A filter that is cut by
+// tokens is neither summed nor gathered for, and gets the vectors before its shard from the neighbour.
 
 #include "headwater/layout/stage_layout.h"
 #include "headwater/model/flops.h"
@@ -66,7 +68,8 @@ class CostModel {
   double message_bytes() const;
   // Sent by a device to the ranks that share its layers, for one micro-batch; by the one that sends most.
   double tensor_bytes(int unit, Recompute recompute) const;
-  double recompute_flops_per_token(int unit, Recompute recompute) const;  // of all devices that share the unit
+  // of all devices that share the unit
+  double recompute_flops_per_token(int unit, Recompute recompute) const;
 
   // AdamW on so many parameters of this device, gradients zeroed and their norm taken.
   double optimizer_seconds(double elements) const;
@@ -96,7 +99,7 @@ class CostModel {
   RankWork work_;
   DeviceSpeed device_;
   GroupNetwork tensor_;
-  std::vector<std::size_t> kind_;  // by unit: which entry of `kinds_`
+  std::vector<std::size_t> kind_;                // by unit: which entry of `kinds_`
   std::vector<std::vector<PassSeconds>> kinds_;  // [kind][recompute]: units with equal specs cost the same
 };
 

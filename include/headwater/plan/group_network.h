@@ -1,9 +1,9 @@
 #pragma once
 // How long the collectives of one group take on a cluster.
 //
-// Bytes as in a ring: each device sends (n − 1)/n of the data, twice for an all-reduce. A group of which several devices
-// share a node crosses between nodes with the links of all of them, at the speed of the links inside a node at most.
-// Latencies as in a tree, ⌈log₂ n⌉ of them each way.
+// Bytes as in a ring: each device sends (n − 1)/n of the data, twice for an all-reduce. A group of which
+// several devices share a node crosses between nodes with the links of all of them, at the speed of the links
+// inside a node at most. Latencies as in a tree, ⌈log₂ n⌉ of them each way.
 
 #include "headwater/plan/cluster.h"
 

@@ -3,10 +3,10 @@
 // shortest under the memory of each device: over all layouts, exactly, where links take no time.
 //
 // A step's time is its longest chain of forwards and backwards. Chains that bend around one stage only are a
-// bound from below that adds up stage by stage, from the last to the first; of recomputation a stage takes the
-// least that fits. Dynamic programming finds what bounds each suffix of stages can have. Layouts are then tried
-// in the order of their bound, each timed exactly, until no bound is left below the best: mostly the first one
-// or two prove it.
+// bound from below that adds up stage by stage, from the last to the first; of recomputation a stage takes
+// the least that fits. Dynamic programming finds what bounds each suffix of stages can have. Layouts are then
+// tried in the order of their bound, each timed exactly, until no bound is left below the best: mostly the
+// first one or two prove it.
 
 #include "headwater/plan/stage_costs.h"
 

@@ -1,6 +1,6 @@
 #pragma once
-// What a list of layer counts costs, by the quick play: the recomputation that each rank needs, and the time of a step. And
-// the lists with which a search begins.
+// What a list of layer counts costs, by the quick play: the recomputation that each rank needs, and the time
+// of a step. And the lists with which a search begins.
 
 #include "headwater/plan/rank_recompute.h"
 #include "headwater/schedule/schedule.h"
@@ -11,16 +11,16 @@
 namespace headwater {
 
 struct PricedLayout {
-  std::vector<int> layers;                 // per virtual stage
+  std::vector<int> layers;  // per virtual stage
   std::vector<StageRecompute> recompute;
-  std::vector<double> loads;               // per rank: seconds of a micro-batch
-  double seconds = 0.0;                    // of a step
+  std::vector<double> loads;  // per rank: seconds of a micro-batch
+  double seconds = 0.0;       // of a step
 };
 
 class LayoutPricer {
  public:
-  // `problem` must outlive it. Times are for the schedule's micro-batches; where the problem has more, a step takes so many
-  // times more of the slowest rank's.
+  // `problem` must outlive it. Times are for the schedule's micro-batches; where the problem has more, a step
+  // takes so many times more of the slowest rank's.
   LayoutPricer(const PartitionProblem& problem, const Schedule& schedule);
 
   // Nothing: it does not fit.
@@ -35,8 +35,9 @@ class LayoutPricer {
   const QuickPlay play_;
 };
 
-// Layouts in which no rank's work is more than it must be: the layers that are free then taken from the first ranks, which
-// hold the most; from the last; or from those with most work. Several chunks of a rank get equal shares. Empty: nothing fits.
+// Layouts in which no rank's work is more than it must be: the layers that are free then taken from the first
+// ranks, which hold the most; from the last; or from those with most work. Several chunks of a rank get equal
+// shares. Empty: nothing fits.
 std::vector<std::vector<int>> balanced_layouts(const PartitionProblem& problem, const Placement& placement);
 
 }  // namespace headwater

@@ -1,7 +1,8 @@
 #pragma once
-// The step time of Yuan 2.0's paper (IEIT, 2023; section 3.4 and appendix C), its formulas as printed, with the paper's
-// letters. Pure arithmetic. It knows nothing of stages that differ, of the head, of the optimizer, nor of what overlaps:
-// Headwater's own cost model and simulator do. It stands here so that the paper's tables can be had, and held against those.
+// The step time of Yuan 2.0's paper (IEIT, 2023; section 3.4 and appendix C), its formulas as printed, with
+// the paper's letters. Pure arithmetic. It knows nothing of stages that differ, of the head, of the
+// optimizer, nor of what overlaps: Headwater's own cost model and simulator do. It stands here so that the
+// paper's tables can be had, and held against those.
 
 #include <array>
 
@@ -9,22 +10,23 @@ namespace headwater {
 
 struct PaperRun {
   double layers = 0, hidden = 0, sequence = 0, vocabulary = 0;  // L, H, S, V
-  bool lfa = true;              // Yuan 2.0 (equations 2 and 4); false: GPT, LLaMA, Yuan 1.0 (1 and 3)
-  double micro_batches = 0;     // A, of a step and replica
-  double micro_batch = 0;       // B, samples
+  bool lfa = true;           // Yuan 2.0 (equations 2 and 4); false: GPT, LLaMA, Yuan 1.0 (1 and 3)
+  double micro_batches = 0;  // A, of a step and replica
+  double micro_batch = 0;    // B, samples
   double pipeline = 1, tensor = 1, data = 1;  // Ps, Ts, Ds
-  double flops = 0;             // F, of one device, as achieved by a similar smaller model
-  double networks = 1;          // n_net, network ports of a node
-  double network_bandwidth = 0; // BW_net, bytes/s of one port
-  double link_bandwidth = 0;    // BW_link, bytes/s of a device's link inside a node
+  double flops = 0;                           // F, of one device, as achieved by a similar smaller model
+  double networks = 1;                        // n_net, network ports of a node
+  double network_bandwidth = 0;               // BW_net, bytes/s of one port
+  double link_bandwidth = 0;                  // BW_link, bytes/s of a device's link inside a node
 };
 
-// Appendix C prints smaller factors for what is sent between stages (4 for 8) and between tensor ranks (24 for 48) than
-// equation 1 does.
+// Appendix C prints smaller factors for what is sent between stages (4 for 8) and between tensor ranks (24
+// for 48) than equation 1 does.
 enum class PaperConstants { equations, appendix_c };
 
 struct PaperStepTime {
-  // T0 compute; T1 bubble; T2 pipeline; then with tensor ranks ("method 1") T3 tensor ranks and T4 gradients, without
+  // T0 compute; T1 bubble; T2 pipeline; then with tensor ranks ("method 1") T3 tensor ranks and T4 gradients,
+  // without
   // ("method 2", whose optimizer is sharded) T3 gradients and T4 parameters. Seconds.
   std::array<double, 5> parts{};
   double total() const { return parts[0] + parts[1] + parts[2] + parts[3] + parts[4]; }

@@ -1,6 +1,7 @@
 #pragma once
-// `headwater plan --cost-model paper`: the letters of the paper's formulas (paper_cost_model.h) from a config and a cluster,
-// and what they say of a step. They know no stages, no schedule, no memory, so neither does this.
+// `headwater plan --cost-model paper`: the letters of the paper's formulas (paper_cost_model.h) from a config
+// and a cluster, and what they say of a step. They know no stages, no schedule, no memory, so neither does
+// this.
 
 #include "headwater/plan/paper_cost_model.h"
 #include "headwater/plan/run_costs.h"
@@ -22,7 +23,8 @@ struct PaperPlan {
   bool tensor_ranks() const { return run.tensor > 1.0; }  // the paper's method 1; else 2
 };
 
-// A node's network is that of all its devices together, through Cluster::network_ports; where there is one node, its links.
+// A node's network is that of all its devices together, through Cluster::network_ports; where there is one
+// node, its links.
 PaperRun paper_run(const PlanRequest& request);
 PaperPlan predict_by_paper(const PlanRequest& request);
 

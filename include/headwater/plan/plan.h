@@ -1,6 +1,6 @@
 #pragma once
-// What a run will take before it is started: time, memory and traffic of a step, from the same descriptions and the same
-// schedule that the engine would run.
+// What a run will take before it is started: time, memory and traffic of a step, from the same descriptions
+// and the same schedule that the engine would run.
 
 #include "headwater/plan/run_costs.h"
 
@@ -25,9 +25,9 @@ struct PipelineRankPlan {
 struct Plan {
   PlanRequest request;
   int data_parallel_size = 1;
-  double tokens = 0.0;  // of a step
-  double mfu = 0.0;     // model FLOPs (model/flops.h) / (time × peak × ranks)
-  double hfu = 0.0;     // the same with what is computed again
+  double tokens = 0.0;                  // of a step
+  double mfu = 0.0;                     // model FLOPs (model/flops.h) / (time × peak × ranks)
+  double hfu = 0.0;                     // the same with what is computed again
   std::vector<StagePlan> stages;        // by virtual stage
   std::vector<PipelineRankPlan> ranks;  // by pipeline rank
   StepCosts costs;
@@ -40,7 +40,8 @@ struct Plan {
 };
 
 // UserError where the layout is impossible, or the cluster too small for so many ranks.
-// `schedules`: those of this layout's schedule, pipeline, chunks and micro-batches, where they were made before.
+// `schedules`: those of this layout's schedule, pipeline, chunks and micro-batches, where they were made
+// before.
 Plan predict(const PlanRequest& request, std::shared_ptr<const RunSchedules> schedules = nullptr);
 
 }  // namespace headwater

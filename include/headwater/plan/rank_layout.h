@@ -1,7 +1,7 @@
 #pragma once
-// Everything that follows, for one rank, from the config and the number of ranks: where it stands, which units it holds,
-// what it does in which order, how much memory it takes. Computed on every rank alike before anything is allocated, so that
-// what does not fit is refused at once.
+// Everything that follows, for one rank, from the config and the number of ranks: where it stands, which
+// units it holds, what it does in which order, how much memory it takes. Computed on every rank alike before
+// anything is allocated, so that what does not fit is refused at once.
 
 #include "headwater/layout/arena_layout.h"
 #include "headwater/layout/process_grid.h"
@@ -16,9 +16,9 @@ namespace headwater {
 struct RankLayoutRequest {
   ModelSpec model;
   ParallelConfig parallel;
-  BatchShape batch;          // one micro-batch
-  int micro_batches = 1;     // of a step, per replica
-  std::vector<int> ramp;     // of the steps before, while the batch grows
+  BatchShape batch;       // one micro-batch
+  int micro_batches = 1;  // of a step, per replica
+  std::vector<int> ramp;  // of the steps before, while the batch grows
   Precision precision;
   bool training = true;
   int threads = 1;
@@ -30,8 +30,8 @@ struct RunSchedules {
   // UserError where the ranks, or the layers, cannot be shared out so.
   RunSchedules(const RankLayoutRequest& request, int ranks);
 
-  LoweredSchedule step;        // forward only without training
-  LoweredSchedule evaluation;  // the same micro-batches, forward only
+  LoweredSchedule step;               // forward only without training
+  LoweredSchedule evaluation;         // the same micro-batches, forward only
   std::vector<LoweredSchedule> ramp;  // steps of fewer micro-batches, as the request has them
 
   const LoweredSchedule& of(std::int64_t micro_batches) const;
@@ -46,7 +46,8 @@ ProcessGrid process_grid(const RankLayoutRequest& request, int ranks);
 
 struct RankLayout {
   RankLayout(const RankLayoutRequest& request, int rank, int ranks);
-  RankLayout(const RankLayoutRequest& request, int rank, int ranks, std::shared_ptr<const RunSchedules> schedules);
+  RankLayout(const RankLayoutRequest& request, int rank, int ranks,
+             std::shared_ptr<const RunSchedules> schedules);
 
   RankLayoutRequest request;
   ProcessGrid grid;
@@ -54,24 +55,28 @@ struct RankLayout {
   StageLayout stages;
   Sharding sharding;
   int rank, pipeline_rank;
-  std::vector<StageUnits> chunks;     // of this rank
+  std::vector<StageUnits> chunks;  // of this rank
   std::shared_ptr<const RunSchedules> schedules;
-  const LoweredSchedule& schedule;    // of a step with the full batch
+  const LoweredSchedule& schedule;  // of a step with the full batch
   const LoweredSchedule& evaluation;
   std::vector<RankProgram::Buffers> buffers;  // per chunk, enough for all
   ParameterLayout parameters;
   MemoryRequest memory;
   std::vector<SegmentSize> segments;
 
-  const RankProgram& program(const LoweredSchedule& of) const { return of.ranks[static_cast<std::size_t>(pipeline_rank)]; }
+  const RankProgram& program(const LoweredSchedule& of) const {
+    return of.ranks[static_cast<std::size_t>(pipeline_rank)];
+  }
   std::int64_t bytes() const;
-  std::int64_t host_bytes() const;  // what a step copies from the host: micro-batches, for each chunk, and its scalars
+  // what a step copies from the host: micro-batches, for each chunk, and its scalars
+  std::int64_t host_bytes() const;
   double bytes_per_parameter() const;  // weight, gradient, and this rank's share of master and moments
 };
 
 // parallel.lfa_sharding with `auto` decided: the form whose tensor ranks send less in a step.
 std::string resolved_lfa_sharding(const RankLayoutRequest& request);
-// How tensor ranks share a layer of this model; UserError where they cannot share it equally. `auto` is resolved.
+// How tensor ranks share a layer of this model; UserError where they cannot share it equally. `auto` is
+// resolved.
 Sharding sharding_of(const ModelSpec& model, const ParallelConfig& parallel, BatchShape batch);
 
 // The layout of the first rank of each pipeline rank.

@@ -15,12 +15,15 @@ struct RankChunk {
 
 class RankRecompute {
  public:
-  explicit RankRecompute(const PartitionProblem& problem) : problem_(problem), costs_(problem) {}  // which must outlive it
+  // which must outlive it
+  explicit RankRecompute(const PartitionProblem& problem) : problem_(problem), costs_(problem) {}
 
-  // Sets `recompute` of each; false: they do not fit. Exact for one chunk. Of several all are selective, or layers are
-  // recomputed in full, first where most micro-batches are kept, whichever costs less.
+  // Sets `recompute` of each; false: they do not fit. Exact for one chunk. Of several all are selective, or
+  // layers are recomputed in full, first where most micro-batches are kept, whichever costs less.
   bool choose(std::vector<RankChunk>& chunks) const;
-  StageCost cost(const RankChunk& chunk) const { return costs_.cost(chunk.stage, chunk.first, chunk.last, chunk.recompute); }
+  StageCost cost(const RankChunk& chunk) const {
+    return costs_.cost(chunk.stage, chunk.first, chunk.last, chunk.recompute);
+  }
 
  private:
   bool fits(const std::vector<RankChunk>& chunks) const;

@@ -1,6 +1,6 @@
 #pragma once
-// What a run's parts cost on its cluster: the cost model's figures, and the links between its ranks. Everything that
-// time_step() asks for.
+// What a run's parts cost on its cluster: the cost model's figures, and the links between its ranks.
+// Everything that time_step() asks for.
 
 #include "headwater/plan/rank_layout.h"
 #include "headwater/plan/step_time.h"
@@ -32,11 +32,12 @@ PipelineNetwork pipeline_network(const PlanRequest& request, const ProcessGrid& 
 EndOfStep end_of_step(const PlanRequest& request, const RankLayout& layout, const CostModel& costs);
 
 // Of a device that stands at `rank` and holds those parameters.
-EndOfStep end_of_step(const PlanRequest& request, const ProcessGrid& grid, int rank, const ParameterLayout& parameters,
-                      const CostModel& costs);
+EndOfStep end_of_step(const PlanRequest& request, const ProcessGrid& grid, int rank,
+                      const ParameterLayout& parameters, const CostModel& costs);
 
 // `layouts`: of all pipeline ranks.
-StepCosts step_costs(const PlanRequest& request, const std::vector<RankLayout>& layouts, const CostModel& costs);
+StepCosts step_costs(const PlanRequest& request, const std::vector<RankLayout>& layouts,
+                     const CostModel& costs);
 
 // To the ranks that share its layers, and to its replicas.
 SentBytes sent_beside_pipeline(const PlanRequest& request, const RankLayout& layout, const CostModel& costs);

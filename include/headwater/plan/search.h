@@ -1,9 +1,9 @@
 #pragma once
 // The fastest way to share a run out over a cluster's devices that fits into their memory, all axes together.
 //
-// All ways (axes.h) in the order of what they would take with ideal stages; the first of them are estimated with balanced
-// stages and the quick play; the best of those get their layers searched (layer_search.h) and are timed by the simulator.
-// Nothing depends on the clock: the same question has the same answer.
+// All ways (axes.h) in the order of what they would take with ideal stages; the first of them are estimated
+// with balanced stages and the quick play; the best of those get their layers searched (layer_search.h) and
+// are timed by the simulator. Nothing depends on the clock: the same question has the same answer.
 
 #include "headwater/plan/axes.h"
 #include "headwater/plan/plan.h"
@@ -26,7 +26,8 @@ SearchResult search(const SearchRequest& request);
 // What keeps a plan from being faster, each held against the plan without it.
 std::vector<std::string> reasons(const Plan& plan, bool keep_recompute);
 
-// Of the ways, the one that is least short of memory, with as little of it as layers and recomputation allow: for the error.
+// Of the ways, the one that is least short of memory, with as little of it as layers and recomputation allow:
+// for the error.
 Plan least_short(const std::vector<PlanRequest>& ways);
 
 }  // namespace headwater

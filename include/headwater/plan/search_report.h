@@ -12,7 +12,8 @@ namespace headwater {
 std::string report(const SearchResult& result);
 nlohmann::json to_json(const SearchResult& result);  // that of the best plan, and the search's own keys
 
-// The keys that the search chose, as a config has them: {"parallel": {…}, "training": {"micro_batch_size": …}}.
+// The keys that the search chose, as a config has them: {"parallel": {…}, "training": {"micro_batch_size":
+// …}}.
 nlohmann::json chosen_config(const Plan& plan);
 
 }  // namespace headwater

@@ -1,6 +1,7 @@
 #pragma once
-// Seconds and bytes of every range of layers on every virtual stage, and the least recomputation with which it fits: what the
-// search for layer counts asks. Pure: it sees numbers, no model. Sums are taken once; a question costs a few additions.
+// Seconds and bytes of every range of layers on every virtual stage, and the least recomputation with which
+// it fits: what the search for layer counts asks. Pure: it sees numbers, no model. Sums are taken once; a
+// question costs a few additions.
 
 #include "headwater/config/run_config.h"
 #include "headwater/layout/arena_layout.h"
@@ -28,7 +29,8 @@ struct EndCost {
   double reduce = 0.0, update = 0.0;
 };
 
-// What a virtual stage needs of its rank whatever its layers, and what becomes of each layer's gradients there.
+// What a virtual stage needs of its rank whatever its layers, and what becomes of each layer's gradients
+// there.
 struct StageNeeds {
   SlotCounts slots;                   // in use at most
   std::int64_t fixed = 0;             // bytes
@@ -39,11 +41,12 @@ struct PartitionProblem {
   std::vector<LayerCost> layers;
   EndCost embedding, head;
   int micro_batches = 1;
-  std::vector<StageNeeds> needs;      // per virtual stage
-  std::int64_t working = 0, working_selective = 0, working_full = 0;  // scratch that a rank's layers share, by recomputation
-  std::int64_t rank_fixed = 0;        // bytes of every rank
-  std::int64_t capacity = 0;          // bytes of a rank
-  std::vector<double> links;          // seconds of a message between stage s and s + 1; empty: nothing
+  std::vector<StageNeeds> needs;  // per virtual stage
+  // scratch that a rank's layers share, by recomputation
+  std::int64_t working = 0, working_selective = 0, working_full = 0;
+  std::int64_t rank_fixed = 0;  // bytes of every rank
+  std::int64_t capacity = 0;    // bytes of a rank
+  std::vector<double> links;    // seconds of a message between stage s and s + 1; empty: nothing
   // As parallel.recompute says, one per stage; empty: the least with which a stage fits.
   std::vector<RecomputeLayout::Entry> recompute;
 

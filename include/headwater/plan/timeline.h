@@ -1,6 +1,6 @@
 #pragma once
-// When each rank does what during one step, predicted or measured, and two ways to look at it: the trace format of Chrome
-// (about:tracing, Perfetto) and a picture. Plain data; any thread may call.
+// When each rank does what during one step, predicted or measured, and two ways to look at it: the trace
+// format of Chrome (about:tracing, Perfetto) and a picture. Plain data; any thread may call.
 
 #include "headwater/plan/step_time.h"
 
@@ -10,10 +10,16 @@
 namespace headwater {
 
 enum class SpanKind : std::uint8_t {
-  forward, backward, input_gradient, weight_gradient,
-  wait,                                  // for a transfer
-  receive_activation, receive_gradient,  // a transfer on its way to this rank
-  reduce, update, gather                 // at the end of the step
+  forward,
+  backward,
+  input_gradient,
+  weight_gradient,
+  wait,  // for a transfer
+  receive_activation,
+  receive_gradient,  // a transfer on its way to this rank
+  reduce,
+  update,
+  gather  // at the end of the step
 };
 
 struct Span {

@@ -1,8 +1,8 @@
 #pragma once
 // Owns a rank's memory for training: a part for each named segment, reserved before the first step.
 //
-// A segment is reserved once with its size (ArenaLayout says it) and handed out front to back by take(), never
-// back; a test holds what was taken equal to the layout. Not thread-safe: filled at start-up.
+// A segment is reserved once with its size (ArenaLayout says it) and handed out front to back by take(),
+// never back; a test holds what was taken equal to the layout. Not thread-safe: filled at start-up.
 
 #include "headwater/tensor/tensor_view.h"
 
@@ -30,8 +30,8 @@ class Arena {
   Arena(const Arena&) = delete;
   Arena& operator=(const Arena&) = delete;
 
-  // Zero-filled. All segments that are reserved before one of them is taken from are one allocation, made then:
-  // SystemError, naming them and their sizes, where the device has not so much.
+  // Zero-filled. All segments that are reserved before one of them is taken from are one allocation, made
+  // then: SystemError, naming them and their sizes, where the device has not so much.
   void reserve(std::string_view segment, std::int64_t bytes);
   // Counts the aligned size, so that the layout's sum of aligned() sizes is what is taken.
   TensorView take(std::string_view segment, DType dtype, Shape shape);

@@ -12,8 +12,8 @@ namespace headwater {
 
 using DeviceMemory = std::unique_ptr<std::byte, std::function<void(std::byte*)>>;
 
-// Aligned to 256 bytes at least. SystemError, naming `purpose`, the bytes asked for and (of a GPU) those that are free,
-// where there is not so much, or no such device.
+// Aligned to 256 bytes at least. SystemError, naming `purpose`, the bytes asked for and (of a GPU) those that
+// are free, where there is not so much, or no such device.
 DeviceMemory allocate(Device device, std::int64_t bytes, std::string_view purpose);
 
 // Copies between two places of one device, and returns when the copy has been made.

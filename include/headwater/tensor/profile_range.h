@@ -1,6 +1,6 @@
 #pragma once
-// Names for stretches of time, which NVIDIA's profilers show (NVTX, domain "headwater"). Where none looks on, and in builds
-// without CUDA, a range costs one test and its name is never made. Any thread may call.
+// Names for stretches of time, which NVIDIA's profilers show (NVTX, domain "headwater"). Where none looks on,
+// and in builds without CUDA, a range costs one test and its name is never made. Any thread may call.
 
 #include <fmt/format.h>
 

@@ -9,8 +9,8 @@
 
 namespace headwater {
 
-// One step on random tokens says which products there are; then each is timed. UserError where a rank has no GPU, or where
-// the ranks' GPUs or libraries differ: a file is of one kind.
+// One step on random tokens says which products there are; then each is timed. UserError where a rank has no
+// GPU, or where the ranks' GPUs or libraries differ: a file is of one kind.
 MatmulAlgorithms bench_matmul(World& world, const RunConfig& run);
 
 }  // namespace headwater

@@ -1,6 +1,6 @@
 #pragma once
-// Each op of a training step by itself, at a model's shapes: its FLOPs and bytes, the time that no implementation can stay
-// under, and the time that it takes here.
+// Each op of a training step by itself, at a model's shapes: its FLOPs and bytes, the time that no
+// implementation can stay under, and the time that it takes here.
 
 #include "headwater/comm/world.h"
 #include "headwater/config/run_config.h"
@@ -19,7 +19,7 @@ struct DeviceSpeed {
 };
 
 struct OpBenchmark {
-  std::string op, what, shape;  // model_ops.h
+  std::string op, what, shape;      // model_ops.h
   double flops = 0.0, bytes = 0.0;  // as timed_backend.h counts them
   double floor_seconds = 0.0;       // by OpsBenchmark::floor
   std::optional<double> seconds;    // of one call, median
@@ -31,12 +31,13 @@ struct OpsBenchmark {
   BatchShape batch;
   std::string dtype, device;  // "the CPU, 2 threads"
   DeviceSpeed floor;
-  std::string floor_source;            // "measured in the same run", or the cluster's name
-  std::optional<DeviceSpeed> measured; // in the same run
+  std::string floor_source;             // "measured in the same run", or the cluster's name
+  std::optional<DeviceSpeed> measured;  // in the same run
   std::vector<OpBenchmark> ops;
 };
 
-// On this rank's device. Floors by the cluster's device, where one is given. `runs`: of which each time is the median.
+// On this rank's device. Floors by the cluster's device, where one is given. `runs`: of which each time is
+// the median.
 OpsBenchmark bench_ops(World& world, const RunConfig& run, const std::optional<Cluster>& cluster, int runs);
 // The floors alone, without a device; the config names a dtype.
 OpsBenchmark op_floors(const RunConfig& run, const Cluster& cluster);

@@ -32,19 +32,22 @@ struct StepBenchmark {
   double tokens_per_second = 0.0;      // tokens / elapsed_seconds
   double model_flops_per_token = 0.0;  // model/flops.h
   double achieved_flops = 0.0;         // model_flops_per_token × tokens_per_second
-  double matmul_flops = 0.0;           // of a large square product, all ranks at once and added: median of three
-                                       // measurements, before, between and after
-  double share_of_matmul = 0.0;        // achieved_flops / matmul_flops
-  std::optional<DevicePeak> peak;      // on GPUs: of all together (run_setup.h)
-  std::optional<double> mfu;           // achieved_flops / peak; none on the CPU, and where no peak is known
-  double memory_bandwidth = 0.0;       // bytes per second, all ranks at once and added
-  std::int64_t peak_bytes = 0;         // of the arena, on the rank with the most
-  // By rank: the share of its seconds in measured steps in which it waited for other ranks, or for data on its way.
+  // of a large square product, all ranks at once and added: median of three measurements, before, between and
+  // after
+  double matmul_flops = 0.0;
+  double share_of_matmul = 0.0;    // achieved_flops / matmul_flops
+  std::optional<DevicePeak> peak;  // on GPUs: of all together (run_setup.h)
+  std::optional<double> mfu;       // achieved_flops / peak; none on the CPU, and where no peak is known
+  double memory_bandwidth = 0.0;   // bytes per second, all ranks at once and added
+  std::int64_t peak_bytes = 0;     // of the arena, on the rank with the most
+  // By rank: the share of its seconds in measured steps in which it waited for other ranks, or for data on
+  // its way.
   std::vector<double> waiting_share;
-  double observed_seconds = 0.0;       // of the steps whose ops were timed one by one: their ops and what lies between
-  std::vector<OpSeconds> ops;          // longest first
-  // From the costs of parts, timed in turn with the steps; and the timelines of the predicted step and of the last one that was
-  // measured. Only where can_predict().
+  // of the steps whose ops were timed one by one: their ops and what lies between
+  double observed_seconds = 0.0;
+  std::vector<OpSeconds> ops;  // longest first
+  // From the costs of parts, timed in turn with the steps; and the timelines of the predicted step and of the
+  // last one that was measured. Only where can_predict().
   std::optional<PredictionCheck> prediction;
   std::vector<Timeline> timelines;
 };
@@ -52,8 +55,8 @@ struct StepBenchmark {
 // Not on GPUs: there the host's clock tells when a part was launched, not how long it took.
 bool can_predict(const Choices& choices);
 
-// A few steps to warm up, `steps` against the clock, and as many again with every op timed. The config's data, learning rate
-// and train_iters do not matter: tokens are random, in one document per sample.
+// A few steps to warm up, `steps` against the clock, and as many again with every op timed. The config's
+// data, learning rate and train_iters do not matter: tokens are random, in one document per sample.
 StepBenchmark bench_step(World& world, const RunConfig& run, int steps);
 
 }  // namespace headwater

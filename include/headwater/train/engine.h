@@ -1,6 +1,7 @@
 #pragma once
-// One rank's machinery: its arena, backend, parameters, stages and communicators, made from a RankLayout. It plays this
-// rank's program of a schedule on the micro-batches that it is given; it knows nothing of steps, data or files.
+// One rank's machinery: its arena, backend, parameters, stages and communicators, made from a RankLayout. It
+// plays this rank's program of a schedule on the micro-batches that it is given; it knows nothing of steps,
+// data or files.
 //
 // Owned and called by the compute thread; every rank of the run calls the same functions in the same order.
 
@@ -43,19 +44,21 @@ class Engine {
   TensorView scalars() const { return memory_.scalars; }
   TensorView tied_buffer() const { return tied_buffer_; }
 
-  Communicator& world_group() { return *world_; }       // all ranks
-  Communicator& data_group() { return *data_; }         // the replicas of this rank's parameters
+  Communicator& world_group() { return *world_; }  // all ranks
+  Communicator& data_group() { return *data_; }    // the replicas of this rank's parameters
   // Those that gradients are summed over: of ParameterLayout::sum_axes().
   Communicator& reduction_group(AxisSet axes) { return *reductions_.at(axes); }
-  Communicator& loss_group() { return *loss_; }         // those that add to the loss: one tensor rank of each stage and replica
-  Communicator* tied_group() { return tied_.get(); }    // both ends of the pipeline, where this rank is one of two
+  // those that add to the loss: one tensor rank of each stage and replica
+  Communicator& loss_group() { return *loss_; }
+  // both ends of the pipeline, where this rank is one of two
+  Communicator* tied_group() { return tied_.get(); }
   bool has_head() const;
   double waited_seconds() const { return ranks_.waited_seconds(); }
 
-  // `dropout_seed` keys the masks of this step, and `complete` hears of each unit whose last gradient of this program has
-  // been added (training only). `recording` gets computes and waits.
-  PlayTimes play(const LoweredSchedule& schedule, HeadMode mode, const BatchSource& batches, RandomKey dropout_seed = {},
-                 const UnitHook& complete = {}, Recording* recording = nullptr);
+  // `dropout_seed` keys the masks of this step, and `complete` hears of each unit whose last gradient of this
+  // program has been added (training only). `recording` gets computes and waits.
+  PlayTimes play(const LoweredSchedule& schedule, HeadMode mode, const BatchSource& batches,
+                 RandomKey dropout_seed = {}, const UnitHook& complete = {}, Recording* recording = nullptr);
   // Logits of the micro-batch that the last play() of one micro-batch put through; only where the head is.
   void logits(std::int64_t first_row, const LogitSink& sink);
 
@@ -64,7 +67,8 @@ class Engine {
     std::vector<TensorView> send_activation, send_gradient, receive_activation, receive_gradient;
   };
   struct Play;
-  // What decides which ops a pass makes, and on which memory: kind, what the head does, chunk, slots, input, output.
+  // What decides which ops a pass makes, and on which memory: kind, what the head does, chunk, slots, input,
+  // output.
   using PassKey = std::tuple<ActionKind, HeadMode, int, int, int, int, const void*, const void*>;
   struct Pass {
     std::uint64_t number = 0;  // Backend::repeat's key
@@ -83,8 +87,8 @@ class Engine {
   StageMemory memory_;
   TensorView tied_buffer_;
   std::unique_ptr<ParameterStore> store_;
-  std::vector<Stage> stages_;      // per chunk
-  std::vector<Buffers> buffers_;   // per chunk
+  std::vector<Stage> stages_;     // per chunk
+  std::vector<Buffers> buffers_;  // per chunk
   std::unique_ptr<Communicator> world_, tensor_, data_, pipeline_, loss_, tied_;
   std::map<AxisSet, std::unique_ptr<Communicator>> reductions_;
   std::map<PassKey, Pass> passes_;

@@ -1,7 +1,7 @@
 #pragma once
-// Text generation on one rank: a prompt goes through at once, then one token after the other, with KV and LFA caches
-// (yuan2: the keys and values of all tokens, the last normed input and the last output of the first convolution), so that
-// each token is computed once. Belongs to one thread.
+// Text generation on one rank: a prompt goes through at once, then one token after the other, with KV and LFA
+// caches (yuan2: the keys and values of all tokens, the last normed input and the last output of the first
+// convolution), so that each token is computed once. Belongs to one thread.
 
 #include "headwater/checkpoint/weight_source.h"
 #include "headwater/data/batch.h"
@@ -17,9 +17,11 @@ namespace headwater {
 class Generator {
  public:
   // Room for `max_tokens`, prompt and continuation together.
-  Generator(const WeightSource& weights, const Choices& choices, std::int64_t max_tokens, const DocumentOptions& documents);
+  Generator(const WeightSource& weights, const Choices& choices, std::int64_t max_tokens,
+            const DocumentOptions& documents);
 
-  // Appends tokens and gives the logits [V] of what follows the last of them. UserError for an id outside the vocabulary.
+  // Appends tokens and gives the logits [V] of what follows the last of them. UserError for an id outside the
+  // vocabulary.
   std::vector<float> feed(std::span<const std::int32_t> tokens);
 
  private:
@@ -47,8 +49,8 @@ class Generator {
 };
 
 struct Sampling {
-  double temperature = 0.0;   // 0: the most likely token
-  std::int64_t top_k = 0;     // 0: all
+  double temperature = 0.0;  // 0: the most likely token
+  std::int64_t top_k = 0;    // 0: all
   double top_p = 1.0;
   std::uint64_t seed = 1234;
 };

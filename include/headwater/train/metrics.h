@@ -41,7 +41,7 @@ struct EvaluationMetrics {
 struct MfuBasis {
   double model_flops_per_token = 0.0;  // 3 × forward (model/flops.h)
   std::optional<double> peak_flops;    // FLOP/s of all devices together
-  std::string peak_source;             // how that peak is known ("measured with oneDNN, bf16"), or of what none is
+  std::string peak_source;  // how that peak is known ("measured with oneDNN, bf16"), or of what none is
 
   std::optional<double> mfu(double tokens_per_second) const;
   std::string statement() const;  // one line for people: the formula and its numbers

@@ -1,7 +1,7 @@
 #pragma once
-// Operands of ops whose results do not matter: carved front to back out of one block of a device's memory that holds random
-// numbers (random_operands.h), in whatever floating type it is read. Without a backend it hands out addresses that nobody may
-// follow, and only counts.
+// Operands of ops whose results do not matter: carved front to back out of one block of a device's memory
+// that holds random numbers (random_operands.h), in whatever floating type it is read. Without a backend it
+// hands out addresses that nobody may follow, and only counts.
 
 #include "headwater/backend/backend.h"
 #include "headwater/tensor/device_memory.h"

@@ -26,7 +26,8 @@ struct RankComparison {
 
 struct PredictionCheck {
   std::string source;  // where the predicted costs come from
-  double predicted_seconds = 0.0, measured_seconds = 0.0;  // of a step; measured: the median, of the slowest rank
+  // of a step; measured: the median, of the slowest rank
+  double predicted_seconds = 0.0, measured_seconds = 0.0;
   double predicted_bubble = 0.0, measured_bubble = 0.0;
   std::vector<RankComparison> ranks;  // of the world
 

@@ -1,6 +1,6 @@
 #pragma once
-// One forward, or one forward and backward, of a given batch: what the commands `logits` and `gradients` write. Under any
-// layout; dropout off. Collective; results are whole on every rank.
+// One forward, or one forward and backward, of a given batch: what the commands `logits` and `gradients`
+// write. Under any layout; dropout off. Collective; results are whole on every rank.
 
 #include "headwater/checkpoint/weight_source.h"
 #include "headwater/comm/world.h"
@@ -14,22 +14,25 @@
 namespace headwater {
 
 struct ProbeBatch {
-  std::int64_t samples = 0, sequence = 0;     // B, S
-  std::vector<std::int32_t> tokens, labels;   // [B·S]; labels empty for logits, negative where masked
+  std::int64_t samples = 0, sequence = 0;    // B, S
+  std::vector<std::int32_t> tokens, labels;  // [B·S]; labels empty for logits, negative where masked
 };
 
-// Reads integer tensors `tokens`, and `labels` where asked for, both [B, S]. UserError where they are missing or wrong.
+// Reads integer tensors `tokens`, and `labels` where asked for, both [B, S]. UserError where they are missing
+// or wrong.
 ProbeBatch read_probe_batch(const std::string& path, bool with_labels, std::int64_t vocabulary);
 
 // fp32 [B, S, V], V without padding.
-std::vector<float> probe_logits(World& world, const RunConfig& run, const WeightSource& weights, const Choices& choices,
-                                const ProbeBatch& batch, const DocumentOptions& documents);
+std::vector<float> probe_logits(World& world, const RunConfig& run, const WeightSource& weights,
+                                const Choices& choices, const ProbeBatch& batch,
+                                const DocumentOptions& documents);
 
 struct ProbeGradients {
   double loss = 0.0;
   std::map<std::string, std::vector<float>> gradients;  // by canonical name, in the canonical shape
 };
-ProbeGradients probe_gradients(World& world, const RunConfig& run, const WeightSource& weights, const Choices& choices,
-                               const ProbeBatch& batch, const DocumentOptions& documents);
+ProbeGradients probe_gradients(World& world, const RunConfig& run, const WeightSource& weights,
+                               const Choices& choices, const ProbeBatch& batch,
+                               const DocumentOptions& documents);
 
 }  // namespace headwater

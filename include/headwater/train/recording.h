@@ -1,6 +1,6 @@
 #pragma once
-// What one rank did in one step, and when, by its own clock; made only where somebody asks for it. Owned by the compute
-// thread.
+// What one rank did in one step, and when, by its own clock; made only where somebody asks for it. Owned by
+// the compute thread.
 
 #include "headwater/base/clock.h"
 #include "headwater/plan/timeline.h"

@@ -9,6 +9,7 @@
 
 namespace headwater {
 
-std::string describe_run(const RunStart& start, const RankLayout& layout, int ranks, const SampleStream& data);
+std::string describe_run(const RunStart& start, const RankLayout& layout, int ranks,
+                         const SampleStream& data);
 
 }  // namespace headwater

@@ -1,8 +1,8 @@
 #pragma once
-// The first steps of a run held against their prediction, once: what a step takes, and what each rank's part of it is. With
-// parallel.cluster the prediction is the planner's and there before the first step; without, a few steps are timed part by
-// part and those after them predicted. Where the check is over nothing is recorded any more. On a GPU, which runs behind
-// the host that would time it, nothing is.
+// The first steps of a run held against their prediction, once: what a step takes, and what each rank's part
+// of it is. With parallel.cluster the prediction is the planner's and there before the first step; without, a
+// few steps are timed part by part and those after them predicted. Where the check is over nothing is
+// recorded any more. On a GPU, which runs behind the host that would time it, nothing is.
 //
 // Collective: every rank has one, and calls the same functions in the same order, on its compute thread.
 

@@ -29,7 +29,8 @@ class Trainer {
   Trainer(World& world, const LoadedConfig& config, std::ostream* out);
   ~Trainer();
 
-  // Until train_iters, exit_interval, exit_duration_in_mins or a signal. Gives the exit code: 0, 75, or 128 + the signal.
+  // Until train_iters, exit_interval, exit_duration_in_mins or a signal. Gives the exit code: 0, 75, or 128 +
+  // the signal.
   int run();
 
  private:
@@ -44,15 +45,15 @@ class Trainer {
   void compare_copies();
   void evaluate();
   void save();
-  bool time_is_up() const;      // by rank 0's clock: with the step that begins now
-  bool stop_asked();            // by a signal, on any rank
+  bool time_is_up() const;  // by rank 0's clock: with the step that begins now
+  bool stop_asked();        // by a signal, on any rank
   int stop();
 
   World& world_;
   std::ostream* out_;
   std::unique_ptr<Communicator> control_, saving_;  // all ranks
   std::optional<SaveFolder> save_folder_;
-  std::optional<FileLock> lock_;                    // rank 0
+  std::optional<FileLock> lock_;  // rank 0
   RunStart start_;
   Counters counters_;
 
@@ -65,15 +66,16 @@ class Trainer {
   Stopwatch since_start_;
   double last_step_seconds_ = 0.0;
   int signal_ = 0;
-  bool time_is_up_ = false;     // on all ranks
-  std::array<std::int32_t, 2> stop_{};  // signal, time: in flight during a step, which the engine must end before
+  bool time_is_up_ = false;  // on all ranks
+  // signal, time: in flight during a step, which the engine must end before
+  std::array<std::int32_t, 2> stop_{};
 
   MfuBasis mfu_;
   std::unique_ptr<MetricsFile> metrics_file_;       // rank 0
   std::unique_ptr<TensorBoardWriter> tensorboard_;  // rank 0
   std::unique_ptr<ProgressLog> progress_;
   std::unique_ptr<StepCheck> check_;
-  std::optional<std::string> table_;                // of the step before, where it is the check's last
+  std::optional<std::string> table_;  // of the step before, where it is the check's last
 };
 
 }  // namespace headwater

@@ -23,9 +23,10 @@ struct StepResult {
 
 Optimizer make_optimizer(const OptimizerConfig& config, Engine& engine, std::int64_t seed);
 
-// Forward and backward of the schedule's micro-batches, the sums over ranks, the update; waits for the scalars. `targets`:
-// unmasked targets of the global batch.
-StepResult training_step(Engine& engine, Optimizer& optimizer, const LoweredSchedule& schedule, double learning_rate,
-                         double targets, const BatchSource& batches, RandomKey dropout_seed, Recording* recording = nullptr);
+// Forward and backward of the schedule's micro-batches, the sums over ranks, the update; waits for the
+// scalars. `targets`: unmasked targets of the global batch.
+StepResult training_step(Engine& engine, Optimizer& optimizer, const LoweredSchedule& schedule,
+                         double learning_rate, double targets, const BatchSource& batches,
+                         RandomKey dropout_seed, Recording* recording = nullptr);
 
 }  // namespace headwater

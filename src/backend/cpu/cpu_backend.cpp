@@ -119,7 +119,8 @@ void CpuBackend::to_device(TensorView host, TensorView device) {
   HW_CHECK(host.dtype == device.dtype && host.shape == device.shape && host.dense() && device.dense(),
            "{} {} copied to {} {}", name_of(host.dtype), to_string(host.shape), name_of(device.dtype),
            to_string(device.shape));
-  if (host.bytes() > 0) std::memcpy(device.data, host.data, host.bytes());  // the vocabulary may leave a shard empty
+  // the vocabulary may leave a shard empty
+  if (host.bytes() > 0) std::memcpy(device.data, host.data, host.bytes());
 }
 
 void CpuBackend::to_host(TensorView device, TensorView host) { to_device(device, host); }

@@ -86,7 +86,8 @@ void CpuBackend::combine_statistics(TensorView shards, TensorView statistics) {
       maximum = std::max(maximum, row_statistics(shards, i * rows + row)[0]);
     for (std::int64_t i = 0; i < count; ++i) {
       const float* shard = row_statistics(shards, i * rows + row);
-      if (shard[1] != 0.0F) sum += shard[1] * std::exp(shard[0] - maximum);  // 0: a shard of nothing but padding
+      // 0: a shard of nothing but padding
+      if (shard[1] != 0.0F) sum += shard[1] * std::exp(shard[0] - maximum);
       label_logit += shard[2];
     }
     float* s = row_statistics(statistics, row);

@@ -21,8 +21,8 @@ bool cpu_has_bf16() {
 }
 
 double measure_matmul_flops(DType dtype, int threads) {
-  // The side doubles until a product takes so long that a clock, and the threads' start, do not matter: on one core 1024 will
-  // do, and a larger one would keep eight ranks that share a core busy for seconds.
+  // The side doubles until a product takes so long that a clock, and the threads' start, do not matter: on
+  // one core 1024 will do, and a larger one would keep eight ranks that share a core busy for seconds.
   constexpr std::int64_t kSmallest = 512, kLargest = 2048;
   constexpr double kLong = 0.01;
   constexpr std::size_t kRuns = 9;

@@ -15,7 +15,8 @@
 namespace headwater {
 namespace {
 
-// x read and written, y read: both directions at once carry the most, and no line is fetched only to be overwritten.
+// x read and written, y read: both directions at once carry the most, and no line is fetched only to be
+// overwritten.
 void add_half(float* x, const float* y, std::int64_t count) {
 #pragma omp simd
   for (std::int64_t i = 0; i < count; ++i) x[i] = 0.5F * x[i] + y[i];

@@ -46,10 +46,12 @@ struct SampleRows {
 // Without dropout the samples are not told, and do not matter.
 SampleRows sample_rows(const Dropout& dropout, const TensorView& x) {
   const std::int64_t samples = dropout.on() ? dropout.keys.rows() : 1;
-  HW_CHECK(samples > 0 && (dropout.sequence > 0 || x.rows() % samples == 0), "{} rows of {} samples", x.rows(), samples);
-  const std::int64_t sequence = dropout.sequence > 0 ? dropout.sequence : std::max<std::int64_t>(x.rows() / samples, 1);
-  HW_CHECK(!dropout.on() || dropout.first_row + x.rows() <= samples * sequence, "rows {} + {} of {} samples of {}",
-           dropout.first_row, x.rows(), samples, sequence);
+  HW_CHECK(samples > 0 && (dropout.sequence > 0 || x.rows() % samples == 0), "{} rows of {} samples",
+           x.rows(), samples);
+  const std::int64_t sequence =
+      dropout.sequence > 0 ? dropout.sequence : std::max<std::int64_t>(x.rows() / samples, 1);
+  HW_CHECK(!dropout.on() || dropout.first_row + x.rows() <= samples * sequence,
+           "rows {} + {} of {} samples of {}", dropout.first_row, x.rows(), samples, sequence);
   return {samples, sequence, dropout.first_row, x.columns()};
 }
 

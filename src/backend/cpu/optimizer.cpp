@@ -47,8 +47,8 @@ void update(const Update& u, std::int64_t count, const float* gradient, float* m
 }
 
 // The weights once more from their new masters, by chance: what is cut off is taken for a probability.
-void round_by_chance(const StochasticRounding& rounding, std::uint64_t updates, std::int64_t begin, std::int64_t end,
-                     const float* master, bf16* weight) {
+void round_by_chance(const StochasticRounding& rounding, std::uint64_t updates, std::int64_t begin,
+                     std::int64_t end, const float* master, bf16* weight) {
   for (std::int64_t i = begin; i < end; ++i) {
     if (!std::isfinite(master[i])) continue;
     const std::uint64_t element = rounding.element(i);
@@ -124,7 +124,8 @@ void CpuBackend::adamw(const AdamWArgs& args, TensorView scalars) {
              args.weight.as<T>() + begin);
       if constexpr (std::is_same_v<T, bf16>)
         if (args.rounding.on)
-          round_by_chance(args.rounding, static_cast<std::uint64_t>(t), begin, end, args.master.as<float>(), args.weight.as<T>());
+          round_by_chance(args.rounding, static_cast<std::uint64_t>(t), begin, end, args.master.as<float>(),
+                          args.weight.as<T>());
     });
   });
 }

@@ -32,8 +32,8 @@ inline float sigmoid(float x) {
   return (x < 0.0F ? e : 1.0F) / (1.0F + e);
 }
 
-// *to = x, rounded. In a loop under `omp simd` g++ would keep the temporary of a plain assignment in memory, and not
-// vectorise it.
+// *to = x, rounded. In a loop under `omp simd` g++ would keep the temporary of a plain assignment in memory,
+// and not vectorise it.
 inline void store(float x, float* to) { *to = x; }
 inline void store(float x, bf16* to) { to->bits = bf16(x).bits; }
 

@@ -20,7 +20,8 @@ void CudaBackend::swiglu_backward(TensorView d_out, TensorView x, TensorView dx)
   check_matrix(dx, d_out.dtype, rows, 2 * columns, "dx");
   with_compute_type(d_out.dtype, [&](auto type) {
     using T = decltype(type);
-    kernels::swiglu_backward(rows_of<const T>(d_out), rows_of<const T>(x), rows_of<T>(dx), rows, columns, stream_.get());
+    kernels::swiglu_backward(rows_of<const T>(d_out), rows_of<const T>(x), rows_of<T>(dx), rows, columns,
+                             stream_.get());
   });
   launched("swiglu_backward");
 }

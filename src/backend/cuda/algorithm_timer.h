@@ -1,5 +1,6 @@
 #pragma once
-// How long a piece of a stream's work takes, by the device's own clock. For benchmarks: it waits for the device.
+// How long a piece of a stream's work takes, by the device's own clock. For benchmarks: it waits for the
+// device.
 
 #include "headwater/tensor/cuda/stream.h"
 

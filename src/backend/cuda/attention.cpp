@@ -49,8 +49,8 @@ void CudaBackend::attention(const AttentionArgs& args, TensorView out, TensorVie
   launched("attention");
 }
 
-void CudaBackend::attention_backward(const AttentionArgs& args, TensorView out, TensorView lse, TensorView d_out,
-                                     TensorView dq, TensorView dk, TensorView dv) {
+void CudaBackend::attention_backward(const AttentionArgs& args, TensorView out, TensorView lse,
+                                     TensorView d_out, TensorView dq, TensorView dk, TensorView dv) {
   const DType dtype = args.q.dtype;
   check_matrix(out, dtype, args.q.rows(), args.q.columns(), "out");
   check_matrix(lse, DType::f32, args.q.rows(), args.q.shape[1], "lse");
@@ -68,8 +68,8 @@ void CudaBackend::attention_backward(const AttentionArgs& args, TensorView out, 
     g.dq = rows_of<T>(dq);
     g.dk = rows_of<T>(dk);
     g.dv = rows_of<T>(dv);
-    void* memory =
-        scratch(kernels::attention_backward_bytes(a.samples, a.queries, a.heads, a.head_dim, dtype == DType::bf16));
+    void* memory = scratch(
+        kernels::attention_backward_bytes(a.samples, a.queries, a.heads, a.head_dim, dtype == DType::bf16));
     kernels::attention_backward(a, g, memory, deterministic_, stream_.get());
   });
   launched("attention_backward");

@@ -1,5 +1,6 @@
 #pragma once
-// What cuBLASLt hands out, owned; and its calls, which throw (InternalError, naming call, stream and cuBLAS's own words).
+// What cuBLASLt hands out, owned; and its calls, which throw (InternalError, naming call, stream and cuBLAS's
+// own words).
 
 #include <cublasLt.h>
 

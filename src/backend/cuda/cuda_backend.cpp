@@ -13,16 +13,21 @@ namespace headwater {
 namespace cuda {
 namespace {
 
-// Pinned memory. The least is for weights on their way. The most holds the micro-batches of twelve million tokens: no host
-// needs to run farther ahead of its GPU.
+// Pinned memory. The least is for weights on their way. The most holds the micro-batches of twelve million
+// tokens: no host needs to run farther ahead of its GPU.
 constexpr std::int64_t kLeastStaging = 4 << 20, kMostStaging = 256 << 20;
 
-std::size_t row_bytes(const TensorView& x) { return static_cast<std::size_t>(x.columns()) * size_of(x.dtype); }
-std::size_t stride_bytes(const TensorView& x) { return static_cast<std::size_t>(x.row_stride) * size_of(x.dtype); }
+std::size_t row_bytes(const TensorView& x) {
+  return static_cast<std::size_t>(x.columns()) * size_of(x.dtype);
+}
+std::size_t stride_bytes(const TensorView& x) {
+  return static_cast<std::size_t>(x.row_stride) * size_of(x.dtype);
+}
 
 void check_same_dense(const TensorView& from, const TensorView& to) {
-  HW_CHECK(from.dtype == to.dtype && from.shape == to.shape && from.dense() && to.dense(), "{} {} copied to {} {}",
-           name_of(from.dtype), to_string(from.shape), name_of(to.dtype), to_string(to.shape));
+  HW_CHECK(from.dtype == to.dtype && from.shape == to.shape && from.dense() && to.dense(),
+           "{} {} copied to {} {}", name_of(from.dtype), to_string(from.shape), name_of(to.dtype),
+           to_string(to.shape));
 }
 
 }  // namespace
@@ -40,7 +45,8 @@ void CudaBackend::use_workspace(TensorView bytes) {
   repeated_.clear();
 }
 
-// The first time as it is: kernels are loaded then, and cuBLASLt asked for its algorithms, neither of which a capture allows.
+// The first time as it is: kernels are loaded then, and cuBLASLt asked for its algorithms, neither of which a
+// capture allows.
 void CudaBackend::repeat(std::uint64_t key, const std::function<void()>& work) {
   if (!graphs_) return work();
   const auto [found, is_new] = repeated_.try_emplace(key);
@@ -62,9 +68,11 @@ void* CudaBackend::scratch(std::int64_t bytes) const {
 
 void CudaBackend::launched(const char* op) const {
   const cudaError_t error = cudaGetLastError();
-  if (error == cudaSuccess) [[likely]] return;
+  if (error == cudaSuccess) [[likely]]
+    return;
   const std::string refused = kernels::take_refused_launch();
-  check(error, stream_.name(), (refused.empty() ? op : fmt::format("{} ({})", op, refused)).c_str(), __FILE__, __LINE__);
+  check(error, stream_.name(), (refused.empty() ? op : fmt::format("{} ({})", op, refused)).c_str(), __FILE__,
+        __LINE__);
 }
 
 void CudaBackend::zero(TensorView x) {
@@ -72,8 +80,8 @@ void CudaBackend::zero(TensorView x) {
   if (x.dense())
     HW_CUDA(stream_.name(), cudaMemsetAsync(x.data, 0, x.bytes(), stream_.get()));
   else
-    HW_CUDA(stream_.name(), cudaMemset2DAsync(x.data, stride_bytes(x), 0, row_bytes(x), static_cast<std::size_t>(x.rows()),
-                                              stream_.get()));
+    HW_CUDA(stream_.name(), cudaMemset2DAsync(x.data, stride_bytes(x), 0, row_bytes(x),
+                                              static_cast<std::size_t>(x.rows()), stream_.get()));
 }
 
 void CudaBackend::copy(TensorView from, TensorView to) {
@@ -81,16 +89,18 @@ void CudaBackend::copy(TensorView from, TensorView to) {
   if (from.elements() == 0) return;
   if (from.dtype == to.dtype) {
     if (from.dense() && to.dense())  // of any size: a row of the other call is shorter than 2 GiB
-      HW_CUDA(stream_.name(), cudaMemcpyAsync(to.data, from.data, from.bytes(), cudaMemcpyDeviceToDevice, stream_.get()));
+      HW_CUDA(stream_.name(),
+              cudaMemcpyAsync(to.data, from.data, from.bytes(), cudaMemcpyDeviceToDevice, stream_.get()));
     else
-      HW_CUDA(stream_.name(), cudaMemcpy2DAsync(to.data, stride_bytes(to), from.data, stride_bytes(from), row_bytes(from),
-                                                static_cast<std::size_t>(from.rows()), cudaMemcpyDeviceToDevice, stream_.get()));
+      HW_CUDA(stream_.name(), cudaMemcpy2DAsync(to.data, stride_bytes(to), from.data, stride_bytes(from),
+                                                row_bytes(from), static_cast<std::size_t>(from.rows()),
+                                                cudaMemcpyDeviceToDevice, stream_.get()));
     return;
   }
   with_float_type(from.dtype, [&](auto source) {
     with_float_type(to.dtype, [&](auto target) {
-      kernels::copy(rows_of<const decltype(source)>(from), rows_of<decltype(target)>(to), from.rows(), from.columns(),
-                    stream_.get());
+      kernels::copy(rows_of<const decltype(source)>(from), rows_of<decltype(target)>(to), from.rows(),
+                    from.columns(), stream_.get());
     });
   });
   launched("copy");
@@ -100,7 +110,8 @@ void CudaBackend::add(TensorView x, TensorView y) {
   check_same_shape(x, y);
   with_float_type(x.dtype, [&](auto source) {
     with_float_type(y.dtype, [&](auto target) {
-      kernels::add(rows_of<const decltype(source)>(x), rows_of<decltype(target)>(y), x.rows(), x.columns(), stream_.get());
+      kernels::add(rows_of<const decltype(source)>(x), rows_of<decltype(target)>(y), x.rows(), x.columns(),
+                   stream_.get());
     });
   });
   launched("add");
@@ -114,7 +125,8 @@ void CudaBackend::to_device(TensorView host, TensorView device) {
 void CudaBackend::to_host(TensorView device, TensorView host) {
   check_same_dense(device, host);
   if (host.bytes() > 0)
-    HW_CUDA(stream_.name(), cudaMemcpyAsync(host.data, device.data, host.bytes(), cudaMemcpyDeviceToHost, stream_.get()));
+    HW_CUDA(stream_.name(),
+            cudaMemcpyAsync(host.data, device.data, host.bytes(), cudaMemcpyDeviceToHost, stream_.get()));
   stream_.synchronize();
 }
 

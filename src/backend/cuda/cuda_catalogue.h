@@ -1,6 +1,7 @@
 #pragma once
-// The op catalogue on a GPU, declared; each family of ops is defined in the file of its name. An op checks what it was
-// given, picks the element type and launches the kernel of its name (kernels/kernels.h) on the stream.
+// The op catalogue on a GPU, declared; each family of ops is defined in the file of its name. An op checks
+// what it was given, picks the element type and launches the kernel of its name (kernels/kernels.h) on the
+// stream.
 
 #include "headwater/backend/cuda_backend.h"
 #include "headwater/tensor/cuda/graph.h"
@@ -36,30 +37,31 @@ class CudaBackend final : public Backend {
   void linear_weight_gradient(TensorView dy, TensorView x, TensorView dw) override;
 
   void embedding(TensorView tokens, TensorView table, std::int64_t first, TensorView out) override;
-  void embedding_backward(TensorView tokens, TensorView d_out, std::int64_t first, TensorView d_table) override;
+  void embedding_backward(TensorView tokens, TensorView d_out, std::int64_t first,
+                          TensorView d_table) override;
 
   void rms_norm(TensorView x, TensorView gain, double epsilon, TensorView y, TensorView rstd) override;
-  void rms_norm_backward(TensorView dy, TensorView x, TensorView gain, TensorView rstd, TensorView dx, bool accumulate,
-                         TensorView d_gain) override;
+  void rms_norm_backward(TensorView dy, TensorView x, TensorView gain, TensorView rstd, TensorView dx,
+                         bool accumulate, TensorView d_gain) override;
 
   void residual_add(TensorView branch, TensorView x, const Dropout& dropout, TensorView out) override;
-  void residual_rms_norm(TensorView branch, TensorView x, const Dropout& dropout, TensorView gain, double epsilon,
-                         TensorView out, TensorView y, TensorView rstd) override;
+  void residual_rms_norm(TensorView branch, TensorView x, const Dropout& dropout, TensorView gain,
+                         double epsilon, TensorView out, TensorView y, TensorView rstd) override;
   void dropout_backward(TensorView d_out, const Dropout& dropout, TensorView d_branch) override;
 
-  void lfa_taps(TensorView products, const Borders& borders, std::int64_t samples, TensorView before, TensorView bias,
-                TensorView residual, TensorView out) override;
-  void lfa_taps_backward(TensorView d_out, const Borders& borders, std::int64_t samples, TensorView d_products,
-                         TensorView d_before, TensorView d_bias) override;
+  void lfa_taps(TensorView products, const Borders& borders, std::int64_t samples, TensorView before,
+                TensorView bias, TensorView residual, TensorView out) override;
+  void lfa_taps_backward(TensorView d_out, const Borders& borders, std::int64_t samples,
+                         TensorView d_products, TensorView d_before, TensorView d_bias) override;
   void lfa_taps_rms_norm(TensorView products, const Borders& borders, std::int64_t samples, TensorView before,
-                         TensorView bias, TensorView residual, TensorView gain, double epsilon, TensorView z, TensorView y,
-                         TensorView rstd) override;
+                         TensorView bias, TensorView residual, TensorView gain, double epsilon, TensorView z,
+                         TensorView y, TensorView rstd) override;
 
   void rotary(TensorView x, TensorView position, TensorView table, bool inverse) override;
 
   void attention(const AttentionArgs& args, TensorView out, TensorView lse) override;
-  void attention_backward(const AttentionArgs& args, TensorView out, TensorView lse, TensorView d_out, TensorView dq,
-                          TensorView dk, TensorView dv) override;
+  void attention_backward(const AttentionArgs& args, TensorView out, TensorView lse, TensorView d_out,
+                          TensorView dq, TensorView dk, TensorView dv) override;
 
   void swiglu(TensorView x, TensorView out) override;
   void swiglu_backward(TensorView d_out, TensorView x, TensorView dx) override;

@@ -14,10 +14,12 @@ kernels::DropoutMask mask_of(const Dropout& dropout, std::int64_t samples) {
 kernels::RowDropout mask_of_rows(const Dropout& dropout, const TensorView& x) {
   if (!dropout.on()) return {};
   const std::int64_t samples = dropout.keys.rows();
-  HW_CHECK(samples > 0 && (dropout.sequence > 0 || x.rows() % samples == 0), "{} rows of {} samples", x.rows(), samples);
-  const std::int64_t sequence = dropout.sequence > 0 ? dropout.sequence : std::max<std::int64_t>(x.rows() / samples, 1);
-  HW_CHECK(dropout.first_row + x.rows() <= samples * sequence, "rows {} + {} of {} samples of {}", dropout.first_row,
-           x.rows(), samples, sequence);
+  HW_CHECK(samples > 0 && (dropout.sequence > 0 || x.rows() % samples == 0), "{} rows of {} samples",
+           x.rows(), samples);
+  const std::int64_t sequence =
+      dropout.sequence > 0 ? dropout.sequence : std::max<std::int64_t>(x.rows() / samples, 1);
+  HW_CHECK(dropout.first_row + x.rows() <= samples * sequence, "rows {} + {} of {} samples of {}",
+           dropout.first_row, x.rows(), samples, sequence);
   return {mask_of(dropout, samples), sequence, dropout.first_row};
 }
 

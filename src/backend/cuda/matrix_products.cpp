@@ -34,7 +34,8 @@ std::string digits_of(const cublasLtMatmulAlgo_t& algorithm) {
 
 cublasLtMatmulAlgo_t algorithm_of(const std::string& digits) {
   Words words{};
-  for (std::size_t i = 0; i < words.size(); ++i) words[i] = std::stoull(digits.substr(16 * i, 16), nullptr, 16);
+  for (std::size_t i = 0; i < words.size(); ++i)
+    words[i] = std::stoull(digits.substr(16 * i, 16), nullptr, 16);
   return std::bit_cast<cublasLtMatmulAlgo_t>(words);
 }
 
@@ -42,11 +43,12 @@ std::optional<MatmulAlgorithms> read(const std::string& file, const Stream& stre
   if (file.empty()) return {};
   MatmulAlgorithms algorithms = read_matmul_algorithms(file);
   if (algorithms.device != device_of(stream))
-    throw UserError("{} was measured on {}, but {} is {}: headwater bench matmul measures it there", file, algorithms.device,
-                    name_of(stream.device()), device_of(stream));
+    throw UserError("{} was measured on {}, but {} is {}: headwater bench matmul measures it there", file,
+                    algorithms.device, name_of(stream.device()), device_of(stream));
   if (algorithms.cublaslt != cublaslt_version())
-    throw UserError("{} was measured with cuBLASLt {}, but this is cuBLASLt {}: headwater bench matmul measures it again", file,
-                    algorithms.cublaslt, cublaslt_version());
+    throw UserError(
+        "{} was measured with cuBLASLt {}, but this is cuBLASLt {}: headwater bench matmul measures it again",
+        file, algorithms.cublaslt, cublaslt_version());
   return algorithms;
 }
 
@@ -72,8 +74,9 @@ struct MatrixProducts::Impl {
       if (found != algorithms->products.end()) {
         const cublasLtMatmulAlgo_t algorithm = algorithm_of(found->second.algorithm);
         if (!library.accepts(description, algorithm))
-          throw UserError("{}: cuBLASLt refuses the algorithm for {}; headwater bench matmul measures it again", algorithms->file,
-                          found->first);
+          throw UserError(
+              "{}: cuBLASLt refuses the algorithm for {}; headwater bench matmul measures it again",
+              algorithms->file, found->first);
         return algorithm;
       }
       log::info("{} says nothing of {}: the library's rule", algorithms->file, product.name());
@@ -94,7 +97,8 @@ struct MatrixProducts::Impl {
   std::map<ProductKey, Plan> plans;
 };
 
-MatrixProducts::MatrixProducts(Stream& stream, const std::string& file) : impl_(std::make_unique<Impl>(stream, file)) {}
+MatrixProducts::MatrixProducts(Stream& stream, const std::string& file)
+    : impl_(std::make_unique<Impl>(stream, file)) {}
 MatrixProducts::~MatrixProducts() = default;
 
 void MatrixProducts::use_workspace(void* memory, std::size_t bytes) {
@@ -120,7 +124,8 @@ MatmulAlgorithms MatrixProducts::fastest() {
   for (const auto& each : impl_->plans) {
     const Plan& plan = each.second;
     MatmulAlgorithms::Product best;
-    for (const cublasLtMatmulAlgo_t& algorithm : library.proposals(plan.product, plan.description, kCandidates)) {
+    for (const cublasLtMatmulAlgo_t& algorithm :
+         library.proposals(plan.product, plan.description, kCandidates)) {
       const double seconds = timer.median_seconds(
           [&] { library.multiply(plan.description, algorithm, plan.a, plan.b, plan.c, plan.accumulate); });
       if (best.candidates == 0) best.rule_seconds = seconds;

@@ -1,7 +1,8 @@
 #pragma once
-// Matrix products by cuBLASLt, on one stream. Which of the library's algorithms takes a product is what a file says
-// (matmul_algorithms.h), or follows from its shape, strides, alignment and the workspace by the library's own rule. A run
-// times nothing, so that the same layout gives the same bits. Belongs to the thread of its stream.
+// Matrix products by cuBLASLt, on one stream. Which of the library's algorithms takes a product is what a
+// file says (matmul_algorithms.h), or follows from its shape, strides, alignment and the workspace by the
+// library's own rule. A run times nothing, so that the same layout gives the same bits. Belongs to the thread
+// of its stream.
 
 #include "headwater/backend/matmul_algorithms.h"
 #include "headwater/backend/matrix.h"
@@ -14,18 +15,19 @@ namespace headwater::cuda {
 
 class MatrixProducts {
  public:
-  // `file`: of algorithms; empty: the library's rule for all. UserError where it was written for another device or library.
+  // `file`: of algorithms; empty: the library's rule for all. UserError where it was written for another
+  // device or library.
   MatrixProducts(Stream& stream, const std::string& file);
   ~MatrixProducts();
 
   // Of the device, 256-byte aligned; before the first product.
   void use_workspace(void* memory, std::size_t bytes);
-  // c = a·b, or c += a·b. a and b are of one dtype, f32 or bf16; c is of theirs or f32, its columns side by side; sums are
-  // f32 (f32 operands as they are, not rounded to tf32).
+  // c = a·b, or c += a·b. a and b are of one dtype, f32 or bf16; c is of theirs or f32, its columns side by
+  // side; sums are f32 (f32 operands as they are, not rounded to tf32).
   void multiply(const Matrix& a, const Matrix& b, const Matrix& c, bool accumulate);
 
-  // The fastest algorithms of all products that were made so far, each timed on the memory that it was last made on, which is
-  // written over.
+  // The fastest algorithms of all products that were made so far, each timed on the memory that it was last
+  // made on, which is written over.
   MatmulAlgorithms fastest();
 
  private:

@@ -10,7 +10,8 @@ namespace headwater::cuda {
 // body(T()) for the compute dtype: float or kernels::bf16.
 template <class Body>
 void with_compute_type(DType dtype, const Body& body) {
-  HW_CHECK(dtype == DType::f32 || dtype == DType::bf16, "the CUDA backend does not compute in {}", name_of(dtype));
+  HW_CHECK(dtype == DType::f32 || dtype == DType::bf16, "the CUDA backend does not compute in {}",
+           name_of(dtype));
   if (dtype == DType::f32)
     body(float());
   else

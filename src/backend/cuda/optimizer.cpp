@@ -9,7 +9,8 @@ void CudaBackend::add_squared_norm(TensorView x, TensorView sum) {
   check_vector(x, DType::f32, x.elements(), "x");
   check_vector(sum, DType::f64, 1, "sum");
   void* partials = scratch(kernels::squared_norm_bytes(x.elements()));
-  kernels::add_squared_norm(data_of<const float>(x), data_of<double>(sum), partials, x.elements(), stream_.get());
+  kernels::add_squared_norm(data_of<const float>(x), data_of<double>(sum), partials, x.elements(),
+                            stream_.get());
   launched("add_squared_norm");
 }
 

@@ -41,8 +41,8 @@ Operand::Operand(const Matrix& m) : type(type_of(m.dtype)) {
 }
 
 std::string Operand::name() const {
-  return fmt::format("{}{}[{},{}:{}@{}]", type == CUDA_R_32F ? "f32" : "bf16", operation == CUBLAS_OP_T ? "T" : "", rows, columns,
-                     stride, alignment);
+  return fmt::format("{}{}[{},{}:{}@{}]", type == CUDA_R_32F ? "f32" : "bf16",
+                     operation == CUBLAS_OP_T ? "T" : "", rows, columns, stride, alignment);
 }
 
 std::string Product::name() const { return fmt::format("{} x {} -> {}", a.name(), b.name(), c.name()); }
@@ -69,7 +69,8 @@ ProductDescription ProductLibrary::describe(const Product& p) const {
   return description;
 }
 
-std::vector<cublasLtMatmulAlgo_t> ProductLibrary::proposals(const Product& p, const ProductDescription& d, int wanted) const {
+std::vector<cublasLtMatmulAlgo_t> ProductLibrary::proposals(const Product& p, const ProductDescription& d,
+                                                            int wanted) const {
   cublasLtMatmulPreference_t made = nullptr;
   HW_CUBLAS(stream_.name(), cublasLtMatmulPreferenceCreate(&made));
   const LtPreference preference(made);
@@ -83,8 +84,9 @@ std::vector<cublasLtMatmulAlgo_t> ProductLibrary::proposals(const Product& p, co
   prefer(CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES, p.c.alignment);
   std::vector<cublasLtMatmulHeuristicResult_t> found(static_cast<std::size_t>(wanted));
   int count = 0;
-  HW_CUBLAS(stream_.name(), cublasLtMatmulAlgoGetHeuristic(handle(), d.product.get(), d.a.get(), d.b.get(), d.c.get(),
-                                                           d.c.get(), made, wanted, found.data(), &count));
+  HW_CUBLAS(stream_.name(),
+            cublasLtMatmulAlgoGetHeuristic(handle(), d.product.get(), d.a.get(), d.b.get(), d.c.get(),
+                                           d.c.get(), made, wanted, found.data(), &count));
   std::vector<cublasLtMatmulAlgo_t> algorithms;
   for (int i = 0; i < count; ++i)
     if (const auto& each = found[static_cast<std::size_t>(i)]; each.state == CUBLAS_STATUS_SUCCESS)
@@ -95,16 +97,17 @@ std::vector<cublasLtMatmulAlgo_t> ProductLibrary::proposals(const Product& p, co
 
 bool ProductLibrary::accepts(const ProductDescription& d, const cublasLtMatmulAlgo_t& algorithm) const {
   cublasLtMatmulHeuristicResult_t result{};
-  return cublasLtMatmulAlgoCheck(handle(), d.product.get(), d.a.get(), d.b.get(), d.c.get(), d.c.get(), &algorithm, &result) ==
-             CUBLAS_STATUS_SUCCESS &&
+  return cublasLtMatmulAlgoCheck(handle(), d.product.get(), d.a.get(), d.b.get(), d.c.get(), d.c.get(),
+                                 &algorithm, &result) == CUBLAS_STATUS_SUCCESS &&
          result.workspaceSize <= workspace_bytes_;
 }
 
-void ProductLibrary::multiply(const ProductDescription& d, const cublasLtMatmulAlgo_t& algorithm, const void* a, const void* b,
-                              void* c, bool accumulate) const {
+void ProductLibrary::multiply(const ProductDescription& d, const cublasLtMatmulAlgo_t& algorithm,
+                              const void* a, const void* b, void* c, bool accumulate) const {
   const float alpha = 1.0F, beta = accumulate ? 1.0F : 0.0F;
-  HW_CUBLAS(stream_.name(), cublasLtMatmul(handle(), d.product.get(), &alpha, a, d.a.get(), b, d.b.get(), &beta, c, d.c.get(), c,
-                                           d.c.get(), &algorithm, workspace_, workspace_bytes_, stream_.get()));
+  HW_CUBLAS(stream_.name(),
+            cublasLtMatmul(handle(), d.product.get(), &alpha, a, d.a.get(), b, d.b.get(), &beta, c, d.c.get(),
+                           c, d.c.get(), &algorithm, workspace_, workspace_bytes_, stream_.get()));
 }
 
 }  // namespace headwater::cuda

@@ -27,7 +27,8 @@ struct Operand {
   std::string name() const;
 };
 
-// What decides which algorithms there are for a product. All have fp32 sums and no epilogue, and write over their addend.
+// What decides which algorithms there are for a product. All have fp32 sums and no epilogue, and write over
+// their addend.
 struct Product {
   Operand a, b, c;
   auto key() const { return std::make_tuple(a.key(), b.key(), c.key()); }
@@ -49,12 +50,14 @@ class ProductLibrary {
   void use_workspace(void* memory, std::size_t bytes) { workspace_ = memory, workspace_bytes_ = bytes; }
 
   ProductDescription describe(const Product& product) const;
-  // The library's own proposals, `wanted` at most, the one of its rule first; InternalError where it has none.
-  std::vector<cublasLtMatmulAlgo_t> proposals(const Product& product, const ProductDescription& description, int wanted) const;
+  // The library's own proposals, `wanted` at most, the one of its rule first; InternalError where it has
+  // none.
+  std::vector<cublasLtMatmulAlgo_t> proposals(const Product& product, const ProductDescription& description,
+                                              int wanted) const;
   // Whether the algorithm can take the product, with the workspace that there is.
   bool accepts(const ProductDescription& description, const cublasLtMatmulAlgo_t& algorithm) const;
-  void multiply(const ProductDescription& description, const cublasLtMatmulAlgo_t& algorithm, const void* a, const void* b,
-                void* c, bool accumulate) const;
+  void multiply(const ProductDescription& description, const cublasLtMatmulAlgo_t& algorithm, const void* a,
+                const void* b, void* c, bool accumulate) const;
 
  private:
   cublasLtHandle_t handle() const { return handle_.get(); }

@@ -9,7 +9,9 @@ namespace headwater::cuda {
 
 inline kernels::StepScalars step_scalars(const TensorView& scalars) {
   check_vector(scalars, DType::f64, kStepScalars, "scalars");
-  const auto at = [&](StepScalar which) { return data_of<double>(scalars) + static_cast<std::int64_t>(which); };
+  const auto at = [&](StepScalar which) {
+    return data_of<double>(scalars) + static_cast<std::int64_t>(which);
+  };
   kernels::StepScalars s;
   s.loss_sum = at(StepScalar::loss_sum);
   s.norm_squared = at(StepScalar::norm_squared);

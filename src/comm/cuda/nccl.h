@@ -1,5 +1,6 @@
 #pragma once
-// Calls of NCCL that throw CommError (exit 4): with the call, NCCL's own words, and `where`, the rank and the stream.
+// Calls of NCCL that throw CommError (exit 4): with the call, NCCL's own words, and `where`, the rank and the
+// stream.
 
 #include "headwater/base/error.h"
 
@@ -10,7 +11,8 @@
 
 namespace headwater::comm {
 
-static_assert(NCCL_VERSION_CODE >= NCCL_VERSION(2, 17, 0), "NCCL before 2.17 cannot bound a communicator's blocks");
+static_assert(NCCL_VERSION_CODE >= NCCL_VERSION(2, 17, 0),
+              "NCCL before 2.17 cannot bound a communicator's blocks");
 
 // Made by one rank of a new communicator, and given to the others.
 using NcclId = std::array<std::int32_t, sizeof(ncclUniqueId) / sizeof(std::int32_t)>;
@@ -18,7 +20,8 @@ NcclId new_nccl_id();
 
 inline void check_nccl(ncclResult_t result, std::string_view where, const char* call) {
   if (result != ncclSuccess)
-    throw CommError("{}: {} failed: {}: {}", where, call, ncclGetErrorString(result), ncclGetLastError(nullptr));
+    throw CommError("{}: {} failed: {}: {}", where, call, ncclGetErrorString(result),
+                    ncclGetLastError(nullptr));
 }
 
 #define HW_NCCL(where, call) ::headwater::comm::check_nccl((call), (where), #call)

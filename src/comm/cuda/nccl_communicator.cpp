@@ -23,7 +23,8 @@ std::size_t count_of(TensorView x) { return static_cast<std::size_t>(x.elements(
 // Ends when the device has come past the call.
 class WatchStep final : public Step {
  public:
-  WatchStep(std::shared_ptr<Group> group, std::shared_ptr<cuda::Mark> mark) : group_(std::move(group)), mark_(std::move(mark)) {}
+  WatchStep(std::shared_ptr<Group> group, std::shared_ptr<cuda::Mark> mark)
+      : group_(std::move(group)), mark_(std::move(mark)) {}
   bool run(Transport&) override {
     static_cast<NcclGroup&>(*group_).look();
     return mark_->done();
@@ -56,8 +57,8 @@ class CallEvent final : public cuda::StreamEvent {
 
 class NcclCommunicator final : public Communicator {
  public:
-  NcclCommunicator(Engine& engine, std::unique_ptr<Communicator> host, const std::vector<int>& ranks, const Traffic& traffic,
-                   const MakeNcclGroup& make)
+  NcclCommunicator(Engine& engine, std::unique_ptr<Communicator> host, const std::vector<int>& ranks,
+                   const Traffic& traffic, const MakeNcclGroup& make)
       : engine_(engine), host_(std::move(host)), ranks_(ranks) {
     if (traffic.collectives != Traffic::Collectives::none) {
       NcclId id = rank() == 0 ? new_nccl_id() : NcclId{};
@@ -65,8 +66,8 @@ class NcclCommunicator final : public Communicator {
       collectives_ = make(ranks, id, traffic.collectives, -1);
     }
     for (const auto& [from, to] : traffic.messages) {
-      HW_CHECK(from != to && std::min(from, to) >= 0 && std::max(from, to) < size(), "messages from {} to {} of {} ranks", from, to,
-               size());
+      HW_CHECK(from != to && std::min(from, to) >= 0 && std::max(from, to) < size(),
+               "messages from {} to {} of {} ranks", from, to, size());
       if (rank() != from && rank() != to) continue;
       NcclId id{};
       if (rank() == from) {
@@ -89,8 +90,8 @@ class NcclCommunicator final : public Communicator {
     if (on_host(data)) return host_->all_reduce(data, op, std::move(after));
     check_all_reduce(data, op);
     return collective("all_reduce", data, after, [&](ncclComm_t comm, cudaStream_t stream) {
-      return ncclAllReduce(data.data, data.data, count_of(data), type_of(data.dtype), op == ReduceOp::sum ? ncclSum : ncclMax, comm,
-                           stream);
+      return ncclAllReduce(data.data, data.data, count_of(data), type_of(data.dtype),
+                           op == ReduceOp::sum ? ncclSum : ncclMax, comm, stream);
     });
   }
 
@@ -122,7 +123,8 @@ class NcclCommunicator final : public Communicator {
     if (on_host(in)) return host_->all_to_all(in, out, std::move(after));
     check_same(in, out, 1);
     HW_CHECK(in.elements() % size() == 0, "{} elements for {} ranks", in.elements(), size());
-    const std::size_t count = count_of(in) / static_cast<std::size_t>(size()), bytes = count * size_of(in.dtype);
+    const std::size_t count = count_of(in) / static_cast<std::size_t>(size()),
+                      bytes = count * size_of(in.dtype);
     return collective("all_to_all", in, after, [&](ncclComm_t comm, cudaStream_t stream) {
       const auto part = [&](TensorView x, int member) {
         return static_cast<std::byte*>(x.data) + static_cast<std::size_t>(member) * bytes;
@@ -130,7 +132,8 @@ class NcclCommunicator final : public Communicator {
       ncclResult_t result = ncclGroupStart();
       for (int peer = 0; peer < size() && result == ncclSuccess; ++peer) {
         result = ncclSend(part(in, peer), count, type_of(in.dtype), peer, comm, stream);
-        if (result == ncclSuccess) result = ncclRecv(part(out, peer), count, type_of(out.dtype), peer, comm, stream);
+        if (result == ncclSuccess)
+          result = ncclRecv(part(out, peer), count, type_of(out.dtype), peer, comm, stream);
       }
       const ncclResult_t ended = ncclGroupEnd();
       return result == ncclSuccess ? ended : result;
@@ -139,16 +142,18 @@ class NcclCommunicator final : public Communicator {
 
   Event send(TensorView data, int peer, Event after) override {
     if (on_host(data)) return host_->send(data, peer, std::move(after));
-    return message(CallKind::send, data, rank(), peer, after, [&](int there, ncclComm_t comm, cudaStream_t stream) {
-      return ncclSend(data.data, count_of(data), type_of(data.dtype), there, comm, stream);
-    });
+    return message(CallKind::send, data, rank(), peer, after,
+                   [&](int there, ncclComm_t comm, cudaStream_t stream) {
+                     return ncclSend(data.data, count_of(data), type_of(data.dtype), there, comm, stream);
+                   });
   }
 
   Event receive(TensorView data, int peer, Event after) override {
     if (on_host(data)) return host_->receive(data, peer, std::move(after));
-    return message(CallKind::receive, data, peer, rank(), after, [&](int there, ncclComm_t comm, cudaStream_t stream) {
-      return ncclRecv(data.data, count_of(data), type_of(data.dtype), there, comm, stream);
-    });
+    return message(CallKind::receive, data, peer, rank(), after,
+                   [&](int there, ncclComm_t comm, cudaStream_t stream) {
+                     return ncclRecv(data.data, count_of(data), type_of(data.dtype), there, comm, stream);
+                   });
   }
 
  private:
@@ -161,7 +166,8 @@ class NcclCommunicator final : public Communicator {
 
   template <class Launch>
   Event collective(const char* operation, TensorView data, const Event& after, const Launch& launch) {
-    HW_CHECK(collectives_ != nullptr, "group {} was made without collectives on {}", name(), name_of(data.device));
+    HW_CHECK(collectives_ != nullptr, "group {} was made without collectives on {}", name(),
+             name_of(data.device));
     return queue({.group = collectives_, .operation = operation}, data, after, launch);
   }
 
@@ -170,15 +176,17 @@ class NcclCommunicator final : public Communicator {
   Event message(CallKind kind, TensorView data, int from, int to, const Event& after, const Launch& launch) {
     check_dense(data);
     const auto channel = messages_.find({from, to});
-    HW_CHECK(channel != messages_.end(), "group {} was made without messages from {} to {} on {}", name(), from, to,
-             name_of(data.device));
+    HW_CHECK(channel != messages_.end(), "group {} was made without messages from {} to {} on {}", name(),
+             from, to, name_of(data.device));
     const int there = 1 - channel->second->index;
     const bool sends = kind == CallKind::send;
-    return queue({.group = channel->second,
-                  .kind = kind,
-                  .peer = there,
-                  .operation = fmt::format("{} {}", sends ? "send to" : "receive from", world_rank(sends ? to : from))},
-                 data, after, [&](ncclComm_t comm, cudaStream_t stream) { return launch(there, comm, stream); });
+    return queue(
+        {.group = channel->second,
+         .kind = kind,
+         .peer = there,
+         .operation =
+             fmt::format("{} {}", sends ? "send to" : "receive from", world_rank(sends ? to : from))},
+        data, after, [&](ncclComm_t comm, cudaStream_t stream) { return launch(there, comm, stream); });
   }
 
   template <class Launch>
@@ -195,7 +203,8 @@ class NcclCommunicator final : public Communicator {
     call.bytes = static_cast<std::int64_t>(data.bytes());
     Steps steps;
     steps.push_back(std::make_unique<WatchStep>(call.group, mark));
-    return Event(std::make_shared<CallEvent>(engine_, mark, engine_.submit(std::move(call), std::move(steps), after)));
+    return Event(
+        std::make_shared<CallEvent>(engine_, mark, engine_.submit(std::move(call), std::move(steps), after)));
   }
 
   Engine& engine_;

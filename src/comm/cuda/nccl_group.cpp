@@ -21,12 +21,15 @@ NcclId new_nccl_id() {
 }
 
 NcclGroup::NcclGroup(Place place, const NcclId& id, Device device, std::string_view owner, int blocks)
-    : Group(std::move(place)), stream_(device, owner, "group " + name, cuda::Priority::high),
-      free_before_(cuda::free_memory(device)), blocks_(blocks) {
+    : Group(std::move(place)),
+      stream_(device, owner, "group " + name, cuda::Priority::high),
+      free_before_(cuda::free_memory(device)),
+      blocks_(blocks) {
   ncclConfig_t config = NCCL_CONFIG_INITIALIZER;
   config.minCTAs = 1;
   config.maxCTAs = blocks;
-  HW_NCCL(stream_.name(), ncclCommInitRankConfig(&comm_, size(), std::bit_cast<ncclUniqueId>(id), index, &config));
+  HW_NCCL(stream_.name(),
+          ncclCommInitRankConfig(&comm_, size(), std::bit_cast<ncclUniqueId>(id), index, &config));
   count_scratch();
 }
 
@@ -41,7 +44,7 @@ void NcclGroup::connect(int sender) {
   first_message_ = allocate(stream_.device(), sizeof(std::int32_t), "a group's first message");
   queue({}, [&](ncclComm_t comm, cudaStream_t stream) {
     return index == sender ? ncclSend(first_message_.get(), 1, ncclInt32, 1 - index, comm, stream)
-                         : ncclRecv(first_message_.get(), 1, ncclInt32, 1 - index, comm, stream);
+                           : ncclRecv(first_message_.get(), 1, ncclInt32, 1 - index, comm, stream);
   });
   count_scratch();
 }
@@ -50,8 +53,8 @@ void NcclGroup::count_scratch() {
   scratch_bytes = std::max<std::int64_t>(free_before_ - cuda::free_memory(stream_.device()), 0);
 }
 
-std::shared_ptr<cuda::Mark> NcclGroup::queue(const Event& after,
-                                             const std::function<ncclResult_t(ncclComm_t, cudaStream_t)>& call) {
+std::shared_ptr<cuda::Mark> NcclGroup::queue(
+    const Event& after, const std::function<ncclResult_t(ncclComm_t, cudaStream_t)>& call) {
   const std::lock_guard lock(mutex_);
   if (comm_ == nullptr) throw CommError("{} has been given up", stream_.name());
   stream_.wait(after);
@@ -72,7 +75,8 @@ void NcclGroup::abandon() {
   if (!lock.owns_lock()) return log::error("{}: the compute thread hangs in a call of NCCL", stream_.name());
   if (comm_ == nullptr) return;
   const ncclResult_t result = ncclCommAbort(std::exchange(comm_, nullptr));
-  if (result != ncclSuccess) log::error("{}: ncclCommAbort failed: {}", stream_.name(), ncclGetErrorString(result));
+  if (result != ncclSuccess)
+    log::error("{}: ncclCommAbort failed: {}", stream_.name(), ncclGetErrorString(result));
 }
 
 }  // namespace headwater::comm

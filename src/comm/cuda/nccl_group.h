@@ -1,8 +1,9 @@
 #pragma once
-// A group whose calls run on GPUs: one NCCL communicator, and the stream that its calls are queued on, one after the other.
+// A group whose calls run on GPUs: one NCCL communicator, and the stream that its calls are queued on, one
+// after the other.
 //
-// Made by all its ranks at once. Made and called by the compute thread. The engine's thread looks in on it and, where
-// communication has failed, gives it up: calls under way then end, whatever they have done.
+// Made by all its ranks at once. Made and called by the compute thread. The engine's thread looks in on it
+// and, where communication has failed, gives it up: calls under way then end, whatever they have done.
 
 #include "nccl.h"
 #include "operation.h"
@@ -20,15 +21,18 @@ class NcclGroup final : public Group {
   NcclGroup(Place place, const NcclId& id, Device device, std::string_view owner, int blocks);
   ~NcclGroup() override;
 
-  // Of a pair, whose member `sender` sends messages to the other: both call it, once, before anything else. NCCL connects a pair
-  // in its first message, in which the hosts of both wait for each other; here they come to it together.
+  // Of a pair, whose member `sender` sends messages to the other: both call it, once, before anything else.
+  // NCCL connects a pair in its first message, in which the hosts of both wait for each other; here they come
+  // to it together.
   void connect(int sender);
 
-  // Queues what `call` makes of the communicator and the stream, once `after` is done. CommError where the group has been
-  // given up.
-  std::shared_ptr<cuda::Mark> queue(const Event& after, const std::function<ncclResult_t(ncclComm_t, cudaStream_t)>& call);
+  // Queues what `call` makes of the communicator and the stream, once `after` is done. CommError where the
+  // group has been given up.
+  std::shared_ptr<cuda::Mark> queue(const Event& after,
+                                    const std::function<ncclResult_t(ncclComm_t, cudaStream_t)>& call);
 
-  void look();              // the engine's thread; CommError where NCCL reports that a call under way has failed
+  // the engine's thread; CommError where NCCL reports that a call under way has failed
+  void look();
   void abandon() override;
   bool on_device() const override { return true; }
   int blocks() const { return blocks_; }
@@ -40,7 +44,7 @@ class NcclGroup final : public Group {
   std::int64_t free_before_;
   int blocks_;
   DeviceMemory first_message_;
-  std::timed_mutex mutex_;  // guards comm_ against being given up while it is called
+  std::timed_mutex mutex_;     // guards comm_ against being given up while it is called
   ncclComm_t comm_ = nullptr;  // null: given up
 };
 

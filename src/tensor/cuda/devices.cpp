@@ -24,11 +24,7 @@ DeviceDescription describe(Device device) {
   HW_CUDA(name_of(device), cudaDeviceGetAttribute(&kilohertz, cudaDevAttrClockRate, device.index));
   char bus_id[32] = "";
   HW_CUDA(name_of(device), cudaDeviceGetPCIBusId(bus_id, sizeof bus_id, device.index));
-  return {properties.name,
-          bus_id,
-          properties.major,
-          properties.minor,
-          properties.multiProcessorCount,
+  return {properties.name, bus_id, properties.major, properties.minor, properties.multiProcessorCount,
           1e3 * kilohertz};
 }
 

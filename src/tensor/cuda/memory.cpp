@@ -25,11 +25,13 @@ DeviceMemory allocate(Device device, std::int64_t bytes, std::string_view purpos
     cudaGetLastError();
     std::size_t free = 0, total = 0;
     HW_CUDA(where, cudaMemGetInfo(&free, &total));
-    throw SystemError("out of memory: {} refused {} bytes for {}; {} of its {} are free", where, bytes, purpose, free, total);
+    throw SystemError("out of memory: {} refused {} bytes for {}; {} of its {} are free", where, bytes,
+                      purpose, free, total);
   } else {
     check(error, where, "cudaMalloc", __FILE__, __LINE__);
   }
-  DeviceMemory owned(static_cast<std::byte*>(memory), [where](std::byte* p) { HW_CUDA_LOG(where, cudaFree(p)); });
+  DeviceMemory owned(static_cast<std::byte*>(memory),
+                     [where](std::byte* p) { HW_CUDA_LOG(where, cudaFree(p)); });
   HW_CUDA(where, cudaMemset(memory, 0, size));
   HW_CUDA(where, cudaDeviceSynchronize());  // before streams that do not wait for the one that filled it
   return owned;
@@ -43,10 +45,12 @@ void copy_within(Device device, const void* from, void* to, std::size_t bytes) {
 
 // One slot more than the bytes fill, as the first copy may begin in the middle of one.
 Staging::Staging(Stream& stream, std::int64_t bytes)
-    : stream_(stream), slots_((static_cast<std::size_t>(std::max<std::int64_t>(bytes, 1)) + kSlot - 1) / kSlot + 1) {
+    : stream_(stream),
+      slots_((static_cast<std::size_t>(std::max<std::int64_t>(bytes, 1)) + kSlot - 1) / kSlot + 1) {
   const std::size_t all = kSlot * slots_.size();
   void* memory = nullptr;
-  if (const cudaError_t error = cudaHostAlloc(&memory, all, cudaHostAllocDefault); error == cudaErrorMemoryAllocation) {
+  if (const cudaError_t error = cudaHostAlloc(&memory, all, cudaHostAllocDefault);
+      error == cudaErrorMemoryAllocation) {
     cudaGetLastError();
     throw SystemError("out of memory: the host refused {} bytes of pinned memory to {}", all, stream_.name());
   } else {

@@ -30,7 +30,8 @@ Stream::Stream(Device device, std::string_view owner, std::string_view purpose, 
   use(device);
   int least = 0, greatest = 0;
   HW_CUDA(name_, cudaDeviceGetStreamPriorityRange(&least, &greatest));
-  HW_CUDA(name_, cudaStreamCreateWithPriority(&stream_, cudaStreamNonBlocking, priority == Priority::high ? greatest : least));
+  HW_CUDA(name_, cudaStreamCreateWithPriority(&stream_, cudaStreamNonBlocking,
+                                              priority == Priority::high ? greatest : least));
 }
 
 Stream::~Stream() { HW_CUDA_LOG(name_, cudaStreamDestroy(stream_)); }

@@ -1,4 +1,5 @@
-// With a file of algorithms each product is made by the one that the file names for it, and a file of another machine is refused.
+// With a file of algorithms each product is made by the one that the file names for it, and a file of another
+// machine is refused.
 
 #include "headwater/backend/make_backend.h"
 #include "headwater/base/error.h"
@@ -39,7 +40,8 @@ class AlgorithmsOfFile : public ::testing::Test {
     Arena arena(backend.device());
     arena.reserve("all", kWorkspace + 16384);
     backend.use_workspace(arena.take("all", DType::i32, {kWorkspace / 4}));
-    const TensorView x = arena.take("all", DType::f32, {kRows, kColumns}), y = arena.take("all", DType::f32, {kRows, kRows});
+    const TensorView x = arena.take("all", DType::f32, {kRows, kColumns}),
+                     y = arena.take("all", DType::f32, {kRows, kRows});
     std::vector<float> host;
     for (std::int64_t i = 0; i < x.elements(); ++i) host.push_back(1.0F / static_cast<float>(1 + i * 7 % 97));
     backend.to_device(TensorView(host.data(), DType::f32, x.shape), x);
@@ -107,7 +109,8 @@ TEST_F(AlgorithmsOfFile, OfAnotherMachineAreRefused) {
   expect_refused(other, "was measured on another GPU, compute capability 9.0, but cuda:0 is ");
   other = measured_;
   ++other.cublaslt;
-  expect_refused(other, fmt::format("was measured with cuBLASLt {}, but this is cuBLASLt {}", other.cublaslt, measured_.cublaslt));
+  expect_refused(other, fmt::format("was measured with cuBLASLt {}, but this is cuBLASLt {}", other.cublaslt,
+                                    measured_.cublaslt));
   other = measured_;
   other.products.begin()->second.algorithm = std::string(128, 'f');
   expect_refused(other, "cuBLASLt refuses the algorithm for ");

@@ -71,12 +71,14 @@ TEST_P(Repeat, KeysAreApart) {
 
 TEST_P(Repeat, AnErrorLeavesTheStreamUsable) {
   backend_->repeat(1, [&] { backend_->zero(x_); });
-  EXPECT_THROW(backend_->repeat(1, [&] { backend_->linear(x_, {x_, {}}, x_); }), InternalError);  // [5, 5] into [5, 7]
+  // [5, 5] into [5, 7]
+  EXPECT_THROW(backend_->repeat(1, [&] { backend_->linear(x_, {x_, {}}, x_); }), InternalError);
   set(x_, 3.0F);
   EXPECT_EQ(values(x_).front(), 3.0F);
 }
 
-INSTANTIATE_TEST_SUITE_P(, Repeat, ::testing::Bool(), [](const auto& graphs) { return graphs.param ? "graphs" : "calls"; });
+INSTANTIATE_TEST_SUITE_P(, Repeat, ::testing::Bool(),
+                         [](const auto& graphs) { return graphs.param ? "graphs" : "calls"; });
 
 }  // namespace
 }  // namespace headwater

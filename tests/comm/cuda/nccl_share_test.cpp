@@ -10,8 +10,10 @@ namespace {
 using enum Traffic::Collectives;
 
 int worst(int multiprocessors) {
-  return kMostAwaited * most_blocks(awaited, multiprocessors) + kMostBeside * most_blocks(beside, multiprocessors) +
-         kMostMessages * most_blocks(none, multiprocessors) + kMostScalars * most_blocks(scalars, multiprocessors);
+  return kMostAwaited * most_blocks(awaited, multiprocessors) +
+         kMostBeside * most_blocks(beside, multiprocessors) +
+         kMostMessages * most_blocks(none, multiprocessors) +
+         kMostScalars * most_blocks(scalars, multiprocessors);
 }
 
 TEST(NcclShare, OfAllCommunicatorsFindsRoomOnAnyGpu) {
@@ -21,8 +23,8 @@ TEST(NcclShare, OfAllCommunicatorsFindsRoomOnAnyGpu) {
     EXPECT_LE(worst(multiprocessors), 3 * multiprocessors / 4 + 2) << multiprocessors;
 }
 
-// As docs/cuda.md states it. NCCL's blocks come in clusters of four on an H100. Where 108 of its multiprocessors are taken, three
-// of each of its eight groups could be free: room, but for no cluster.
+// As docs/cuda.md states it. NCCL's blocks come in clusters of four on an H100. Where 108 of its
+// multiprocessors are taken, three of each of its eight groups could be free: room, but for no cluster.
 TEST(NcclShare, OfAnH100AndAnA100) {
   EXPECT_EQ(most_blocks(awaited, 132), 32);
   EXPECT_EQ(most_blocks(beside, 132), 8);

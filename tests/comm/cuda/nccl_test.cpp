@@ -47,9 +47,13 @@ class Nccl : public testing::TestWithParam<Settings::Time> {
 };
 
 std::string name_of_mode(const testing::TestParamInfo<Settings::Time>& mode) {
-  return mode.param == Settings::Time::late ? "late" : mode.param == Settings::Time::early ? "early" : "random";
+  return mode.param == Settings::Time::late    ? "late"
+         : mode.param == Settings::Time::early ? "early"
+                                               : "random";
 }
-INSTANTIATE_TEST_SUITE_P(Modes, Nccl, testing::Values(Settings::Time::late, Settings::Time::early, Settings::Time::random), name_of_mode);
+INSTANTIATE_TEST_SUITE_P(Modes, Nccl,
+                         testing::Values(Settings::Time::late, Settings::Time::early, Settings::Time::random),
+                         name_of_mode);
 
 TEST_P(Nccl, DoesEveryOp) {
   for (const int ranks : {1, 2, 3, 4})
@@ -58,7 +62,8 @@ TEST_P(Nccl, DoesEveryOp) {
       test::check_group(group);
       const auto ended = [&](const FlightRecord& record) { return record.ended >= record.queued; };
       const Stopwatch watch;  // the communication thread sees the end a little later than who waits for it
-      while (!std::ranges::all_of(world.flight_recorder().recent(), ended) && watch.seconds() < 5.0) std::this_thread::yield();
+      while (!std::ranges::all_of(world.flight_recorder().recent(), ended) && watch.seconds() < 5.0)
+        std::this_thread::yield();
       EXPECT_LT(watch.seconds(), 5.0);
     });
 }
@@ -77,7 +82,8 @@ TEST_P(Nccl, CallsFollowEachOther) {
     void* pinned = nullptr;
     HW_CUDA("a test", cudaHostAlloc(&pinned, 3 * kCount * sizeof(float), cudaHostAllocDefault));
     std::copy(whole.begin(), whole.end(), static_cast<float*>(pinned));
-    HW_CUDA("a test", cudaMemcpyAsync(in.on_device().data, pinned, 3 * kCount * sizeof(float), cudaMemcpyHostToDevice, compute.get()));
+    HW_CUDA("a test", cudaMemcpyAsync(in.on_device().data, pinned, 3 * kCount * sizeof(float),
+                                      cudaMemcpyHostToDevice, compute.get()));
     Event event = group->reduce_scatter(in.on_device(), part.on_device(), compute.record());
     event = group->all_gather(part.on_device(), out.on_device(), event);
     compute.wait(event);
@@ -91,11 +97,13 @@ TEST_P(Nccl, CallsFollowEachOther) {
 // Both ranks queue their receive first: it holds up neither the reverse direction nor collectives.
 TEST_P(Nccl, AMessageHoldsUpNothingElse) {
   run_on_threads(2, [](World& world) {
-    const auto group = everybody(world, {.collectives = Traffic::Collectives::beside, .messages = {{0, 1}, {1, 0}}});
+    const auto group =
+        everybody(world, {.collectives = Traffic::Collectives::beside, .messages = {{0, 1}, {1, 0}}});
     const int other = 1 - world.rank();
     std::vector<float> incoming(1000), sum(10, 1.0F);
     auto outgoing = test::values_of<float>(world.rank(), 1000);
-    const Twin in(device_of(world), view(incoming)), out(device_of(world), view(outgoing)), data(device_of(world), view(sum));
+    const Twin in(device_of(world), view(incoming)), out(device_of(world), view(outgoing)),
+        data(device_of(world), view(sum));
     out.there();
     data.there();
     const Event received = group->receive(in.on_device(), other);
@@ -121,7 +129,8 @@ TEST_P(Nccl, TensorsOfTheHostGoAsBefore) {
 }
 
 // How a run of two ranks ends, and within how many seconds.
-std::string failure_of_run(const std::function<void(World&, Communicator&, TensorView)>& body, double within) {
+std::string failure_of_run(const std::function<void(World&, Communicator&, TensorView)>& body,
+                           double within) {
   const Stopwatch watch;
   std::string message = "nothing was thrown";
   try {
@@ -174,18 +183,22 @@ TEST_P(Nccl, RanksInDifferentCollectivesAreBothNamed) {
           group.broadcast(data, 0).wait();
       },
       6.0);
-  const bool first = message.find("all_reduce #2 of group data waited 0.5 s: rank 1") != std::string::npos &&
-                     message.find("makes broadcast of 256 bytes there, where rank 0 makes all_reduce of 256 bytes") != std::string::npos;
-  const bool second = message.find("broadcast #2 of group data waited 0.5 s: rank 0") != std::string::npos &&
-                      message.find("makes all_reduce of 256 bytes there, where rank 1 makes broadcast of 256 bytes") != std::string::npos;
+  const bool first =
+      message.find("all_reduce #2 of group data waited 0.5 s: rank 1") != std::string::npos &&
+      message.find("makes broadcast of 256 bytes there, where rank 0 makes all_reduce of 256 bytes") !=
+          std::string::npos;
+  const bool second =
+      message.find("broadcast #2 of group data waited 0.5 s: rank 0") != std::string::npos &&
+      message.find("makes all_reduce of 256 bytes there, where rank 1 makes broadcast of 256 bytes") !=
+          std::string::npos;
   EXPECT_TRUE(first || second) << message;
 }
 
 TEST_P(Nccl, WhatAGroupWasNotMadeForIsRefused) {
   EXPECT_THROW(run_on_threads(2,
                               [](World& world) {
-                                const auto group =
-                                    everybody(world, {.collectives = Traffic::Collectives::none, .messages = {{0, 1}}});
+                                const auto group = everybody(
+                                    world, {.collectives = Traffic::Collectives::none, .messages = {{0, 1}}});
                                 std::vector<float> host(4);
                                 const Twin data(device_of(world), view(host));
                                 group->all_reduce(data.on_device(), ReduceOp::sum).wait();

@@ -16,7 +16,8 @@ class Twin {
       : host_(host),
         memory_(cuda::allocate(device, static_cast<std::int64_t>(host.bytes()), "a test")),
         on_device_(memory_.get(), host.dtype, host.shape, device) {}
-  Twin(Device device, TensorView host, void* memory) : host_(host), on_device_(memory, host.dtype, host.shape, device) {}
+  Twin(Device device, TensorView host, void* memory)
+      : host_(host), on_device_(memory, host.dtype, host.shape, device) {}
 
   TensorView on_device() const { return on_device_; }
   void there() const { copy(on_device_.data, host_.data, cudaMemcpyHostToDevice); }
@@ -108,7 +109,8 @@ class OnDevice final : public Communicator {
   Device device_;
   DeviceMemory memory_;
   std::size_t taken_ = 0;
-  std::shared_ptr<void> calls_ = std::make_shared<int>();  // as often held as calls are under way, and once more
+  // as often held as calls are under way, and once more
+  std::shared_ptr<void> calls_ = std::make_shared<int>();
 };
 
 }  // namespace headwater::test

@@ -1,5 +1,6 @@
-// The ring that copies from the host go through: what it holds goes on its way without a wait, more than it holds is right too.
-// The emulation copies when somebody waits for it, so that all that was given is under way until then.
+// The ring that copies from the host go through: what it holds goes on its way without a wait, more than it
+// holds is right too. The emulation copies when somebody waits for it, so that all that was given is under
+// way until then.
 
 #include "headwater/tensor/cuda/memory.h"
 
@@ -35,13 +36,16 @@ class StagingTest : public testing::Test {
     }
     const std::string lines = testing::internal::GetCapturedStderr();
     int waits = 0;
-    for (std::size_t at = lines.find("> host waits"); at != std::string::npos; at = lines.find("> host waits", at + 1)) ++waits;
+    for (std::size_t at = lines.find("> host waits"); at != std::string::npos;
+         at = lines.find("> host waits", at + 1))
+      ++waits;
     return waits;
   }
 
   void expect_copied() {
     std::vector<std::byte> seen(static_cast<std::size_t>(size_));
-    ASSERT_EQ(cudaMemcpyAsync(seen.data(), memory_.get(), seen.size(), cudaMemcpyDeviceToHost, stream_.get()), cudaSuccess);
+    ASSERT_EQ(cudaMemcpyAsync(seen.data(), memory_.get(), seen.size(), cudaMemcpyDeviceToHost, stream_.get()),
+              cudaSuccess);
     stream_.synchronize();
     for (std::int64_t i = 0; i < size_; ++i) ASSERT_EQ(seen[static_cast<std::size_t>(i)], byte_at(i)) << i;
   }
@@ -53,7 +57,8 @@ class StagingTest : public testing::Test {
   std::int64_t size_ = 0;
 };
 
-// As small as a micro-batch's borders, as large as weights, and of no round size; whole lines come first, as a step has them.
+// As small as a micro-batch's borders, as large as weights, and of no round size; whole lines come first, as
+// a step has them.
 TEST_F(StagingTest, WhatTheRingHoldsIsNotWaitedFor) {
   for (const std::int64_t piece : {std::int64_t{256}, std::int64_t{1280}, kMiB, 3 * kMiB}) {
     Staging staging(stream_, 3 * kMiB);

@@ -1,7 +1,8 @@
 #pragma once
-// Calls of CUDA that throw. SystemError (exit 3) where the system refuses: no driver, no device, no memory. Everything
-// else is an InternalError that names the call, where in the code it stands, CUDA's own words, and `where`: the rank and
-// the stream, "rank 3, cuda:1, compute". CUDA reports a kernel's fault at some later call.
+// Calls of CUDA that throw. SystemError (exit 3) where the system refuses: no driver, no device, no memory.
+// Everything else is an InternalError that names the call, where in the code it stands, CUDA's own words, and
+// `where`: the rank and the stream, "rank 3, cuda:1, compute". CUDA reports a kernel's fault at some later
+// call.
 
 #include <cuda_runtime_api.h>
 

@@ -10,8 +10,8 @@ namespace headwater::cuda {
 // Owns the graph. Belongs to the thread of its stream.
 class Graph {
  public:
-  // What `work` queues on the stream, which does not run: only launch() does. `work` may wait for nothing. What other threads
-  // do meanwhile is not captured, and does not disturb.
+  // What `work` queues on the stream, which does not run: only launch() does. `work` may wait for nothing.
+  // What other threads do meanwhile is not captured, and does not disturb.
   Graph(Stream& stream, const std::function<void()>& work);
   ~Graph();
   Graph(const Graph&) = delete;

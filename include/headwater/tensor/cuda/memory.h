@@ -17,9 +17,9 @@ DeviceMemory allocate(Device device, std::int64_t bytes, std::string_view purpos
 
 void copy_within(Device device, const void* from, void* to, std::size_t bytes);
 
-// Copies from the host to the device through a ring of pinned memory, so that the host's may be used again at once. Nobody
-// waits for the device until copies of more than the ring holds are under way; such a wait is a range of its own
-// (profile_range.h). Belongs to the thread of its stream.
+// Copies from the host to the device through a ring of pinned memory, so that the host's may be used again at
+// once. Nobody waits for the device until copies of more than the ring holds are under way; such a wait is a
+// range of its own (profile_range.h). Belongs to the thread of its stream.
 class Staging {
  public:
   // A ring that holds the copies of `bytes` bytes.

@@ -16,7 +16,8 @@ class Stream;
 class StreamEvent : public EventState {
  public:
   virtual cudaEvent_t get() const = 0;
-  // Whether wait() may throw though the device has come past it: work that others take part in can be given up.
+  // Whether wait() may throw though the device has come past it: work that others take part in can be given
+  // up.
   virtual bool may_fail() const { return false; }
 };
 
@@ -39,12 +40,13 @@ class Mark final : public StreamEvent {
 
 enum class Priority { normal, high };
 
-// Owns a stream. Work that is queued on it runs in order, and beside that of other streams. Belongs to one thread, whose
-// device it makes its own.
+// Owns a stream. Work that is queued on it runs in order, and beside that of other streams. Belongs to one
+// thread, whose device it makes its own.
 class Stream final : public Queue {
  public:
   // `owner`: "rank 3", for errors.
-  Stream(Device device, std::string_view owner, std::string_view purpose, Priority priority = Priority::normal);
+  Stream(Device device, std::string_view owner, std::string_view purpose,
+         Priority priority = Priority::normal);
   ~Stream() override;
   Stream(const Stream&) = delete;
   Stream& operator=(const Stream&) = delete;

@@ -17,8 +17,8 @@ struct Settings {
   std::uint64_t seed = 1;
   int devices = 8;
   std::uint64_t memory = 16ULL << 30;  // bytes of a device
-  std::uint64_t cublaslt = 120000;  // the version that the library says it is
-  bool profiler = false;  // one looks on, and prints the ranges that it hears of
+  std::uint64_t cublaslt = 120000;     // the version that the library says it is
+  bool profiler = false;               // one looks on, and prints the ranges that it hears of
   int threads = 1;  // of the CPU, over which the blocks of a launch are shared out; one where `check` is on
 };
 

@@ -1,6 +1,6 @@
 #pragma once
-// The part of NVTX that Headwater calls. With the setting `profiler=on` a profiler looks on that prints a line for each range
-// that begins or ends; else there is none, and a domain is null.
+// The part of NVTX that Headwater calls. With the setting `profiler=on` a profiler looks on that prints a
+// line for each range that begins or ends; else there is none, and a domain is null.
 
 #include <cstddef>
 #include <cstdint>
