@@ -1,5 +1,5 @@
 #pragma once
-// Dropout's random words on the device: Philox 4x32 as in base/random.h, element numbers as in backend.h
+// Dropout's random words on the device: Philox 4x32 as in base/random.h, element numbers as in op_arguments.h
 // (`Dropout`).
 
 #include "kernels.h"

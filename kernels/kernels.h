@@ -44,9 +44,9 @@ struct Rows {
   __host__ __device__ T* row(std::int64_t t) const { return data + t * stride; }
 };
 
-// backend.h, `Dropout`: element e of sample b is kept, and multiplied by `scale`, where half (e mod 8) of the
-// words of philox<7>(key b, counter e / 8, stream `site`) reaches the upper half of `threshold`, whose lower
-// half is 0; else it becomes 0.
+// op_arguments.h, `Dropout`: element e of sample b is kept, and multiplied by `scale`, where half (e mod 8)
+// of the words of philox<7>(key b, counter e / 8, stream `site`) reaches the upper half of `threshold`, whose
+// lower half is 0; else it becomes 0.
 struct DropoutMask {
   const std::int32_t* keys = nullptr;  // [B, 2], low word first, on the device; null where dropout is off
   std::uint64_t site = 0;
@@ -114,12 +114,12 @@ template <class T>
 void residual_rms_norm(Rows<const T> branch, Rows<const T> x, const RowDropout& dropout, const T* gain,
                        double epsilon, Rows<T> out, Rows<T> y, float* rstd, std::int64_t rows,
                        std::int64_t columns, cudaStream_t stream);
-// n = x·r; dx = r(dy ⊙ g − n·mean(dy ⊙ g ⊙ n)), or dx += that; d_gain += Σ over rows of dy ⊙ n, in an order
-// that only the shape decides. workspace: column_sums_bytes, 4-byte aligned. Floor 3, or 4 where it
-// accumulates.
+// n = x·r; dx = addend + r(dy ⊙ g − n·mean(dy ⊙ g ⊙ n)); d_gain += Σ over rows of dy ⊙ n, in an order that
+// only the shape decides. The addend is null (0), dx itself, or a matrix that shares no memory with dx.
+// workspace: column_sums_bytes, 4-byte aligned. Floor 3, or 4 with an addend.
 template <class T>
-void rms_norm_backward(Rows<const T> dy, Rows<const T> x, const T* gain, const float* rstd, Rows<T> dx,
-                       bool accumulate, float* d_gain, void* workspace, std::int64_t rows,
+void rms_norm_backward(Rows<const T> dy, Rows<const T> x, const T* gain, const float* rstd,
+                       Rows<const T> addend, Rows<T> dx, float* d_gain, void* workspace, std::int64_t rows,
                        std::int64_t columns, cudaStream_t stream);
 
 // ---- LayerNorm (layer_norm.cu, layer_norm_backward.cu)
@@ -134,12 +134,12 @@ template <class T>
 void residual_layer_norm(Rows<const T> branch, Rows<const T> x, const RowDropout& dropout, const T* gain,
                          const T* bias, double epsilon, Rows<T> out, Rows<T> y, float* mean, float* rstd,
                          std::int64_t rows, std::int64_t columns, cudaStream_t stream);
-// d = dy ⊙ g; dx = r(d − mean(d) − n·mean(d ⊙ n)), or dx += that; d_gain += Σ over rows of dy ⊙ n, d_bias +=
-// Σ dy, in an order that only the shape decides. workspace: twice column_sums_bytes, 4-byte aligned. Floor 3,
-// or 4 where it accumulates.
+// d = dy ⊙ g; dx = addend + r(d − mean(d) − n·mean(d ⊙ n)), with an addend as above; d_gain += Σ over rows of
+// dy ⊙ n, d_bias += Σ dy, in an order that only the shape decides. workspace: twice column_sums_bytes, 4-byte
+// aligned. Floor 3, or 4 with an addend.
 template <class T>
 void layer_norm_backward(Rows<const T> dy, Rows<const T> x, const T* gain, const float* mean,
-                         const float* rstd, Rows<T> dx, bool accumulate, float* d_gain, float* d_bias,
+                         const float* rstd, Rows<const T> addend, Rows<T> dx, float* d_gain, float* d_bias,
                          void* workspace, std::int64_t rows, std::int64_t columns, cudaStream_t stream);
 
 // ---- localized filtering (lfa.cu; Yuan 2.0 §3.1)
@@ -244,9 +244,9 @@ void add_squared_norm(const float* x, double* sum, void* workspace, std::int64_t
 // 1 where clip or apply is 0.
 void decide_step(double clip, const StepScalars& scalars, cudaStream_t stream);
 
-// backend.h, `StochasticRounding`: element i of the call is number n = begin + i of a box, and element first
-// + (n / columns) · row + n mod columns of its parameter, or first + n where columns is 0. It is rounded up
-// or down by the lower half of its word of philox(key, counter element / 4, stream `updates`).
+// op_arguments.h, `StochasticRounding`: element i of the call is number n = begin + i of a box, and element
+// first + (n / columns) · row + n mod columns of its parameter, or first + n where columns is 0. It is
+// rounded up or down by the lower half of its word of philox(key, counter element / 4, stream `updates`).
 struct StochasticRounding {
   bool on = false;
   std::uint64_t key = 0;
@@ -273,8 +273,8 @@ template <class T>
 void adamw(const AdamW<T>& args, const StepScalars& scalars, cudaStream_t stream);
 // ---- attention (attention_forward.cu, attention_backward.cu, attention_plain.cu)
 
-// backend.h, `AttentionArgs`. bf16 with D of 64, 96, 128 or 256 and everything 16-aligned runs on tensor
-// cores; float, and bf16 in any other form, on a plain kernel for any D ≤ 256.
+// op_arguments.h, `AttentionArguments`. bf16 with D of 64, 96, 128 or 256 and everything 16-aligned runs on
+// tensor cores; float, and bf16 in any other form, on a plain kernel for any D ≤ 256.
 template <class T>
 struct Attention {
   Rows<const T> q, k, v;  // [B·Sq, A, D], [B·Sk, G, D] twice; query head h reads KV head h / (A / G)

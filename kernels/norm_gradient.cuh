@@ -15,10 +15,10 @@ inline unsigned group_threads(std::int64_t columns, int chunk) {
   return row_threads(columns, chunk * kParts, kGroupThreads);
 }
 
-// A chunk of what the gradient of a row is made of; dx where it is added to that.
+// A chunk of what the gradient of a row is made of; without an addend that part is zero.
 template <class T, int kN>
 struct NormGradient {
-  Chunk<T, kN> dy, x, dx;
+  Chunk<T, kN> dy, x, addend;
 };
 
 // Sums of a group, of which 4-byte alignment is all that is known.
@@ -31,10 +31,9 @@ __device__ __forceinline__ void store_sums(float* to, const float (&v)[kN]) {
   for (int i = 0; i < kN; ++i) to[i] = v[i];
 }
 
-template <class T, int kN, bool kAccumulate>
+template <class T, int kN, bool kAddend>
 struct GroupRows {
-  const Rows<const T> dy, x;
-  const Rows<T> dx;
+  const Rows<const T> dy, x, addend;
   const std::int64_t rows, columns;
 
   __device__ __forceinline__ std::int64_t column(int part) const {
@@ -44,7 +43,7 @@ struct GroupRows {
   __device__ __forceinline__ NormGradient<T, kN> ask(std::int64_t row, std::int64_t at) const {
     NormGradient<T, kN> chunk{Chunk<T, kN>::load(dy.row(row) + at), Chunk<T, kN>::load(x.row(row) + at),
                               Chunk<T, kN>::zero()};
-    if constexpr (kAccumulate) chunk.dx = Chunk<T, kN>::load(dx.row(row) + at);
+    if constexpr (kAddend) chunk.addend = Chunk<T, kN>::load(addend.row(row) + at);
     return chunk;
   }
   // A thread's parts of a row; what it does not have stays as it is.
@@ -60,9 +59,11 @@ struct GroupRows {
     for (int part = 0; part < kParts; ++part)
       if (has(part)) body(part);
   }
-  // body(column) for the chunks of a wider row.
+  // body(column) for the chunks of a wider row. The loop is not unrolled: that would take the registers of a
+  // second block, for the sake of rows that are seldom so wide.
   template <class Body>
   __device__ __forceinline__ void beyond(const Body& body) const {
+#pragma unroll 1
     for (std::int64_t at = column(kParts); at < columns; at += static_cast<std::int64_t>(blockDim.x) * kN)
       body(at);
   }

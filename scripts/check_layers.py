@@ -20,7 +20,7 @@ ROOMS = ("base tensor config model layout schedule plan data comm backend nn opt
 
 TOP_LEVEL = set(
     "CMakeLists.txt src include kernels configs tests scripts docs README.md LICENSE CHANGELOG.md CMakePresets.json "
-    ".ci .clang-format .clang-tidy .gitignore".split()
+    ".ci .clang-format .clang-tidy .gitignore .git-blame-ignore-revs".split()
 )
 NOT_OURS = {".git", "build"}
 

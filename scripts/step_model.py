@@ -6,10 +6,10 @@ from dataclasses import dataclass
 LAYERS = 24  # of Yuan 2.0-2.1B
 
 # Calls a layer and micro-batch, forward and backward, without recomputation: src/nn/layer.cpp and what it calls. One each
-# where nothing is said. What `bench ops` does not list is named by what it does to the shape of rms_norm.
+# where nothing is said. What `bench ops` does not list is named by what it does to the shape of norm.
 OF_LAYER = {"rotary": 2}
-UNLISTED = {"copy": (2, 4), "rms_norm_backward, added": (2, 8)}  # calls a layer, bytes an element
-ONCE = {"embedding": 1, "embedding_backward": 1, "rms_norm": 1, "rms_norm_backward": 1}  # and the head's norm
+UNLISTED = {"norm_backward, added": (2, 8)}  # calls a layer, bytes an element
+ONCE = {"embedding": 1, "embedding_backward": 1, "norm": 1, "norm_backward": 1}  # and the head's norm
 OF_BLOCK = ("softmax_statistics", "cross_entropy_backward")  # of the head's tokens, with its products
 UPDATE = ("zero", "add_squared_norm", "adamw")  # a step, over all parameters
 
@@ -56,10 +56,10 @@ def calls(bench, layers, attention_what):
         elif name in ("embedding", "embedding_backward"):
             yield op, 1
         else:
-            # The norms of a layer add to the stream's gradient; the filter's, and the head's, write theirs.
-            of_layer = 0 if name == "rms_norm_backward" and not filtered else OF_LAYER.get(name, 1)
+            # The norms of a layer add the stream's gradient; the filter's, and the head's, have nothing to add.
+            of_layer = 0 if name == "norm_backward" and not filtered else OF_LAYER.get(name, 1)
             yield op, layers * of_layer + ONCE.get(name, 0)
-        if name == "rms_norm":
+        if name == "norm":
             rows, columns = re.match(r"\[(\d+), (\d+)\]", op["shape"]).groups()
             for unlisted, (of_layer, size) in UNLISTED.items():
                 yield {**op, "op": unlisted, "bytes": size * int(rows) * int(columns)}, layers * of_layer

@@ -46,7 +46,7 @@ double measure_matmul_flops(Backend& backend, DType dtype, int threads) {
     // both, and not alike
     fill_randomly(backend, TensorView(memory.get(), dtype, {2 * side, side}, backend.device()));
     const double seconds = time_calls(backend, kRuns, [&](std::int64_t) {
-      backend.linear(matrix(0), {matrix(1), {}}, matrix(2));
+      backend.run(op::Linear{.x = matrix(0), .w = matrix(1), .y = matrix(2)});
     });
     const double n = static_cast<double>(side);
     if (seconds >= kLong || side == kLargest) return 2.0 * n * n * n / seconds;
@@ -62,7 +62,8 @@ double measure_memory_bandwidth(Backend& backend, int threads) {
       return TensorView(memory.get() + index * bytes, DType::f32, {bytes / 4}, backend.device());
     };
     fill_randomly(backend, half(0));
-    const double seconds = time_calls(backend, kRuns, [&](std::int64_t) { backend.copy(half(0), half(1)); });
+    const double seconds = time_calls(
+        backend, kRuns, [&](std::int64_t) { backend.run(op::Copy{.from = half(0), .to = half(1)}); });
     if (seconds >= kLong || bytes == kLargest) return 2.0 * static_cast<double>(bytes) / seconds;
   }
 }

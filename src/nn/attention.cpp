@@ -58,8 +58,8 @@ Attention::Heads Attention::heads(TensorView qk, TensorView v) const {
           v ? v.reshaped({tokens, shard_.kv_heads, size}) : part(width + keys, keys), part(0, width + keys)};
 }
 
-AttentionArgs Attention::arguments(const BlockContext& context, const Heads& heads) const {
-  AttentionArgs args;
+AttentionArguments Attention::arguments(const BlockContext& context, const Heads& heads) const {
+  AttentionArguments args;
   args.q = heads.q;
   args.k = heads.k;
   args.v = heads.v;
@@ -74,7 +74,7 @@ AttentionArgs Attention::arguments(const BlockContext& context, const Heads& hea
 TensorView Attention::forward(const BlockContext& context, const Tensors& t, TensorView x) const {
   project(context, t, x);
   attend(context, t);
-  context.backend.linear(t.out, *o_.weight, t.branch);
+  linear_forward(context, o_, t.out, t.branch);
   return context.sum(t.branch, t.branch_shard);
 }
 
@@ -84,32 +84,33 @@ void Attention::recompute(const BlockContext& context, const Tensors& t) const {
 }
 
 void Attention::project(const BlockContext& context, const Tensors& t, TensorView x) const {
-  Backend& b = context.backend;
   const TensorView all = context.gather(x, t.input_all);
   if (lfa_) {
     lfa_->forward(context, *t.lfa, x, all);
-    b.linear(context.gather(t.lfa->out, t.filtered_all), *qk_.weight, t.qk);
-    b.linear(all, *v_.weight, t.v);
+    linear_forward(context, qk_, context.gather(t.lfa->out, t.filtered_all), t.qk);
+    linear_forward(context, v_, all, t.v);
   } else {
-    b.linear(all, *qk_.weight, t.qk);
+    linear_forward(context, qk_, all, t.qk);
   }
-  b.rotary(heads(t.qk, t.v).rotated, context.batch.position, table_, false);
+  context.backend.run(
+      op::Rotary{.x = heads(t.qk, t.v).rotated, .position = context.batch.position, .table = table_});
 }
 
 void Attention::attend(const BlockContext& context, const Tensors& t) const {
   Backend& b = context.backend;
   const Heads h = heads(t.qk, t.v);
-  AttentionArgs args = arguments(context, h);
+  AttentionArguments args = arguments(context, h);
   if (context.cache != nullptr) {
     const std::int64_t cached = context.batch.first, tokens = t.out.rows(), all = cached + tokens;
-    b.copy(h.k, context.cache->keys.rows(cached, tokens));
-    b.copy(h.v, context.cache->values.rows(cached, tokens));
+    b.run(op::Copy{.from = h.k, .to = context.cache->keys.rows(cached, tokens)});
+    b.run(op::Copy{.from = h.v, .to = context.cache->values.rows(cached, tokens)});
     args.k = context.cache->keys.rows(0, all);
     args.v = context.cache->values.rows(0, all);
     args.query_offset = cached;
     args.borders.offset = 0;  // the starts count on the keys' axis, which is whole here
   }
-  b.attention(args, t.out.reshaped({t.out.rows(), shard_.heads, layer_.head_dim}), t.lse);
+  const TensorView out = t.out.reshaped({t.out.rows(), shard_.heads, layer_.head_dim});
+  b.run(op::Attention{.of = args, .out = out, .lse = t.lse});
 }
 
 TensorView Attention::backward(const BlockContext& context, const Tensors& t, TensorView x,
@@ -119,9 +120,14 @@ TensorView Attention::backward(const BlockContext& context, const Tensors& t, Te
   linear_backward(context, o_, context.gather(d_branch, t.d_branch_all), t.out, t.d_out);
 
   const Heads h = heads(t.qk, t.v), d = heads(t.d_qk, t.d_v);
-  b.attention_backward(arguments(context, h), t.out.reshaped(by_heads), t.lse, t.d_out.reshaped(by_heads),
-                       d.q, d.k, d.v);
-  b.rotary(d.rotated, context.batch.position, table_, true);
+  b.run(op::AttentionBackward{.of = arguments(context, h),
+                              .out = t.out.reshaped(by_heads),
+                              .lse = t.lse,
+                              .d_out = t.d_out.reshaped(by_heads),
+                              .dq = d.q,
+                              .dk = d.k,
+                              .dv = d.v});
+  b.run(op::Rotary{.x = d.rotated, .position = context.batch.position, .table = table_, .inverse = true});
 
   if (lfa_) return filter_backward(context, t, x);
   linear_backward(context, qk_, t.d_qk, context.gather(x, t.input_again), t.d_input);
@@ -143,7 +149,7 @@ TensorView Attention::filter_backward(const BlockContext& context, const Tensors
     return d_x;
   }
   linear_backward(context, v_, t.d_v, all, t.d_input, lfa_->by_channels());
-  context.backend.add(context.sum(t.d_input, t.d_input_shard), d_x);
+  context.backend.run(op::Add{.x = context.sum(t.d_input, t.d_input_shard), .y = d_x});
   return d_x;
 }
 

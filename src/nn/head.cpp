@@ -18,13 +18,14 @@ Head::Tensors::Tensors(const NamedTensors& named)
 Head::Head(const ModelSpec& model, ParameterStore& store, const TensorRanks& ranks)
     : epsilon_(model.norm_epsilon),
       head_(store.linear(model.tied ? "embedding.weight" : "head.weight")),
-      first_(ranks.rank() * head_.weight->canonical.rows()),
-      valid_(std::clamp<std::int64_t>(model.vocabulary - first_, 0, head_.weight->canonical.rows())),
+      first_(ranks.rank() * head_.weight.rows()),
+      valid_(std::clamp<std::int64_t>(model.vocabulary - first_, 0, head_.weight.rows())),
       gain_(store.weight("final_norm.weight")),
       d_gain_(store.gradient("final_norm.weight")) {}
 
 TensorView Head::norm(const BlockContext& context, const Tensors& t) const {
-  context.backend.rms_norm(t.input, gain_, epsilon_, t.normed, t.rstd);
+  context.backend.run(
+      op::Norm{.x = t.input, .norm = {.gain = gain_, .epsilon = epsilon_, .y = t.normed, .rstd = t.rstd}});
   return context.gather(t.normed, t.normed_all);
 }
 
@@ -38,12 +39,16 @@ Head::Block Head::softmax(const BlockContext& context, const Tensors& t, TensorV
   Backend& b = context.backend;
   const std::int64_t rows = normed.rows();
   const Block block{t.logits.rows(0, rows), t.statistics.rows(0, rows)};
-  b.linear(normed, *head_.weight, block.logits);
-  b.softmax_statistics(block.logits, labels, first_, valid_, block.statistics);
+  linear_forward(context, head_, normed, block.logits);
+  b.run(op::SoftmaxStatistics{.logits = block.logits,
+                              .labels = labels,
+                              .first = first_,
+                              .valid = valid_,
+                              .statistics = block.statistics});
   if (context.ranks.several()) {
     const TensorView all = t.statistics_all.rows(0, context.ranks.sharding().tensor * rows);
     context.ranks.gather_all(b.queue(), block.statistics, all);
-    b.combine_statistics(all, block.statistics);
+    b.run(op::CombineStatistics{.shards = all, .statistics = block.statistics});
   }
   return block;
 }
@@ -54,23 +59,30 @@ void Head::forward(const BlockContext& context, const Tensors& t, TensorView sca
   for_blocks(0, all.rows(), t.logits.rows(), [&](std::int64_t begin, std::int64_t count) {
     const TensorView normed = all.rows(begin, count), labels = context.batch.labels.rows(begin, count);
     const Block block = softmax(context, t, normed, labels);
-    b.cross_entropy_backward(block.logits, labels, first_, valid_, block.statistics, scalars);
-    b.linear_input_gradient(block.logits, *head_.weight, d_all.rows(begin, count), false);
-    b.linear_weight_gradient(block.logits, normed, head_.gradient);
+    b.run(op::CrossEntropyBackward{.logits = block.logits,
+                                   .labels = labels,
+                                   .first = first_,
+                                   .valid = valid_,
+                                   .statistics = block.statistics,
+                                   .scalars = scalars});
+    b.run(op::LinearInputGradient{.dy = block.logits, .w = head_.weight, .dx = d_all.rows(begin, count)});
+    b.run(op::LinearWeightGradient{.dy = block.logits, .x = normed, .dw = head_.gradient});
   });
   context.sum(d_all, t.d_normed);
 }
 
 void Head::backward(const BlockContext& context, const Tensors& t, TensorView d_input) const {
-  context.backend.rms_norm_backward(t.d_normed, t.input, gain_, t.rstd, d_input, false, d_gain_);
+  context.backend.run(op::NormBackward{
+      .dy = t.d_normed, .x = t.input, .gain = gain_, .rstd = t.rstd, .dx = d_input, .d_gain = d_gain_});
 }
 
 void Head::evaluate(const BlockContext& context, const Tensors& t, TensorView scalars) const {
   const TensorView all = norm(context, t);
   for_blocks(0, all.rows(), t.logits.rows(), [&](std::int64_t begin, std::int64_t count) {
     const TensorView labels = context.batch.labels.rows(begin, count);
-    context.backend.cross_entropy_loss(labels, softmax(context, t, all.rows(begin, count), labels).statistics,
-                                       scalars);
+    const Block block = softmax(context, t, all.rows(begin, count), labels);
+    context.backend.run(
+        op::CrossEntropyLoss{.labels = labels, .statistics = block.statistics, .scalars = scalars});
   });
 }
 
@@ -79,7 +91,7 @@ void Head::logits(const BlockContext& context, const Tensors& t, std::int64_t fi
   const TensorView all = norm(context, t);
   for_blocks(first, all.rows(), t.logits.rows(), [&](std::int64_t begin, std::int64_t count) {
     const TensorView logits = t.logits.rows(0, count);
-    context.backend.linear(all.rows(begin, count), *head_.weight, logits);
+    linear_forward(context, head_, all.rows(begin, count), logits);
     sink(begin, first_, logits.slice_columns(0, valid_));
   });
 }

@@ -60,7 +60,6 @@ void initialize(ParameterStore& store, Backend& backend, std::uint64_t seed, int
     });
     store.set_weights(backend, place, TensorView(values.data(), DType::f32, {here.count}));
   }
-  store.refresh(backend);
 }
 
 void initialize_by_copies(ParameterStore& store, Backend& backend) {
@@ -78,7 +77,6 @@ void initialize_by_copies(ParameterStore& store, Backend& backend) {
       for (float& value : values) value *= static_cast<float>(init.scale);
     store.repeat_weights(backend, place, TensorView(values.data(), DType::f32, {std::ssize(values)}));
   }
-  store.refresh(backend);
 }
 
 }  // namespace headwater

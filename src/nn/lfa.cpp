@@ -46,6 +46,10 @@ Lfa::Rows Lfa::rows(const BlockContext& context) const {
   return {{all.start.rows(first, context.ranks.sharding().local_tokens(tokens)), all.offset + first}, 1};
 }
 
+NormArguments Lfa::norm(const Tensors& t) const {
+  return {.gain = gain_, .epsilon = epsilon_, .y = t.out, .rstd = t.rstd};
+}
+
 TensorView Lfa::before(const BlockContext& context, const Linear& convolution, std::int64_t outputs,
                        TensorView products, TensorView product, TensorView cached_row,
                        TensorView cached_product) const {
@@ -54,8 +58,8 @@ TensorView Lfa::before(const BlockContext& context, const Linear& convolution, s
     return context.ranks.pass_right(context.backend.queue(), mine, product) ? product : TensorView();
   }
   if (context.cache == nullptr || context.batch.first == 0) return {};
-  const Weight tap0{convolution.weight->canonical.rows(0, outputs), {}};
-  context.backend.linear(cached_row, tap0, cached_product);
+  const Linear tap0{convolution.weight.rows(0, outputs), {}};
+  linear_forward(context, tap0, cached_row, cached_product);
   return cached_product;
 }
 
@@ -66,24 +70,35 @@ void Lfa::forward(const BlockContext& context, const Tensors& t, TensorView x, T
   const Rows r = rows(context);
   const TensorView products1(t.products.data, t.products.dtype, {x.rows(), 2 * channels_}, t.products.device);
 
-  b.linear(x, *conv1_.weight, products1);
+  linear_forward(context, conv1_, x, products1);
   const TensorView before1 =
       before(context, conv1_, channels_, products1, t.before1, cache.last_input, cache.before1);
-  b.lfa_taps(products1, r.borders, r.samples, before1, bias1_, {}, t.conv1);
+  b.run(op::LfaTaps{.products = products1,
+                    .borders = r.borders,
+                    .samples = r.samples,
+                    .before = before1,
+                    .bias = bias1_,
+                    .out = t.conv1});
 
-  b.linear(t.conv1, *conv2_.weight, t.products);
+  linear_forward(context, conv2_, t.conv1, t.products);
   const TensorView before2 =
       before(context, conv2_, hidden_, t.products, t.before2, cache.last_conv1, cache.before2);
-  b.lfa_taps_rms_norm(t.products, r.borders, r.samples, before2, bias2_, x, gain_, epsilon_, t.sum, t.out,
-                      t.rstd);
+  b.run(op::LfaTapsNorm{.taps = {.products = t.products,
+                                 .borders = r.borders,
+                                 .samples = r.samples,
+                                 .before = before2,
+                                 .bias = bias2_,
+                                 .residual = x,
+                                 .out = t.sum},
+                        .norm = norm(t)});
   if (context.cache != nullptr) {
-    b.copy(x.rows(x.rows() - 1, 1), cache.last_input);
-    b.copy(t.conv1.rows(x.rows() - 1, 1), cache.last_conv1);
+    b.run(op::Copy{.from = x.rows(x.rows() - 1, 1), .to = cache.last_input});
+    b.run(op::Copy{.from = t.conv1.rows(x.rows() - 1, 1), .to = cache.last_conv1});
   }
 }
 
 void Lfa::recompute_norm(const BlockContext& context, const Tensors& t) const {
-  context.backend.rms_norm(t.sum, gain_, epsilon_, t.out, t.rstd);
+  context.backend.run(op::Norm{.x = t.sum, .norm = norm(t)});
 }
 
 // The shifted sum of the second convolution's partial products commutes with the sum over ranks; its bias is
@@ -94,12 +109,28 @@ void Lfa::forward_by_channels(const BlockContext& context, const Tensors& t, Ten
   const Rows r = rows(context);
   const TensorView products1(t.products.data, t.products.dtype, {all.rows(), 2 * channels_},
                              t.products.device);
-  b.linear(all, *conv1_.weight, products1);
-  b.lfa_taps(products1, r.borders, r.samples, {}, bias1_, {}, t.conv1);
-  b.linear(t.conv1, *conv2_.weight, t.products);
-  b.lfa_taps(t.products, r.borders, r.samples, {}, context.ranks.rank() == 0 ? bias2_ : TensorView(), {},
-             t.conv2);
-  b.residual_rms_norm(context.sum(t.conv2, t.conv2_shard), x, {}, gain_, epsilon_, t.sum, t.out, t.rstd);
+  linear_forward(context, conv1_, all, products1);
+  b.run(op::LfaTaps{
+      .products = products1, .borders = r.borders, .samples = r.samples, .bias = bias1_, .out = t.conv1});
+  linear_forward(context, conv2_, t.conv1, t.products);
+  b.run(op::LfaTaps{.products = t.products,
+                    .borders = r.borders,
+                    .samples = r.samples,
+                    .bias = context.ranks.rank() == 0 ? bias2_ : TensorView(),
+                    .out = t.conv2});
+  b.run(op::ResidualNorm{.sum = {.branch = context.sum(t.conv2, t.conv2_shard), .x = x, .out = t.sum},
+                         .norm = norm(t)});
+}
+
+void Lfa::taps_backward(const BlockContext& context, TensorView d_out, TensorView d_products,
+                        TensorView d_before, TensorView d_bias) const {
+  const Rows r = rows(context);
+  context.backend.run(op::LfaTapsBackward{.d_out = d_out,
+                                          .borders = r.borders,
+                                          .samples = r.samples,
+                                          .d_products = d_products,
+                                          .d_before = d_before,
+                                          .d_bias = d_bias});
 }
 
 void Lfa::gradient_from_right(const BlockContext& context, std::int64_t outputs, TensorView d_before,
@@ -111,26 +142,22 @@ void Lfa::gradient_from_right(const BlockContext& context, std::int64_t outputs,
 
 void Lfa::backward(const BlockContext& context, const Tensors& t, TensorView x, TensorView all,
                    TensorView d_out, TensorView d_partial) const {
-  Backend& b = context.backend;
-  b.rms_norm_backward(d_out, t.sum, gain_, t.rstd, t.d_sum, false, d_gain_);
+  context.backend.run(op::NormBackward{
+      .dy = d_out, .x = t.sum, .gain = gain_, .rstd = t.rstd, .dx = t.d_sum, .d_gain = d_gain_});
   if (by_channels_) return backward_by_channels(context, t, all, d_partial);
-  const Rows r = rows(context);
-  b.lfa_taps_backward(t.d_sum, r.borders, r.samples, t.d_products2, t.d_before2, d_bias2_);
+  taps_backward(context, t.d_sum, t.d_products2, t.d_before2, d_bias2_);
   gradient_from_right(context, hidden_, t.d_before2, t.d_products2);
   linear_backward(context, conv2_, t.d_products2, t.conv1, t.d_conv1);
-  b.lfa_taps_backward(t.d_conv1, r.borders, r.samples, t.d_products1, t.d_before1, d_bias1_);
+  taps_backward(context, t.d_conv1, t.d_products1, t.d_before1, d_bias1_);
   gradient_from_right(context, channels_, t.d_before1, t.d_products1);
   linear_backward(context, conv1_, t.d_products1, x, t.d_sum, true);  // beside the residual's share
 }
 
 void Lfa::backward_by_channels(const BlockContext& context, const Tensors& t, TensorView all,
                                TensorView d_partial) const {
-  Backend& b = context.backend;
-  const Rows r = rows(context);
-  b.lfa_taps_backward(context.gather(t.d_sum, t.d_sum_all), r.borders, r.samples, t.d_products2, {},
-                      d_bias2_);
+  taps_backward(context, context.gather(t.d_sum, t.d_sum_all), t.d_products2, {}, d_bias2_);
   linear_backward(context, conv2_, t.d_products2, t.conv1, t.d_conv1);
-  b.lfa_taps_backward(t.d_conv1, r.borders, r.samples, t.d_products1, {}, d_bias1_);
+  taps_backward(context, t.d_conv1, t.d_products1, {}, d_bias1_);
   linear_backward(context, conv1_, t.d_products1, all, d_partial);
 }
 

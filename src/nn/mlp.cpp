@@ -20,23 +20,23 @@ Mlp::Mlp(const std::string& prefix, ParameterStore& store)
       down_(store.linear(prefix + "mlp.down.weight")) {}
 
 void Mlp::activate(const BlockContext& context, const Tensors& t, TensorView u) const {
-  context.backend.linear(context.gather(u, t.input_all), *gate_up_.weight, t.gate_up);
-  context.backend.swiglu(t.gate_up, t.activation);
+  linear_forward(context, gate_up_, context.gather(u, t.input_all), t.gate_up);
+  context.backend.run(op::Swiglu{.x = t.gate_up, .out = t.activation});
 }
 
 TensorView Mlp::project(const BlockContext& context, const Tensors& t) const {
-  context.backend.linear(t.activation, *down_.weight, t.branch);
+  linear_forward(context, down_, t.activation, t.branch);
   return context.sum(t.branch, t.branch_shard);
 }
 
 void Mlp::recompute(const BlockContext& context, const Tensors& t) const {
-  context.backend.swiglu(t.gate_up, t.activation);
+  context.backend.run(op::Swiglu{.x = t.gate_up, .out = t.activation});
 }
 
 TensorView Mlp::backward(const BlockContext& context, const Tensors& t, TensorView u,
                          TensorView d_branch) const {
   linear_backward(context, down_, context.gather(d_branch, t.d_branch_all), t.activation, t.d_activation);
-  context.backend.swiglu_backward(t.d_activation, t.gate_up, t.d_gate_up);
+  context.backend.run(op::SwigluBackward{.d_out = t.d_activation, .x = t.gate_up, .dx = t.d_gate_up});
   linear_backward(context, gate_up_, t.d_gate_up, context.gather(u, t.input_again), t.d_input);
   return context.sum(t.d_input, t.d_input_shard);
 }

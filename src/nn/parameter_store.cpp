@@ -52,7 +52,7 @@ TensorView ParameterStore::shaped(TensorView flat, const ParameterPlace& place) 
 TensorView ParameterStore::weight(std::string_view name) const { return shaped(weights_, place(name)); }
 TensorView ParameterStore::gradient(std::string_view name) const { return shaped(gradients_, place(name)); }
 
-Linear ParameterStore::linear(std::string_view first, std::string_view last) {
+Linear ParameterStore::linear(std::string_view first, std::string_view last) const {
   const ParameterPlace& begin = place(first);
   const ParameterPlace& end = place(last);
   const std::int64_t columns = begin.local[begin.local.rank() - 1];
@@ -61,8 +61,7 @@ Linear ParameterStore::linear(std::string_view first, std::string_view last) {
     const TensorView view = range_of(flat, begin.offset, count);
     return view ? view.reshaped({count / columns, columns}) : view;
   };
-  products_.push_back({{matrix(weights_), {}}, layout_.bucket_at(begin.offset)});
-  return {&products_.back().weight, matrix(gradients_)};
+  return {matrix(weights_), matrix(gradients_)};
 }
 
 TensorView ParameterStore::updated(TensorView flat, Range elements) const {
@@ -88,11 +87,7 @@ void ParameterStore::repeat_weights(Backend& backend, const ParameterPlace& plac
   convert(host, pattern);
   fill_again_and_again(backend, pattern, weights);
   if (masters_.data != weights_.data)
-    backend.copy(range_of(weights, place.updated), updated(masters_, place));
-}
-
-void ParameterStore::refresh(Backend& backend) {
-  for (Product& product : products_) backend.refresh(product.weight);
+    backend.run(op::Copy{.from = range_of(weights, place.updated), .to = updated(masters_, place)});
 }
 
 void ParameterStore::weights_follow(std::size_t bucket, Event ready) {
@@ -120,8 +115,6 @@ bool ParameterStore::settled(int unit) const {
 void ParameterStore::settle_bucket(Backend& backend, std::size_t bucket) {
   backend.queue().wait(coming_[bucket].ready);
   coming_[bucket] = {};
-  for (Product& product : products_)
-    if (product.bucket == bucket) backend.refresh(product.weight);
 }
 
 void upload(Backend& backend, TensorView host, TensorView device) {

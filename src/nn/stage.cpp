@@ -53,10 +53,13 @@ void Stage::forward(const SlotNumbers& numbers, TensorView input, TensorView out
   if (units_.has_embedding) {
     store_.settle(backend_, units_.first);
     const TensorView embedded = t.embedded ? t.embedded : stream(0);
-    backend_.embedding(context.batch.tokens, embedding_, ranks_.rank() * embedding_.rows(), embedded);
+    backend_.run(op::Embedding{.tokens = context.batch.tokens,
+                               .table = embedding_,
+                               .first = ranks_.rank() * embedding_.rows(),
+                               .out = embedded});
     context.sum(embedded, stream(0));
   } else {
-    backend_.copy(input, stream(0));
+    backend_.run(op::Copy{.from = input, .to = stream(0)});
   }
   for (std::size_t i = 0; i < layers_.size(); ++i) {
     store_.settle(backend_, units_.first_layer() + static_cast<int>(i));
@@ -93,7 +96,7 @@ void Stage::backward(const SlotNumbers& numbers, TensorView d_out, TensorView d_
     report(units_.last - 1);
   } else if (top < layers_.size() && t.layers[top].d_out) {
     gradient = stream(top);
-    backend_.copy(d_out, gradient);
+    backend_.run(op::Copy{.from = d_out, .to = gradient});
   }
   for (std::size_t i = layers_.size(); i-- > 0;) {
     const TensorView below = i == 0 && d_input ? d_input : stream(i - 1);
@@ -107,11 +110,13 @@ void Stage::backward(const SlotNumbers& numbers, TensorView d_out, TensorView d_
     gradient = below;
   }
   if (units_.has_embedding) {
-    backend_.embedding_backward(context.batch.tokens, context.gather(gradient, t.d_embedded),
-                                ranks_.rank() * embedding_.rows(), d_embedding_);
+    backend_.run(op::EmbeddingBackward{.tokens = context.batch.tokens,
+                                       .d_out = context.gather(gradient, t.d_embedded),
+                                       .first = ranks_.rank() * embedding_.rows(),
+                                       .d_table = d_embedding_});
     report(units_.first);
   } else if (gradient.data != d_input.data) {
-    backend_.copy(gradient, d_input);  // a stage without layers
+    backend_.run(op::Copy{.from = gradient, .to = d_input});  // a stage without layers
   }
 }
 

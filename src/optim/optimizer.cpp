@@ -62,7 +62,7 @@ void Optimizer::begin_step(double learning_rate, double targets) {
   at(scalars, StepScalar::learning_rate) = learning_rate;
   at(scalars, StepScalar::updates) = static_cast<double>(updates_);
   backend_.to_device(TensorView(scalars.data(), DType::f64, {kStepScalars}), scalars_);
-  backend_.zero(store_.gradients());
+  backend_.run(op::Zero{store_.gradients()});
   for (std::size_t i = 0; i < sums_.size(); ++i)
     sums_[i] = {store_.layout().buckets()[i].units.size(), false, {}, {}, {}};
 }
@@ -101,7 +101,7 @@ void Optimizer::finish_sum(std::size_t i) {
   if (!bucket.tied_across_stages) return;
   queue.wait(sums_[i].sent);
   queue.wait(sums_[i].received);
-  backend_.add(tied_buffer_, gradients(store_.layout().shard(bucket)));
+  backend_.run(op::Add{.x = tied_buffer_, .y = gradients(store_.layout().shard(bucket))});
 }
 
 void Optimizer::reduce() {
@@ -112,7 +112,8 @@ void Optimizer::reduce() {
 
   for (const ParameterPlace& place : store_.layout().places())
     if (place.spoken_for && place.updated.size() > 0)
-      backend_.add_squared_norm(store_.updated(store_.gradients(), place), scalar(StepScalar::norm_squared));
+      backend_.run(op::AddSquaredNorm{.x = store_.updated(store_.gradients(), place),
+                                      .sum = scalar(StepScalar::norm_squared)});
   Queue& queue = backend_.queue();
   const Event norm = groups_.all.all_reduce(scalar(StepScalar::norm_squared), ReduceOp::sum, queue.record());
   const Event loss = groups_.loss.all_reduce(scalar(StepScalar::loss_sum), ReduceOp::sum, queue.record());
@@ -122,7 +123,7 @@ void Optimizer::reduce() {
 
 void Optimizer::update() {
   const ProfileRange range("optimizer updates");
-  backend_.decide_step(config_.clip_grad, scalars_);
+  backend_.run(op::DecideStep{.clip = config_.clip_grad, .scalars = scalars_});
   for (std::size_t i = 0; i < sums_.size(); ++i) {
     for (const Run& run : runs_[i]) update(run);
     const Bucket& bucket = store_.layout().buckets()[i];
@@ -136,18 +137,19 @@ void Optimizer::update() {
 }
 
 void Optimizer::update(const Run& run) {
-  AdamWArgs args;
-  args.master = store_.updated(store_.masters(), run.elements);
-  args.gradient = gradients(run.elements);
-  args.first_moment = store_.updated(store_.first_moments(), run.elements);
-  args.second_moment = store_.updated(store_.second_moments(), run.elements);
-  args.weight = range_of(store_.weights(), run.elements);
-  args.beta1 = config_.adam_beta1;
-  args.beta2 = config_.adam_beta2;
-  args.epsilon = config_.adam_eps;
-  args.weight_decay = run.decays ? config_.weight_decay : 0.0;
-  args.rounding = run.rounding;
-  backend_.adamw(args, scalars_);
+  op::AdamW adamw;
+  adamw.master = store_.updated(store_.masters(), run.elements);
+  adamw.gradient = gradients(run.elements);
+  adamw.first_moment = store_.updated(store_.first_moments(), run.elements);
+  adamw.second_moment = store_.updated(store_.second_moments(), run.elements);
+  adamw.weight = range_of(store_.weights(), run.elements);
+  adamw.beta1 = config_.adam_beta1;
+  adamw.beta2 = config_.adam_beta2;
+  adamw.epsilon = config_.adam_eps;
+  adamw.weight_decay = run.decays ? config_.weight_decay : 0.0;
+  adamw.rounding = run.rounding;
+  adamw.scalars = scalars_;
+  backend_.run(adamw);
 }
 
 StepScalars Optimizer::read() {

@@ -45,7 +45,7 @@ Evaluation evaluate(Engine& engine, const SampleStream& stream, const DocumentOp
   const std::int64_t end = samples == 0 ? all : std::min(all, samples);
 
   Backend& backend = engine.backend();
-  backend.zero(engine.scalars());
+  backend.run(op::Zero{engine.scalars()});
   Evaluation result;
   double targets = 0.0;  // of this replica, counted where the loss is
   for (std::int64_t first = 0; first < end; first += global) {

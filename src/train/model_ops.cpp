@@ -51,7 +51,7 @@ class ModelOps {
     TensorView q, k, v, rotated;
   };
   Heads heads(Operands& o) const;
-  AttentionArgs attention_arguments(Operands& o, double dropout_probability) const;
+  AttentionArguments attention_arguments(Operands& o, double dropout_probability) const;
   TensorView tokens(Operands& o, std::int64_t rows) const;
   Borders borders(Operands& o) const;
   Dropout dropout(Operands& o, double probability) const;
@@ -124,9 +124,9 @@ ModelOps::Heads ModelOps::heads(Operands& o) const {
           part(0, width + keys)};
 }
 
-AttentionArgs ModelOps::attention_arguments(Operands& o, double dropout_probability) const {
+AttentionArguments ModelOps::attention_arguments(Operands& o, double dropout_probability) const {
   const Heads of = heads(o);
-  AttentionArgs args;
+  AttentionArguments args;
   args.q = of.q;
   args.k = of.k;
   args.v = of.v;
@@ -143,17 +143,17 @@ void ModelOps::product(const char* what, std::int64_t rows, std::int64_t outputs
   const Shape x{rows, inputs}, w{outputs, inputs}, y{rows, outputs};
   add("linear", what, to_string(x) + " x " + to_string(w), [=, this](Operands& o) -> OpCall {
     const TensorView in = o.take(compute_, x), out = o.take(compute_, y);
-    const Weight weight{o.take(compute_, w), {}};
-    return [=](Backend& b) { b.linear(in, weight, out); };
+    const TensorView weight = o.take(compute_, w);
+    return [=](Backend& b) { b.run(op::Linear{.x = in, .w = weight, .y = out}); };
   });
   add("linear_input_gradient", what, to_string(y) + " x " + to_string(w), [=, this](Operands& o) -> OpCall {
     const TensorView in = o.take(compute_, y), out = o.take(compute_, x);
-    const Weight weight{o.take(compute_, w), {}};
-    return [=](Backend& b) { b.linear_input_gradient(in, weight, out, false); };
+    const TensorView weight = o.take(compute_, w);
+    return [=](Backend& b) { b.run(op::LinearInputGradient{.dy = in, .w = weight, .dx = out}); };
   });
   add("linear_weight_gradient", what, to_string(y) + " x " + to_string(x), [=, this](Operands& o) -> OpCall {
     const TensorView dy = o.take(compute_, y), in = o.take(compute_, x), dw = o.take(sums_, w);
-    return [=](Backend& b) { b.linear_weight_gradient(dy, in, dw); };
+    return [=](Backend& b) { b.run(op::LinearWeightGradient{.dy = dy, .x = in, .dw = dw}); };
   });
 }
 
@@ -179,16 +179,19 @@ void ModelOps::attention(double dropout_probability) const {
                                         batch_.sequence, layer_.heads, layer_.head_dim, layer_.kv_heads);
   const Shape by_heads{tokens_, layer_.heads, layer_.head_dim}, of_rows{tokens_, layer_.heads};
   add("attention", what, shape, [=, this](Operands& o) -> OpCall {
-    const AttentionArgs args = attention_arguments(o, dropout_probability);
+    const AttentionArguments args = attention_arguments(o, dropout_probability);
     const TensorView out = o.take(compute_, by_heads), lse = o.take(sums_, of_rows);
-    return [=](Backend& b) { b.attention(args, out, lse); };
+    return [=](Backend& b) { b.run(op::Attention{.of = args, .out = out, .lse = lse}); };
   });
   add("attention_backward", what, shape, [=, this](Operands& o) -> OpCall {
-    const AttentionArgs args = attention_arguments(o, dropout_probability);
+    const AttentionArguments args = attention_arguments(o, dropout_probability);
     const TensorView out = o.take(compute_, by_heads), lse = o.take(sums_, of_rows),
                      d_out = o.take(compute_, by_heads);
     const Heads d = heads(o);
-    return [=](Backend& b) { b.attention_backward(args, out, lse, d_out, d.q, d.k, d.v); };
+    return [=](Backend& b) {
+      b.run(op::AttentionBackward{
+          .of = args, .out = out, .lse = lse, .d_out = d_out, .dq = d.q, .dk = d.k, .dv = d.v});
+    };
   });
 }
 
@@ -202,7 +205,7 @@ void ModelOps::rotary() const {
         const TensorView host(turns.data(), DType::f32, {batch_.sequence, layer_.head_dim / 2, 2});
         fill_rotary_table(host, layer_.rotary_base);
         const TensorView table = o.take_copy(host);
-        return [=](Backend& b) { b.rotary(x, position, table, false); };
+        return [=](Backend& b) { b.run(op::Rotary{.x = x, .position = position, .table = table}); };
       });
 }
 
@@ -213,7 +216,8 @@ void ModelOps::taps(const char* what, std::int64_t channels) const {
     const TensorView d_bias = o.take(sums_, {channels});
     const Borders starts = borders(o);
     return [=, samples = batch_.samples](Backend& b) {
-      b.lfa_taps_backward(d_out, starts, samples, d_products, {}, d_bias);
+      b.run(op::LfaTapsBackward{
+          .d_out = d_out, .borders = starts, .samples = samples, .d_products = d_products, .d_bias = d_bias});
     };
   });
 }
@@ -226,17 +230,24 @@ void ModelOps::filter() const {
     const TensorView out = o.take(compute_, {tokens_, channels});
     const Borders starts = borders(o);
     return [=, samples = batch_.samples](Backend& b) {
-      b.lfa_taps(products, starts, samples, {}, bias, {}, out);
+      b.run(
+          op::LfaTaps{.products = products, .borders = starts, .samples = samples, .bias = bias, .out = out});
     };
   });
-  add("lfa_taps_rms_norm", "lfa.conv2", text_of({tokens_, hidden_}), [=, this](Operands& o) -> OpCall {
+  add("lfa_taps_norm", "lfa.conv2", text_of({tokens_, hidden_}), [=, this](Operands& o) -> OpCall {
     const TensorView products = o.take(compute_, {tokens_, 2 * hidden_}), bias = o.take(compute_, {hidden_});
     const TensorView x = o.take(compute_, {tokens_, hidden_}), gain = o.take(compute_, {hidden_});
     const TensorView z = o.take(compute_, {tokens_, hidden_}), y = o.take(compute_, {tokens_, hidden_});
     const TensorView rstd = o.take(sums_, {tokens_});
     const Borders starts = borders(o);
     return [=, samples = batch_.samples, epsilon = layer_.norm_epsilon](Backend& b) {
-      b.lfa_taps_rms_norm(products, starts, samples, {}, bias, x, gain, epsilon, z, y, rstd);
+      b.run(op::LfaTapsNorm{.taps = {.products = products,
+                                     .borders = starts,
+                                     .samples = samples,
+                                     .bias = bias,
+                                     .residual = x,
+                                     .out = z},
+                            .norm = {.gain = gain, .epsilon = epsilon, .y = y, .rstd = rstd}});
     };
   });
   taps("lfa.conv1", channels);
@@ -248,37 +259,46 @@ void ModelOps::norms() const {
   const Shape shape{tokens_, hidden_};
   const std::string text = to_string(shape);
   const double epsilon = layer_.norm_epsilon, probability = layer_.hidden_dropout;
-  add("rms_norm", "", text, [=, this](Operands& o) -> OpCall {
+  add("norm", "", text, [=, this](Operands& o) -> OpCall {
     const TensorView x = o.take(compute_, shape), gain = o.take(compute_, {hidden_});
     const TensorView y = o.take(compute_, shape), rstd = o.take(sums_, {tokens_});
-    return [=](Backend& b) { b.rms_norm(x, gain, epsilon, y, rstd); };
+    return [=](Backend& b) {
+      b.run(op::Norm{.x = x, .norm = {.gain = gain, .epsilon = epsilon, .y = y, .rstd = rstd}});
+    };
   });
-  add("rms_norm_backward", "", text, [=, this](Operands& o) -> OpCall {
+  add("norm_backward", "", text, [=, this](Operands& o) -> OpCall {
     const TensorView dy = o.take(compute_, shape), x = o.take(compute_, shape),
                      gain = o.take(compute_, {hidden_});
     const TensorView rstd = o.take_positive(sums_, {tokens_}), dx = o.take(compute_, shape);
     const TensorView d_gain = o.take(sums_, {hidden_});
-    return [=](Backend& b) { b.rms_norm_backward(dy, x, gain, rstd, dx, false, d_gain); };
+    return [=](Backend& b) {
+      b.run(op::NormBackward{.dy = dy, .x = x, .gain = gain, .rstd = rstd, .dx = dx, .d_gain = d_gain});
+    };
   });
   add("residual_add", "", text, [=, this](Operands& o) -> OpCall {
     const TensorView branch = o.take(compute_, shape), x = o.take(compute_, shape),
                      out = o.take(compute_, shape);
     const Dropout mask = dropout(o, probability);
-    return [=](Backend& b) { b.residual_add(branch, x, mask, out); };
+    return [=](Backend& b) { b.run(op::ResidualAdd{.branch = branch, .x = x, .dropout = mask, .out = out}); };
   });
-  add("residual_rms_norm", "", text, [=, this](Operands& o) -> OpCall {
+  add("residual_norm", "", text, [=, this](Operands& o) -> OpCall {
     const TensorView branch = o.take(compute_, shape), x = o.take(compute_, shape),
                      gain = o.take(compute_, {hidden_});
     const TensorView out = o.take(compute_, shape), y = o.take(compute_, shape),
                      rstd = o.take(sums_, {tokens_});
     const Dropout mask = dropout(o, probability);
-    return [=](Backend& b) { b.residual_rms_norm(branch, x, mask, gain, epsilon, out, y, rstd); };
+    return [=](Backend& b) {
+      b.run(op::ResidualNorm{.sum = {.branch = branch, .x = x, .dropout = mask, .out = out},
+                             .norm = {.gain = gain, .epsilon = epsilon, .y = y, .rstd = rstd}});
+    };
   });
   if (probability == 0.0) return;
   add("dropout_backward", "", text, [=, this](Operands& o) -> OpCall {
     const TensorView d_out = o.take(compute_, shape), d_branch = o.take(compute_, shape);
     const Dropout mask = dropout(o, probability);
-    return [=](Backend& b) { b.dropout_backward(d_out, mask, d_branch); };
+    return [=](Backend& b) {
+      b.run(op::DropoutBackward{.d_out = d_out, .dropout = mask, .d_branch = d_branch});
+    };
   });
 }
 
@@ -286,12 +306,12 @@ void ModelOps::mlp() const {
   const Shape wide{tokens_, 2 * layer_.ffn}, narrow{tokens_, layer_.ffn};
   add("swiglu", "", to_string(narrow), [=, this](Operands& o) -> OpCall {
     const TensorView x = o.take(compute_, wide), out = o.take(compute_, narrow);
-    return [=](Backend& b) { b.swiglu(x, out); };
+    return [=](Backend& b) { b.run(op::Swiglu{.x = x, .out = out}); };
   });
   add("swiglu_backward", "", to_string(narrow), [=, this](Operands& o) -> OpCall {
     const TensorView d_out = o.take(compute_, narrow), x = o.take(compute_, wide),
                      dx = o.take(compute_, wide);
-    return [=](Backend& b) { b.swiglu_backward(d_out, x, dx); };
+    return [=](Backend& b) { b.run(op::SwigluBackward{.d_out = d_out, .x = x, .dx = dx}); };
   });
 }
 
@@ -300,11 +320,12 @@ void ModelOps::embedding() const {
   const std::string text = to_string(rows) + " of " + to_string(table);
   add("embedding", "", text, [=, this](Operands& o) -> OpCall {
     const TensorView ids = tokens(o, tokens_), weight = o.take(compute_, table), out = o.take(compute_, rows);
-    return [=](Backend& b) { b.embedding(ids, weight, 0, out); };
+    return [=](Backend& b) { b.run(op::Embedding{.tokens = ids, .table = weight, .out = out}); };
   });
   add("embedding_backward", "", text, [=, this](Operands& o) -> OpCall {
     const TensorView ids = tokens(o, tokens_), d_out = o.take(compute_, rows), d_table = o.take(sums_, table);
-    return [=](Backend& b) { b.embedding_backward(ids, d_out, 0, d_table); };
+    return
+        [=](Backend& b) { b.run(op::EmbeddingBackward{.tokens = ids, .d_out = d_out, .d_table = d_table}); };
   });
 }
 
@@ -315,7 +336,8 @@ void ModelOps::cross_entropy() const {
     const TensorView logits = o.take(compute_, shape), labels = tokens(o, block_),
                      statistics = o.take(sums_, {block_, 3});
     return [=, valid = model_.vocabulary](Backend& b) {
-      b.softmax_statistics(logits, labels, 0, valid, statistics);
+      b.run(op::SoftmaxStatistics{
+          .logits = logits, .labels = labels, .valid = valid, .statistics = statistics});
     };
   });
   add("cross_entropy_backward", "", text, [=, this](Operands& o) -> OpCall {
@@ -323,7 +345,8 @@ void ModelOps::cross_entropy() const {
                      statistics = softmax_statistics(o);
     const TensorView step = scalars(o);
     return [=, valid = model_.vocabulary](Backend& b) {
-      b.cross_entropy_backward(logits, labels, 0, valid, statistics, step);
+      b.run(op::CrossEntropyBackward{
+          .logits = logits, .labels = labels, .valid = valid, .statistics = statistics, .scalars = step});
     };
   });
 }
@@ -334,21 +357,21 @@ void ModelOps::update() const {
   const std::string text = text_of({count});
   add("zero", "", text, [=, this](Operands& o) -> OpCall {
     const TensorView x = o.take(sums_, {count});
-    return [=](Backend& b) { b.zero(x); };
+    return [=](Backend& b) { b.run(op::Zero{x}); };
   });
   add("add_squared_norm", "", text, [=, this](Operands& o) -> OpCall {
     const TensorView x = o.take(sums_, {count}), sum = o.take(DType::f64, {1});
-    return [=](Backend& b) { b.add_squared_norm(x, sum); };
+    return [=](Backend& b) { b.run(op::AddSquaredNorm{.x = x, .sum = sum}); };
   });
   add("adamw", "", text, [=, this](Operands& o) -> OpCall {
-    AdamWArgs args;
+    op::AdamW args;
     args.master = o.take(sums_, {count});
     args.gradient = o.take(sums_, {count});
     args.first_moment = o.take(sums_, {count});
     args.second_moment = o.take_positive(sums_, {count});
     args.weight = compute_ == sums_ ? args.master : o.take(compute_, {count});
-    const TensorView step = scalars(o);
-    return [=](Backend& b) { b.adamw(args, step); };
+    args.scalars = scalars(o);
+    return [=](Backend& b) { b.run(args); };
   });
 }
 

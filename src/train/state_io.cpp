@@ -13,7 +13,6 @@ void load_weights(ParameterStore& store, Backend& backend, const WeightSource& s
     source.read(place.spec.name, slice, view);
     store.set_weights(backend, place, view);
   }
-  store.refresh(backend);
 }
 
 void load_moments(ParameterStore& store, Backend& backend, const Checkpoint& checkpoint) {

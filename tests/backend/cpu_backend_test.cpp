@@ -50,24 +50,26 @@ void run_ops_with_scratch(Backend& ops, const LayerSpec& layer, BatchShape batch
   for (std::int64_t t = 0; t < tokens; ++t)
     start.values[static_cast<std::size_t>(t)] =
         static_cast<std::int32_t>(t / batch.sequence * batch.sequence);
-  AttentionArgs args;
+  AttentionArguments args;
   args.q = q;
   args.k = k;
   args.v = v;
   args.samples = batch.samples;
   args.borders = {start, 0};
-  ops.attention(args, out, lse);
-  ops.attention_backward(args, out, lse, out, dq, dk, dv);
+  ops.run(op::Attention{.of = args, .out = out, .lse = lse});
+  ops.run(
+      op::AttentionBackward{.of = args, .out = out, .lse = lse, .d_out = out, .dq = dq, .dk = dk, .dv = dv});
 
   Array<bf16> x({tokens, hidden}), dx({tokens, hidden}), gain({hidden}), products({tokens, 2 * hidden});
   Array<float> rstd({tokens}), d_gain({hidden});
-  ops.rms_norm_backward(x, x, gain, rstd, dx, false, d_gain);
-  ops.lfa_taps_backward(x, {start, 0}, batch.samples, products, {}, d_gain);
+  ops.run(op::NormBackward{.dy = x, .x = x, .gain = gain, .rstd = rstd, .dx = dx, .d_gain = d_gain});
+  ops.run(op::LfaTapsBackward{
+      .d_out = x, .borders = {start, 0}, .samples = batch.samples, .d_products = products, .d_bias = d_gain});
 
   Array<bf16> w({hidden, hidden}, bf16(1.0F));
-  ops.linear(x, {w, {}}, dx);
+  ops.run(op::Linear{.x = x, .w = w, .y = dx});
   Array<double> sum({1});
-  ops.add_squared_norm(d_gain, sum);
+  ops.run(op::AddSquaredNorm{.x = d_gain, .sum = sum});
 }
 
 TEST(CpuWorkspace, TheStatedNumberOfBytesIsEnoughForEveryOp) {
@@ -92,18 +94,9 @@ TEST(CpuWorkspace, AnOpThatHasTooLittleSaysSo) {
   const std::int64_t bytes = cpu_column_sums_bytes(100, 2);
   const CpuWithWorkspace enough({2, false}, bytes), little({2, false}, bytes - 4);
   Array<float> x({5, 100}, 1.0F), gain({100}, 1.0F), rstd({5}, 1.0F), dx({5, 100}), d_gain({100});
-  enough.ops->rms_norm_backward(x, x, gain, rstd, dx, false, d_gain);
-  EXPECT_THROW(little.ops->rms_norm_backward(x, x, gain, rstd, dx, false, d_gain), InternalError);
-}
-
-TEST(CpuBackend, RefusesShapesThatDoNotFit) {
-  const CpuWithWorkspace cpu({1, false}, 0);
-  Array<float> x({5, 8}), narrow({5, 7}), gain({8}), rstd({5}), short_rstd({4});
-  Array<double> wide({5, 8});
-  EXPECT_THROW(cpu.ops->rms_norm(x, gain, 1e-6, narrow, rstd), InternalError);
-  EXPECT_THROW(cpu.ops->rms_norm(x, gain, 1e-6, x, short_rstd), InternalError);
-  EXPECT_THROW(cpu.ops->rms_norm(wide, gain, 1e-6, wide, rstd), InternalError);
-  EXPECT_THROW(cpu.ops->linear(x, {narrow, {}}, x), InternalError);
+  const op::NormBackward backward{.dy = x, .x = x, .gain = gain, .rstd = rstd, .dx = dx, .d_gain = d_gain};
+  enough.ops->run(backward);
+  EXPECT_THROW(little.ops->run(backward), InternalError);
 }
 
 // Every op, twice, with threads: the same bits.
@@ -116,7 +109,7 @@ TEST(CpuBackend, GivesTheSameBitsInEveryRun) {
       const auto again = testing::run_on(*second.ops, op_case, precision);
       for (std::size_t i = 0; i < once.size(); ++i)
         EXPECT_EQ(std::memcmp(once[i].data(), again[i].data(), once[i].size() * sizeof(double)), 0)
-            << op.op << ", " << op_case.name << ": " << op_case.operands[i].name;
+            << op_case.title() << ": " << op_case.operands[i].name;
     }
 }
 
@@ -127,17 +120,17 @@ TEST(CpuBackend, NotANumberReachesTheLossAndStopsTheUpdate) {
       lse({kTokens, 1});
   Array<std::int32_t> start({kTokens});
   q.values[3 * 16 + 5] = kNaN;
-  AttentionArgs args;
+  AttentionArguments args;
   args.q = q;
   args.k = args.v = kv;
   args.borders = {start, 0};
-  cpu.ops->attention(args, out, lse);
+  cpu.ops->run(op::Attention{.of = args, .out = out, .lse = lse});
   for (std::int64_t t = 0; t < kTokens; ++t)
     EXPECT_EQ(std::isnan(out.values[static_cast<std::size_t>(16 * t + 5)]), t == 3) << t;
 
   Array<float> gates({1, 64}, 1.0F), activated({1, 32});
   gates.values[7] = kNaN;
-  cpu.ops->swiglu(gates, activated);
+  cpu.ops->run(op::Swiglu{.x = gates, .out = activated});
   EXPECT_TRUE(std::isnan(activated.values[7]));
   EXPECT_FALSE(std::isnan(activated.values[8]));
 
@@ -149,10 +142,11 @@ TEST(CpuBackend, NotANumberReachesTheLossAndStopsTheUpdate) {
     return scalars.values[static_cast<std::size_t>(which)];
   };
   scalar(StepScalar::targets) = 1.0;
-  cpu.ops->softmax_statistics(logits, label, 0, 50, statistics);
-  cpu.ops->cross_entropy_loss(label, statistics, scalars);
+  cpu.ops->run(op::SoftmaxStatistics{
+      .logits = logits, .labels = label, .first = 0, .valid = 50, .statistics = statistics});
+  cpu.ops->run(op::CrossEntropyLoss{.labels = label, .statistics = statistics, .scalars = scalars});
   EXPECT_TRUE(std::isnan(scalar(StepScalar::loss_sum)));
-  cpu.ops->decide_step(1.0, scalars);
+  cpu.ops->run(op::DecideStep{.clip = 1.0, .scalars = scalars});
   EXPECT_EQ(scalar(StepScalar::apply), 0.0);
   EXPECT_EQ(scalar(StepScalar::updates), 0.0);
 }

@@ -30,8 +30,11 @@ std::vector<float> left_of_ones(double probability, std::int64_t count) {
     return TensorView(values.data(), DType::f32, {1, count});
   };
   make_cpu_backend({1, false})
-      ->dropout_backward(row(ones), {probability, 99, TensorView(keys.data(), DType::i32, {1, 2})},
-                         row(left));
+      ->run(op::DropoutBackward{
+          .d_out = row(ones),
+          .dropout = {probability, 99, TensorView(keys.data(), DType::i32, {1, 2})},
+          .d_branch = row(left),
+      });
   return left;
 }
 

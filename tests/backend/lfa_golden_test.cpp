@@ -72,23 +72,27 @@ void expect_golden(Backend& ops, double tolerance) {
   Array<T> x({4, 4}, kX), w1({4, 4}, kW1), b1({2}, kB1), w2({8, 2}, kW2), b2({4}, kB2), gain({4}, kGain);
 
   Array<T> products1({4, 4}), o1({4, 2}), products2({4, 8}), z({4, 4}), y({4, 4}), rstd({4});
-  ops.linear(x, {w1, {}}, products1);
-  ops.lfa_taps(products1, borders, 1, {}, b1, {}, o1);
-  ops.linear(o1, {w2, {}}, products2);
-  ops.lfa_taps_rms_norm(products2, borders, 1, {}, b2, x, gain, kEpsilon, z, y, rstd);
+  ops.run(op::Linear{.x = x, .w = w1, .y = products1});
+  ops.run(op::LfaTaps{.products = products1, .borders = borders, .bias = b1, .out = o1});
+  ops.run(op::Linear{.x = o1, .w = w2, .y = products2});
+  ops.run(op::LfaTapsNorm{
+      .taps = {.products = products2, .borders = borders, .bias = b2, .residual = x, .out = z},
+      .norm = {.gain = gain, .epsilon = kEpsilon, .y = y, .rstd = rstd},
+  });
   o1.expect("o1", kO1, tolerance);
   z.expect("z", kZ, tolerance);
   y.expect("y", kY, tolerance);
 
   Array<T> dy({4, 4}, Numbers(16, 1.0)), dz({4, 4}), d_products2({4, 8}), d_o1({4, 2}), d_products1({4, 4});
   Array<T> dw1({4, 4}), db1({2}), dw2({8, 2}), db2({4}), d_gain({4});
-  ops.rms_norm_backward(dy, z, gain, rstd, dz, false, d_gain);
-  ops.lfa_taps_backward(dz, borders, 1, d_products2, {}, db2);
-  ops.linear_input_gradient(d_products2, {w2, {}}, d_o1, false);
-  ops.linear_weight_gradient(d_products2, o1, dw2);
-  ops.lfa_taps_backward(d_o1, borders, 1, d_products1, {}, db1);
-  ops.linear_weight_gradient(d_products1, x, dw1);
-  ops.linear_input_gradient(d_products1, {w1, {}}, dz, true);  // dz is the residual's gradient already
+  ops.run(op::NormBackward{.dy = dy, .x = z, .gain = gain, .rstd = rstd, .dx = dz, .d_gain = d_gain});
+  ops.run(op::LfaTapsBackward{.d_out = dz, .borders = borders, .d_products = d_products2, .d_bias = db2});
+  ops.run(op::LinearInputGradient{.dy = d_products2, .w = w2, .dx = d_o1});
+  ops.run(op::LinearWeightGradient{.dy = d_products2, .x = o1, .dw = dw2});
+  ops.run(op::LfaTapsBackward{.d_out = d_o1, .borders = borders, .d_products = d_products1, .d_bias = db1});
+  ops.run(op::LinearWeightGradient{.dy = d_products1, .x = x, .dw = dw1});
+  // dz is the residual's gradient already.
+  ops.run(op::LinearInputGradient{.dy = d_products1, .w = w1, .dx = dz, .accumulate = true});
   dz.expect("dx", kDx, tolerance);
   dw1.expect("dW1", kDw1, tolerance);
   db1.expect("db1", kDb1, tolerance);

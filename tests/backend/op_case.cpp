@@ -8,12 +8,27 @@
 #include <cmath>
 #include <cstring>
 #include <limits>
+#include <type_traits>
 
 namespace headwater::testing {
 namespace {
 
 constexpr std::int64_t kGuard = 32;    // elements before and after each operand that no op may touch
 constexpr double kUntouched = 1000.0;  // what guards and gaps hold; exact in every dtype
+
+// Operand n of a case has the fake address (n + 1) · 2^40, so that a placeholder tells which operand it is a
+// window on, and where it begins in it.
+constexpr int kAddressBits = 40;
+
+template <class Op, class Visit>
+void for_operands(Op& op, const Visit& visit) {
+  std::visit([&](auto& which) { std::remove_cvref_t<decltype(which)>::operands(which, visit); }, op);
+}
+
+std::string described(const Operand& operand) {
+  return (operand.name.empty() ? "an operand that the op does not take" : operand.name) + " " +
+         to_string(operand.shape);
+}
 
 // One operand in memory as the backend sees it: guard, rows with gaps, guard.
 std::vector<std::byte> encode(const Operand& operand, DType dtype) {
@@ -67,7 +82,7 @@ std::vector<double> decode(const std::vector<std::byte>& memory, const Operand& 
     else
       touched += value != kUntouched;
   }
-  EXPECT_EQ(touched, 0) << "elements written outside " << operand.name;
+  EXPECT_EQ(touched, 0) << "elements written outside " << described(operand);
   return values;
 }
 
@@ -90,8 +105,8 @@ void compare(const Operand& operand, DType dtype, const std::vector<double>& exp
       const bool equal =
           expected[i] == found[i] || (!operand.result && std::isnan(expected[i]) && std::isnan(found[i]));
       if (equal || std::abs(expected[i] - found[i]) <= allowed) continue;  // false where one of them is NaN
-      ADD_FAILURE() << operand.name << " " << to_string(operand.shape) << " element " << i << ": " << found[i]
-                    << " and not " << expected[i] << " ± " << allowed;
+      ADD_FAILURE() << described(operand) << " element " << i << ": " << found[i] << " and not "
+                    << expected[i] << " ± " << allowed;
       ++reported;
     }
   }
@@ -119,8 +134,15 @@ double rounded(double value, DType dtype) {
   return value;
 }
 
-OpCase::OpCase(std::string which_op, std::string which_case, Precision p)
-    : op(std::move(which_op)), name(std::move(which_case)), precision(p) {
+const char* name_of(const AnyOp& op) {
+  return std::visit([](const auto& which) { return std::remove_cvref_t<decltype(which)>::kName; }, op);
+}
+
+std::size_t number_of(const TensorView& placeholder) {
+  return static_cast<std::size_t>(reinterpret_cast<std::uintptr_t>(placeholder.data) >> kAddressBits) - 1;
+}
+
+OpCase::OpCase(std::string which, Precision p) : name(std::move(which)), precision(p) {
   std::seed_seq seed(name.begin(), name.end());
   random.seed(seed);
 }
@@ -133,29 +155,40 @@ std::int64_t OpCase::integer(std::int64_t low, std::int64_t high) {
   return low + static_cast<std::int64_t>(random()) % (high - low + 1);
 }
 
-std::size_t OpCase::input(const std::string& operand, Role role, Shape shape, double scale) {
+TensorView OpCase::input(Role role, Shape shape, double scale) { return updated(role, shape, {}, scale); }
+
+TensorView OpCase::updated(Role role, Shape shape, Tolerance tolerance, double scale) {
   std::vector<double> numbers(static_cast<std::size_t>(shape.elements()));
   for (double& number : numbers) number = scale * uniform(-1.0, 1.0);
-  return values(operand, role, shape, std::move(numbers));
+  return values(role, shape, std::move(numbers), tolerance);
 }
 
-std::size_t OpCase::values(const std::string& operand, Role role, Shape shape, std::vector<double> numbers) {
-  for (double& number : numbers) number = rounded(number, dtype_for(role, precision));
-  operands.push_back({operand, role, shape, shape.rank() > 1 ? gap : 0, std::move(numbers), false, {}});
-  return operands.size() - 1;
-}
-
-std::size_t OpCase::output(const std::string& operand, Role role, Shape shape, Tolerance tolerance) {
+TensorView OpCase::output(Role role, Shape shape, Tolerance tolerance) {
   const std::vector<double> nothing(static_cast<std::size_t>(shape.elements()),
                                     std::numeric_limits<double>::quiet_NaN());
-  return updated(values(operand, role, shape, nothing), tolerance);
+  return values(role, shape, nothing, tolerance);
 }
 
-std::size_t OpCase::updated(std::size_t operand, Tolerance tolerance) {
-  operands[operand].result = true;
-  operands[operand].tolerance = tolerance;
-  return operand;
+TensorView OpCase::values(Role role, Shape shape, std::vector<double> numbers, Tolerance tolerance) {
+  const DType dtype = dtype_for(role, precision);
+  for (double& number : numbers) number = rounded(number, dtype);
+  operands.push_back({role, shape, shape.rank() > 1 ? gap : 0, std::move(numbers), tolerance, {}, false});
+  TensorView placeholder(reinterpret_cast<void*>(operands.size() << kAddressBits), dtype, shape);
+  placeholder.row_stride += operands.back().gap;
+  return placeholder;
 }
+
+void OpCase::set_op(AnyOp which) {
+  op = std::move(which);
+  for_operands(op, [&](const char* operand_name, op::Use use, const TensorView& placeholder) {
+    if (!placeholder) return;
+    Operand& operand = operands.at(number_of(placeholder));
+    operand.name += (operand.name.empty() ? "" : ", ") + std::string(operand_name);
+    operand.result = operand.result || use != op::Use::read;
+  });
+}
+
+std::string OpCase::title() const { return name_of(op) + (", " + name); }
 
 std::vector<std::vector<double>> run_on(Backend& backend, const OpCase& op_case, Precision precision) {
   std::vector<std::vector<std::byte>> memory;
@@ -166,31 +199,39 @@ std::vector<std::vector<double>> run_on(Backend& backend, const OpCase& op_case,
   }
   Arena arena(backend.device());
   arena.reserve("operands", bytes);
-  Views flat, views;
+  std::vector<TensorView> on_device;  // with the guards
   for (std::size_t i = 0; i < memory.size(); ++i) {
-    const Operand& operand = op_case.operands[i];
-    const DType dtype = dtype_for(operand.role, precision);
+    const DType dtype = dtype_for(op_case.operands[i].role, precision);
     const auto elements = static_cast<std::int64_t>(memory[i].size() / size_of(dtype));
-    flat.push_back(arena.take("operands", dtype, {elements}));
-    backend.to_device(TensorView(memory[i].data(), dtype, {elements}), flat.back());
-    TensorView view = flat.back();
-    view.data = static_cast<std::byte*>(view.data) + static_cast<std::size_t>(kGuard) * size_of(dtype);
-    view.shape = operand.shape;
-    view.row_stride = operand.shape.row_elements() + operand.gap;
-    views.push_back(view);
+    on_device.push_back(arena.take("operands", dtype, {elements}));
+    backend.to_device(TensorView(memory[i].data(), dtype, {elements}), on_device.back());
   }
-  op_case.run(backend, views);
+
+  AnyOp op = op_case.op;
+  for_operands(op, [&](const char*, op::Use, TensorView& view) {
+    if (!view) return;
+    const std::size_t number = number_of(view);
+    const std::size_t first_byte =
+        reinterpret_cast<std::uintptr_t>(view.data) - ((number + 1) << kAddressBits);
+    const std::size_t first = static_cast<std::size_t>(kGuard) + first_byte / size_of(view.dtype);
+    const TensorView& there = on_device.at(number);
+    view.data = static_cast<std::byte*>(there.data) + first * size_of(there.dtype);
+    view.dtype = there.dtype;
+    view.device = there.device;
+  });
+  std::visit([&](const auto& which) { backend.run(which); }, op);
+
   std::vector<std::vector<double>> after;
   for (std::size_t i = 0; i < memory.size(); ++i) {
-    const DType dtype = flat[i].dtype;
-    backend.to_host(flat[i], TensorView(memory[i].data(), dtype, flat[i].shape));
-    after.push_back(decode(memory[i], op_case.operands[i], dtype));
+    const TensorView& there = on_device[i];
+    backend.to_host(there, TensorView(memory[i].data(), there.dtype, there.shape));
+    after.push_back(decode(memory[i], op_case.operands[i], there.dtype));
   }
   return after;
 }
 
 void expect_same_as_reference(Backend& backend, const OpCase& op_case) {
-  SCOPED_TRACE(op_case.op + ", " + op_case.name);
+  SCOPED_TRACE(op_case.title());
   ReferenceBackend reference;
   const auto expected = run_on(reference, op_case, {DType::f64, DType::f64});
   const auto found = run_on(backend, op_case, op_case.precision);
@@ -208,12 +249,12 @@ int expect_nan_shows(Backend& backend, const OpCase& op_case) {
   ReferenceBackend reference;
   for (std::size_t i = 0; i < op_case.operands.size(); ++i) {
     const Operand& operand = op_case.operands[i];
-    if (operand.role == Role::index || operand.values.empty()) continue;
+    if (operand.role == Role::index || operand.values.empty() || operand.name.empty()) continue;
     OpCase spoilt = op_case;
     double& element = spoilt.operands[i].values[operand.values.size() / 2];
     if (std::isnan(element)) continue;  // an output
     element = std::numeric_limits<double>::quiet_NaN();
-    SCOPED_TRACE(op_case.op + ": " + op_case.name + ", NaN in " + operand.name);
+    SCOPED_TRACE(op_case.title() + ", NaN in " + operand.name);
     const auto expected = run_on(reference, spoilt, {DType::f64, DType::f64});
     const auto found = run_on(backend, spoilt, op_case.precision);
     const auto has_nan = [](const std::vector<double>& values) {

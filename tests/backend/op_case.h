@@ -1,19 +1,29 @@
 #pragma once
-// One op, one set of operands. A case runs on the reference catalogue in f64 and on a backend in its own
-// dtypes, from the same numbers (rounded to those dtypes first), and every operand is then compared: results
-// within a stated tolerance, inputs and the gaps between strided rows for not having been touched.
+// One op of the catalogue with its operands. A case runs on the reference catalogue in f64 and on a backend
+// in its own dtypes, from the same numbers (rounded to those dtypes first), and every operand is then
+// compared: results within a stated tolerance, inputs and the gaps between strided rows for not having been
+// touched.
 
 #include "headwater/backend/backend.h"
 #include "headwater/model/activation_spec.h"
 
-#include <functional>
 #include <random>
 #include <string>
+#include <variant>
 #include <vector>
 
 namespace headwater::testing {
 
-// What an operand's dtype follows from (backend.h: c, a, f64, i32).
+// An op of the catalogue, whichever.
+template <class, class... Ops>
+struct OneOf {
+  using Type = std::variant<Ops...>;
+};
+#define HEADWATER_OR(Op) , op::Op
+using AnyOp = OneOf<void HEADWATER_OPS(HEADWATER_OR)>::Type;
+#undef HEADWATER_OR
+
+// What an operand's dtype follows from (ops.h: c, a, f64, i32).
 enum class Role { compute, accumulate, f64, index };
 
 DType dtype_for(Role role, Precision precision);
@@ -29,38 +39,55 @@ struct Tolerance {
 };
 
 struct Operand {
-  std::string name;
   Role role = Role::compute;
   Shape shape;
   std::int64_t gap = 0;        // elements between the end of a row and the next
   std::vector<double> values;  // before the op, dense; NaN where the op is to write without having read
-  bool result = false;         // written by the op
-  Tolerance tolerance;
+  Tolerance tolerance;         // where it is a result
+
+  // Both as the op has them: what it calls the operand, and whether it writes it. An operand that the op does
+  // not take has no name, and must stay as it is.
+  std::string name;
+  bool result = false;
 };
 
-using Views = std::vector<TensorView>;
-
-// Operands are named by the number that adding them gives: views[number] in `run`.
+// A case is made of operands, and then of an op that takes them:
+//   OpCase c("two rows", precision);
+//   c.set_op(op::Add{.x = c.input(Role::compute, {2, 5}), .y = c.updated(Role::compute, {2, 5})});
+// The functions that add an operand return a placeholder: a view of the operand's shape and row stride, in
+// the dtype under test, on memory that does not exist. It may be cut like any other view (rows(),
+// slice_columns(), reshaped()). run_on() puts the operands' memory in the place of the op's placeholders.
 struct OpCase {
-  std::string op, name;
+  std::string name;
   Precision precision;
   std::vector<Operand> operands;
-  std::function<void(Backend&, const Views&)> run;
-  std::mt19937 random;
+  AnyOp op;
+  std::mt19937 random;   // seeded with the name
   std::int64_t gap = 0;  // of all matrices that are added; vectors are dense
 
-  OpCase(std::string which_op, std::string which_case, Precision p);
+  OpCase(std::string which, Precision p);
 
-  // Uniform in [−1, 1], rounded to the dtype under test.
-  std::size_t input(const std::string& operand, Role role, Shape shape, double scale = 1.0);
-  std::size_t values(const std::string& operand, Role role, Shape shape, std::vector<double> numbers);
-  std::size_t output(const std::string& operand, Role role, Shape shape, Tolerance tolerance = {});
+  // Uniform in [−scale, scale], rounded to the dtype under test.
+  TensorView input(Role role, Shape shape, double scale = 1.0);
+  TensorView values(Role role, Shape shape, std::vector<double> numbers, Tolerance tolerance = {});
+  // An operand that the op writes without reading it.
+  TensorView output(Role role, Shape shape, Tolerance tolerance = {});
   // An input that the op changes.
-  std::size_t updated(std::size_t operand, Tolerance tolerance = {});
+  TensorView updated(Role role, Shape shape, Tolerance tolerance = {}, double scale = 1.0);
+
+  // Makes `which` the op of the case, and says of each operand how that uses it.
+  void set_op(AnyOp which);
 
   double uniform(double low, double high);
   std::int64_t integer(std::int64_t low, std::int64_t high);  // both included
+
+  std::string title() const;  // the op's name and that of the case
 };
+
+// The op's name in the catalogue.
+const char* name_of(const AnyOp& op);
+// The index, among the operands of its case, of the one that a placeholder stands for.
+std::size_t number_of(const TensorView& placeholder);
 
 // The operands' values after the op: dense, in f64. Checks guards around operands and gaps.
 std::vector<std::vector<double>> run_on(Backend& backend, const OpCase& op_case, Precision precision);

@@ -1,5 +1,7 @@
 #include "tests/backend/op_cases.h"
 
+#include <utility>
+
 namespace headwater::testing {
 
 std::vector<OpCases> all_ops() {
@@ -25,11 +27,14 @@ std::vector<double> document_starts(OpCase& c, std::int64_t samples, std::int64_
   return starts;
 }
 
-std::size_t dropout_keys(OpCase& c, std::int64_t samples) {
+TensorView dropout_keys(OpCase& c, std::int64_t samples) {
   std::vector<double> words;
   for (std::int64_t i = 0; i < 2 * samples; ++i)
     words.push_back(static_cast<double>(c.integer(-2147483648, 2147483647)));
-  return c.values("dropout keys", Role::index, {samples, 2}, words);
+  const std::int64_t gap = std::exchange(c.gap, 0);
+  const TensorView keys = c.values(Role::index, {samples, 2}, words);
+  c.gap = gap;
+  return keys;
 }
 
 }  // namespace headwater::testing

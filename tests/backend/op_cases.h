@@ -23,7 +23,7 @@ std::vector<OpCases> training_ops();
 // `sequence` tokens, as indices that count from `offset`. Lengths of 1 come in runs too.
 std::vector<double> document_starts(OpCase& c, std::int64_t samples, std::int64_t sequence,
                                     std::int64_t offset);
-// Random 64-bit keys, [samples, 2].
-std::size_t dropout_keys(OpCase& c, std::int64_t samples);
+// Random 64-bit keys, [samples, 2], dense.
+TensorView dropout_keys(OpCase& c, std::int64_t samples);
 
 }  // namespace headwater::testing

@@ -19,6 +19,7 @@ struct AttentionCase {
   std::int64_t border_offset = 0;
   std::int64_t gap = 0;
   std::int64_t first_head = 0;
+  bool fused = false;  // q, k and v (as large as q) are columns of one tensor, and so are their gradients
 };
 
 // Tiles have 64 queries and 64 keys.
@@ -43,14 +44,15 @@ const AttentionCase kCases[] = {
     {1, 131, 131, 3, 3, 64, 0, Documents::around_tiles, 0.1},
     {1, 2, 77, 2, 1, 16, 75, Documents::none, 0.3},
     {2, 35, 35, 2, 2, 16, 0, Documents::random, 0.4, 0, 0, 3},  // a tensor rank's heads
+    {2, 66, 66, 4, 2, 24, 0, Documents::random, 0.1, 0, 5, 0, true},
 };
 
 std::string describe(const AttentionCase& a) {
   constexpr const char* kDocuments[] = {"", ", documents", ", documents around tiles"};
-  return fmt::format("B {} Sq {} Sk {} A {} G {} D {} offsets {} {}{}, dropout {}, gap {}, first head {}",
+  return fmt::format("B {} Sq {} Sk {} A {} G {} D {} offsets {} {}{}, dropout {}, gap {}, first head {}{}",
                      a.samples, a.queries, a.keys, a.heads, a.kv_heads, a.head_dim, a.query_offset,
                      a.border_offset, kDocuments[static_cast<std::size_t>(a.documents)], a.dropout, a.gap,
-                     a.first_head);
+                     a.first_head, a.fused ? ", fused" : "");
 }
 
 // The first key of each query: documents cut the keys; a query stands at the key of its own index.
@@ -74,47 +76,70 @@ std::vector<double> starts(OpCase& c, const AttentionCase& a) {
   return of_query;
 }
 
-struct AttentionOperands {
-  std::size_t q, k, v, start, keys;
-
-  AttentionArgs args(const AttentionCase& a, const Views& views) const {
-    AttentionArgs all;
-    all.q = views[q];
-    all.k = views[k];
-    all.v = views[v];
-    all.samples = a.samples;
-    all.borders = {views[start], a.border_offset};
-    all.query_offset = a.query_offset;
-    all.scale = 1.0 / std::sqrt(static_cast<double>(a.head_dim));
-    all.dropout = {a.dropout, 99, views[keys]};
-    all.first_head = a.first_head;
-    return all;
-  }
+// The columns of q, of k and of v in the fused tensor that they are cut from.
+struct Heads {
+  TensorView q, k, v;
 };
 
-AttentionOperands operands(OpCase& c, const AttentionCase& a) {
+Heads heads_of(const TensorView& fused, const AttentionCase& a) {
+  const std::int64_t rows = fused.rows(), q_columns = a.heads * a.head_dim,
+                     k_columns = a.kv_heads * a.head_dim;
+  const Shape q_shape{rows, a.heads, a.head_dim}, k_shape{rows, a.kv_heads, a.head_dim};
+  return {fused.slice_columns(0, q_columns).reshaped(q_shape),
+          fused.slice_columns(q_columns, k_columns).reshaped(k_shape),
+          fused.slice_columns(q_columns + k_columns, k_columns).reshaped(k_shape)};
+}
+
+std::int64_t fused_columns(const AttentionCase& a) { return (a.heads + 2 * a.kv_heads) * a.head_dim; }
+
+// Scores of a few units, so that the softmax is neither flat nor a single one.
+Heads heads(OpCase& c, const AttentionCase& a) {
   const std::int64_t queries = a.samples * a.queries, keys = a.samples * a.keys;
-  const auto start = c.values("start", Role::index, {queries}, starts(c, a)),
-             mask_keys = dropout_keys(c, a.samples);
+  if (a.fused) return heads_of(c.input(Role::compute, {queries, fused_columns(a)}, 3.0), a);
+  const TensorView q = c.input(Role::compute, {queries, a.heads, a.head_dim}, 3.0);
+  const TensorView k = c.input(Role::compute, {keys, a.kv_heads, a.head_dim}, 3.0);
+  return {q, k, c.input(Role::compute, {keys, a.kv_heads, a.head_dim})};
+}
+
+Heads head_gradients(OpCase& c, const AttentionCase& a, const Tolerance& tolerance) {
+  const std::int64_t queries = a.samples * a.queries, keys = a.samples * a.keys;
+  if (a.fused) return heads_of(c.output(Role::compute, {queries, fused_columns(a)}, tolerance), a);
+  return {c.output(Role::compute, {queries, a.heads, a.head_dim}, tolerance),
+          c.output(Role::compute, {keys, a.kv_heads, a.head_dim}, tolerance),
+          c.output(Role::compute, {keys, a.kv_heads, a.head_dim}, tolerance)};
+}
+
+// From here on matrices have the case's gap.
+AttentionArguments arguments(OpCase& c, const AttentionCase& a) {
+  AttentionArguments all;
+  all.borders = {c.values(Role::index, {a.samples * a.queries}, starts(c, a)), a.border_offset};
+  all.dropout = {a.dropout, 99, dropout_keys(c, a.samples)};
   c.gap = a.gap;
-  // Scores of a few units, so that the softmax is neither flat nor a single one.
-  return {c.input("q", Role::compute, {queries, a.heads, a.head_dim}, 3.0),
-          c.input("k", Role::compute, {keys, a.kv_heads, a.head_dim}, 3.0),
-          c.input("v", Role::compute, {keys, a.kv_heads, a.head_dim}), start, mask_keys};
+  const Heads of = heads(c, a);
+  all.q = of.q;
+  all.k = of.k;
+  all.v = of.v;
+  all.samples = a.samples;
+  all.query_offset = a.query_offset;
+  all.scale = 1.0 / std::sqrt(static_cast<double>(a.head_dim));
+  all.first_head = a.first_head;
+  return all;
 }
 
 // Products with D terms of up to 9, then sums over the keys; a low-precision backend may round probabilities
 // too.
 Tolerance tolerance(const AttentionCase& a) {
-  return {.units = 2.0, .terms = static_cast<double>(9 * a.head_dim + a.keys), .floor = 1.0};
+  return {.units = 2.0, .terms = static_cast<double>(9 * a.head_dim + a.keys), .floor = a.fused ? 3.0 : 1.0};
 }
 
 OpCase attention_case(const AttentionCase& a, Precision p) {
-  OpCase c("attention", describe(a), p);
-  const AttentionOperands o = operands(c, a);
-  const auto out = c.output("out", Role::compute, {a.samples * a.queries, a.heads, a.head_dim}, tolerance(a));
-  const auto lse = c.output("lse", Role::accumulate, {a.samples * a.queries, a.heads}, tolerance(a));
-  c.run = [=](Backend& backend, const Views& v) { backend.attention(o.args(a, v), v[out], v[lse]); };
+  OpCase c(describe(a), p);
+  const std::int64_t queries = a.samples * a.queries;
+  c.set_op(op::Attention{
+      .of = arguments(c, a),
+      .out = c.output(Role::compute, {queries, a.heads, a.head_dim}, tolerance(a)),
+      .lse = c.output(Role::accumulate, {queries, a.heads}, tolerance(a)),
+  });
   return c;
 }
 
@@ -131,22 +156,22 @@ std::vector<OpCase> attention_backward_cases(Precision p) {
     ReferenceBackend reference;
     const OpCase forward = attention_case(a, p);
     const auto saved = run_on(reference, forward, {DType::f64, DType::f64});
-    OpCase c("attention_backward", describe(a), p);
-    const AttentionOperands o = operands(c, a);
-    const Shape q_shape{a.samples * a.queries, a.heads, a.head_dim},
-        k_shape{a.samples * a.keys, a.kv_heads, a.head_dim};
-    const auto out = c.values("out", Role::compute, q_shape, saved[saved.size() - 2]);
-    const auto lse = c.values("lse", Role::accumulate, {a.samples * a.queries, a.heads}, saved.back());
-    const auto d_out = c.input("d_out", Role::compute, q_shape);
+    const auto& gave = std::get<op::Attention>(forward.op);
+    OpCase c(describe(a), p);
+    op::AttentionBackward backward;
+    backward.of = arguments(c, a);
+    backward.out = c.values(Role::compute, gave.out.shape, saved[number_of(gave.out)]);
+    backward.lse = c.values(Role::accumulate, gave.lse.shape, saved[number_of(gave.lse)]);
+    backward.d_out = c.input(Role::compute, gave.out.shape);
     // Differences dP − δ cancel; a key's gradient is a sum over all queries of its group.
     Tolerance t = tolerance(a);
-    t.floor = 3.0;
+    t.floor *= 3.0;
     t.terms += static_cast<double>(a.queries * a.heads / a.kv_heads);
-    const auto dq = c.output("dq", Role::compute, q_shape, t);
-    const auto dk = c.output("dk", Role::compute, k_shape, t), dv = c.output("dv", Role::compute, k_shape, t);
-    c.run = [=](Backend& backend, const Views& v) {
-      backend.attention_backward(o.args(a, v), v[out], v[lse], v[d_out], v[dq], v[dk], v[dv]);
-    };
+    const Heads gradients = head_gradients(c, a, t);
+    backward.dq = gradients.q;
+    backward.dk = gradients.k;
+    backward.dv = gradients.v;
+    c.set_op(backward);
     cases.push_back(std::move(c));
   }
   return cases;
@@ -155,7 +180,7 @@ std::vector<OpCase> attention_backward_cases(Precision p) {
 }  // namespace
 
 std::vector<OpCases> attention_ops() {
-  return {{"attention", attention_cases}, {"attention_backward", attention_backward_cases}};
+  return {{op::Attention::kName, attention_cases}, {op::AttentionBackward::kName, attention_backward_cases}};
 }
 
 }  // namespace headwater::testing

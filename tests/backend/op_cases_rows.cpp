@@ -26,48 +26,59 @@ Tolerance norm_tolerance(std::int64_t columns) {
   return {.units = 1.5, .terms = static_cast<double>(columns)};
 }
 
-std::vector<OpCase> rms_norm_cases(Precision p) {
+std::vector<OpCase> norm_cases(Precision p) {
   std::vector<OpCase> cases;
   for (const Size& size : kSizes) {
-    OpCase c("rms_norm", describe(size), p);
+    OpCase c(describe(size), p);
     c.gap = size.gap;
-    const auto x = c.input("x", Role::compute, {size.rows, size.columns}, 3.0);
-    const auto gain = c.input("gain", Role::compute, {size.columns});
-    const auto y = c.output("y", Role::compute, {size.rows, size.columns}, norm_tolerance(size.columns));
-    const auto rstd = c.output("rstd", Role::accumulate, {size.rows}, norm_tolerance(size.columns));
-    c.run = [=](Backend& backend, const Views& v) {
-      backend.rms_norm(v[x], v[gain], kEpsilon, v[y], v[rstd]);
-    };
+    const Tolerance tolerance = norm_tolerance(size.columns);
+    c.set_op(op::Norm{
+        .x = c.input(Role::compute, {size.rows, size.columns}, 3.0),
+        .norm = {.gain = c.input(Role::compute, {size.columns}),
+                 .epsilon = kEpsilon,
+                 .y = c.output(Role::compute, {size.rows, size.columns}, tolerance),
+                 .rstd = c.output(Role::accumulate, {size.rows}, tolerance)},
+    });
     cases.push_back(std::move(c));
   }
   return cases;
 }
 
-std::vector<OpCase> rms_norm_backward_cases(Precision p) {
+// As the norm's forward gives it.
+std::vector<double> rstd_of(const std::vector<double>& x, const Size& size) {
+  std::vector<double> rstd;
+  for (std::int64_t row = 0; row < size.rows; ++row) {
+    double sum = 0.0;
+    for (std::int64_t i = 0; i < size.columns; ++i)
+      sum += std::pow(x[static_cast<std::size_t>(row * size.columns + i)], 2);
+    rstd.push_back(1.0 / std::sqrt(sum / static_cast<double>(size.columns) + kEpsilon));
+  }
+  return rstd;
+}
+
+std::vector<OpCase> norm_backward_cases(Precision p) {
+  enum class Addend { none, dx, another };
+  constexpr const char* kAddends[] = {"", ", added", ", addend of its own"};
   std::vector<OpCase> cases;
   for (const Size& size : kSizes)
-    for (const bool accumulate : {false, true}) {
-      OpCase c("rms_norm_backward", describe(size) + (accumulate ? ", added" : ""), p);
+    for (const Addend addend : {Addend::none, Addend::dx, Addend::another}) {
+      OpCase c(describe(size) + kAddends[static_cast<std::size_t>(addend)], p);
       c.gap = size.gap;
       const Shape shape{size.rows, size.columns};
-      const auto dy = c.input("dy", Role::compute, shape), x = c.input("x", Role::compute, shape, 3.0);
-      const auto gain = c.input("gain", Role::compute, {size.columns});
-      std::vector<double> statistics;
-      for (std::int64_t row = 0; row < size.rows; ++row) {
-        double sum = 0.0;
-        for (std::int64_t i = 0; i < size.columns; ++i)
-          sum += std::pow(c.operands[x].values[static_cast<std::size_t>(row * size.columns + i)], 2);
-        statistics.push_back(1.0 / std::sqrt(sum / static_cast<double>(size.columns) + kEpsilon));
-      }
-      const auto rstd = c.values("rstd", Role::accumulate, {size.rows}, statistics);
       const Tolerance tolerance{.units = 1.0, .terms = static_cast<double>(size.columns), .floor = 1.0};
-      const auto dx = accumulate ? c.updated(c.input("dx", Role::compute, shape), tolerance)
-                                 : c.output("dx", Role::compute, shape, tolerance);
-      const auto d_gain = c.updated(c.input("d_gain", Role::accumulate, {size.columns}),
-                                    {.units = 1.0, .terms = static_cast<double>(size.rows), .floor = 1.0});
-      c.run = [=](Backend& backend, const Views& v) {
-        backend.rms_norm_backward(v[dy], v[x], v[gain], v[rstd], v[dx], accumulate, v[d_gain]);
-      };
+      op::NormBackward backward;
+      backward.dy = c.input(Role::compute, shape);
+      backward.x = c.input(Role::compute, shape, 3.0);
+      backward.gain = c.input(Role::compute, {size.columns});
+      backward.rstd =
+          c.values(Role::accumulate, {size.rows}, rstd_of(c.operands[number_of(backward.x)].values, size));
+      backward.dx = addend == Addend::dx ? c.updated(Role::compute, shape, tolerance)
+                                         : c.output(Role::compute, shape, tolerance);
+      if (addend == Addend::dx) backward.addend = backward.dx;
+      if (addend == Addend::another) backward.addend = c.input(Role::compute, shape);
+      backward.d_gain = c.updated(Role::accumulate, {size.columns},
+                                  {.units = 1.0, .terms = static_cast<double>(size.rows), .floor = 1.0});
+      c.set_op(backward);
       cases.push_back(std::move(c));
     }
   return cases;
@@ -97,50 +108,48 @@ std::string describe(const DropoutCase& d) {
 std::vector<OpCase> residual_add_cases(Precision p) {
   std::vector<OpCase> cases;
   for (const DropoutCase& d : dropout_sizes(true)) {
-    OpCase c("residual_add", describe(d), p);
+    OpCase c(describe(d), p);
     c.gap = d.size.gap;
     const Shape shape{d.size.rows, d.size.columns};
-    const auto branch = c.input("branch", Role::compute, shape), x = c.input("x", Role::compute, shape);
-    const auto out = c.output("out", Role::compute, shape, {.units = 0.5});
-    c.gap = 0;
-    const auto keys = dropout_keys(c, samples_of(d.size));
-    c.run = [=](Backend& backend, const Views& v) {
-      backend.residual_add(v[branch], v[x], {d.probability, 0x123456789ABCDEFULL, v[keys]}, v[out]);
-    };
+    c.set_op(op::ResidualAdd{
+        .branch = c.input(Role::compute, shape),
+        .x = c.input(Role::compute, shape),
+        .dropout = {d.probability, 0x123456789ABCDEFULL, dropout_keys(c, samples_of(d.size))},
+        .out = c.output(Role::compute, shape, {.units = 0.5}),
+    });
     cases.push_back(std::move(c));
   }
   // A token shard: the last rows of sample 0, all of sample 1, the first of sample 2.
-  OpCase c("residual_add", "a shard across samples", p);
-  const auto branch = c.input("branch", Role::compute, {11, 6}), x = c.input("x", Role::compute, {11, 6});
-  const auto out = c.output("out", Role::compute, {11, 6}, {.units = 0.5});
-  const auto keys = dropout_keys(c, 3);
-  c.run = [=](Backend& backend, const Views& v) {
-    backend.residual_add(v[branch], v[x], {0.5, 11, v[keys], 7, 5}, v[out]);
-  };
+  OpCase c("a shard across samples", p);
+  c.set_op(op::ResidualAdd{
+      .branch = c.input(Role::compute, {11, 6}),
+      .x = c.input(Role::compute, {11, 6}),
+      .dropout = {0.5, 11, dropout_keys(c, 3), 7, 5},
+      .out = c.output(Role::compute, {11, 6}, {.units = 0.5}),
+  });
   cases.push_back(std::move(c));
   return cases;
 }
 
-std::vector<OpCase> residual_rms_norm_cases(Precision p) {
+std::vector<OpCase> residual_norm_cases(Precision p) {
   std::vector<OpCase> cases;
   for (const DropoutCase& d : dropout_sizes(true)) {
-    OpCase c("residual_rms_norm", describe(d), p);
+    OpCase c(describe(d), p);
     c.gap = d.size.gap;
     const Shape shape{d.size.rows, d.size.columns};
-    const auto branch = c.input("branch", Role::compute, shape), x = c.input("x", Role::compute, shape);
-    const auto gain = c.input("gain", Role::compute, {d.size.columns});
-    const auto out = c.output("out", Role::compute, shape, {.units = 0.5});
-    const auto y = c.output("y", Role::compute, shape, norm_tolerance(d.size.columns));
+    op::ResidualNorm both;
+    both.sum.branch = c.input(Role::compute, shape);
+    both.sum.x = c.input(Role::compute, shape);
+    both.norm.gain = c.input(Role::compute, {d.size.columns});
+    both.norm.epsilon = kEpsilon;
+    both.sum.dropout = {d.probability, 7, dropout_keys(c, samples_of(d.size))};
+    both.sum.out = c.output(Role::compute, shape, {.units = 0.5});
+    both.norm.y = c.output(Role::compute, shape, norm_tolerance(d.size.columns));
     // The norm is that of `out` as rounded to the compute dtype: half a unit of bf16 is 2^15 of f32.
-    const auto rstd = c.output(
-        "rstd", Role::accumulate, {d.size.rows},
+    both.norm.rstd = c.output(
+        Role::accumulate, {d.size.rows},
         {.units = p.compute == DType::bf16 ? 0x1p15 : 1.0, .terms = static_cast<double>(d.size.columns)});
-    c.gap = 0;
-    const auto keys = dropout_keys(c, samples_of(d.size));
-    c.run = [=](Backend& backend, const Views& v) {
-      backend.residual_rms_norm(v[branch], v[x], {d.probability, 7, v[keys]}, v[gain], kEpsilon, v[out], v[y],
-                                v[rstd]);
-    };
+    c.set_op(both);
     cases.push_back(std::move(c));
   }
   return cases;
@@ -149,16 +158,14 @@ std::vector<OpCase> residual_rms_norm_cases(Precision p) {
 std::vector<OpCase> dropout_backward_cases(Precision p) {
   std::vector<OpCase> cases;
   for (const DropoutCase& d : dropout_sizes(false)) {
-    OpCase c("dropout_backward", describe(d), p);
+    OpCase c(describe(d), p);
     c.gap = d.size.gap;
     const Shape shape{d.size.rows, d.size.columns};
-    const auto d_out = c.input("d_out", Role::compute, shape);
-    const auto d_branch = c.output("d_branch", Role::compute, shape, {.units = 0.5});
-    c.gap = 0;
-    const auto keys = dropout_keys(c, samples_of(d.size));
-    c.run = [=](Backend& backend, const Views& v) {
-      backend.dropout_backward(v[d_out], {d.probability, 3ULL << 40, v[keys]}, v[d_branch]);
-    };
+    c.set_op(op::DropoutBackward{
+        .d_out = c.input(Role::compute, shape),
+        .dropout = {d.probability, 3ULL << 40, dropout_keys(c, samples_of(d.size))},
+        .d_branch = c.output(Role::compute, shape, {.units = 0.5}),
+    });
     cases.push_back(std::move(c));
   }
   return cases;
@@ -184,65 +191,60 @@ std::string describe(const LfaCase& l, std::int64_t gap) {
 }
 
 // Starts of documents; where rows before the tensors exist, the first document reaches into them.
-std::size_t lfa_starts(OpCase& c, const LfaCase& l) {
+TensorView lfa_starts(OpCase& c, const LfaCase& l) {
   std::vector<double> starts = document_starts(c, l.samples, l.sequence, l.offset);
   if (l.before)
     for (std::size_t t = 0; t < starts.size() && starts[t] == static_cast<double>(l.offset); ++t)
       starts[t] = static_cast<double>(l.offset - 2);
-  return c.values("start", Role::index, {l.samples * l.sequence}, starts);
+  return c.values(Role::index, {l.samples * l.sequence}, starts);
 }
 
-struct LfaOperands {
-  std::size_t products, start, before, bias, residual;
-};
-
-LfaOperands lfa_operands(OpCase& c, const LfaCase& l) {
+// The operands that the case leaves out are drawn too.
+op::LfaTaps lfa_taps(OpCase& c, const LfaCase& l) {
   const std::int64_t rows = l.samples * l.sequence;
-  return {c.input("products", Role::compute, {rows, 2 * l.columns}), lfa_starts(c, l),
-          c.input("before", Role::compute, {l.samples, l.columns}),
-          c.input("bias", Role::compute, {l.columns}), c.input("residual", Role::compute, {rows, l.columns})};
+  op::LfaTaps taps;
+  taps.products = c.input(Role::compute, {rows, 2 * l.columns});
+  taps.borders = {lfa_starts(c, l), l.offset};
+  taps.samples = l.samples;
+  const TensorView before = c.input(Role::compute, {l.samples, l.columns});
+  const TensorView bias = c.input(Role::compute, {l.columns});
+  const TensorView residual = c.input(Role::compute, {rows, l.columns});
+  if (l.before) taps.before = before;
+  if (l.bias) taps.bias = bias;
+  if (l.residual) taps.residual = residual;
+  taps.out = c.output(Role::compute, {rows, l.columns}, {.units = 0.5, .floor = 1.0});
+  return taps;
 }
-
-TensorView where(bool present, const TensorView& view) { return present ? view : TensorView(); }
 
 std::vector<OpCase> lfa_taps_cases(Precision p) {
   std::vector<OpCase> cases;
   for (const LfaCase& l : kLfaCases)
     for (const std::int64_t gap : {0, 7}) {
-      OpCase c("lfa_taps", describe(l, gap), p);
+      OpCase c(describe(l, gap), p);
       c.gap = gap;
-      const LfaOperands o = lfa_operands(c, l);
-      const auto out =
-          c.output("out", Role::compute, {l.samples * l.sequence, l.columns}, {.units = 0.5, .floor = 1.0});
-      c.run = [=](Backend& backend, const Views& v) {
-        backend.lfa_taps(v[o.products], {v[o.start], l.offset}, l.samples, where(l.before, v[o.before]),
-                         where(l.bias, v[o.bias]), where(l.residual, v[o.residual]), v[out]);
-      };
+      c.set_op(lfa_taps(c, l));
       cases.push_back(std::move(c));
     }
   return cases;
 }
 
-std::vector<OpCase> lfa_taps_rms_norm_cases(Precision p) {
+std::vector<OpCase> lfa_taps_norm_cases(Precision p) {
   std::vector<OpCase> cases;
   for (const LfaCase& l : kLfaCases)
     for (const std::int64_t gap : {0, 7}) {
-      OpCase c("lfa_taps_rms_norm", describe(l, gap), p);
+      OpCase c(describe(l, gap), p);
       c.gap = gap;
-      const LfaOperands o = lfa_operands(c, l);
       const Shape shape{l.samples * l.sequence, l.columns};
-      const auto gain = c.input("gain", Role::compute, {l.columns});
-      const auto z = c.output("z", Role::compute, shape, {.units = 0.5, .floor = 1.0});
-      const auto y = c.output("y", Role::compute, shape, norm_tolerance(l.columns));
-      // The norm is that of z as rounded to the compute dtype.
-      const auto rstd = c.output(
-          "rstd", Role::accumulate, {shape[0]},
-          {.units = p.compute == DType::bf16 ? 0x1p15 : 8.0, .terms = static_cast<double>(l.columns)});
-      c.run = [=](Backend& backend, const Views& v) {
-        backend.lfa_taps_rms_norm(v[o.products], {v[o.start], l.offset}, l.samples,
-                                  where(l.before, v[o.before]), where(l.bias, v[o.bias]),
-                                  where(l.residual, v[o.residual]), v[gain], kEpsilon, v[z], v[y], v[rstd]);
-      };
+      // The norm is that of the sum as rounded to the compute dtype.
+      const Tolerance of_rstd{.units = p.compute == DType::bf16 ? 0x1p15 : 8.0,
+                              .terms = static_cast<double>(l.columns)};
+      c.set_op(op::LfaTapsNorm{
+          .taps = lfa_taps(c, l),
+          .norm = {.gain = c.input(Role::compute, {l.columns}),
+                   .epsilon = kEpsilon,
+                   .y = c.output(Role::compute, shape, norm_tolerance(l.columns)),
+                   .rstd = c.output(Role::accumulate, {shape[0]}, of_rstd)},
+      });
       cases.push_back(std::move(c));
     }
   return cases;
@@ -252,20 +254,19 @@ std::vector<OpCase> lfa_taps_backward_cases(Precision p) {
   std::vector<OpCase> cases;
   for (const LfaCase& l : kLfaCases)
     for (const std::int64_t gap : {0, 7}) {
-      OpCase c("lfa_taps_backward", describe(l, gap), p);
+      OpCase c(describe(l, gap), p);
       c.gap = gap;
       const std::int64_t rows = l.samples * l.sequence;
-      const auto d_out = c.input("d_out", Role::compute, {rows, l.columns}), start = lfa_starts(c, l);
-      const auto d_products = c.output("d_products", Role::compute, {rows, 2 * l.columns}, {.units = 0.0});
-      std::size_t d_before = 0, d_bias = 0;
-      if (l.before) d_before = c.output("d_before", Role::compute, {l.samples, l.columns}, {.units = 0.0});
+      op::LfaTapsBackward backward;
+      backward.d_out = c.input(Role::compute, {rows, l.columns});
+      backward.borders = {lfa_starts(c, l), l.offset};
+      backward.samples = l.samples;
+      backward.d_products = c.output(Role::compute, {rows, 2 * l.columns}, {.units = 0.0});
+      if (l.before) backward.d_before = c.output(Role::compute, {l.samples, l.columns}, {.units = 0.0});
       if (l.bias)
-        d_bias = c.updated(c.input("d_bias", Role::accumulate, {l.columns}),
-                           {.terms = static_cast<double>(rows), .floor = 1.0});
-      c.run = [=](Backend& backend, const Views& v) {
-        backend.lfa_taps_backward(v[d_out], {v[start], l.offset}, l.samples, v[d_products],
-                                  where(l.before, v[d_before]), where(l.bias, v[d_bias]));
-      };
+        backward.d_bias =
+            c.updated(Role::accumulate, {l.columns}, {.terms = static_cast<double>(rows), .floor = 1.0});
+      c.set_op(backward);
       cases.push_back(std::move(c));
     }
   return cases;
@@ -274,18 +275,17 @@ std::vector<OpCase> lfa_taps_backward_cases(Precision p) {
 // ---- rotary embedding, SwiGLU
 
 std::vector<OpCase> rotary_cases(Precision p) {
-  struct Rotary {
+  struct RotaryCase {
     std::int64_t rows, heads, head_dim, turned, gap;
   };
   std::vector<OpCase> cases;
-  for (const Rotary& r : {Rotary{1, 1, 2, 2, 0},
-                          {5, 3, 8, 8, 0},
-                          {7, 2, 96, 96, 50},
-                          {6, 1, 256, 128, 3},
-                          {4, 12, 64, 64, 768}})
+  for (const RotaryCase& r : {RotaryCase{1, 1, 2, 2, 0},
+                              {5, 3, 8, 8, 0},
+                              {7, 2, 96, 96, 50},
+                              {6, 1, 256, 128, 3},
+                              {4, 12, 64, 64, 768}})
     for (const bool inverse : {false, true}) {
-      OpCase c("rotary",
-               fmt::format("[{}, {}, {}] {} turned{}", r.rows, r.heads, r.head_dim, r.turned,
+      OpCase c(fmt::format("[{}, {}, {}] {} turned{}", r.rows, r.heads, r.head_dim, r.turned,
                            inverse ? " back" : ""),
                p);
       constexpr std::int64_t kPositions = 20;
@@ -297,14 +297,13 @@ std::vector<OpCase> rotary_cases(Precision p) {
         table.push_back(std::cos(angle));
         table.push_back(std::sin(angle));
       }
-      const auto position = c.values("position", Role::index, {r.rows}, positions);
-      const auto angles = c.values("table", Role::accumulate, {kPositions, r.turned / 2, 2}, table);
+      op::Rotary rotary;
+      rotary.position = c.values(Role::index, {r.rows}, positions);
+      rotary.table = c.values(Role::accumulate, {kPositions, r.turned / 2, 2}, table);
+      rotary.inverse = inverse;
       c.gap = r.gap;
-      const auto x =
-          c.updated(c.input("x", Role::compute, {r.rows, r.heads, r.head_dim}), {.units = 0.5, .floor = 1.0});
-      c.run = [=](Backend& backend, const Views& v) {
-        backend.rotary(v[x], v[position], v[angles], inverse);
-      };
+      rotary.x = c.updated(Role::compute, {r.rows, r.heads, r.head_dim}, {.units = 0.5, .floor = 1.0});
+      c.set_op(rotary);
       cases.push_back(std::move(c));
     }
   return cases;
@@ -313,11 +312,12 @@ std::vector<OpCase> rotary_cases(Precision p) {
 std::vector<OpCase> swiglu_cases(Precision p) {
   std::vector<OpCase> cases;
   for (const Size& size : kSizes) {
-    OpCase c("swiglu", describe(size), p);
+    OpCase c(describe(size), p);
     c.gap = size.gap;
-    const auto x = c.input("x", Role::compute, {size.rows, 2 * size.columns}, 12.0);
-    const auto out = c.output("out", Role::compute, {size.rows, size.columns}, {.units = 0.5});
-    c.run = [=](Backend& backend, const Views& v) { backend.swiglu(v[x], v[out]); };
+    c.set_op(op::Swiglu{
+        .x = c.input(Role::compute, {size.rows, 2 * size.columns}, 12.0),
+        .out = c.output(Role::compute, {size.rows, size.columns}, {.units = 0.5}),
+    });
     cases.push_back(std::move(c));
   }
   return cases;
@@ -326,13 +326,13 @@ std::vector<OpCase> swiglu_cases(Precision p) {
 std::vector<OpCase> swiglu_backward_cases(Precision p) {
   std::vector<OpCase> cases;
   for (const Size& size : kSizes) {
-    OpCase c("swiglu_backward", describe(size), p);
+    OpCase c(describe(size), p);
     c.gap = size.gap;
-    const auto d_out = c.input("d_out", Role::compute, {size.rows, size.columns});
-    const auto x = c.input("x", Role::compute, {size.rows, 2 * size.columns}, 12.0);
-    const auto dx =
-        c.output("dx", Role::compute, {size.rows, 2 * size.columns}, {.units = 1.0, .floor = 1.0});
-    c.run = [=](Backend& backend, const Views& v) { backend.swiglu_backward(v[d_out], v[x], v[dx]); };
+    c.set_op(op::SwigluBackward{
+        .d_out = c.input(Role::compute, {size.rows, size.columns}),
+        .x = c.input(Role::compute, {size.rows, 2 * size.columns}, 12.0),
+        .dx = c.output(Role::compute, {size.rows, 2 * size.columns}, {.units = 1.0, .floor = 1.0}),
+    });
     cases.push_back(std::move(c));
   }
   return cases;
@@ -341,17 +341,17 @@ std::vector<OpCase> swiglu_backward_cases(Precision p) {
 }  // namespace
 
 std::vector<OpCases> row_ops() {
-  return {{"rms_norm", rms_norm_cases},
-          {"rms_norm_backward", rms_norm_backward_cases},
-          {"residual_add", residual_add_cases},
-          {"residual_rms_norm", residual_rms_norm_cases},
-          {"dropout_backward", dropout_backward_cases},
-          {"lfa_taps", lfa_taps_cases},
-          {"lfa_taps_backward", lfa_taps_backward_cases},
-          {"lfa_taps_rms_norm", lfa_taps_rms_norm_cases},
-          {"rotary", rotary_cases},
-          {"swiglu", swiglu_cases},
-          {"swiglu_backward", swiglu_backward_cases}};
+  return {{op::Norm::kName, norm_cases},
+          {op::NormBackward::kName, norm_backward_cases},
+          {op::ResidualAdd::kName, residual_add_cases},
+          {op::ResidualNorm::kName, residual_norm_cases},
+          {op::DropoutBackward::kName, dropout_backward_cases},
+          {op::LfaTaps::kName, lfa_taps_cases},
+          {op::LfaTapsBackward::kName, lfa_taps_backward_cases},
+          {op::LfaTapsNorm::kName, lfa_taps_norm_cases},
+          {op::Rotary::kName, rotary_cases},
+          {op::Swiglu::kName, swiglu_cases},
+          {op::SwigluBackward::kName, swiglu_backward_cases}};
 }
 
 }  // namespace headwater::testing

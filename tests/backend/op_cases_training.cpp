@@ -24,7 +24,7 @@ std::string describe(const LossCase& l, Role logits) {
 }
 
 // Every third is masked; where the vocabulary is a shard, some labels lie outside it.
-std::size_t labels(OpCase& c, const LossCase& l) {
+TensorView labels(OpCase& c, const LossCase& l) {
   std::vector<double> all;
   for (std::int64_t row = 0; row < l.rows; ++row) {
     const std::int64_t outside = l.first > 0 ? 20 : 0;
@@ -32,20 +32,21 @@ std::size_t labels(OpCase& c, const LossCase& l) {
                       ? -1.0
                       : static_cast<double>(c.integer(l.first - outside, l.first + l.valid - 1 + outside)));
   }
-  return c.values("labels", Role::index, {l.rows}, all);
+  return c.values(Role::index, {l.rows}, all);
 }
 
 OpCase statistics_case(const LossCase& l, Role role, Precision p) {
-  OpCase c("softmax_statistics", describe(l, role), p);
-  const auto label = labels(c, l);
+  OpCase c(describe(l, role), p);
+  op::SoftmaxStatistics o;
+  o.labels = labels(c, l);
+  o.first = l.first;
+  o.valid = l.valid;
   c.gap = l.gap;
-  const auto logits = c.input("logits", role, {l.rows, l.columns}, 20.0);
+  o.logits = c.input(role, {l.rows, l.columns}, 20.0);
   c.gap = 0;
-  const auto statistics = c.output("statistics", Role::accumulate, {l.rows, 3},
-                                   {.units = 1.0, .terms = static_cast<double>(l.columns)});
-  c.run = [=](Backend& backend, const Views& v) {
-    backend.softmax_statistics(v[logits], v[label], l.first, l.valid, v[statistics]);
-  };
+  o.statistics =
+      c.output(Role::accumulate, {l.rows, 3}, {.units = 1.0, .terms = static_cast<double>(l.columns)});
+  c.set_op(o);
   return c;
 }
 
@@ -60,7 +61,7 @@ std::vector<OpCase> softmax_statistics_cases(Precision p) {
 std::vector<OpCase> combine_statistics_cases(Precision p) {
   std::vector<OpCase> cases;
   for (const auto& [rows, shards] : {std::pair<std::int64_t, std::int64_t>{1, 1}, {7, 2}, {65, 3}, {64, 8}}) {
-    OpCase c("combine_statistics", fmt::format("{} rows of {} shards", rows, shards), p);
+    OpCase c(fmt::format("{} rows of {} shards", rows, shards), p);
     std::vector<double> all;
     for (std::int64_t i = 0; i < shards * rows; ++i) {
       const bool padding = shards > 2 && i >= (shards - 1) * rows;
@@ -69,11 +70,11 @@ std::vector<OpCase> combine_statistics_cases(Precision p) {
       all.push_back(padding ? 0.0 : c.uniform(1.0, 100.0));
       all.push_back(holds_label ? c.uniform(-30.0, 30.0) : 0.0);
     }
-    const auto parts = c.values("shards", Role::accumulate, {shards * rows, 3}, all);
-    // An exponential of up to 60 magnifies the rounding of its argument.
-    const auto statistics =
-        c.output("statistics", Role::accumulate, {rows, 3}, {.units = 64.0, .terms = 1.0});
-    c.run = [=](Backend& backend, const Views& v) { backend.combine_statistics(v[parts], v[statistics]); };
+    c.set_op(op::CombineStatistics{
+        .shards = c.values(Role::accumulate, {shards * rows, 3}, all),
+        // An exponential of up to 60 magnifies the rounding of its argument.
+        .statistics = c.output(Role::accumulate, {rows, 3}, {.units = 64.0, .terms = 1.0}),
+    });
     cases.push_back(std::move(c));
   }
   return cases;
@@ -85,43 +86,62 @@ std::vector<double> step_scalars(std::initializer_list<std::pair<StepScalar, dou
   return scalars;
 }
 
-std::vector<OpCase> cross_entropy_cases(Precision p, bool backward) {
+constexpr double kTargets = 17.0;
+
+// On the statistics that the reference takes of random logits.
+op::CrossEntropyLoss loss(OpCase& c, const LossCase& l, Role role) {
+  ReferenceBackend reference;
+  const OpCase statistics = statistics_case(l, role, c.precision);
+  const auto saved = run_on(reference, statistics, {DType::f64, DType::f64});
+  const std::size_t number = number_of(std::get<op::SoftmaxStatistics>(statistics.op).statistics);
+  return {
+      .labels = labels(c, l),
+      .statistics = c.values(Role::accumulate, {l.rows, 3}, saved[number]),
+      .scalars = c.values(Role::f64, {kStepScalars}, step_scalars({{StepScalar::targets, kTargets}}),
+                          {.units = 64.0}),
+  };
+}
+
+std::vector<OpCase> cross_entropy_loss_cases(Precision p) {
   std::vector<OpCase> cases;
   for (const LossCase& l : kLossCases)
     for (const Role role : {Role::compute, Role::accumulate}) {
-      ReferenceBackend reference;
-      const auto saved = run_on(reference, statistics_case(l, role, p), {DType::f64, DType::f64});
-      OpCase c(backward ? "cross_entropy_backward" : "cross_entropy_loss", describe(l, role), p);
-      const auto label = labels(c, l);
-      const auto statistics = c.values("statistics", Role::accumulate, {l.rows, 3}, saved.back());
-      const double targets = 17.0;
-      const auto scalars = c.updated(
-          c.values("scalars", Role::f64, {kStepScalars}, step_scalars({{StepScalar::targets, targets}})),
-          {.units = 64.0});
-      c.gap = l.gap;
-      auto logits = c.input("logits", role, {l.rows, l.columns}, 20.0);
-      if (backward) c.updated(logits, {.units = 0.5, .terms = 1.0, .floor = 1.0 / targets});
-      c.run = [=](Backend& backend, const Views& v) {
-        if (backward)
-          backend.cross_entropy_backward(v[logits], v[label], l.first, l.valid, v[statistics], v[scalars]);
-        else
-          backend.cross_entropy_loss(v[label], v[statistics], v[scalars]);
-      };
+      OpCase c(describe(l, role), p);
+      c.set_op(loss(c, l, role));
       cases.push_back(std::move(c));
     }
   return cases;
 }
 
-std::vector<OpCase> cross_entropy_backward_cases(Precision p) { return cross_entropy_cases(p, true); }
-std::vector<OpCase> cross_entropy_loss_cases(Precision p) { return cross_entropy_cases(p, false); }
+std::vector<OpCase> cross_entropy_backward_cases(Precision p) {
+  std::vector<OpCase> cases;
+  for (const LossCase& l : kLossCases)
+    for (const Role role : {Role::compute, Role::accumulate}) {
+      OpCase c(describe(l, role), p);
+      const op::CrossEntropyLoss forward = loss(c, l, role);
+      c.gap = l.gap;
+      c.set_op(op::CrossEntropyBackward{
+          .logits = c.updated(role, {l.rows, l.columns},
+                              {.units = 0.5, .terms = 1.0, .floor = 1.0 / kTargets}, 20.0),
+          .labels = forward.labels,
+          .first = l.first,
+          .valid = l.valid,
+          .statistics = forward.statistics,
+          .scalars = forward.scalars,
+      });
+      cases.push_back(std::move(c));
+    }
+  return cases;
+}
 
 std::vector<OpCase> add_squared_norm_cases(Precision p) {
   std::vector<OpCase> cases;
   for (const std::int64_t count : {1, 3, 100, 4099}) {
-    OpCase c("add_squared_norm", fmt::format("{} elements", count), p);
-    const auto x = c.input("x", Role::accumulate, {count});
-    const auto sum = c.updated(c.values("sum", Role::f64, {1}, {0.25}), {.units = 64.0});
-    c.run = [=](Backend& backend, const Views& v) { backend.add_squared_norm(v[x], v[sum]); };
+    OpCase c(fmt::format("{} elements", count), p);
+    c.set_op(op::AddSquaredNorm{
+        .x = c.input(Role::accumulate, {count}),
+        .sum = c.values(Role::f64, {1}, {0.25}, {.units = 64.0}),
+    });
     cases.push_back(std::move(c));
   }
   return cases;
@@ -139,12 +159,14 @@ std::vector<OpCase> decide_step_cases(Precision p) {
                             {1.0, kInfinity, 16.0},
                             {1.0, 5.0, kInfinity},
                             {2.0, 0.0, 0.0}}) {
-    OpCase c("decide_step", fmt::format("clip {} loss {} norm² {}", d.clip, d.loss, d.norm_squared), p);
-    const auto scalars = c.updated(c.values("scalars", Role::f64, {kStepScalars},
-                                            step_scalars({{StepScalar::loss_sum, d.loss},
-                                                          {StepScalar::norm_squared, d.norm_squared},
-                                                          {StepScalar::updates, 3.0}})));
-    c.run = [=](Backend& backend, const Views& v) { backend.decide_step(d.clip, v[scalars]); };
+    OpCase c(fmt::format("clip {} loss {} norm² {}", d.clip, d.loss, d.norm_squared), p);
+    c.set_op(op::DecideStep{
+        .clip = d.clip,
+        .scalars = c.values(Role::f64, {kStepScalars},
+                            step_scalars({{StepScalar::loss_sum, d.loss},
+                                          {StepScalar::norm_squared, d.norm_squared},
+                                          {StepScalar::updates, 3.0}})),
+    });
     cases.push_back(std::move(c));
   }
   return cases;
@@ -163,33 +185,25 @@ std::vector<OpCase> adamw_cases(Precision p) {
                             {4099, 1000, 1.0, 1.0, 0.1, false},
                             {33, 7, 0.3, 0.0, 0.1, false},
                             {33, 7, 0.3, 1.0, 0.1, true}}) {
-    OpCase c("adamw",
-             fmt::format("{} elements, update {}, clip {}, apply {}, decay {}{}", a.count, a.updates,
+    OpCase c(fmt::format("{} elements, update {}, clip {}, apply {}, decay {}{}", a.count, a.updates,
                          a.clip_factor, a.apply, a.decay, a.weight_is_master ? ", in place" : ""),
              p);
     const Tolerance tolerance{.units = 2.0};
-    const auto master = c.updated(c.input("master", Role::accumulate, {a.count}), tolerance);
-    const auto gradient = c.input("gradient", Role::accumulate, {a.count});
-    const auto m = c.updated(c.input("first moment", Role::accumulate, {a.count}, 0.1), tolerance);
-    auto squares = c.operands[gradient].values;
+    op::AdamW o;
+    o.master = c.updated(Role::accumulate, {a.count}, tolerance);
+    o.gradient = c.input(Role::accumulate, {a.count});
+    o.first_moment = c.updated(Role::accumulate, {a.count}, tolerance, 0.1);
+    auto squares = c.operands[number_of(o.gradient)].values;
     for (double& square : squares) square = 0.5 * square * square + 0.01;
-    const auto v2 = c.updated(c.values("second moment", Role::accumulate, {a.count}, squares), tolerance);
-    const auto weight = c.updated(c.input("weight", Role::compute, {a.count}), tolerance);
-    const auto scalars = c.values("scalars", Role::f64, {kStepScalars},
-                                  step_scalars({{StepScalar::learning_rate, 0.01},
-                                                {StepScalar::updates, a.updates},
-                                                {StepScalar::clip_factor, a.clip_factor},
-                                                {StepScalar::apply, a.apply}}));
-    c.run = [=](Backend& backend, const Views& v) {
-      AdamWArgs args;
-      args.master = v[master];
-      args.gradient = v[gradient];
-      args.first_moment = v[m];
-      args.second_moment = v[v2];
-      args.weight = a.weight_is_master ? v[master] : v[weight];
-      args.weight_decay = a.decay;
-      backend.adamw(args, v[scalars]);
-    };
+    o.second_moment = c.values(Role::accumulate, {a.count}, squares, tolerance);
+    o.weight = a.weight_is_master ? o.master : c.updated(Role::compute, {a.count}, tolerance);
+    o.weight_decay = a.decay;
+    o.scalars = c.values(Role::f64, {kStepScalars},
+                         step_scalars({{StepScalar::learning_rate, 0.01},
+                                       {StepScalar::updates, a.updates},
+                                       {StepScalar::clip_factor, a.clip_factor},
+                                       {StepScalar::apply, a.apply}}));
+    c.set_op(o);
     cases.push_back(std::move(c));
   }
   return cases;
@@ -198,13 +212,13 @@ std::vector<OpCase> adamw_cases(Precision p) {
 }  // namespace
 
 std::vector<OpCases> training_ops() {
-  return {{"softmax_statistics", softmax_statistics_cases},
-          {"combine_statistics", combine_statistics_cases},
-          {"cross_entropy_backward", cross_entropy_backward_cases},
-          {"cross_entropy_loss", cross_entropy_loss_cases},
-          {"add_squared_norm", add_squared_norm_cases},
-          {"decide_step", decide_step_cases},
-          {"adamw", adamw_cases}};
+  return {{op::SoftmaxStatistics::kName, softmax_statistics_cases},
+          {op::CombineStatistics::kName, combine_statistics_cases},
+          {op::CrossEntropyBackward::kName, cross_entropy_backward_cases},
+          {op::CrossEntropyLoss::kName, cross_entropy_loss_cases},
+          {op::AddSquaredNorm::kName, add_squared_norm_cases},
+          {op::DecideStep::kName, decide_step_cases},
+          {op::AdamW::kName, adamw_cases}};
 }
 
 }  // namespace headwater::testing

@@ -9,9 +9,12 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <functional>
 #include <memory>
 #include <ostream>
+#include <string>
+#include <vector>
 
 namespace headwater::testing {
 namespace {
@@ -69,6 +72,28 @@ std::vector<OpOfBackend> ops_of_backends() {
   return all;
 }
 
+// The ops of the catalogue, in its order.
+std::vector<std::string> catalogue() {
+  std::vector<std::string> names;
+#define HEADWATER_NAME(Op) names.emplace_back(op::Op::kName);
+  HEADWATER_OPS(HEADWATER_NAME)
+#undef HEADWATER_NAME
+  return names;
+}
+
+TEST(OpCases, EveryOpOfTheCatalogueHasSome) {
+  std::vector<std::string> named = catalogue(), tested;
+  for (const OpCases& cases : all_ops()) {
+    tested.emplace_back(cases.op);
+    const std::vector<OpCase> of_op = cases.make(kF32);
+    EXPECT_FALSE(of_op.empty()) << cases.op;
+    for (const OpCase& op_case : of_op) EXPECT_EQ(name_of(op_case.op), std::string(cases.op)) << op_case.name;
+  }
+  std::sort(named.begin(), named.end());
+  std::sort(tested.begin(), tested.end());
+  EXPECT_EQ(named, tested);
+}
+
 class Ops : public ::testing::TestWithParam<OpOfBackend> {};
 
 void for_each_case(const OpOfBackend& param, const std::function<void(Backend&, const OpCase&)>& body) {
@@ -87,7 +112,7 @@ TEST_P(Ops, ShowANaN) {
   for_each_case(GetParam(), [&](Backend& backend, const OpCase& op_case) {
     looked_at += expect_nan_shows(backend, op_case);
   });
-  const bool reads = GetParam().cases.op != std::string("zero");
+  const bool reads = GetParam().cases.op != std::string(op::Zero::kName);
   EXPECT_EQ(looked_at > 0, reads);
 }
 

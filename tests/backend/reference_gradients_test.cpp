@@ -28,6 +28,10 @@ struct Indices {
   operator TensorView() { return {values.data(), DType::i32, {static_cast<std::int64_t>(values.size())}}; }
 };
 
+void subtract(Array& from, const Array& what) {
+  for (std::size_t i = 0; i < from.values.size(); ++i) from.values[i] -= what.values[i];
+}
+
 class ReferenceGradients : public ::testing::Test {
  protected:
   Array random(Shape shape, double scale = 1.0) {
@@ -68,41 +72,60 @@ class ReferenceGradients : public ::testing::Test {
 TEST_F(ReferenceGradients, Linear) {
   Array x = random({5, 3}), w = random({4, 3}), y({5, 4}), dy = random({5, 4}), dx = random({5, 3}),
         dw = random({4, 3});
-  const auto forward = [&] { ops.linear(x, {w, {}}, y); };
+  const auto forward = [&] { ops.run(op::Linear{.x = x, .w = w, .y = y}); };
   const Array dx_before = dx, dw_before = dw;
-  ops.linear_input_gradient(dy, {w, {}}, dx, true);
-  ops.linear_weight_gradient(dy, x, dw);
-  for (std::size_t i = 0; i < dx.values.size(); ++i) dx.values[i] -= dx_before.values[i];
-  for (std::size_t i = 0; i < dw.values.size(); ++i) dw.values[i] -= dw_before.values[i];
+  ops.run(op::LinearInputGradient{.dy = dy, .w = w, .dx = dx, .accumulate = true});
+  ops.run(op::LinearWeightGradient{.dy = dy, .x = x, .dw = dw});
+  subtract(dx, dx_before);
+  subtract(dw, dw_before);
   expect_gradient("x", x, dx, y, dy, forward);
   expect_gradient("w", w, dw, y, dy, forward);
-  ops.linear_input_gradient(dy, {w, {}}, dx, false);
+  ops.run(op::LinearInputGradient{.dy = dy, .w = w, .dx = dx});
   expect_gradient("x, not added", x, dx, y, dy, forward);
 }
 
 TEST_F(ReferenceGradients, Embedding) {
   Indices tokens{{12, 10, 12, 9, 13}};  // the table holds 10 … 12
   Array table = random({3, 2}), out({5, 2}), d_out = random({5, 2}), d_table({3, 2});
-  ops.embedding_backward(tokens, d_out, 10, d_table);
-  expect_gradient("table", table, d_table, out, d_out, [&] { ops.embedding(tokens, table, 10, out); });
+  ops.run(op::EmbeddingBackward{.tokens = tokens, .d_out = d_out, .first = 10, .d_table = d_table});
+  expect_gradient("table", table, d_table, out, d_out,
+                  [&] { ops.run(op::Embedding{.tokens = tokens, .table = table, .first = 10, .out = out}); });
 }
 
-TEST_F(ReferenceGradients, RmsNorm) {
+TEST_F(ReferenceGradients, Norm) {
   Array x = random({4, 6}), gain = random({6}), y({4, 6}), rstd({4}), dy = random({4, 6}), dx({4, 6}),
         d_gain({6});
-  const auto forward = [&] { ops.rms_norm(x, gain, 1e-3, y, rstd); };
+  const auto forward = [&] {
+    ops.run(op::Norm{.x = x, .norm = {.gain = gain, .epsilon = 1e-3, .y = y, .rstd = rstd}});
+  };
   forward();
-  ops.rms_norm_backward(dy, x, gain, rstd, dx, false, d_gain);
+  op::NormBackward backward{.dy = dy, .x = x, .gain = gain, .rstd = rstd, .dx = dx, .d_gain = d_gain};
+  ops.run(backward);
   expect_gradient("x", x, dx, y, dy, forward);
   expect_gradient("gain", gain, d_gain, y, dy, forward);
+
+  // A gradient that x has besides, in a tensor of its own and in dx.
+  const Array alone = dx;
+  Array addend = random({4, 6});
+  backward.addend = addend;
+  ops.run(backward);
+  subtract(dx, addend);
+  for (std::size_t i = 0; i < dx.values.size(); ++i) EXPECT_NEAR(dx.values[i], alone.values[i], 1e-14) << i;
+  dx = addend;
+  backward.addend = backward.dx = dx;
+  ops.run(backward);
+  subtract(dx, addend);
+  for (std::size_t i = 0; i < dx.values.size(); ++i) EXPECT_NEAR(dx.values[i], alone.values[i], 1e-14) << i;
 }
 
 TEST_F(ReferenceGradients, Dropout) {
   std::vector<std::int32_t> keys = {5, -7, 11, 13};
   const Dropout dropout{0.4, 3, TensorView(keys.data(), DType::i32, {2, 2})};
   Array branch = random({6, 5}), x = random({6, 5}), out({6, 5}), d_out = random({6, 5}), d_branch({6, 5});
-  const auto forward = [&] { ops.residual_add(branch, x, dropout, out); };
-  ops.dropout_backward(d_out, dropout, d_branch);
+  const auto forward = [&] {
+    ops.run(op::ResidualAdd{.branch = branch, .x = x, .dropout = dropout, .out = out});
+  };
+  ops.run(op::DropoutBackward{.d_out = d_out, .dropout = dropout, .d_branch = d_branch});
   expect_gradient("branch", branch, d_branch, out, d_out, forward);
   expect_gradient("x", x, d_out, out, d_out, forward);
   const auto dropped = std::count(d_branch.values.begin(), d_branch.values.end(), 0.0);
@@ -118,8 +141,16 @@ TEST_F(ReferenceGradients, LfaTaps) {
   Array products = random({8, 6}), before = random({2, 3}), bias = random({3}), out({8, 3}),
         d_out = random({8, 3});
   Array d_products({8, 6}), d_before({2, 3}), d_bias({3});
-  const auto forward = [&] { ops.lfa_taps(products, borders, 2, before, bias, {}, out); };
-  ops.lfa_taps_backward(d_out, borders, 2, d_products, d_before, d_bias);
+  const auto forward = [&] {
+    ops.run(op::LfaTaps{
+        .products = products, .borders = borders, .samples = 2, .before = before, .bias = bias, .out = out});
+  };
+  ops.run(op::LfaTapsBackward{.d_out = d_out,
+                              .borders = borders,
+                              .samples = 2,
+                              .d_products = d_products,
+                              .d_before = d_before,
+                              .d_bias = d_bias});
   expect_gradient("products", products, d_products, out, d_out, forward);
   expect_gradient("before", before, d_before, out, d_out, forward);
   expect_gradient("bias", bias, d_bias, out, d_out, forward);
@@ -131,11 +162,15 @@ TEST_F(ReferenceGradients, LfaTapsAndNorm) {
   Array z({4, 3}), y({4, 3}), rstd({4}), dy = random({4, 3}), dz({4, 3}), d_products({4, 6}), d_bias({3}),
                                          d_gain({3});
   const auto forward = [&] {
-    ops.lfa_taps_rms_norm(products, {start, 0}, 1, {}, bias, residual, gain, 1e-3, z, y, rstd);
+    ops.run(op::LfaTapsNorm{
+        .taps = {.products = products, .borders = {start, 0}, .bias = bias, .residual = residual, .out = z},
+        .norm = {.gain = gain, .epsilon = 1e-3, .y = y, .rstd = rstd},
+    });
   };
   forward();
-  ops.rms_norm_backward(dy, z, gain, rstd, dz, false, d_gain);
-  ops.lfa_taps_backward(dz, {start, 0}, 1, d_products, {}, d_bias);
+  ops.run(op::NormBackward{.dy = dy, .x = z, .gain = gain, .rstd = rstd, .dx = dz, .d_gain = d_gain});
+  ops.run(
+      op::LfaTapsBackward{.d_out = dz, .borders = {start, 0}, .d_products = d_products, .d_bias = d_bias});
   expect_gradient("products", products, d_products, y, dy, forward);
   expect_gradient("residual", residual, dz, y, dy, forward);
   expect_gradient("bias", bias, d_bias, y, dy, forward);
@@ -150,17 +185,17 @@ TEST_F(ReferenceGradients, Rotary) {
     table.values[2 * i + 1] = std::sin(static_cast<double>(i));
   }
   Array dx = d_out;
-  ops.rotary(dx, position, table, true);
+  ops.run(op::Rotary{.x = dx, .position = position, .table = table, .inverse = true});
   expect_gradient("x", x, dx, out, d_out, [&] {
     out.values = x.values;
-    ops.rotary(out, position, table, false);
+    ops.run(op::Rotary{.x = out, .position = position, .table = table});
   });
 }
 
 TEST_F(ReferenceGradients, Swiglu) {
   Array x = random({3, 8}, 3.0), out({3, 4}), d_out = random({3, 4}), dx({3, 8});
-  ops.swiglu_backward(d_out, x, dx);
-  expect_gradient("x", x, dx, out, d_out, [&] { ops.swiglu(x, out); });
+  ops.run(op::SwigluBackward{.d_out = d_out, .x = x, .dx = dx});
+  expect_gradient("x", x, dx, out, d_out, [&] { ops.run(op::Swiglu{.x = x, .out = out}); });
 }
 
 TEST_F(ReferenceGradients, Attention) {
@@ -178,7 +213,7 @@ TEST_F(ReferenceGradients, Attention) {
       }
     Array q = random({2 * variant.queries, 4, 3}), k = random({10, 2, 3}), v = random({10, 2, 3});
     Array out(q.shape), lse({q.shape[0], 4}), d_out = random(q.shape), dq(q.shape), dk(k.shape), dv(v.shape);
-    AttentionArgs args;
+    AttentionArguments args;
     args.q = q;
     args.k = k;
     args.v = v;
@@ -187,9 +222,10 @@ TEST_F(ReferenceGradients, Attention) {
     args.query_offset = variant.query_offset;
     args.scale = 0.7;
     args.dropout = {variant.dropout, 1, TensorView(keys.data(), DType::i32, {2, 2})};
-    const auto forward = [&] { ops.attention(args, out, lse); };
+    const auto forward = [&] { ops.run(op::Attention{.of = args, .out = out, .lse = lse}); };
     forward();
-    ops.attention_backward(args, out, lse, d_out, dq, dk, dv);
+    ops.run(op::AttentionBackward{
+        .of = args, .out = out, .lse = lse, .d_out = d_out, .dq = dq, .dk = dk, .dv = dv});
     expect_gradient("q", q, dq, out, d_out, forward);
     expect_gradient("k", k, dk, out, d_out, forward);
     expect_gradient("v", v, dv, out, d_out, forward);
@@ -203,14 +239,20 @@ TEST_F(ReferenceGradients, CrossEntropy) {
   const auto forward = [&] {
     scalars.values.assign(scalars.values.size(), 0.0);
     scalars.values[static_cast<std::size_t>(StepScalar::targets)] = 3.0;
-    ops.softmax_statistics(logits, labels, 10, 4, statistics);
-    ops.cross_entropy_loss(labels, statistics, scalars);
+    ops.run(op::SoftmaxStatistics{
+        .logits = logits, .labels = labels, .first = 10, .valid = 4, .statistics = statistics});
+    ops.run(op::CrossEntropyLoss{.labels = labels, .statistics = statistics, .scalars = scalars});
     loss.values[0] =
         scalars.values[static_cast<std::size_t>(StepScalar::loss_sum)] / 3.0;  // the mean over targets
   };
   forward();
   Array gradient = logits;
-  ops.cross_entropy_backward(gradient, labels, 10, 4, statistics, scalars);
+  ops.run(op::CrossEntropyBackward{.logits = gradient,
+                                   .labels = labels,
+                                   .first = 10,
+                                   .valid = 4,
+                                   .statistics = statistics,
+                                   .scalars = scalars});
   expect_gradient("logits", logits, gradient, loss, one, forward);
 }
 
@@ -219,16 +261,16 @@ TEST_F(ReferenceGradients, FirstAdamStep) {
   Array master = random({4}), gradient = random({4}), m({4}), v({4}), scalars({kStepScalars});
   scalars.values[static_cast<std::size_t>(StepScalar::learning_rate)] = 0.01;
   scalars.values[static_cast<std::size_t>(StepScalar::norm_squared)] = 4.0;
-  ops.decide_step(1.0, scalars);
+  ops.run(op::DecideStep{.clip = 1.0, .scalars = scalars});
   const Array before = master;
-  AdamWArgs args;
-  args.master = args.weight = master;
-  args.gradient = gradient;
-  args.first_moment = m;
-  args.second_moment = v;
-  args.epsilon = 0.0;
-  args.weight_decay = 0.1;
-  ops.adamw(args, scalars);
+  ops.run(op::AdamW{.master = master,
+                    .gradient = gradient,
+                    .first_moment = m,
+                    .second_moment = v,
+                    .weight = master,
+                    .epsilon = 0.0,
+                    .weight_decay = 0.1,
+                    .scalars = scalars});
   for (std::size_t i = 0; i < 4; ++i) {
     const double sign = gradient.values[i] > 0.0 ? 1.0 : -1.0;
     EXPECT_NEAR(master.values[i], before.values[i] - 0.01 * (sign + 0.1 * before.values[i]), 1e-12);

@@ -1,5 +1,5 @@
-// bf16 weights that are rounded by chance: as backend.h says, element by element, and the same bits however
-// shards are cut.
+// bf16 weights that are rounded by chance: as op_arguments.h says, element by element, and the same bits
+// however shards are cut.
 
 #include "headwater/backend/make_backend.h"
 #include "headwater/base/random.h"
@@ -40,22 +40,22 @@ Rounded update(Backend& backend, std::int64_t first, std::int64_t columns, std::
   for (std::int64_t i = 0; i < count; ++i)
     masters.push_back(1.0F + static_cast<float>(rounding.element(i)) / 1000.0F);
   const std::vector<float> zeros(static_cast<std::size_t>(count));
-  AdamWArgs args;
-  args.master = vector(masters);
-  args.gradient = vector(zeros);
-  args.first_moment = vector(zeros);
-  args.second_moment = vector(zeros);
-  args.weight = arena.take("all", DType::bf16, {count});
-  args.rounding = rounding;
+  op::AdamW adamw;
+  adamw.master = vector(masters);
+  adamw.gradient = vector(zeros);
+  adamw.first_moment = vector(zeros);
+  adamw.second_moment = vector(zeros);
+  adamw.weight = arena.take("all", DType::bf16, {count});
+  adamw.rounding = rounding;
   std::vector<double> host(kStepScalars);
   const auto set = [&](StepScalar which, double value) { host[static_cast<std::size_t>(which)] = value; };
   set(StepScalar::updates, kUpdates), set(StepScalar::clip_factor, 1.0), set(StepScalar::apply, 1.0);
-  const TensorView scalars = arena.take("all", DType::f64, {kStepScalars});
-  backend.to_device(TensorView(host.data(), DType::f64, {kStepScalars}), scalars);
-  backend.adamw(args, scalars);
+  adamw.scalars = arena.take("all", DType::f64, {kStepScalars});
+  backend.to_device(TensorView(host.data(), DType::f64, {kStepScalars}), adamw.scalars);
+  backend.run(adamw);
   Rounded result{std::vector<float>(masters.size()), std::vector<std::uint16_t>(masters.size())};
-  backend.to_host(args.master, TensorView(result.masters.data(), DType::f32, {count}));
-  backend.to_host(args.weight, TensorView(result.weights.data(), DType::bf16, {count}));
+  backend.to_host(adamw.master, TensorView(result.masters.data(), DType::f32, {count}));
+  backend.to_host(adamw.weight, TensorView(result.weights.data(), DType::bf16, {count}));
   return result;
 }
 

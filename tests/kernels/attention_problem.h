@@ -127,8 +127,8 @@ struct AttentionProblem {
     return a;
   }
 
-  AttentionArgs reference() {
-    AttentionArgs a;
+  AttentionArguments reference() {
+    AttentionArguments a;
     a.q = q.reference(sizes.heads), a.k = k.reference(sizes.kv_heads), a.v = v.reference(sizes.kv_heads);
     a.samples = sizes.samples;
     a.borders = {TensorView(start.data(), DType::i32, Shape{query_rows}), sizes.start_offset};

@@ -52,8 +52,7 @@ void forward_as_reference(const AttentionSizes& sizes) {
   TestMatrix<T> out(problem.query_rows, width, width + sizes.gap);
   TestMatrix<float> lse(problem.query_rows, sizes.heads, sizes.heads + sizes.gap);
   attention(problem.args(), out.view(), lse.view(), nullptr);
-  ReferenceBackend reference;
-  reference.attention(problem.reference(), out.reference(sizes.heads), lse.reference());
+  ReferenceBackend().run(op::Attention{problem.reference(), out.reference(sizes.heads), lse.reference()});
   // Weights are rounded to bf16 before they meet the values, and so is the result; fp32 sums of up to 256
   // products.
   expect_close(out.host(), out.exact, kHalf<T> ? 4e-3 : 3e-6, kHalf<T> ? 6e-3 : 1e-6);
@@ -102,7 +101,8 @@ struct BackwardProblem {
     return {problem.query_rows, problem.sizes.heads, columns / problem.sizes.heads};
   }
   std::vector<double> saved(bool meaningful) {
-    if (meaningful) ReferenceBackend().attention(problem.reference(), out_of_reference(), lse_of_reference());
+    if (meaningful)
+      ReferenceBackend().run(op::Attention{problem.reference(), out_of_reference(), lse_of_reference()});
     return exact_out;
   }
 };
@@ -113,9 +113,13 @@ void backward_as_reference(const AttentionSizes& sizes, bool ordered) {
   BackwardProblem<T> p(sizes);
   p.run(ordered);
   const std::vector<T> dq = p.dq.host(), dk = p.dk.host(), dv = p.dv.host();
-  ReferenceBackend().attention_backward(p.problem.reference(), p.out_of_reference(), p.lse_of_reference(),
-                                        p.d_out.reference(sizes.heads), p.dq.reference(sizes.heads),
-                                        p.dk.reference(sizes.kv_heads), p.dv.reference(sizes.kv_heads));
+  ReferenceBackend().run(op::AttentionBackward{.of = p.problem.reference(),
+                                               .out = p.out_of_reference(),
+                                               .lse = p.lse_of_reference(),
+                                               .d_out = p.d_out.reference(sizes.heads),
+                                               .dq = p.dq.reference(sizes.heads),
+                                               .dk = p.dk.reference(sizes.kv_heads),
+                                               .dv = p.dv.reference(sizes.kv_heads)});
   // Probabilities and their gradients are rounded to bf16 before they are multiplied; gradients of keys are
   // sums over all queries of a group, of terms up to 3 · |dP|.
   const double absolute = kHalf<T> ? 1.2e-2 : 6e-6, relative = kHalf<T> ? 4e-3 : 4e-6;

@@ -12,10 +12,10 @@ void adds(const Size& size) {
   Matrix<From> x(size, 1);
   Matrix<To> y(size, 2), z(size, 0);
   ReferenceBackend reference;
-  reference.add(x.view(), y.view());
+  reference.run(op::Add{x.view(), y.view()});
   add<From, To>(x, y, size.rows, size.columns, nullptr);
   y.expect(1.0, 0x1p-20);
-  reference.copy(x.view(), z.view());
+  reference.run(op::Copy{x.view(), z.view()});
   copy<From, To>(x, z, size.rows, size.columns, nullptr);
   z.expect();
 }
@@ -100,11 +100,11 @@ TEST(Kernels, ResidualSumsWithDropout) {
         Masks masks(probability, sequence, 1);
         Matrix<T> branch(size, 1), x(size, 2), out(size, 0), d_branch(size, 0);
         ReferenceBackend reference;
-        reference.residual_add(branch.view(), x.view(), masks.reference, out.view());
+        reference.run(op::ResidualAdd{branch.view(), x.view(), masks.reference, out.view()});
         residual_add<T>(branch, x, masks.device, out, size.rows, size.columns, nullptr);
         out.expect(is_float(type) ? 2.0 : 1.01, is_float(type) ? 1.0 : 0x1p-10);
         if (probability == 0.0) continue;
-        reference.dropout_backward(x.view(), masks.reference, d_branch.view());
+        reference.run(op::DropoutBackward{x.view(), masks.reference, d_branch.view()});
         dropout_backward<T>(x, masks.device, d_branch, size.rows, size.columns, nullptr);
         d_branch.expect(1.01);
       }
@@ -116,7 +116,7 @@ TEST(Kernels, ResidualSumInPlace) {
   in_every_mode([] {
     const Size size{5, 40};
     Matrix<float> branch(size, 1), x(size, 2);
-    ReferenceBackend().residual_add(branch.view(), x.view(), {}, x.view());
+    ReferenceBackend().run(op::ResidualAdd{branch.view(), x.view(), {}, x.view()});
     residual_add<float>(branch, x, {}, x, size.rows, size.columns, nullptr);
     x.expect(1.0, 0x1p-20);
   });
@@ -130,10 +130,10 @@ TEST(Kernels, Swiglu) {
     const Size wide{size.rows, 2 * size.columns, size.gap, size.lead};
     Matrix<T> x(wide, 1, 12.0), d_out(size, 2), out(size, 0), dx(wide, 0);
     ReferenceBackend reference;
-    reference.swiglu(x.view(), out.view());
+    reference.run(op::Swiglu{x.view(), out.view()});
     swiglu<T>(x, out, size.rows, size.columns, nullptr);
     out.expect(is_float(type) ? 24.0 : 1.0, 0x1p-8);
-    reference.swiglu_backward(d_out.view(), x.view(), dx.view());
+    reference.run(op::SwigluBackward{d_out.view(), x.view(), dx.view()});
     swiglu_backward<T>(d_out, x, dx, size.rows, size.columns, nullptr);
     dx.expect(is_float(type) ? 24.0 : 1.0, 1.0);
   });
@@ -142,7 +142,7 @@ TEST(Kernels, Swiglu) {
 TEST(Kernels, SwigluFarFromZero) {
   in_every_mode([] {
     Matrix<float> x({1, 8}, {-200.0, 200.0, -90.0, 0.0, 2.0, 2.0, 2.0, 2.0}), out({1, 4}, 0);
-    ReferenceBackend().swiglu(x.view(), out.view());
+    ReferenceBackend().run(op::Swiglu{x.view(), out.view()});
     swiglu<float>(x, out, 1, 4, nullptr);
     out.expect(4.0, 0x1p-20);
   });

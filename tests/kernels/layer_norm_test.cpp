@@ -1,6 +1,6 @@
 // LayerNorm against plain loops in double precision: the op catalogue has no LayerNorm yet.
 
-#include "matrix.h"
+#include "norm_addend.h"
 
 #include "tests/reference/reference_backend.h"
 
@@ -82,7 +82,7 @@ TEST(Kernels, ResidualLayerNorm) {
     const RowDropout dropout{{keys.data(), 9, 1U << 30U, static_cast<float>(1.0 / 0.75)}, size.rows, 0};
     Norm<T> n(size);
     Matrix<T> branch(size, 4), out(size, 0);
-    ReferenceBackend().residual_add(branch.view(), n.x.view(), described, out.view());
+    ReferenceBackend().run(op::ResidualAdd{branch.view(), n.x.view(), described, out.view()});
     residual_layer_norm<T>(branch, n.x, dropout, n.gain.data(), n.bias.data(), kEpsilon, out, n.y,
                            n.mean.data(), n.rstd.data(), size.rows, size.columns, nullptr);
     out.expect(is_float(type) ? 2.0 : 1.01, is_float(type) ? 4.0 : 0x1p-10);
@@ -99,14 +99,16 @@ TEST(Kernels, ResidualLayerNorm) {
 }
 
 template <class T>
-void layer_norm_backward_of(const Size& size, bool accumulate) {
+void layer_norm_backward_of(const Size& size, Addend addend) {
+  SCOPED_TRACE(::testing::Message() << addend);
   Norm<T> n(size);
-  Matrix<T> dy(size, 5), dx(size, accumulate ? 6 : 0);
+  Matrix<T> dy(size, 5);
+  AddedGradient<T> to(addend, size);
   Matrix<float> d_gain({1, size.columns}, 7), d_bias({1, size.columns}, 8);
   reference_layer_norm(n.x.view(), n.gain.view(), n.bias.view(), n.y.view(), n.mean.view(), n.rstd.view());
   layer_norm<T>(n.x, n.gain.data(), n.bias.data(), kEpsilon, n.y, n.mean.data(), n.rstd.data(), size.rows,
                 size.columns, nullptr);
-  const TensorView d = dy.view(), g = n.gain.view(), x = n.x.view();
+  const TensorView d = dy.view(), g = n.gain.view(), x = n.x.view(), added = to.view();
   const auto count = static_cast<double>(size.columns);
   for (std::int64_t t = 0; t < size.rows; ++t) {
     const double m = at(n.mean.view(), t, 0), r = at(n.rstd.view(), t, 0);
@@ -118,16 +120,16 @@ void layer_norm_backward_of(const Size& size, bool accumulate) {
     for (std::int64_t i = 0; i < size.columns; ++i) {
       const double normal = (at(x, t, i) - m) * r;
       const double value = r * (at(d, t, i) * at(g, 0, i) - mean_d - normal * mean_dot);
-      at(dx.view(), t, i) = accumulate ? at(dx.view(), t, i) + value : value;
+      at(to.dx.view(), t, i) = added ? at(added, t, i) + value : value;
       at(d_gain.view(), 0, i) += at(d, t, i) * normal;
       at(d_bias.view(), 0, i) += at(d, t, i);
     }
   }
   DeviceArray<float> workspace(2 * static_cast<std::size_t>(column_sums_bytes(size.rows, size.columns)) /
                                sizeof(float));
-  layer_norm_backward<T>(dy, n.x, n.gain.data(), n.mean.data(), n.rstd.data(), dx, accumulate, d_gain.data(),
-                         d_bias.data(), workspace.data(), size.rows, size.columns, nullptr);
-  dx.expect(n.units(), is_float(T(0.0F)) ? 8.0 : 0x1p-6);
+  layer_norm_backward<T>(dy, n.x, n.gain.data(), n.mean.data(), n.rstd.data(), to.rows(), to.dx,
+                         d_gain.data(), d_bias.data(), workspace.data(), size.rows, size.columns, nullptr);
+  to.expect(n.units(), is_float(T(0.0F)) ? 8.0 : 0x1p-6);
   const double units = 16.0 + 4.0 * std::sqrt(static_cast<double>(size.rows));
   d_gain.expect(units, 4.0);
   d_bias.expect(units, 4.0);
@@ -135,14 +137,23 @@ void layer_norm_backward_of(const Size& size, bool accumulate) {
 
 TEST(Kernels, LayerNormBackward) {
   for_sizes(kSizes, [](const Size& size, auto type) {
-    for (const bool accumulate : {false, true}) layer_norm_backward_of<decltype(type)>(size, accumulate);
+    for (const Addend addend : {Addend::none, Addend::in_place, Addend::apart})
+      layer_norm_backward_of<decltype(type)>(size, addend);
+  });
+}
+
+TEST(Kernels, LayerNormBackwardWithAnAddendThatKeepsItFromVectors) {
+  for_sizes(kVectorSizes, [](const Size& size, auto type) {
+    for (const Addend addend : {Addend::odd_rows, Addend::misaligned})
+      layer_norm_backward_of<decltype(type)>(size, addend);
   });
 }
 
 TEST(Kernels, LayerNormBackwardOfWideRows) {
   in_every_mode([] {
-    layer_norm_backward_of<bf16>({17, 8208}, true);
-    layer_norm_backward_of<float>({17, 1030, 1}, false);
+    layer_norm_backward_of<bf16>({17, 8208}, Addend::in_place);
+    layer_norm_backward_of<bf16>({17, 8208}, Addend::apart);
+    layer_norm_backward_of<float>({17, 1030, 1}, Addend::none);
   });
 }
 

@@ -48,12 +48,12 @@ TEST(Kernels, CrossEntropy) {
     DeviceArray<double> targets(std::vector<double>{kTargets}), loss(std::vector<double>{2.0});
 
     ReferenceBackend reference;
-    reference.softmax_statistics(logits.view(), labels.view(), c.first, c.valid, statistics.view());
+    reference.run(op::SoftmaxStatistics{logits.view(), labels.view(), c.first, c.valid, statistics.view()});
     softmax_statistics<T>(logits, labels.data(), c.first, c.valid, statistics.data(), size.rows, nullptr);
     statistics.expect(16.0 + std::sqrt(static_cast<double>(size.columns)));
 
-    reference.cross_entropy_backward(logits.view(), labels.view(), c.first, c.valid, statistics.view(),
-                                     scalars_view);
+    reference.run(op::CrossEntropyBackward{logits.view(), labels.view(), c.first, c.valid, statistics.view(),
+                                           scalars_view});
     cross_entropy_loss(labels.data(), statistics.data(), loss.data(), size.rows, nullptr);
     EXPECT_NEAR(loss.host()[0], scalars[0], 1e-6 * std::abs(scalars[0]) + 1e-6);
     cross_entropy_backward<T>(logits, labels.data(), c.first, c.valid, statistics.data(), targets.data(),
@@ -73,7 +73,7 @@ TEST(Kernels, StatisticsOfShardsCombine) {
       const auto last = static_cast<std::size_t>(3 * (kShards - 1) * rows);
       values[last] = -std::numeric_limits<double>::infinity(), values[last + 1] = 0.0, values[last + 2] = 0.0;
       Matrix<float> all({kShards * rows, 3}, values);
-      ReferenceBackend().combine_statistics(all.view(), statistics.view());
+      ReferenceBackend().run(op::CombineStatistics{all.view(), statistics.view()});
       combine_statistics(all.data(), kShards, statistics.data(), rows, nullptr);
       statistics.expect(40.0, 1.0);
     }

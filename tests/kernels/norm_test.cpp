@@ -1,8 +1,10 @@
 // RMSNorm and localized filtering: what needs a sum over a row, and sums over rows for gains and biases.
 
-#include "matrix.h"
+#include "norm_addend.h"
 
 #include "tests/reference/reference_backend.h"
+
+#include <cstring>
 
 namespace headwater::kernels {
 namespace {
@@ -28,7 +30,7 @@ TEST(Kernels, RmsNorm) {
     using T = decltype(type);
     Matrix<T> x(size, 1, 3.0), gain({1, size.columns, 0, size.lead}, 2), y(size, 0);
     Matrix<float> rstd({size.rows, 1}, 0);
-    ReferenceBackend().rms_norm(x.view(), gain.vector(), kEpsilon, y.view(), rstd.vector());
+    ReferenceBackend().run(op::Norm{x.view(), {gain.vector(), kEpsilon, y.view(), rstd.vector()}});
     rms_norm<T>(x, gain.data(), kEpsilon, y, rstd.data(), size.rows, size.columns, nullptr);
     y.expect(row_units(type, size));
     rstd.expect(row_units(float(), size));
@@ -36,35 +38,68 @@ TEST(Kernels, RmsNorm) {
 }
 
 template <class T>
-void rms_norm_backward_of(const Size& size, bool accumulate) {
-  Matrix<T> dy(size, 1), x(size, 2, 3.0), gain({1, size.columns, 0, size.lead}, 3),
-      dx(size, accumulate ? 4 : 0), y(size, 0);
+void rms_norm_backward_of(const Size& size, Addend addend) {
+  SCOPED_TRACE(::testing::Message() << addend);
+  Matrix<T> dy(size, 1), x(size, 2, 3.0), gain({1, size.columns, 0, size.lead}, 3), y(size, 0);
+  AddedGradient<T> to(addend, size);
   Matrix<float> rstd({size.rows, 1}, 0), d_gain({1, size.columns}, 5);
   ReferenceBackend reference;
-  reference.rms_norm(x.view(), gain.vector(), kEpsilon, y.view(), rstd.vector());
+  reference.run(op::Norm{x.view(), {gain.vector(), kEpsilon, y.view(), rstd.vector()}});
   rms_norm<T>(x, gain.data(), kEpsilon, y, rstd.data(), size.rows, size.columns, nullptr);
-  reference.rms_norm_backward(dy.view(), x.view(), gain.vector(), rstd.vector(), dx.view(), accumulate,
-                              d_gain.vector());
+  reference.run(op::NormBackward{.dy = dy.view(),
+                                 .x = x.view(),
+                                 .gain = gain.vector(),
+                                 .rstd = rstd.vector(),
+                                 .addend = to.view(),
+                                 .dx = to.dx.view(),
+                                 .d_gain = d_gain.vector()});
   const DeviceArray<float> workspace = workspace_for(size);
-  rms_norm_backward<T>(dy, x, gain.data(), rstd.data(), dx, accumulate, d_gain.data(), workspace.data(),
+  rms_norm_backward<T>(dy, x, gain.data(), rstd.data(), to.rows(), to.dx, d_gain.data(), workspace.data(),
                        size.rows, size.columns, nullptr);
   // A row of one column is a difference of equals: rstd stands for the size of its terms.
   const double size_of_terms = size.columns == 1 ? static_cast<double>(rstd.reference()[0]) : 1.0;
-  dx.expect(row_units(T(), size), size_of_terms);
+  to.expect(row_units(T(), size), size_of_terms);
   d_gain.expect(column_units(size), 1.0);
 }
 
 TEST(Kernels, RmsNormBackward) {
   for_sizes(kSizes, [](const Size& size, auto type) {
-    for (const bool accumulate : {false, true}) rms_norm_backward_of<decltype(type)>(size, accumulate);
+    for (const Addend addend : {Addend::none, Addend::in_place, Addend::apart})
+      rms_norm_backward_of<decltype(type)>(size, addend);
+  });
+}
+
+TEST(Kernels, RmsNormBackwardWithAnAddendThatKeepsItFromVectors) {
+  for_sizes(kVectorSizes, [](const Size& size, auto type) {
+    for (const Addend addend : {Addend::odd_rows, Addend::misaligned})
+      rms_norm_backward_of<decltype(type)>(size, addend);
   });
 }
 
 // A group of rows that are wider than what a block keeps of their sums in registers.
 TEST(Kernels, RmsNormBackwardOfWideRows) {
   in_every_mode([] {
-    rms_norm_backward_of<bf16>({17, 8208}, true);
-    rms_norm_backward_of<float>({17, 1030}, false);
+    rms_norm_backward_of<bf16>({17, 8208}, Addend::in_place);
+    rms_norm_backward_of<bf16>({17, 8208}, Addend::apart);
+    rms_norm_backward_of<float>({17, 1030}, Addend::none);
+  });
+}
+
+TEST(Kernels, RmsNormBackwardAddsToTheSameBitsWhereverTheAddendLies) {
+  for_sizes(kVectorSizes, [](const Size& size, auto type) {
+    using T = decltype(type);
+    std::vector<T> in_place;
+    for (const Addend addend : {Addend::in_place, Addend::apart}) {
+      Matrix<T> dy(size, 1), x(size, 2, 3.0), gain({1, size.columns, 0, size.lead}, 3);
+      Matrix<float> rstd({size.rows, 1}, 6), d_gain({1, size.columns}, 5);
+      AddedGradient<T> to(addend, size);
+      const DeviceArray<float> workspace = workspace_for(size);
+      rms_norm_backward<T>(dy, x, gain.data(), rstd.data(), to.rows(), to.dx, d_gain.data(), workspace.data(),
+                           size.rows, size.columns, nullptr);
+      const std::vector<T> dx = to.dx.host();
+      if (addend == Addend::in_place) in_place = dx;
+      EXPECT_EQ(std::memcmp(dx.data(), in_place.data(), dx.size() * sizeof(T)), 0);
+    }
   });
 }
 
@@ -81,8 +116,8 @@ TEST(Kernels, ResidualRmsNorm) {
       Matrix<T> branch(size, 1), x(size, 2), gain({1, size.columns, 0, size.lead}, 3), out(size, 0),
           y(size, 0);
       Matrix<float> rstd({size.rows, 1}, 0);
-      ReferenceBackend().residual_rms_norm(branch.view(), x.view(), described, gain.vector(), kEpsilon,
-                                           out.view(), y.view(), rstd.vector());
+      ReferenceBackend().run(op::ResidualNorm{{branch.view(), x.view(), described, out.view()},
+                                              {gain.vector(), kEpsilon, y.view(), rstd.vector()}});
       residual_rms_norm<T>(branch, x, dropout, gain.data(), kEpsilon, out, y, rstd.data(), size.rows,
                            size.columns, nullptr);
       out.expect(is_float(type) ? 2.0 : 1.01, is_float(type) ? 1.0 : 0x1p-10);
@@ -101,7 +136,7 @@ TEST(Kernels, SumsOverRowsAreTheSameEveryTime) {
           d_gain({1, size.columns}, 5);
       Matrix<float> rstd({size.rows, 1}, 6);
       const DeviceArray<float> workspace = workspace_for(size);
-      rms_norm_backward<float>(dy, x, gain.data(), rstd.data(), dx, false, d_gain.data(), workspace.data(),
+      rms_norm_backward<float>(dy, x, gain.data(), rstd.data(), {}, dx, d_gain.data(), workspace.data(),
                                size.rows, size.columns, nullptr);
       if (turn == 0)
         first = d_gain.host();
@@ -182,13 +217,18 @@ TEST(Kernels, LfaTaps) {
     Matrix<T> out(size, 0), z(size, 0), gain({1, size.columns, 0, size.lead}, 5), y(size, 0);
     Matrix<float> rstd({size.rows, 1}, 0);
     ReferenceBackend reference;
-    const TensorView before = view_if(c.before, in.before.view()), bias = view_if(c.before, in.bias.vector()),
-                     residual = view_if(c.before, in.residual.view());
-    reference.lfa_taps(in.products.view(), in.described, c.samples, before, bias, residual, out.view());
+    op::LfaTaps described{.products = in.products.view(),
+                          .borders = in.described,
+                          .samples = c.samples,
+                          .before = view_if(c.before, in.before.view()),
+                          .bias = view_if(c.before, in.bias.vector()),
+                          .residual = view_if(c.before, in.residual.view()),
+                          .out = out.view()};
+    reference.run(described);
     lfa_taps<T>(in.taps, in.borders, out, size.rows, size.columns, nullptr);
     out.expect(1.0, 0x1p-10);
-    reference.lfa_taps_rms_norm(in.products.view(), in.described, c.samples, before, bias, residual,
-                                gain.vector(), kEpsilon, z.view(), y.view(), rstd.vector());
+    described.out = z.view();
+    reference.run(op::LfaTapsNorm{described, {gain.vector(), kEpsilon, y.view(), rstd.vector()}});
     lfa_taps_rms_norm<T>(in.taps, in.borders, gain.data(), kEpsilon, z, y, rstd.data(), size.rows,
                          size.columns, nullptr);
     z.expect(1.0, 0x1p-10);
@@ -205,9 +245,12 @@ TEST(Kernels, LfaTapsBackward) {
     Matrix<T> d_out(size, 6), d_products({size.rows, 2 * size.columns, size.gap, size.lead}, 0);
     Matrix<T> d_before({c.samples, size.columns, size.gap, size.lead}, 0);
     Matrix<float> d_bias({1, size.columns}, 7);
-    ReferenceBackend().lfa_taps_backward(d_out.view(), in.described, c.samples, d_products.view(),
-                                         view_if(c.before, d_before.view()),
-                                         view_if(c.before, d_bias.vector()));
+    ReferenceBackend().run(op::LfaTapsBackward{.d_out = d_out.view(),
+                                               .borders = in.described,
+                                               .samples = c.samples,
+                                               .d_products = d_products.view(),
+                                               .d_before = view_if(c.before, d_before.view()),
+                                               .d_bias = view_if(c.before, d_bias.vector())});
     const DeviceArray<float> workspace = workspace_for(size);
     lfa_taps_backward<T>(d_out, in.borders, d_products, c.before ? Rows<T>(d_before) : Rows<T>(),
                          c.before ? d_bias.data() : nullptr, c.before ? workspace.data() : nullptr, size.rows,

@@ -51,7 +51,7 @@ TEST(Kernels, SquaredNorm) {
       SCOPED_TRACE(::testing::Message() << size);
       Matrix<float> x(size, 1, 5.0);
       double expected = 3.0;
-      ReferenceBackend().add_squared_norm(x.vector(), {&expected, DType::f64, {1}});
+      ReferenceBackend().run(op::AddSquaredNorm{x.vector(), {&expected, DType::f64, {1}}});
       DeviceArray<double> sum(std::vector<double>{3.0});
       DeviceArray<double> workspace(static_cast<std::size_t>(squared_norm_bytes(size.columns)) /
                                     sizeof(double));
@@ -70,7 +70,7 @@ TEST(Kernels, DecideStep) {
           Scalars scalars{{StepScalar::loss_sum, loss},
                           {StepScalar::norm_squared, norm_squared},
                           {StepScalar::updates, 4.0}};
-          ReferenceBackend().decide_step(clip, scalars.view());
+          ReferenceBackend().run(op::DecideStep{clip, scalars.view()});
           decide_step(clip, scalars.pointers(), nullptr);
           scalars.expect_equal();
         }
@@ -121,9 +121,16 @@ TEST(Kernels, AdamW) {
                         {StepScalar::clip_factor, 0.5},
                         {StepScalar::apply, apply}};
         Shard<T> shard(size);
-        ReferenceBackend().adamw({shard.master.vector(), shard.gradient.vector(), shard.first_moment.vector(),
-                                  shard.second_moment.vector(), shard.weight.vector(), 0.9, 0.95, 1e-8, 0.1},
-                                 scalars.view());
+        ReferenceBackend().run(op::AdamW{.master = shard.master.vector(),
+                                         .gradient = shard.gradient.vector(),
+                                         .first_moment = shard.first_moment.vector(),
+                                         .second_moment = shard.second_moment.vector(),
+                                         .weight = shard.weight.vector(),
+                                         .beta1 = 0.9,
+                                         .beta2 = 0.95,
+                                         .epsilon = 1e-8,
+                                         .weight_decay = 0.1,
+                                         .scalars = scalars.view()});
         adamw<T>(shard.args, scalars.pointers(), nullptr);
         shard.master.expect(4.0, 0.1);
         shard.first_moment.expect(4.0, 0.1);

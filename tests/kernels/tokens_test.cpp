@@ -43,7 +43,7 @@ TEST(Kernels, Rotary) {
       Matrix<T> x({c.rows, c.heads * c.head_dim, c.gap, c.lead}, 1);
       TensorView heads = x.view();
       heads.shape = {c.rows, c.heads, c.head_dim};
-      ReferenceBackend().rotary(heads, position.view(), table.view(), inverse);
+      ReferenceBackend().run(op::Rotary{heads, position.view(), table.view(), inverse});
       rotary<T>(x, position.data(), table, inverse, c.rows, c.heads, c.head_dim, c.pairs, nullptr);
       x.expect(1.0, is_float(type) ? 1.0 : 0x1p-10);
     }
@@ -76,7 +76,7 @@ void embeds(const EmbeddingCase& c) {
   Integers tokens(ids);
   const Size table_size{c.vocabulary, size.columns, size.gap, size.lead};
   Matrix<T> table(table_size, 1), out(size, 0), d_out(size, 2);
-  ReferenceBackend().embedding(tokens.view(), table.view(), c.first, out.view());
+  ReferenceBackend().run(op::Embedding{tokens.view(), table.view(), c.first, out.view()});
   embedding<T>(tokens.data(), table, c.first, c.vocabulary, out, size.rows, size.columns, nullptr);
   out.expect(0.0);
 

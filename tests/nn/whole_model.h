@@ -77,7 +77,6 @@ class WholeModel {
     double* scalars = memory_.scalars.as<double>();
     scalars[static_cast<int>(StepScalar::loss_sum)] = 0.0;
     scalars[static_cast<int>(StepScalar::targets)] = targets_;
-    store_->refresh(*backend_);
     stage_->forward(numbers, {}, {}, HeadMode::train);
     return loss();
   }
@@ -88,7 +87,7 @@ class WholeModel {
 
   // Of every parameter, by name.
   std::map<std::string, std::vector<double>> gradients() {
-    backend_->zero(store_->gradients());
+    backend_->run(op::Zero{store_->gradients()});
     forward();
     stage_->backward({}, {}, {});
     return read_gradients();
@@ -124,7 +123,6 @@ class WholeModel {
           });
       store_->set_weights(*backend_, place, dense(values));
     }
-    store_->refresh(*backend_);
   }
 
   Precision precision_;

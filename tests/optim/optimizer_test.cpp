@@ -49,8 +49,7 @@ class OptimizerTest : public testing::Test {
       store_->masters().as<float>()[i] = static_cast<float>(draw());
       weights_[i] = store_->masters().as<float>()[i];
     });
-    backend_->copy(store_->masters(), store_->weights());
-    store_->refresh(*backend_);
+    backend_->run(op::Copy{.from = store_->masters(), .to = store_->weights()});
   }
 
   double draw() { return std::uniform_real_distribution<double>(-1.0, 1.0)(random_); }

@@ -19,11 +19,12 @@ inline std::int64_t integer(const TensorView& x, std::int64_t row, std::int64_t 
   return x.as<std::int32_t>()[row * x.row_stride + column];
 }
 
-// An element of any floating dtype, as copies between dtypes need it.
+// An element of any dtype, as copies between dtypes need it.
 inline double read(const TensorView& x, std::int64_t row, std::int64_t column) {
   const std::int64_t index = row * x.row_stride + column;
   if (x.dtype == DType::f32) return x.as<float>()[index];
   if (x.dtype == DType::bf16) return static_cast<float>(x.as<bf16>()[index]);
+  if (x.dtype == DType::i32) return x.as<std::int32_t>()[index];
   return x.as<double>()[index];
 }
 
@@ -33,6 +34,8 @@ inline void write(const TensorView& x, std::int64_t row, std::int64_t column, do
     x.as<float>()[index] = static_cast<float>(value);
   else if (x.dtype == DType::bf16)
     x.as<bf16>()[index] = bf16(static_cast<float>(value));
+  else if (x.dtype == DType::i32)
+    x.as<std::int32_t>()[index] = static_cast<std::int32_t>(value);
   else
     x.as<double>()[index] = value;
 }

@@ -1,7 +1,8 @@
 #pragma once
 // The op catalogue in double precision, in the plainest loops that its header allows: what every other
 // backend is compared with, and what tests of blocks and stages may run on. Compute and accumulate dtype are
-// f64. It shares no code with the backends but Philox; its gradients are checked by finite differences.
+// f64. It shares no code with the backends but Philox and the ops' checks; its gradients are checked by
+// finite differences.
 
 #include "headwater/backend/backend.h"
 
@@ -13,59 +14,12 @@ class ReferenceBackend final : public Backend {
   Queue& queue() override { return queue_; }
   void use_workspace(TensorView) override {}
 
-  void zero(TensorView x) override;
-  void copy(TensorView from, TensorView to) override;
-  void add(TensorView x, TensorView y) override;
   void to_device(TensorView host, TensorView device) override;
   void to_host(TensorView device, TensorView host) override;
 
-  void refresh(Weight&) override {}
-  void linear(TensorView x, const Weight& w, TensorView y) override;
-  void linear_input_gradient(TensorView dy, const Weight& w, TensorView dx, bool accumulate) override;
-  void linear_weight_gradient(TensorView dy, TensorView x, TensorView dw) override;
-
-  void embedding(TensorView tokens, TensorView table, std::int64_t first, TensorView out) override;
-  void embedding_backward(TensorView tokens, TensorView d_out, std::int64_t first,
-                          TensorView d_table) override;
-
-  void rms_norm(TensorView x, TensorView gain, double epsilon, TensorView y, TensorView rstd) override;
-  void rms_norm_backward(TensorView dy, TensorView x, TensorView gain, TensorView rstd, TensorView dx,
-                         bool accumulate, TensorView d_gain) override;
-
-  void residual_add(TensorView branch, TensorView x, const Dropout& dropout, TensorView out) override;
-  void residual_rms_norm(TensorView branch, TensorView x, const Dropout& dropout, TensorView gain,
-                         double epsilon, TensorView out, TensorView y, TensorView rstd) override;
-  void dropout_backward(TensorView d_out, const Dropout& dropout, TensorView d_branch) override;
-
-  void lfa_taps(TensorView products, const Borders& borders, std::int64_t samples, TensorView before,
-                TensorView bias, TensorView residual, TensorView out) override;
-  void lfa_taps_backward(TensorView d_out, const Borders& borders, std::int64_t samples,
-                         TensorView d_products, TensorView d_before, TensorView d_bias) override;
-  void lfa_taps_rms_norm(TensorView products, const Borders& borders, std::int64_t samples, TensorView before,
-                         TensorView bias, TensorView residual, TensorView gain, double epsilon, TensorView z,
-                         TensorView y, TensorView rstd) override;
-
-  void rotary(TensorView x, TensorView position, TensorView table, bool inverse) override;
-
-  void attention(const AttentionArgs& args, TensorView out, TensorView lse) override;
-  void attention_backward(const AttentionArgs& args, TensorView out, TensorView lse, TensorView d_out,
-                          TensorView dq, TensorView dk, TensorView dv) override;
-
-  void swiglu(TensorView x, TensorView out) override;
-  void swiglu_backward(TensorView d_out, TensorView x, TensorView dx) override;
-
-  void softmax_statistics(TensorView logits, TensorView labels, std::int64_t first, std::int64_t valid,
-                          TensorView statistics) override;
-  void combine_statistics(TensorView shards, TensorView statistics) override;
-  void cross_entropy_backward(TensorView logits, TensorView labels, std::int64_t first, std::int64_t valid,
-                              TensorView statistics, TensorView scalars) override;
-  void cross_entropy_loss(TensorView labels, TensorView statistics, TensorView scalars) override;
-
-  void add_squared_norm(TensorView x, TensorView sum) override;
-  void decide_step(double clip, TensorView scalars) override;
-  void adamw(const AdamWArgs& args, TensorView scalars) override;
-
  private:
+  HEADWATER_OPS(HEADWATER_COMPUTES)
+
   CpuQueue queue_;
 };
 

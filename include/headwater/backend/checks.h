@@ -1,5 +1,6 @@
 #pragma once
-// Checks of what callers hand to an op, for the backends. InternalErrors: a block is wrong, not the person.
+// Checks that the ops make of their operands (ops.h). They throw InternalError: a block is wrong, not the
+// person.
 
 #include "headwater/tensor/tensor_view.h"
 

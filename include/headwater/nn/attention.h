@@ -36,7 +36,7 @@ class Attention {
   Heads heads(TensorView qk, TensorView v) const;
   void project(const BlockContext& context, const Tensors& t, TensorView x) const;  // → t.qk, t.v
   void attend(const BlockContext& context, const Tensors& t) const;                 // → t.out, t.lse
-  AttentionArgs arguments(const BlockContext& context, const Heads& heads) const;
+  AttentionArguments arguments(const BlockContext& context, const Heads& heads) const;
 
   TensorView filter_backward(const BlockContext& context, const Tensors& t, TensorView x) const;
 

@@ -26,15 +26,12 @@ struct MicroBatch {
 // drains. What a product names must live until then (model/activation_spec.h, until_weight_gradient).
 class DeferredProducts {
  public:
-  void add(TensorView dy, TensorView x, TensorView dw) { products_.push_back({dy, x, dw}); }
+  void add(const op::LinearWeightGradient& product) { products_.push_back(product); }
   void drain(Backend& backend);
   void clear() { products_.clear(); }
 
  private:
-  struct Product {
-    TensorView dy, x, dw;
-  };
-  std::vector<Product> products_;
+  std::vector<op::LinearWeightGradient> products_;
 };
 
 // What a layer remembers of the tokens before, in generation (one sample).
@@ -69,6 +66,8 @@ struct BlockContext {
   }
 };
 
+// y = x wᵀ.
+void linear_forward(const BlockContext& context, const Linear& linear, TensorView x, TensorView y);
 // dx (+)= dy w now, dw += dyᵀ x later.
 void linear_backward(const BlockContext& context, const Linear& linear, TensorView dy, TensorView x,
                      TensorView dx, bool accumulate = false);

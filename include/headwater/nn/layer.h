@@ -28,6 +28,8 @@ class Layer {
   void backward(const BlockContext& context, const Tensors& t, TensorView d_out, TensorView d_input) const;
 
  private:
+  NormArguments norm1(const Tensors& t) const;
+  NormArguments norm2(const Tensors& t) const;
   void forward_to_activation(const BlockContext& context, const Tensors& t) const;
 
   LayerSpec layer_;

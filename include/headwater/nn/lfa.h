@@ -42,6 +42,9 @@ class Lfa {
     std::int64_t samples;
   };
   Rows rows(const BlockContext& context) const;
+  NormArguments norm(const Tensors& t) const;
+  void taps_backward(const BlockContext& context, TensorView d_out, TensorView d_products,
+                     TensorView d_before, TensorView d_bias) const;
   void forward_by_channels(const BlockContext& context, const Tensors& t, TensorView x, TensorView all) const;
   void backward_by_channels(const BlockContext& context, const Tensors& t, TensorView all,
                             TensorView d_partial) const;

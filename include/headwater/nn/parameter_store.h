@@ -3,26 +3,23 @@
 // gradients, whole; fp32 master weights (the weights themselves where both formats are one) and moments of
 // what this rank updates.
 //
-// Owns the `Weight`s that linears multiply by. After an update weights may still be on their way from the
-// ranks that made them: settle() waits for those that a unit reads and brings their prepared forms up to
-// date. Whoever reads weights calls it first. Blocks look their tensors up once, at start-up. Belongs to the
-// compute thread.
+// After an update weights may still be on their way from the ranks that made them: settle() waits for those
+// that a unit reads. Whoever reads weights calls it first. Blocks look their tensors up once, at start-up.
+// Belongs to the compute thread.
 
 #include "headwater/backend/backend.h"
 #include "headwater/layout/parameter_layout.h"
 #include "headwater/model/activation_spec.h"
 #include "headwater/tensor/arena.h"
 
-#include <deque>
 #include <string_view>
 #include <vector>
 
 namespace headwater {
 
-// One product's weight [N, K] and where its gradient goes (empty without training).
+// One product's weight c [N, K] and where its gradient goes, a [N, K] (empty without training).
 struct Linear {
-  const Weight* weight = nullptr;
-  TensorView gradient;
+  TensorView weight, gradient;
 };
 
 // Elements [begin, begin + count) of a flat tensor.
@@ -44,8 +41,8 @@ class ParameterStore {
   TensorView gradient(std::string_view name) const;  // empty without training
   // The product with the joined parameters `first` … `last` as one [ΣN, K] matrix; a convolution [2, N, K] is
   // [2N, K].
-  Linear linear(std::string_view first, std::string_view last);
-  Linear linear(std::string_view name) { return linear(name, name); }
+  Linear linear(std::string_view first, std::string_view last) const;
+  Linear linear(std::string_view name) const { return linear(name, name); }
 
   // Flat, all elements.
   TensorView weights() const { return weights_; }
@@ -68,12 +65,10 @@ class ParameterStore {
     return range_of(flat, place.offset, place.slice().count);
   }
 
-  // Weights and masters of one parameter from dense host memory, padding left out; refresh() follows the
-  // last.
+  // Weights and masters of one parameter from dense host memory, padding left out.
   void set_weights(Backend& backend, const ParameterPlace& place, TensorView host);
   // The same from fewer numbers, again and again.
   void repeat_weights(Backend& backend, const ParameterPlace& place, TensorView host);
-  void refresh(Backend& backend);  // all prepared forms
 
   // The weights of a bucket are new once `ready` is done.
   void weights_follow(std::size_t bucket, Event ready);
@@ -82,10 +77,6 @@ class ParameterStore {
   bool settled(int unit) const;             // settle() has nothing to do
 
  private:
-  struct Product {
-    Weight weight;
-    std::size_t bucket = 0;
-  };
   struct Coming {
     bool due = false;
     Event ready;
@@ -95,7 +86,6 @@ class ParameterStore {
 
   ParameterLayout layout_;
   TensorView weights_, masters_, gradients_, first_moments_, second_moments_;
-  std::deque<Product> products_;
   std::vector<Coming> coming_;  // by bucket
 };
 

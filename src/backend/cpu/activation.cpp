@@ -7,16 +7,15 @@
 
 namespace headwater::cpu {
 
-void CpuBackend::swiglu(TensorView x, TensorView out) {
-  const std::int64_t rows = out.rows(), columns = out.columns();
-  check_matrix(x, out.dtype, rows, 2 * columns, "x");
-  with_compute_type(x.dtype, [&](auto type) {
+void CpuBackend::compute(const op::Swiglu& swiglu) {
+  const std::int64_t rows = swiglu.out.rows(), columns = swiglu.out.columns();
+  with_compute_type(swiglu.x.dtype, [&](auto type) {
     using T = decltype(type);
     parallel_parts(threads_, rows, [&](std::int64_t begin, std::int64_t end, int) {
       for (std::int64_t t = begin; t < end; ++t) {
-        const T* gate = row_of<T>(x, t);
+        const T* gate = row_of<T>(swiglu.x, t);
         const T* up = gate + columns;
-        T* y = row_of<T>(out, t);
+        T* y = row_of<T>(swiglu.out, t);
 #pragma omp simd
         for (std::int64_t i = 0; i < columns; ++i) {
           const float g = static_cast<float>(gate[i]);
@@ -27,18 +26,16 @@ void CpuBackend::swiglu(TensorView x, TensorView out) {
   });
 }
 
-void CpuBackend::swiglu_backward(TensorView d_out, TensorView x, TensorView dx) {
-  const std::int64_t rows = d_out.rows(), columns = d_out.columns();
-  check_matrix(x, d_out.dtype, rows, 2 * columns, "x");
-  check_matrix(dx, d_out.dtype, rows, 2 * columns, "dx");
-  with_compute_type(x.dtype, [&](auto type) {
+void CpuBackend::compute(const op::SwigluBackward& backward) {
+  const std::int64_t rows = backward.d_out.rows(), columns = backward.d_out.columns();
+  with_compute_type(backward.x.dtype, [&](auto type) {
     using T = decltype(type);
     parallel_parts(threads_, rows, [&](std::int64_t begin, std::int64_t end, int) {
       for (std::int64_t t = begin; t < end; ++t) {
-        const T* gate = row_of<T>(x, t);
+        const T* gate = row_of<T>(backward.x, t);
         const T* up = gate + columns;
-        const T* dy = row_of<T>(d_out, t);
-        T* d_gate = row_of<T>(dx, t);
+        const T* dy = row_of<T>(backward.d_out, t);
+        T* d_gate = row_of<T>(backward.dx, t);
         T* d_up = d_gate + columns;
 #pragma omp simd
         for (std::int64_t i = 0; i < columns; ++i) {

@@ -74,18 +74,17 @@ void mask_scores(const QueryTile& tile, std::int64_t key, std::int64_t keys, flo
 }
 
 template <class T>
-void forward_tile(const AttentionArgs& args, const AttentionShape& shape, const DropoutMask& mask,
-                  const QueryTile& tile, std::int64_t head, const ForwardScratch& s, const TensorView& out,
-                  const TensorView& lse) {
+void forward_tile(const op::Attention& attention, const AttentionShape& shape, const DropoutMask& mask,
+                  const QueryTile& tile, std::int64_t head, const ForwardScratch& s) {
   const std::int64_t width = shape.padded_dim(), kv_head = head / shape.group();
   RunningSoftmax softmax;
   std::fill_n(s.out, tile.count * width, 0.0F);
-  transposed_queries<T>(args.q, shape, tile, head, shape.scale, s.queries);
+  transposed_queries<T>(attention.of.q, shape, tile, head, shape.scale, s.queries);
   for (std::int64_t key = tile.first_key_tile(); key < tile.largest_end; key += kKeyTile) {
     const std::int64_t keys = std::min(kKeyTile, tile.largest_end - key),
                        row = tile.sample * shape.keys + key;
-    const TileRows k = tile_rows<T>(args.k, row, keys, kv_head, shape.head_dim, s.keys);
-    const TileRows v = tile_rows<T>(args.v, row, keys, kv_head, shape.head_dim, s.values);
+    const TileRows k = tile_rows<T>(attention.of.k, row, keys, kv_head, shape.head_dim, s.keys);
+    const TileRows v = tile_rows<T>(attention.of.v, row, keys, kv_head, shape.head_dim, s.values);
     tile_product(k.data, k.row, 1, s.queries, kQueryTile, s.scores, kQueryTile, keys, tile.lanes,
                  shape.head_dim, false);
     if (tile.cuts(key, keys)) mask_scores(tile, key, keys, s.scores);
@@ -100,29 +99,27 @@ void forward_tile(const AttentionArgs& args, const AttentionShape& shape, const 
   }
   for (std::int64_t i = 0; i < tile.count; ++i) {
     const std::int64_t row = tile.row(shape, i);
-    T* to = row_of<T>(out, row) + head * shape.head_dim;
+    T* to = row_of<T>(attention.out, row) + head * shape.head_dim;
     const float inverse = 1.0F / softmax.sum[i];
     for (std::int64_t d = 0; d < shape.head_dim; ++d) to[d] = static_cast<T>(s.out[i * width + d] * inverse);
-    row_of<float>(lse, row)[head] = softmax.maximum[i] + std::log(softmax.sum[i]);
+    row_of<float>(attention.lse, row)[head] = softmax.maximum[i] + std::log(softmax.sum[i]);
   }
 }
 
 }  // namespace
 
-void CpuBackend::attention(const AttentionArgs& args, TensorView out, TensorView lse) {
-  const AttentionShape shape(args);
-  check_matrix(out, args.q.dtype, args.q.rows(), args.q.columns(), "out");
-  check_matrix(lse, DType::f32, args.q.rows(), shape.heads, "lse");
-  const DropoutMask mask(args.dropout, shape.samples);
+void CpuBackend::compute(const op::Attention& attention) {
+  const AttentionShape shape(attention.of);
+  const DropoutMask mask(attention.of.dropout);
   const Scratch memory = scratch(cpu_attention_bytes(shape.head_dim, threads_));
   // Late tiles reach the most keys: they go first, so that no thread is left with a long one at the end.
   const std::int64_t tiles = shape.query_tiles(), per_tile = shape.samples * shape.heads;
-  with_compute_type(args.q.dtype, [&](auto type) {
+  with_compute_type(attention.of.q.dtype, [&](auto type) {
     parallel_items(threads_, tiles * per_tile, [&](std::int64_t item, int slot) {
       const std::int64_t sample = item % per_tile / shape.heads, head = item % shape.heads;
       const QueryTile tile(shape, sample, tiles - 1 - item / per_tile);
       const ForwardScratch own(memory.share(slot, threads_), shape.padded_dim());
-      forward_tile<decltype(type)>(args, shape, mask, tile, head, own, out, lse);
+      forward_tile<decltype(type)>(attention, shape, mask, tile, head, own);
     });
   });
 }

@@ -31,10 +31,6 @@ struct BackwardScratch {
         dq(memory.take<float>(kQueryTile * width)) {}
 };
 
-struct BackwardTensors {
-  TensorView out, lse, d_out, dq, dk, dv;
-};
-
 // A lane per query: log-sum-exp and δ.
 struct QueryStatistics {
   alignas(64) float lse[kQueryTile] = {}, delta[kQueryTile] = {};
@@ -42,18 +38,18 @@ struct QueryStatistics {
 
 template <class T>
 QueryStatistics query_statistics(const AttentionShape& shape, const QueryTile& tile, std::int64_t head,
-                                 const BackwardTensors& t) {
+                                 const op::AttentionBackward& backward) {
   QueryStatistics statistics;
   for (std::int64_t i = 0; i < tile.count; ++i) {
     const std::int64_t row = tile.row(shape, i);
-    const T* out = row_of<T>(t.out, row) + head * shape.head_dim;
-    const T* d_out = row_of<T>(t.d_out, row) + head * shape.head_dim;
+    const T* out = row_of<T>(backward.out, row) + head * shape.head_dim;
+    const T* d_out = row_of<T>(backward.d_out, row) + head * shape.head_dim;
     float delta = 0.0F;
 #pragma omp simd reduction(+ : delta)
     for (std::int64_t d = 0; d < shape.head_dim; ++d)
       delta += static_cast<float>(out[d]) * static_cast<float>(d_out[d]);
     statistics.delta[i] = delta;
-    statistics.lse[i] = row_of<float>(t.lse, row)[head];
+    statistics.lse[i] = row_of<float>(backward.lse, row)[head];
   }
   return statistics;
 }
@@ -98,22 +94,22 @@ void score_gradients(const AttentionShape& shape, const DropoutMask& mask, const
 }
 
 template <class T>
-void backward_tile(const AttentionArgs& args, const AttentionShape& shape, const DropoutMask& mask,
-                   const QueryTile& tile, std::int64_t head, const BackwardScratch& s,
-                   const BackwardTensors& t) {
+void backward_tile(const op::AttentionBackward& backward, const AttentionShape& shape,
+                   const DropoutMask& mask, const QueryTile& tile, std::int64_t head,
+                   const BackwardScratch& s) {
   const std::int64_t width = shape.padded_dim(), kv_head = head / shape.group();
-  const QueryStatistics statistics = query_statistics<T>(shape, tile, head, t);
+  const QueryStatistics statistics = query_statistics<T>(shape, tile, head, backward);
   const std::int64_t first_row = tile.row(shape, 0);
-  const TileRows q = tile_rows<T>(args.q, first_row, tile.count, head, shape.head_dim, s.queries);
-  const TileRows g = tile_rows<T>(t.d_out, first_row, tile.count, head, shape.head_dim, s.d_out);
-  transposed_queries<T>(args.q, shape, tile, head, shape.scale, s.queries_across);
-  transposed_queries<T>(t.d_out, shape, tile, head, 1.0F, s.d_out_across);
+  const TileRows q = tile_rows<T>(backward.of.q, first_row, tile.count, head, shape.head_dim, s.queries);
+  const TileRows g = tile_rows<T>(backward.d_out, first_row, tile.count, head, shape.head_dim, s.d_out);
+  transposed_queries<T>(backward.of.q, shape, tile, head, shape.scale, s.queries_across);
+  transposed_queries<T>(backward.d_out, shape, tile, head, 1.0F, s.d_out_across);
   std::fill_n(s.dq, tile.count * width, 0.0F);
   for (std::int64_t key = tile.first_key_tile(); key < tile.largest_end; key += kKeyTile) {
     const std::int64_t keys = std::min(kKeyTile, tile.largest_end - key),
                        row = tile.sample * shape.keys + key;
-    const TileRows k = tile_rows<T>(args.k, row, keys, kv_head, shape.head_dim, s.keys);
-    const TileRows v = tile_rows<T>(args.v, row, keys, kv_head, shape.head_dim, s.values);
+    const TileRows k = tile_rows<T>(backward.of.k, row, keys, kv_head, shape.head_dim, s.keys);
+    const TileRows v = tile_rows<T>(backward.of.v, row, keys, kv_head, shape.head_dim, s.values);
     tile_product(k.data, k.row, 1, s.queries_across, kQueryTile, s.scores, kQueryTile, keys, tile.lanes,
                  shape.head_dim, false);
     tile_product(v.data, v.row, 1, s.d_out_across, kQueryTile, s.d_scores, kQueryTile, keys, tile.lanes,
@@ -127,25 +123,25 @@ void backward_tile(const AttentionArgs& args, const AttentionShape& shape, const
     tile_product(s.d_scores, 1, kQueryTile, k.data, k.row, s.dq, width, tile.count, width, keys, true);
   }
   for (std::int64_t i = 0; i < tile.count; ++i) {
-    T* to = row_of<T>(t.dq, first_row + i) + head * shape.head_dim;
+    T* to = row_of<T>(backward.dq, first_row + i) + head * shape.head_dim;
     for (std::int64_t d = 0; d < shape.head_dim; ++d)
       to[d] = static_cast<T>(shape.scale * s.dq[i * width + d]);
   }
 }
 
 template <class T>
-void backward_kv_head(const AttentionArgs& args, const AttentionShape& shape, const DropoutMask& mask,
-                      std::int64_t sample, std::int64_t kv_head, const BackwardScratch& s,
-                      const BackwardTensors& t) {
+void backward_kv_head(const op::AttentionBackward& backward, const AttentionShape& shape,
+                      const DropoutMask& mask, std::int64_t sample, std::int64_t kv_head,
+                      const BackwardScratch& s) {
   const std::int64_t width = shape.padded_dim();
   std::fill_n(s.dk, shape.keys * width, 0.0F);
   std::fill_n(s.dv, shape.keys * width, 0.0F);
   for (std::int64_t head = kv_head * shape.group(); head < (kv_head + 1) * shape.group(); ++head)
     for (std::int64_t tile = 0; tile < shape.query_tiles(); ++tile)
-      backward_tile<T>(args, shape, mask, QueryTile(shape, sample, tile), head, s, t);
+      backward_tile<T>(backward, shape, mask, QueryTile(shape, sample, tile), head, s);
   for (std::int64_t j = 0; j < shape.keys; ++j) {
-    T* dk = row_of<T>(t.dk, sample * shape.keys + j) + kv_head * shape.head_dim;
-    T* dv = row_of<T>(t.dv, sample * shape.keys + j) + kv_head * shape.head_dim;
+    T* dk = row_of<T>(backward.dk, sample * shape.keys + j) + kv_head * shape.head_dim;
+    T* dv = row_of<T>(backward.dv, sample * shape.keys + j) + kv_head * shape.head_dim;
     for (std::int64_t d = 0; d < shape.head_dim; ++d) {
       dk[d] = static_cast<T>(shape.scale * s.dk[j * width + d]);
       dv[d] = static_cast<T>(s.dv[j * width + d]);
@@ -155,23 +151,15 @@ void backward_kv_head(const AttentionArgs& args, const AttentionShape& shape, co
 
 }  // namespace
 
-void CpuBackend::attention_backward(const AttentionArgs& args, TensorView out, TensorView lse,
-                                    TensorView d_out, TensorView dq, TensorView dk, TensorView dv) {
-  const AttentionShape shape(args);
-  check_matrix(out, args.q.dtype, args.q.rows(), args.q.columns(), "out");
-  check_matrix(lse, DType::f32, args.q.rows(), shape.heads, "lse");
-  check_matrix(d_out, args.q.dtype, args.q.rows(), args.q.columns(), "d_out");
-  check_matrix(dq, args.q.dtype, args.q.rows(), args.q.columns(), "dq");
-  check_matrix(dk, args.k.dtype, args.k.rows(), args.k.columns(), "dk");
-  check_matrix(dv, args.k.dtype, args.k.rows(), args.k.columns(), "dv");
-  const DropoutMask mask(args.dropout, shape.samples);
-  const BackwardTensors tensors{out, lse, d_out, dq, dk, dv};
+void CpuBackend::compute(const op::AttentionBackward& backward) {
+  const AttentionShape shape(backward.of);
+  const DropoutMask mask(backward.of.dropout);
   const Scratch memory = scratch(cpu_attention_backward_bytes(shape.keys, shape.head_dim, threads_));
-  with_compute_type(args.q.dtype, [&](auto type) {
+  with_compute_type(backward.of.q.dtype, [&](auto type) {
     parallel_items(threads_, shape.samples * shape.kv_heads, [&](std::int64_t item, int slot) {
       const BackwardScratch own(memory.share(slot, threads_), shape.keys, shape.padded_dim());
-      backward_kv_head<decltype(type)>(args, shape, mask, item / shape.kv_heads, item % shape.kv_heads, own,
-                                       tensors);
+      backward_kv_head<decltype(type)>(backward, shape, mask, item / shape.kv_heads, item % shape.kv_heads,
+                                       own);
     });
   });
 }

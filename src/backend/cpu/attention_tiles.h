@@ -4,7 +4,7 @@
 // Scores are held transposed, one row per key and one lane per query: maximum, exponential, sum and mask then
 // run over contiguous queries, and only the queries are ever transposed, once per tile of them.
 
-#include "headwater/backend/backend.h"
+#include "headwater/backend/op_arguments.h"
 #include "headwater/model/op_workspace.h"
 
 #include "checks.h"
@@ -25,27 +25,18 @@ struct AttentionShape {
   std::int64_t border_offset;
   float scale;
 
-  explicit AttentionShape(const AttentionArgs& args)
-      : samples(args.samples),
-        queries(samples > 0 ? args.q.rows() / samples : 0),
-        keys(samples > 0 ? args.k.rows() / samples : 0),
-        heads(args.q.shape[1]),
-        kv_heads(args.k.shape[1]),
-        head_dim(args.q.shape[2]),
-        query_offset(args.query_offset),
-        first_head(args.first_head),
-        start(args.borders.start.as<std::int32_t>()),
-        border_offset(args.borders.offset),
-        scale(static_cast<float>(args.scale)) {
-    HW_CHECK(samples > 0 && args.q.rows() == samples * queries && args.k.rows() == samples * keys,
-             "q {} and k {} of {} samples", to_string(args.q.shape), to_string(args.k.shape), samples);
-    HW_CHECK(args.q.shape.rank() == 3 && args.k.shape.rank() == 3 && kv_heads > 0 && heads % kv_heads == 0 &&
-                 args.k.shape[2] == head_dim,
-             "q {} with k {}", to_string(args.q.shape), to_string(args.k.shape));
-    check_matrix(args.k, args.q.dtype, samples * keys, kv_heads * head_dim, "k");
-    check_matrix(args.v, args.q.dtype, samples * keys, kv_heads * head_dim, "v");
-    check_vector(args.borders.start, DType::i32, samples * queries, "start");
-  }
+  explicit AttentionShape(const AttentionArguments& arguments)
+      : samples(arguments.samples),
+        queries(arguments.queries()),
+        keys(arguments.keys()),
+        heads(arguments.q.shape[1]),
+        kv_heads(arguments.k.shape[1]),
+        head_dim(arguments.q.shape[2]),
+        query_offset(arguments.query_offset),
+        first_head(arguments.first_head),
+        start(arguments.borders.start.as<std::int32_t>()),
+        border_offset(arguments.borders.offset),
+        scale(static_cast<float>(arguments.scale)) {}
 
   std::int64_t group() const { return heads / kv_heads; }  // query heads of one KV head
   std::int64_t padded_dim() const { return padded(head_dim); }

@@ -1,7 +1,7 @@
 #pragma once
 // From tensors to rows of a C++ type.
 
-#include "headwater/backend/checks.h"
+#include "headwater/tensor/tensor_view.h"
 
 namespace headwater::cpu {
 

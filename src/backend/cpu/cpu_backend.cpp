@@ -12,18 +12,19 @@ namespace headwater {
 namespace cpu {
 namespace {
 
-// y[r, :] = op(x[r, :], y[r, :]) for all rows.
-template <class From, class To, class Op>
-void for_rows(const TensorView& x, const TensorView& y, int threads, const Op& op) {
+// Calls body(from, to, count) for pieces that make up x and y: a row each, or many where both are dense.
+template <class From, class To, class Body>
+void for_rows(const TensorView& x, const TensorView& y, int threads, const Body& body) {
   const std::int64_t columns = x.columns();
   // A vector is one long row: share out its elements instead of its rows of one.
   if (x.dense() && y.dense()) {
     parallel_parts(threads, x.elements(), [&](std::int64_t begin, std::int64_t end, int) {
-      op(row_of<From>(x, 0) + begin, row_of<To>(y, 0) + begin, end - begin);
+      body(row_of<From>(x, 0) + begin, row_of<To>(y, 0) + begin, end - begin);
     });
   } else {
     parallel_parts(threads, x.rows(), [&](std::int64_t begin, std::int64_t end, int) {
-      for (std::int64_t row = begin; row < end; ++row) op(row_of<From>(x, row), row_of<To>(y, row), columns);
+      for (std::int64_t row = begin; row < end; ++row)
+        body(row_of<From>(x, row), row_of<To>(y, row), columns);
     });
   }
 }
@@ -66,7 +67,8 @@ Scratch CpuBackend::scratch(std::int64_t bytes) const {
   return {workspace_.data, bytes};
 }
 
-void CpuBackend::zero(TensorView x) {
+void CpuBackend::compute(const op::Zero& zero) {
+  const TensorView& x = zero.x;
   const auto size = static_cast<std::int64_t>(size_of(x.dtype));
   const auto bytes = static_cast<std::byte*>(x.data);
   if (x.dense()) {
@@ -81,8 +83,8 @@ void CpuBackend::zero(TensorView x) {
   }
 }
 
-void CpuBackend::copy(TensorView from, TensorView to) {
-  check_same_shape(from, to);
+void CpuBackend::compute(const op::Copy& copy) {
+  const TensorView &from = copy.from, &to = copy.to;
   if (from.dtype == DType::i32 && to.dtype == DType::i32) {
     for_rows<std::int32_t, std::int32_t>(
         from, to, threads_,
@@ -100,14 +102,13 @@ void CpuBackend::copy(TensorView from, TensorView to) {
   });
 }
 
-void CpuBackend::add(TensorView x, TensorView y) {
-  check_same_shape(x, y);
-  with_float_type(x.dtype, [&](auto source) {
-    with_float_type(y.dtype, [&](auto target) {
+void CpuBackend::compute(const op::Add& add) {
+  with_float_type(add.x.dtype, [&](auto source) {
+    with_float_type(add.y.dtype, [&](auto target) {
       using From = decltype(source);
       using To = decltype(target);
       using Sum = std::conditional_t<std::is_same_v<To, double>, double, float>;
-      for_rows<From, To>(x, y, threads_, [](const From* a, To* b, std::int64_t n) {
+      for_rows<From, To>(add.x, add.y, threads_, [](const From* a, To* b, std::int64_t n) {
         for (std::int64_t i = 0; i < n; ++i)
           b[i] = converted<To>(converted<Sum>(b[i]) + converted<Sum>(a[i]));
       });

@@ -11,13 +11,11 @@
 namespace headwater::cpu {
 namespace {
 
+// A row of the statistics tensor, which is dense.
 struct RowStatistics {
-  float maximum, sum, label_logit;  // a row of the statistics tensor
+  float maximum, sum, label_logit;
 };
-
-float* row_statistics(const TensorView& statistics, std::int64_t row) {
-  return row_of<float>(statistics, row);
-}
+constexpr std::int64_t kStatistics = 3;
 
 template <class T>
 RowStatistics statistics_of(const T* logits, std::int64_t valid, std::int64_t label) {
@@ -48,26 +46,23 @@ void gradient_row(T* logits, std::int64_t columns, std::int64_t valid, std::int6
   std::fill(logits + valid, logits + columns, T(0.0F));
 }
 
-double* step_scalar(const TensorView& scalars, StepScalar which) {
-  check_vector(scalars, DType::f64, kStepScalars, "scalars");
-  return scalars.as<double>() + static_cast<std::int64_t>(which);
+double& step_scalar(const TensorView& scalars, StepScalar which) {
+  return scalars.as<double>()[static_cast<std::int64_t>(which)];
 }
 
 }  // namespace
 
-void CpuBackend::softmax_statistics(TensorView logits, TensorView labels, std::int64_t first,
-                                    std::int64_t valid, TensorView statistics) {
-  const std::int64_t rows = logits.rows();
-  check_vector(labels, DType::i32, rows, "labels");
-  check_matrix(statistics, DType::f32, rows, 3, "statistics");
-  HW_CHECK(valid >= 0 && valid <= logits.columns(), "{} valid columns of {}", valid, logits.columns());
-  const std::int32_t* label = labels.as<std::int32_t>();
+void CpuBackend::compute(const op::SoftmaxStatistics& softmax) {
+  const TensorView& logits = softmax.logits;
+  const std::int64_t rows = logits.rows(), first = softmax.first, valid = softmax.valid;
+  const std::int32_t* label = softmax.labels.as<std::int32_t>();
+  float* statistics = softmax.statistics.as<float>();
   with_compute_type(logits.dtype, [&](auto type) {
     using T = decltype(type);
     parallel_parts(threads_, rows, [&](std::int64_t begin, std::int64_t end, int) {
       for (std::int64_t row = begin; row < end; ++row) {
         const RowStatistics found = statistics_of(row_of<T>(logits, row), valid, label[row] - first);
-        float* s = row_statistics(statistics, row);
+        float* s = statistics + row * kStatistics;
         s[0] = found.maximum;
         s[1] = found.sum;
         s[2] = found.label_logit;
@@ -76,41 +71,54 @@ void CpuBackend::softmax_statistics(TensorView logits, TensorView labels, std::i
   });
 }
 
-void CpuBackend::combine_statistics(TensorView shards, TensorView statistics) {
-  const std::int64_t rows = statistics.rows(), count = rows > 0 ? shards.rows() / rows : 0;
-  check_matrix(statistics, DType::f32, rows, 3, "statistics");
-  check_matrix(shards, DType::f32, count * rows, 3, "shards");
+void CpuBackend::compute(const op::CombineStatistics& combine) {
+  const std::int64_t rows = combine.statistics.rows();
+  const std::int64_t count = rows > 0 ? combine.shards.rows() / rows : 0;
+  const float* shards = combine.shards.as<float>();
+  float* statistics = combine.statistics.as<float>();
   for (std::int64_t row = 0; row < rows; ++row) {
     float maximum = -std::numeric_limits<float>::infinity(), sum = 0.0F, label_logit = 0.0F;
     for (std::int64_t i = 0; i < count; ++i)
-      maximum = std::max(maximum, row_statistics(shards, i * rows + row)[0]);
+      maximum = std::max(maximum, shards[(i * rows + row) * kStatistics]);
     for (std::int64_t i = 0; i < count; ++i) {
-      const float* shard = row_statistics(shards, i * rows + row);
+      const float* shard = shards + (i * rows + row) * kStatistics;
       // 0: a shard of nothing but padding
       if (shard[1] != 0.0F) sum += shard[1] * std::exp(shard[0] - maximum);
       label_logit += shard[2];
     }
-    float* s = row_statistics(statistics, row);
+    float* s = statistics + row * kStatistics;
     s[0] = maximum;
     s[1] = sum;
     s[2] = label_logit;
   }
 }
 
-void CpuBackend::cross_entropy_backward(TensorView logits, TensorView labels, std::int64_t first,
-                                        std::int64_t valid, TensorView statistics, TensorView scalars) {
-  cross_entropy_loss(labels, statistics, scalars);
+void CpuBackend::compute(const op::CrossEntropyLoss& cross_entropy) {
+  const std::int64_t rows = cross_entropy.labels.elements();
+  const std::int32_t* label = cross_entropy.labels.as<std::int32_t>();
+  const float* statistics = cross_entropy.statistics.as<float>();
+  double& loss = step_scalar(cross_entropy.scalars, StepScalar::loss_sum);
+  for (std::int64_t row = 0; row < rows; ++row) {
+    if (label[row] < 0) continue;
+    const float* s = statistics + row * kStatistics;
+    loss += std::log(static_cast<double>(s[1])) + static_cast<double>(s[0]) - static_cast<double>(s[2]);
+  }
+}
+
+void CpuBackend::compute(const op::CrossEntropyBackward& backward) {
+  compute(backward.loss());
+  const TensorView& logits = backward.logits;
   const std::int64_t rows = logits.rows(), columns = logits.columns();
-  check_vector(labels, DType::i32, rows, "labels");
-  HW_CHECK(valid >= 0 && valid <= columns, "{} valid columns of {}", valid, columns);
-  const std::int32_t* label = labels.as<std::int32_t>();
-  const float factor = static_cast<float>(1.0 / *step_scalar(scalars, StepScalar::targets));
+  const std::int64_t first = backward.first, valid = backward.valid;
+  const std::int32_t* label = backward.labels.as<std::int32_t>();
+  const float* statistics = backward.statistics.as<float>();
+  const float factor = static_cast<float>(1.0 / step_scalar(backward.scalars, StepScalar::targets));
   with_compute_type(logits.dtype, [&](auto type) {
     using T = decltype(type);
     parallel_parts(threads_, rows, [&](std::int64_t begin, std::int64_t end, int) {
       for (std::int64_t row = begin; row < end; ++row) {
         T* values = row_of<T>(logits, row);
-        const float* s = row_statistics(statistics, row);
+        const float* s = statistics + row * kStatistics;
         if (label[row] < 0)
           std::fill_n(values, columns, T(0.0F));
         else
@@ -118,19 +126,6 @@ void CpuBackend::cross_entropy_backward(TensorView logits, TensorView labels, st
       }
     });
   });
-}
-
-void CpuBackend::cross_entropy_loss(TensorView labels, TensorView statistics, TensorView scalars) {
-  const std::int64_t rows = labels.elements();
-  check_vector(labels, DType::i32, rows, "labels");
-  check_matrix(statistics, DType::f32, rows, 3, "statistics");
-  const std::int32_t* label = labels.as<std::int32_t>();
-  double& loss = *step_scalar(scalars, StepScalar::loss_sum);
-  for (std::int64_t row = 0; row < rows; ++row) {
-    if (label[row] < 0) continue;
-    const float* s = row_statistics(statistics, row);
-    loss += std::log(static_cast<double>(s[1])) + static_cast<double>(s[0]) - static_cast<double>(s[2]);
-  }
 }
 
 }  // namespace headwater::cpu

@@ -1,14 +1,11 @@
 #include "dropout_mask.h"
 
-#include "checks.h"
-
 #include <algorithm>
 
 namespace headwater::cpu {
 
-DropoutMask::DropoutMask(const Dropout& dropout, std::int64_t samples) : on_(dropout.on()) {
+DropoutMask::DropoutMask(const Dropout& dropout) : on_(dropout.on()) {
   if (!on_) return;
-  check_vector(dropout.keys, DType::i32, 2 * samples, "dropout keys");
   keys_ = dropout.keys.as<std::int32_t>();
   site_ = dropout.site;
   threshold_ = dropout.threshold() << 16;

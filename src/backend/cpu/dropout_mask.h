@@ -1,15 +1,14 @@
 #pragma once
-// The masks of inverted dropout, made anew wherever they are needed (backend.h, `Dropout`).
+// The masks of inverted dropout, made anew wherever they are needed (op_arguments.h, `Dropout`).
 
-#include "headwater/backend/backend.h"
+#include "headwater/backend/op_arguments.h"
 #include "headwater/base/random.h"
 
 namespace headwater::cpu {
 
 class DropoutMask {
  public:
-  // `samples` rows of keys; nothing is read where dropout is off.
-  DropoutMask(const Dropout& dropout, std::int64_t samples);
+  explicit DropoutMask(const Dropout& dropout);  // reads nothing of it where it is off
 
   bool on() const { return on_; }
   // scales[i] = 0 or 1 / (1 − p), for elements first + i of a sample.

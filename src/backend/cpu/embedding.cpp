@@ -6,11 +6,10 @@
 
 namespace headwater::cpu {
 
-void CpuBackend::embedding(TensorView tokens, TensorView table, std::int64_t first, TensorView out) {
-  const std::int64_t rows = out.rows(), columns = out.columns();
-  check_vector(tokens, DType::i32, rows, "tokens");
-  check_matrix(table, out.dtype, table.rows(), columns, "table");
-  const std::int32_t* ids = tokens.as<std::int32_t>();
+void CpuBackend::compute(const op::Embedding& embedding) {
+  const TensorView &table = embedding.table, &out = embedding.out;
+  const std::int64_t rows = out.rows(), columns = out.columns(), first = embedding.first;
+  const std::int32_t* ids = embedding.tokens.as<std::int32_t>();
   with_compute_type(out.dtype, [&](auto type) {
     using T = decltype(type);
     parallel_parts(threads_, rows, [&](std::int64_t begin, std::int64_t end, int) {
@@ -26,12 +25,10 @@ void CpuBackend::embedding(TensorView tokens, TensorView table, std::int64_t fir
 }
 
 // Each thread takes a range of columns of all tokens, so that every sum runs in the order of t.
-void CpuBackend::embedding_backward(TensorView tokens, TensorView d_out, std::int64_t first,
-                                    TensorView d_table) {
-  const std::int64_t rows = d_out.rows(), columns = d_out.columns();
-  check_vector(tokens, DType::i32, rows, "tokens");
-  check_matrix(d_table, DType::f32, d_table.rows(), columns, "d_table");
-  const std::int32_t* ids = tokens.as<std::int32_t>();
+void CpuBackend::compute(const op::EmbeddingBackward& backward) {
+  const TensorView &d_out = backward.d_out, &d_table = backward.d_table;
+  const std::int64_t rows = d_out.rows(), columns = d_out.columns(), first = backward.first;
+  const std::int32_t* ids = backward.tokens.as<std::int32_t>();
   with_compute_type(d_out.dtype, [&](auto type) {
     using T = decltype(type);
     parallel_parts(threads_, columns, [&](std::int64_t begin, std::int64_t end, int) {

@@ -52,6 +52,8 @@ static_assert(kDeepRows * kDeepColumns <= 3 * kWidenedTile * kWidenedTile, "see 
 // are cut up. What each cut gives was measured on the products of a 124M model (oneDNN 2.6.3, Zen 5, one
 // thread, share of a 2048³ product).
 void CpuBackend::multiply(const Matrix& a, const Matrix& b, const Matrix& c, bool accumulate) {
+  HW_CHECK((a.dtype == DType::f32 || a.dtype == DType::bf16) && (c.dtype == a.dtype || c.dtype == DType::f32),
+           "the CPU backend does not multiply {} into {}", name_of(a.dtype), name_of(c.dtype));
   const bool into_f32 = c.dtype == DType::f32, by_rows_of_b = b.column_stride == 1;
   if (a.dtype != DType::bf16)
     products_.multiply(a, b, c, accumulate);
@@ -94,23 +96,16 @@ void CpuBackend::multiply_in_tiles(const Matrix& a, const Matrix& b, const Matri
   }
 }
 
-// Products read the canonical view.
-void CpuBackend::refresh(Weight& weight) {
-  HW_CHECK(!weight.prepared, "the CPU backend keeps no prepared weights, but {} was set aside",
-           to_string(weight.prepared.shape));
+void CpuBackend::compute(const op::Linear& linear) {
+  multiply(Matrix(linear.x), Matrix(linear.w).transposed(), Matrix(linear.y), false);
 }
 
-void CpuBackend::linear(TensorView x, const Weight& w, TensorView y) {
-  multiply(Matrix(x), Matrix(w.canonical).transposed(), Matrix(y), false);
+void CpuBackend::compute(const op::LinearInputGradient& gradient) {
+  multiply(Matrix(gradient.dy), Matrix(gradient.w), Matrix(gradient.dx), gradient.accumulate);
 }
 
-void CpuBackend::linear_input_gradient(TensorView dy, const Weight& w, TensorView dx, bool accumulate) {
-  multiply(Matrix(dy), Matrix(w.canonical), Matrix(dx), accumulate);
-}
-
-void CpuBackend::linear_weight_gradient(TensorView dy, TensorView x, TensorView dw) {
-  HW_CHECK(dw.dtype == DType::f32, "a weight gradient in {}", name_of(dw.dtype));
-  multiply(Matrix(dy).transposed(), Matrix(x), Matrix(dw), true);
+void CpuBackend::compute(const op::LinearWeightGradient& gradient) {
+  multiply(Matrix(gradient.dy).transposed(), Matrix(gradient.x), Matrix(gradient.dw), true);
 }
 
 }  // namespace headwater::cpu

@@ -15,11 +15,6 @@
 namespace headwater::cpu {
 namespace {
 
-double* step_scalars(const TensorView& scalars) {
-  check_vector(scalars, DType::f64, kStepScalars, "scalars");
-  return scalars.as<double>();
-}
-
 double& at(double* scalars, StepScalar which) { return scalars[static_cast<std::int64_t>(which)]; }
 
 // What is the same for all elements of an update.
@@ -73,59 +68,52 @@ double squared_norm(const float* x, std::int64_t count) {
 
 }  // namespace
 
-void CpuBackend::add_squared_norm(TensorView x, TensorView sum) {
-  check_vector(x, DType::f32, x.elements(), "x");
-  check_vector(sum, DType::f64, 1, "sum");
+void CpuBackend::compute(const op::AddSquaredNorm& norm) {
   constexpr std::int64_t kLine = Scratch::kAlign / static_cast<std::int64_t>(sizeof(double));
   double* partials = scratch(cpu_total_sum_bytes(threads_)).take<double>(threads_ * kLine);
-  const float* values = x.as<float>();
-  parallel_parts(threads_, x.elements(), [&](std::int64_t begin, std::int64_t end, int part) {
+  const float* values = norm.x.as<float>();
+  parallel_parts(threads_, norm.x.elements(), [&](std::int64_t begin, std::int64_t end, int part) {
     partials[part * kLine] = squared_norm(values + begin, end - begin);
   });
-  for (int part = 0; part < threads_; ++part) *sum.as<double>() += partials[part * kLine];
+  for (int part = 0; part < threads_; ++part) *norm.sum.as<double>() += partials[part * kLine];
 }
 
-void CpuBackend::decide_step(double clip, TensorView scalars) {
-  double* s = step_scalars(scalars);
+void CpuBackend::compute(const op::DecideStep& decide) {
+  double* s = decide.scalars.as<double>();
   const double norm_squared = at(s, StepScalar::norm_squared);
   const bool finite = std::isfinite(at(s, StepScalar::loss_sum)) && std::isfinite(norm_squared);
   at(s, StepScalar::apply) = finite ? 1.0 : 0.0;
   at(s, StepScalar::updates) += finite ? 1.0 : 0.0;
   at(s, StepScalar::clip_factor) =
-      clip > 0.0 && finite ? std::min(1.0, clip / (std::sqrt(norm_squared) + 1e-6)) : 1.0;
+      decide.clip > 0.0 && finite ? std::min(1.0, decide.clip / (std::sqrt(norm_squared) + 1e-6)) : 1.0;
 }
 
-void CpuBackend::adamw(const AdamWArgs& args, TensorView scalars) {
-  double* s = step_scalars(scalars);
-  const std::int64_t count = args.master.elements();
-  check_vector(args.master, DType::f32, count, "master");
-  check_vector(args.gradient, DType::f32, count, "gradient");
-  check_vector(args.first_moment, DType::f32, count, "first moment");
-  check_vector(args.second_moment, DType::f32, count, "second moment");
-  check_vector(args.weight, args.weight.dtype, count, "weight");
+void CpuBackend::compute(const op::AdamW& adamw) {
+  float* master = adamw.master.as<float>();
+  const float* gradient = adamw.gradient.as<float>();
+  float *first = adamw.first_moment.as<float>(), *second = adamw.second_moment.as<float>();
+  double* s = adamw.scalars.as<double>();
   if (at(s, StepScalar::apply) == 0.0) return;
   const double t = at(s, StepScalar::updates);
   Update u;
-  u.beta1 = static_cast<float>(args.beta1);
-  u.rest1 = static_cast<float>(1.0 - args.beta1);
-  u.beta2 = static_cast<float>(args.beta2);
-  u.rest2 = static_cast<float>(1.0 - args.beta2);
-  u.correction1 = static_cast<float>(1.0 / (1.0 - std::pow(args.beta1, t)));
-  u.correction2 = static_cast<float>(1.0 / (1.0 - std::pow(args.beta2, t)));
-  u.epsilon = static_cast<float>(args.epsilon);
-  u.decay = static_cast<float>(args.weight_decay);
+  u.beta1 = static_cast<float>(adamw.beta1);
+  u.rest1 = static_cast<float>(1.0 - adamw.beta1);
+  u.beta2 = static_cast<float>(adamw.beta2);
+  u.rest2 = static_cast<float>(1.0 - adamw.beta2);
+  u.correction1 = static_cast<float>(1.0 / (1.0 - std::pow(adamw.beta1, t)));
+  u.correction2 = static_cast<float>(1.0 / (1.0 - std::pow(adamw.beta2, t)));
+  u.epsilon = static_cast<float>(adamw.epsilon);
+  u.decay = static_cast<float>(adamw.weight_decay);
   u.rate = static_cast<float>(at(s, StepScalar::learning_rate));
   u.clip = static_cast<float>(at(s, StepScalar::clip_factor));
-  with_compute_type(args.weight.dtype, [&](auto type) {
+  with_compute_type(adamw.weight.dtype, [&](auto type) {
     using T = decltype(type);
-    parallel_parts(threads_, count, [&](std::int64_t begin, std::int64_t end, int) {
-      update(u, end - begin, args.gradient.as<float>() + begin, args.master.as<float>() + begin,
-             args.first_moment.as<float>() + begin, args.second_moment.as<float>() + begin,
-             args.weight.as<T>() + begin);
+    T* weight = adamw.weight.as<T>();
+    parallel_parts(threads_, adamw.master.elements(), [&](std::int64_t begin, std::int64_t end, int) {
+      update(u, end - begin, gradient + begin, master + begin, first + begin, second + begin, weight + begin);
       if constexpr (std::is_same_v<T, bf16>)
-        if (args.rounding.on)
-          round_by_chance(args.rounding, static_cast<std::uint64_t>(t), begin, end, args.master.as<float>(),
-                          args.weight.as<T>());
+        if (adamw.rounding.on)
+          round_by_chance(adamw.rounding, static_cast<std::uint64_t>(t), begin, end, master, weight);
     });
   });
 }

@@ -75,7 +75,16 @@ void CudaBackend::launched(const char* op) const {
         __LINE__);
 }
 
-void CudaBackend::zero(TensorView x) {
+#define HEADWATER_COMPUTE(Op)                   \
+  void CudaBackend::compute(const op::Op& op) { \
+    enqueue(op);                                \
+    launched(op::Op::kName);                    \
+  }
+HEADWATER_OPS(HEADWATER_COMPUTE)
+#undef HEADWATER_COMPUTE
+
+void CudaBackend::enqueue(const op::Zero& o) {
+  const TensorView& x = o.x;
   if (x.elements() == 0) return;
   if (x.dense())
     HW_CUDA(stream_.name(), cudaMemsetAsync(x.data, 0, x.bytes(), stream_.get()));
@@ -84,8 +93,8 @@ void CudaBackend::zero(TensorView x) {
                                               static_cast<std::size_t>(x.rows()), stream_.get()));
 }
 
-void CudaBackend::copy(TensorView from, TensorView to) {
-  check_same_shape(from, to);
+void CudaBackend::enqueue(const op::Copy& o) {
+  const TensorView &from = o.from, &to = o.to;
   if (from.elements() == 0) return;
   if (from.dtype == to.dtype) {
     if (from.dense() && to.dense())  // of any size: a row of the other call is shorter than 2 GiB
@@ -103,18 +112,15 @@ void CudaBackend::copy(TensorView from, TensorView to) {
                     from.columns(), stream_.get());
     });
   });
-  launched("copy");
 }
 
-void CudaBackend::add(TensorView x, TensorView y) {
-  check_same_shape(x, y);
-  with_float_type(x.dtype, [&](auto source) {
-    with_float_type(y.dtype, [&](auto target) {
-      kernels::add(rows_of<const decltype(source)>(x), rows_of<decltype(target)>(y), x.rows(), x.columns(),
-                   stream_.get());
+void CudaBackend::enqueue(const op::Add& o) {
+  with_float_type(o.x.dtype, [&](auto source) {
+    with_float_type(o.y.dtype, [&](auto target) {
+      kernels::add(rows_of<const decltype(source)>(o.x), rows_of<decltype(target)>(o.y), o.x.rows(),
+                   o.x.columns(), stream_.get());
     });
   });
-  launched("add");
 }
 
 void CudaBackend::to_device(TensorView host, TensorView device) {

@@ -1,7 +1,7 @@
 #pragma once
 // From tensors to what kernels take: pointers and strides of a C++ type.
 
-#include "headwater/backend/checks.h"
+#include "headwater/tensor/tensor_view.h"
 
 #include "kernels.h"
 
@@ -25,6 +25,11 @@ void with_float_type(DType dtype, const Body& body) {
     body(double());
   else
     with_compute_type(dtype, body);
+}
+
+// The kernels take masters, gradients and statistics in f32 only, where an op's own check also takes f64.
+inline void check_f32(const TensorView& x, const char* name) {
+  HW_CHECK(x.dtype == DType::f32, "the CUDA backend takes {} in f32, not {}", name, name_of(x.dtype));
 }
 
 // Of the type that the caller has found x to be of. Null where x is empty.

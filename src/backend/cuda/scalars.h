@@ -8,7 +8,6 @@
 namespace headwater::cuda {
 
 inline kernels::StepScalars step_scalars(const TensorView& scalars) {
-  check_vector(scalars, DType::f64, kStepScalars, "scalars");
   const auto at = [&](StepScalar which) {
     return data_of<double>(scalars) + static_cast<std::int64_t>(which);
   };

@@ -5,45 +5,31 @@
 
 namespace headwater::cuda {
 
-void CudaBackend::embedding(TensorView tokens, TensorView table, std::int64_t first, TensorView out) {
-  const std::int64_t rows = out.rows(), columns = out.columns();
-  check_vector(tokens, DType::i32, rows, "tokens");
-  check_matrix(table, out.dtype, table.rows(), columns, "table");
-  with_compute_type(out.dtype, [&](auto type) {
+void CudaBackend::enqueue(const op::Embedding& o) {
+  with_compute_type(o.out.dtype, [&](auto type) {
     using T = decltype(type);
-    kernels::embedding(data_of<const std::int32_t>(tokens), rows_of<const T>(table), first, table.rows(),
-                       rows_of<T>(out), rows, columns, stream_.get());
+    kernels::embedding(data_of<const std::int32_t>(o.tokens), rows_of<const T>(o.table), o.first,
+                       o.table.rows(), rows_of<T>(o.out), o.out.rows(), o.out.columns(), stream_.get());
   });
-  launched("embedding");
 }
 
-void CudaBackend::embedding_backward(TensorView tokens, TensorView d_out, std::int64_t first,
-                                     TensorView d_table) {
-  const std::int64_t rows = d_out.rows(), columns = d_out.columns();
-  check_vector(tokens, DType::i32, rows, "tokens");
-  check_matrix(d_table, DType::f32, d_table.rows(), columns, "d_table");
+void CudaBackend::enqueue(const op::EmbeddingBackward& o) {
+  const std::int64_t rows = o.d_out.rows();
   void* sorted = scratch(kernels::embedding_backward_bytes(rows));
-  with_compute_type(d_out.dtype, [&](auto type) {
+  with_compute_type(o.d_out.dtype, [&](auto type) {
     using T = decltype(type);
-    kernels::embedding_backward(data_of<const std::int32_t>(tokens), rows_of<const T>(d_out), first,
-                                d_table.rows(), rows_of<float>(d_table), sorted, rows, columns,
+    kernels::embedding_backward(data_of<const std::int32_t>(o.tokens), rows_of<const T>(o.d_out), o.first,
+                                o.d_table.rows(), rows_of<float>(o.d_table), sorted, rows, o.d_out.columns(),
                                 stream_.get());
   });
-  launched("embedding_backward");
 }
 
-void CudaBackend::rotary(TensorView x, TensorView position, TensorView table, bool inverse) {
-  HW_CHECK(x.shape.rank() == 3, "rotary on {}", to_string(x.shape));
-  const std::int64_t rows = x.rows(), heads = x.shape[1], head_dim = x.shape[2], turned = table.columns();
-  check_vector(position, DType::i32, rows, "position");
-  check_matrix(table, DType::f32, table.rows(), turned, "table");
-  HW_CHECK(turned % 2 == 0 && turned <= head_dim, "{} of {} channels turned", turned, head_dim);
-  with_compute_type(x.dtype, [&](auto type) {
+void CudaBackend::enqueue(const op::Rotary& o) {
+  with_compute_type(o.x.dtype, [&](auto type) {
     using T = decltype(type);
-    kernels::rotary(rows_of<T>(x), data_of<const std::int32_t>(position), rows_of<const float>(table),
-                    inverse, rows, heads, head_dim, turned / 2, stream_.get());
+    kernels::rotary(rows_of<T>(o.x), data_of<const std::int32_t>(o.position), rows_of<const float>(o.table),
+                    o.inverse, o.x.rows(), o.x.shape[1], o.x.shape[2], o.table.columns() / 2, stream_.get());
   });
-  launched("rotary");
 }
 
 }  // namespace headwater::cuda

@@ -45,7 +45,7 @@ class AlgorithmsOfFile : public ::testing::Test {
     std::vector<float> host;
     for (std::int64_t i = 0; i < x.elements(); ++i) host.push_back(1.0F / static_cast<float>(1 + i * 7 % 97));
     backend.to_device(TensorView(host.data(), DType::f32, x.shape), x);
-    backend.linear(x, {x, {}}, y);
+    backend.run(op::Linear{x, x, y});
     Made made{std::vector<float>(kRows * kRows), {}};
     backend.to_host(y, TensorView(made.product.data(), DType::f32, y.shape));
     made.fastest = fastest_matmuls(backend);

@@ -51,8 +51,8 @@ TEST_P(Repeat, ReadsMemoryAnewEachTime) {
     set(x_, static_cast<float>(i));
     backend_->repeat(7, [&] {
       ++calls;
-      backend_->linear(x_, {weight_, {}}, y_);  // 2 · 7 · i
-      backend_->add(y_, y_);
+      backend_->run(op::Linear{x_, weight_, y_});  // 2 · 7 · i
+      backend_->run(op::Add{y_, y_});
     });
     EXPECT_EQ(values(y_), std::vector<float>(kRows * kRows, 28.0F * static_cast<float>(i)));
   }
@@ -62,17 +62,17 @@ TEST_P(Repeat, ReadsMemoryAnewEachTime) {
 TEST_P(Repeat, KeysAreApart) {
   for (int i = 0; i < 4; ++i) {
     set(x_, 0.0F);
-    backend_->repeat(1, [&] { backend_->copy(weight_, x_); });
+    backend_->repeat(1, [&] { backend_->run(op::Copy{weight_, x_}); });
     EXPECT_EQ(values(x_).front(), 2.0F);
-    backend_->repeat(2, [&] { backend_->zero(x_); });
+    backend_->repeat(2, [&] { backend_->run(op::Zero{x_}); });
     EXPECT_EQ(values(x_).front(), 0.0F);
   }
 }
 
 TEST_P(Repeat, AnErrorLeavesTheStreamUsable) {
-  backend_->repeat(1, [&] { backend_->zero(x_); });
+  backend_->repeat(1, [&] { backend_->run(op::Zero{x_}); });
   // [5, 5] into [5, 7]
-  EXPECT_THROW(backend_->repeat(1, [&] { backend_->linear(x_, {x_, {}}, x_); }), InternalError);
+  EXPECT_THROW(backend_->repeat(1, [&] { backend_->run(op::Linear{x_, x_, x_}); }), InternalError);
   set(x_, 3.0F);
   EXPECT_EQ(values(x_).front(), 3.0F);
 }
