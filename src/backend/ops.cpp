@@ -2,8 +2,13 @@
 
 #include "headwater/backend/checks.h"
 
+#include "cpu/scratch_bytes.h"
+#include "workspace.h"
+
 namespace headwater {
 namespace {
+
+constexpr std::int64_t kCublasBytes = 32 << 20;  // what cuBLASLt is given
 
 DType sums_of(DType compute) { return compute == DType::f64 ? DType::f64 : DType::f32; }
 
@@ -38,6 +43,20 @@ void check_logits(const TensorView& logits, const TensorView& labels, std::int64
 void check_borders(const Borders& borders, std::int64_t tokens, std::int64_t samples) {
   HW_CHECK(samples > 0 && tokens % samples == 0, "{} tokens of {} samples", tokens, samples);
   check_vector(borders.start, DType::i32, tokens, "start");
+}
+
+bool on_cpu(const op::Executor& executor) { return executor.device == Device::Kind::cpu; }
+
+// Products of f32 take none on a CPU; cuBLASLt is given what it asks for.
+std::int64_t product_scratch(DType compute, const op::Executor& executor) {
+  if (!on_cpu(executor)) return kCublasBytes;
+  return compute == DType::bf16 ? cpu::product_bytes() : 0;
+}
+
+// Sums over the rows of [rows, columns]: gradients of gains and biases.
+std::int64_t column_sums_scratch(std::int64_t rows, std::int64_t columns, const op::Executor& executor) {
+  return on_cpu(executor) ? cpu::column_sums_bytes(columns, executor.threads)
+                          : kernels::column_sums_bytes(rows, columns);
 }
 
 }  // namespace
@@ -96,6 +115,7 @@ void Linear::check() const {
   check_result_dtype(y, x.dtype, "y");
 }
 double Linear::flops() const { return product(x, y.columns()); }
+std::int64_t Linear::scratch(const Executor& executor) const { return product_scratch(x.dtype, executor); }
 
 void LinearInputGradient::check() const {
   check_matrix(w, dy.dtype, dy.columns(), dx.columns(), "w");
@@ -103,12 +123,18 @@ void LinearInputGradient::check() const {
   check_result_dtype(dx, dy.dtype, "dx");
 }
 double LinearInputGradient::flops() const { return product(dy, dx.columns()); }
+std::int64_t LinearInputGradient::scratch(const Executor& executor) const {
+  return product_scratch(dy.dtype, executor);
+}
 
 void LinearWeightGradient::check() const {
   check_matrix(x, dy.dtype, dy.rows(), x.columns(), "x");
   check_matrix(dw, sums_of(dy.dtype), dy.columns(), x.columns(), "dw");
 }
 double LinearWeightGradient::flops() const { return product(dy, x.columns()); }
+std::int64_t LinearWeightGradient::scratch(const Executor& executor) const {
+  return product_scratch(dy.dtype, executor);
+}
 
 void Embedding::check() const {
   check_vector(tokens, DType::i32, out.rows(), "tokens");
@@ -126,6 +152,9 @@ double EmbeddingBackward::bytes() const {
       2.0 * static_cast<double>(d_out.elements()) * static_cast<double>(size_of(d_table.dtype));
   return static_cast<double>(tokens.bytes() + d_out.bytes()) + rows;
 }
+std::int64_t EmbeddingBackward::scratch(const Executor& executor) const {
+  return on_cpu(executor) ? 0 : kernels::embedding_backward_bytes(d_out.rows());
+}
 
 void NormBackward::check() const {
   check_matrix(dy, x.dtype, x.rows(), x.columns(), "dy");
@@ -134,6 +163,9 @@ void NormBackward::check() const {
   if (addend) check_matrix(addend, x.dtype, x.rows(), x.columns(), "addend");
   check_matrix(dx, x.dtype, x.rows(), x.columns(), "dx");
   check_vector(d_gain, sums_of(x.dtype), x.columns(), "d_gain");
+}
+std::int64_t NormBackward::scratch(const Executor& executor) const {
+  return column_sums_scratch(x.rows(), x.columns(), executor);
 }
 
 void ResidualAdd::check() const {
@@ -165,6 +197,9 @@ void LfaTapsBackward::check() const {
   if (d_before) check_matrix(d_before, d_out.dtype, samples, columns, "d_before");
   if (d_bias) check_vector(d_bias, sums_of(d_out.dtype), columns, "d_bias");
 }
+std::int64_t LfaTapsBackward::scratch(const Executor& executor) const {
+  return d_bias ? column_sums_scratch(d_out.rows(), d_out.columns(), executor) : 0;
+}
 
 void Rotary::check() const {
   check_floating(x, "x");
@@ -182,6 +217,9 @@ void Attention::check() const {
   check_matrix(lse, sums_of(of.q.dtype), of.q.rows(), of.q.shape[1], "lse");
 }
 double Attention::flops() const { return 2.0 * of.product_flops(); }
+std::int64_t Attention::scratch(const Executor& executor) const {
+  return on_cpu(executor) ? cpu::attention_bytes(of.q.shape[2], executor.threads) : 0;
+}
 
 void AttentionBackward::check() const {
   of.check();
@@ -196,6 +234,12 @@ void AttentionBackward::check() const {
   like(dv, of.k, "dv");
 }
 double AttentionBackward::flops() const { return 5.0 * of.product_flops(); }
+std::int64_t AttentionBackward::scratch(const Executor& executor) const {
+  const std::int64_t heads = of.q.shape[1], head_dim = of.q.shape[2];
+  return on_cpu(executor) ? cpu::attention_backward_bytes(of.keys(), head_dim, executor.threads)
+                          : kernels::attention_backward_bytes(of.samples, of.queries(), heads, head_dim,
+                                                              of.q.dtype == DType::bf16);
+}
 
 void Swiglu::check() const { check_matrix(x, out.dtype, out.rows(), 2 * out.columns(), "x"); }
 
@@ -231,6 +275,10 @@ void AddSquaredNorm::check() const {
   HW_CHECK(x.dtype == DType::f32 || x.dtype == DType::f64, "the norm of {}", name_of(x.dtype));
   check_vector(x, x.dtype, x.elements(), "x");
   check_vector(sum, DType::f64, 1, "sum");
+}
+std::int64_t AddSquaredNorm::scratch(const Executor& executor) const {
+  return on_cpu(executor) ? cpu::total_sum_bytes(executor.threads)
+                          : kernels::squared_norm_bytes(x.elements());
 }
 
 void DecideStep::check() const { check_scalars(scalars); }

@@ -2,7 +2,7 @@
 
 #include "headwater/base/error.h"
 #include "headwater/config/json_text.h"
-#include "headwater/model/parameter_spec.h"
+#include "headwater/nn/model_units.h"
 #include "json_reading.h"
 
 #include <nlohmann/json.hpp>

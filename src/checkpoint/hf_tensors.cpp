@@ -44,7 +44,7 @@ void add_query_and_key(const LayerSpec& layer, const std::string& canonical, con
 
 void add_yuan_layer(const LayerSpec& layer, std::size_t number, std::vector<HfTensor>& tensors) {
   const std::string ours = fmt::format("layers.{}.", number), hf = fmt::format("model.layers.{}.", number);
-  const std::int64_t hidden = layer.hidden, channels = layer.filter_channels();
+  const std::int64_t hidden = layer.hidden, channels = hidden / 2;
   tensors.push_back(same(hf + "input_layernorm.weight", ours + "attention_norm.weight", {hidden}));
   if (layer.filter == FilterKind::lfa) {
     const std::string filter = hf + "self_attn.lf_gate.";

@@ -29,6 +29,7 @@ nlohmann::json to_json(const OpsBenchmark& b) {
     ops.push_back({{"op", op.op},
                    {"what", op.what},
                    {"shape", op.shape},
+                   {"calls", op.calls},
                    {"flops", op.flops},
                    {"bytes", op.bytes},
                    {"floor_seconds", op.floor_seconds}});

@@ -2,7 +2,7 @@
 
 #include "headwater/checkpoint/hf_tensors.h"
 #include "headwater/checkpoint/safetensors.h"
-#include "headwater/model/parameter_spec.h"
+#include "headwater/nn/model_units.h"
 #include "headwater/train/probe.h"
 
 #include <CLI/CLI.hpp>

@@ -1,6 +1,7 @@
 #include "headwater/layout/arena_layout.h"
 
-#include "headwater/model/step_scalar.h"
+#include "headwater/backend/step_scalar.h"
+#include "headwater/nn/model_units.h"
 #include "headwater/tensor/arena.h"
 
 #include <algorithm>
@@ -29,9 +30,7 @@ std::int64_t sum_of(const std::vector<ActivationSpec>& list, Recompute recompute
 std::int64_t slot_bytes(const ModelSpec& model, const ChunkNeeds& chunk, const MemoryRequest& request) {
   std::int64_t bytes = chunk.slots.slots * micro_batch_bytes(request.batch);
   for (int u = chunk.units.first; u < chunk.units.last; ++u)
-    bytes += unit_slot_bytes(model, u, chunk.units.recompute_of(u), request.sharding, request.batch,
-                             request.precision, request.device)
-                 .times(chunk.slots);
+    bytes += unit_slot_bytes(request.site(model, u), chunk.units.recompute_of(u)).times(chunk.slots);
   return bytes;
 }
 
@@ -59,13 +58,6 @@ std::vector<ActivationSpec> micro_batch_tensors(BatchShape batch) {
   return list;
 }
 
-std::vector<ActivationSpec> unit_tensors(const ModelSpec& model, int unit, const Sharding& sharding,
-                                         BatchShape batch, Precision precision, Device::Kind device) {
-  if (unit == model.embedding_unit()) return embedding_activations(model, sharding, batch, precision);
-  if (unit == model.head_unit()) return head_activations(model, sharding, batch, precision, device);
-  return activations(model.layers[static_cast<std::size_t>(unit) - 1], sharding, batch, precision);
-}
-
 SlotBytes& SlotBytes::operator+=(const SlotBytes& other) {
   slot += other.slot;
   weight_slot += other.weight_slot;
@@ -73,9 +65,8 @@ SlotBytes& SlotBytes::operator+=(const SlotBytes& other) {
   return *this;
 }
 
-SlotBytes unit_slot_bytes(const ModelSpec& model, int unit, Recompute recompute, const Sharding& sharding,
-                          BatchShape batch, Precision precision, Device::Kind device) {
-  const std::vector<ActivationSpec> list = unit_tensors(model, unit, sharding, batch, precision, device);
+SlotBytes unit_slot_bytes(const UnitSite& site, Recompute recompute) {
+  const std::vector<ActivationSpec> list = describe(site).tensors();
   return {sum_of(list, recompute, UnitPass::forward, Home::slot),
           sum_of(list, recompute, UnitPass::forward, Home::weight_slot),
           sum_of(list, recompute, UnitPass::input_gradient, Home::delayed_slot)};
@@ -87,8 +78,7 @@ std::int64_t scratch_bytes(const ModelSpec& model, const MemoryRequest& request)
   std::int64_t most = 0;
   for (const ChunkNeeds& chunk : request.chunks)
     for (int u = chunk.units.first; u < chunk.units.last; ++u) {
-      const std::vector<ActivationSpec> list =
-          unit_tensors(model, u, request.sharding, request.batch, request.precision, request.device);
+      const std::vector<ActivationSpec> list = describe(request.site(model, u)).tensors();
       const Recompute recompute = chunk.units.recompute_of(u);
       for (const UnitPass pass : passes(chunk.slots, request.training))
         most = std::max(most, sum_of(list, recompute, pass, Home::pass_scratch) +
@@ -98,8 +88,13 @@ std::int64_t scratch_bytes(const ModelSpec& model, const MemoryRequest& request)
   return most;
 }
 
-std::int64_t rotary_positions(const ModelSpec& model, BatchShape batch) {
-  return std::max(model.max_positions, batch.sequence);
+std::vector<ConstantSpec> unit_constants(const ModelSpec& model, const MemoryRequest& request) {
+  std::vector<ConstantSpec> all;
+  for (const ChunkNeeds& chunk : request.chunks)
+    for (int u = chunk.units.first; u < chunk.units.last; ++u)
+      for (const ConstantSpec& spec : describe(request.site(model, u)).constants())
+        if (std::ranges::find(all, spec.name, &ConstantSpec::name) == all.end()) all.push_back(spec);
+  return all;
 }
 
 std::vector<SegmentSize> arena_layout(const ModelSpec& model, const ParameterLayout& parameters,
@@ -121,7 +116,9 @@ std::vector<SegmentSize> arena_layout(const ModelSpec& model, const ParameterLay
     if (request.training && bucket.tied_across_stages)
       communication += aligned(parameters.shard(bucket).size() * accumulate);
 
-  const LayerSpec& layer = model.layers.front();
+  std::int64_t constants = aligned(kStepScalars * static_cast<std::int64_t>(sizeof(double)));
+  for (const ConstantSpec& spec : unit_constants(model, request))
+    constants += aligned(spec.shape.elements() * static_cast<std::int64_t>(size_of(spec.dtype)));
   std::vector<SegmentSize> segments = {
       {"weights", aligned(elements * compute)},
       {"master",
@@ -133,8 +130,7 @@ std::vector<SegmentSize> arena_layout(const ModelSpec& model, const ParameterLay
       {"workspace",
        scratch_bytes(model, request) + (request.training ? 2 * stream : 0) + aligned(request.op_workspace)},
       {"communication", communication},
-      {"constants", aligned(rotary_positions(model, request.batch) * layer.head_dim * accumulate) +
-                        aligned(kStepScalars * static_cast<std::int64_t>(sizeof(double)))},
+      {"constants", constants},
   };
   std::erase_if(segments, [](const SegmentSize& segment) { return segment.bytes == 0; });
   return segments;

@@ -1,6 +1,7 @@
 #include "headwater/layout/parameter_layout.h"
 
 #include "headwater/base/error.h"
+#include "headwater/nn/model_units.h"
 
 #include <algorithm>
 
@@ -13,29 +14,6 @@ constexpr std::int64_t kElementAlignment = 64;
 
 std::int64_t rounded_up(std::int64_t count, std::int64_t multiple) {
   return (count + multiple - 1) / multiple * multiple;
-}
-
-// A rank's part of a parameter, and the shape that it has in memory.
-struct Shard {
-  Box box;
-  Shape local;
-};
-
-Shard shard_of(const ParameterSpec& spec, const Sharding& sharding, int tensor_rank) {
-  const int dim = spec.split.dimension;
-  if (dim < 0) return {whole(spec.shape).box, spec.shape};
-  const std::int64_t size = spec.shape[dim], multiple = spec.split.pad_multiple * sharding.tensor;
-  if (spec.split.pad_multiple > 1) {  // rows, padded behind the last
-    const std::int64_t rows = rounded_up(size, multiple) / sharding.tensor;
-    const std::int64_t begin = std::min(size, tensor_rank * rows);
-    return {part(spec.shape, dim, begin, std::min(rows, size - begin)).box, spec.shape.with_first(rows)};
-  }
-  const std::int64_t parts = std::min(sharding.tensor, size / spec.split.unit);
-  HW_CHECK(size % (parts * spec.split.unit) == 0 && sharding.tensor % parts == 0,
-           "{} {} cannot be cut for {} tensor ranks", spec.name, to_string(spec.shape), sharding.tensor);
-  const Box box =
-      part(spec.shape, dim, tensor_rank * parts / sharding.tensor * (size / parts), size / parts).box;
-  return {box, box.size};
 }
 
 bool holds(const std::vector<StageUnits>& chunks, int unit) {
@@ -106,7 +84,7 @@ void ParameterLayout::close_bucket() {
 }
 
 void ParameterLayout::place(const ParameterSpec& spec, const Sharding& sharding, bool second_copy) {
-  const Shard shard = shard_of(spec, sharding, standing_.tensor_rank);
+  const ParameterShard shard = parameter_shard(spec, sharding, standing_.tensor_rank);
   if (!spec.joined) elements_ = rounded_up(elements_, kElementAlignment);
   places_.push_back({spec, shard.box, shard.local, elements_, second_copy, {}, true});
   elements_ += shard.local.elements();

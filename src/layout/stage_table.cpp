@@ -2,7 +2,7 @@
 
 #include "headwater/base/error.h"
 #include "headwater/layout/stage_layout.h"
-#include "headwater/model/parameter_spec.h"
+#include "headwater/nn/model_units.h"
 
 #include <fmt/format.h>
 

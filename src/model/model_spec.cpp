@@ -6,15 +6,6 @@
 
 namespace headwater {
 
-LayerShard::LayerShard(const LayerSpec& layer, const Sharding& sharding)
-    : heads(layer.heads / sharding.tensor),
-      kv_heads(std::max<std::int64_t>(1, layer.kv_heads / sharding.tensor)),
-      ffn(layer.ffn / sharding.tensor),
-      channels(sharding.filter_by_tokens() ? layer.filter_channels()
-                                           : layer.filter_channels() / sharding.tensor),
-      query_width(heads * layer.head_dim),
-      key_width(kv_heads * layer.head_dim) {}
-
 std::int64_t ModelSpec::padded_vocabulary(const Sharding& sharding) const {
   const std::int64_t multiple = vocabulary_multiple * sharding.tensor;
   return (vocabulary + multiple - 1) / multiple * multiple;

@@ -1,62 +1,94 @@
 #include "headwater/nn/attention.h"
 
+#include <algorithm>
 #include <cmath>
+#include <utility>
 
 namespace headwater {
 
-Attention::Tensors::Tensors(const NamedTensors& named)
-    : input_all(named.find("attention_norm.all")),
-      filtered_all(named.find("lfa.all")),
-      qk(named.find("attention.qk")),
-      v(named.find("attention.v")),
-      lse(named.at("attention.lse")),
-      out(named.at("attention.out")),
-      branch(named.at("branch")),
-      branch_shard(named.find("branch.shard")),
-      d_branch(named.find("attention.d_branch")),
-      d_branch_all(named.find("attention.d_branch.all")),
-      d_out(named.find("attention.d_out")),
-      d_qk(named.find("attention.d_qk")),
-      d_v(named.find("attention.d_v")),
-      input_again(named.find("attention_norm.again")),
-      filtered_again(named.find("lfa.again")),
-      d_input(named.find("attention_norm.d_out")),
-      d_input_shard(named.find("attention_norm.d_out.shard")) {
-  if (named.find("lfa.out")) {
-    lfa.emplace(named);
+Attention::Attention(UnitDescription& d, const Options& o, std::unique_ptr<Filter> filter,
+                     std::unique_ptr<Positions> positions)
+    : unit_(d.unit()),
+      heads_(o.heads / d.sharding().tensor),
+      kv_heads_(std::max<std::int64_t>(1, o.kv_heads / d.sharding().tensor)),
+      head_dim_(o.head_dim),
+      dropout_(o.dropout),
+      input_(o.input),
+      branch_(o.branch),
+      filter_(std::move(filter)),
+      positions_(std::move(positions)),
+      gathered_(d, "attention_norm", o.hidden) {
+  d.share_out({"model.num_attention_heads", o.heads});
+  d.share_out({"model.num_query_groups", o.kv_heads, true});
+  const std::string prefix = o.prefix + "attention.";
+  const std::int64_t queries = o.heads * o.head_dim, keys = o.kv_heads * o.head_dim;
+  const Init normal{Init::Kind::normal, o.init_std};
+  ParameterCut by_kv_heads = ParameterCut::along(0, o.head_dim);
+  by_kv_heads.repeat = std::max<std::int64_t>(1, d.sharding().tensor / o.kv_heads);
+  const ParameterId q = d.parameter(prefix + "q.weight", {queries, o.hidden}, normal,
+                                    ParameterCut::along(0, o.head_dim)),
+                    k = d.parameter(prefix + "k.weight", {keys, o.hidden}, normal, by_kv_heads),
+                    v = d.parameter(prefix + "v.weight", {keys, o.hidden}, normal, by_kv_heads);
+  d.join(k);
+  d.join(v);
+  if (filter_) {
+    qk_ = d.product("attention.qk", q, k);
+    v_ = d.product("attention.v", v);
   } else {
-    qk = named.at("attention.qkv");
-    d_qk = named.find("attention.d_qkv");
+    qk_ = d.product("attention.qkv", q, v);
   }
-}
+  o_ = d.product("attention.o",
+                 d.parameter(prefix + "o.weight", {o.hidden, queries}, {Init::Kind::normal, o.output_std},
+                             ParameterCut::along(1, o.head_dim)));
 
-Attention::Attention(const LayerSpec& layer, int unit, const std::string& prefix, ParameterStore& store,
-                     TensorView rotary_table, const Sharding& sharding)
-    : layer_(layer),
-      shard_(layer, sharding),
-      unit_(unit),
-      table_(rotary_table),
-      o_(store.linear(prefix + "attention.o.weight")) {
-  const std::string q = prefix + "attention.q.weight", k = prefix + "attention.k.weight",
-                    v = prefix + "attention.v.weight";
-  if (layer.filter == FilterKind::lfa) {
-    lfa_.emplace(layer, prefix, store, sharding);
-    qk_ = store.linear(q, k);
-    v_ = store.linear(v);
+  const std::int64_t tokens = d.tokens(), width = heads_ * head_dim_, key_width = kv_heads_ * head_dim_;
+  const Shape whole{tokens, o.hidden}, local{d.local_tokens(), o.hidden};
+  const DType c = d.compute();
+  const bool cut = d.tokens_are_cut();
+  d.keep_for_product(input_);
+  if (filter_) {
+    d.keep_for_product(filter_->out());
+    filtered_ = Gathered(d, "lfa", o.hidden);
+    qk_out_ = d.forward_tensor("attention.qk", {tokens, width + key_width}, c, Kept::until_input_gradient);
+    v_out_ = d.forward_tensor("attention.v", {tokens, key_width}, c, Kept::until_input_gradient);
   } else {
-    qk_ = store.linear(q, v);
+    qk_out_ =
+        d.forward_tensor("attention.qkv", {tokens, width + 2 * key_width}, c, Kept::until_input_gradient);
   }
+  lse_ = d.forward_tensor("attention.lse", {tokens, heads_}, d.accumulate(), Kept::until_input_gradient,
+                          Dropped::by_selective);
+  out_ = d.forward_tensor("attention.out", {tokens, width}, c, Kept::until_weight_gradient,
+                          Dropped::by_selective);
+
+  if (cut) d_branch_all_ = d.backward_tensor("attention.d_branch.all", whole, c, Kept::until_weight_gradient);
+  d_out_ = d.backward_tensor("attention.d_out", {tokens, width}, c, Kept::scratch);
+  if (filter_) {
+    d_qk_ = d.backward_tensor("attention.d_qk", {tokens, width + key_width}, c, Kept::until_weight_gradient);
+    d_v_ = d.backward_tensor("attention.d_v", {tokens, key_width}, c, Kept::until_weight_gradient);
+    d_filtered_ = d.backward_tensor("lfa.d_out", whole, c, Kept::scratch);
+    if (cut) d_filtered_shard_ = d.backward_tensor("lfa.d_out.shard", local, c, Kept::scratch);
+  } else {
+    d_qk_ =
+        d.backward_tensor("attention.d_qkv", {tokens, width + 2 * key_width}, c, Kept::until_weight_gradient);
+  }
+  if (d.several() || !filter_) d_input_ = d.backward_tensor("attention_norm.d_out", whole, c, Kept::scratch);
+  if (cut) d_input_shard_ = d.backward_tensor("attention_norm.d_out.shard", local, c, Kept::scratch);
+
+  const Shape cached{d.cached_tokens(), kv_heads_, head_dim_};
+  keys_ = d.cache("keys", cached);
+  values_ = d.cache("values", cached);
 }
 
 Attention::Heads Attention::heads(TensorView qk, TensorView v) const {
-  const std::int64_t tokens = qk.rows(), width = shard_.query_width, keys = shard_.key_width,
-                     size = layer_.head_dim;
+  const std::int64_t tokens = qk.rows(), width = heads_ * head_dim_, keys = kv_heads_ * head_dim_;
   const auto part = [&](std::int64_t begin, std::int64_t columns) {
-    return qk.slice_columns(begin, columns).reshaped({tokens, columns / size, size});
+    return qk.slice_columns(begin, columns).reshaped({tokens, columns / head_dim_, head_dim_});
   };
   return {part(0, width), part(width, keys),
-          v ? v.reshaped({tokens, shard_.kv_heads, size}) : part(width + keys, keys), part(0, width + keys)};
+          v ? v.reshaped({tokens, kv_heads_, head_dim_}) : part(width + keys, keys), part(0, width + keys)};
 }
+
+TensorView Attention::by_heads(TensorView x) const { return x.reshaped({x.rows(), heads_, head_dim_}); }
 
 AttentionArguments Attention::arguments(const BlockContext& context, const Heads& heads) const {
   AttentionArguments args;
@@ -65,91 +97,90 @@ AttentionArguments Attention::arguments(const BlockContext& context, const Heads
   args.v = heads.v;
   args.samples = context.batch.shape.samples;
   args.borders = context.attention_borders();
-  args.scale = 1.0 / std::sqrt(static_cast<double>(layer_.head_dim));
-  args.dropout = context.dropout_at(layer_.attention_dropout, unit_, 0);
-  args.first_head = context.ranks.rank() * shard_.heads;
+  args.scale = 1.0 / std::sqrt(static_cast<double>(head_dim_));
+  args.dropout = context.dropout_at(dropout_, unit_, 0);
+  args.first_head = context.ranks.rank() * heads_;
   return args;
 }
 
-TensorView Attention::forward(const BlockContext& context, const Tensors& t, TensorView x) const {
-  project(context, t, x);
-  attend(context, t);
-  linear_forward(context, o_, t.out, t.branch);
-  return context.sum(t.branch, t.branch_shard);
+TensorView Attention::forward(const BlockContext& context) const {
+  project(context);
+  attend(context);
+  linear_forward(context, context.linear(o_), context[out_], context[branch_.partial]);
+  return context.sum(context[branch_.partial], context[branch_.shard]);
 }
 
-void Attention::recompute(const BlockContext& context, const Tensors& t) const {
-  if (lfa_) lfa_->recompute_norm(context, *t.lfa);
-  attend(context, t);
+void Attention::recompute(const BlockContext& context) const {
+  if (filter_) filter_->recompute(context);
+  attend(context);
 }
 
-void Attention::project(const BlockContext& context, const Tensors& t, TensorView x) const {
-  const TensorView all = context.gather(x, t.input_all);
-  if (lfa_) {
-    lfa_->forward(context, *t.lfa, x, all);
-    linear_forward(context, qk_, context.gather(t.lfa->out, t.filtered_all), t.qk);
-    linear_forward(context, v_, all, t.v);
+void Attention::project(const BlockContext& context) const {
+  const TensorView x = context[input_], all = context.gather(x, context[gathered_.all]);
+  if (filter_) {
+    filter_->forward(context, x, all);
+    const TensorView filtered = context.gather(context[filter_->out()], context[filtered_.all]);
+    linear_forward(context, context.linear(qk_), filtered, context[qk_out_]);
+    linear_forward(context, context.linear(v_), all, context[v_out_]);
   } else {
-    linear_forward(context, qk_, all, t.qk);
+    linear_forward(context, context.linear(qk_), all, context[qk_out_]);
   }
-  context.backend.run(
-      op::Rotary{.x = heads(t.qk, t.v).rotated, .position = context.batch.position, .table = table_});
+  if (positions_) positions_->forward(context, heads(context[qk_out_], context[v_out_]).queries_and_keys);
 }
 
-void Attention::attend(const BlockContext& context, const Tensors& t) const {
-  Backend& b = context.backend;
-  const Heads h = heads(t.qk, t.v);
+void Attention::attend(const BlockContext& context) const {
+  const Heads h = heads(context[qk_out_], context[v_out_]);
   AttentionArguments args = arguments(context, h);
-  if (context.cache != nullptr) {
-    const std::int64_t cached = context.batch.first, tokens = t.out.rows(), all = cached + tokens;
-    b.run(op::Copy{.from = h.k, .to = context.cache->keys.rows(cached, tokens)});
-    b.run(op::Copy{.from = h.v, .to = context.cache->values.rows(cached, tokens)});
-    args.k = context.cache->keys.rows(0, all);
-    args.v = context.cache->values.rows(0, all);
+  const TensorView out = by_heads(context[out_]);
+  if (context.caches != nullptr) {
+    const std::int64_t cached = context.batch.first, tokens = out.rows(), all = cached + tokens;
+    const TensorView keys = context.cache(keys_), values = context.cache(values_);
+    context.backend.run(op::Copy{.from = h.k, .to = keys.rows(cached, tokens)});
+    context.backend.run(op::Copy{.from = h.v, .to = values.rows(cached, tokens)});
+    args.k = keys.rows(0, all);
+    args.v = values.rows(0, all);
     args.query_offset = cached;
     args.borders.offset = 0;  // the starts count on the keys' axis, which is whole here
   }
-  const TensorView out = t.out.reshaped({t.out.rows(), shard_.heads, layer_.head_dim});
-  b.run(op::Attention{.of = args, .out = out, .lse = t.lse});
+  context.backend.run(op::Attention{.of = args, .out = out, .lse = context[lse_]});
 }
 
-TensorView Attention::backward(const BlockContext& context, const Tensors& t, TensorView x,
-                               TensorView d_branch) const {
-  Backend& b = context.backend;
-  const Shape by_heads{t.out.rows(), shard_.heads, layer_.head_dim};
-  linear_backward(context, o_, context.gather(d_branch, t.d_branch_all), t.out, t.d_out);
+TensorView Attention::backward(const BlockContext& context, TensorView d_branch) const {
+  linear_backward(context, context.linear(o_), context.gather(d_branch, context[d_branch_all_]),
+                  context[out_], context[d_out_]);
 
-  const Heads h = heads(t.qk, t.v), d = heads(t.d_qk, t.d_v);
-  b.run(op::AttentionBackward{.of = arguments(context, h),
-                              .out = t.out.reshaped(by_heads),
-                              .lse = t.lse,
-                              .d_out = t.d_out.reshaped(by_heads),
-                              .dq = d.q,
-                              .dk = d.k,
-                              .dv = d.v});
-  b.run(op::Rotary{.x = d.rotated, .position = context.batch.position, .table = table_, .inverse = true});
+  const Heads h = heads(context[qk_out_], context[v_out_]), d = heads(context[d_qk_], context[d_v_]);
+  context.backend.run(op::AttentionBackward{.of = arguments(context, h),
+                                            .out = by_heads(context[out_]),
+                                            .lse = context[lse_],
+                                            .d_out = by_heads(context[d_out_]),
+                                            .dq = d.q,
+                                            .dk = d.k,
+                                            .dv = d.v});
+  if (positions_) positions_->backward(context, d.queries_and_keys);
 
-  if (lfa_) return filter_backward(context, t, x);
-  linear_backward(context, qk_, t.d_qk, context.gather(x, t.input_again), t.d_input);
-  return context.sum(t.d_input, t.d_input_shard);
+  if (filter_) return filter_backward(context);
+  linear_backward(context, context.linear(qk_), context[d_qk_],
+                  context.gather(context[input_], context[gathered_.again]), context[d_input_]);
+  return context.sum(context[d_input_], context[d_input_shard_]);
 }
 
 // x has three shares in its gradient: by the filter's residual, complete on every rank; by its first
 // convolution, and by V, of which each rank may hold a part only.
-TensorView Attention::filter_backward(const BlockContext& context, const Tensors& t, TensorView x) const {
-  const TensorView filtered = context.gather(t.lfa->out, t.filtered_again);
-  linear_backward(context, qk_, t.d_qk, filtered, t.lfa->d_out);
-  const TensorView d_filtered = context.sum(t.lfa->d_out, t.lfa->d_out_shard);
-  const TensorView all = context.gather(x, t.input_again);
+TensorView Attention::filter_backward(const BlockContext& context) const {
+  const TensorView x = context[input_], d_partial = context[d_input_];
+  const TensorView filtered = context.gather(context[filter_->out()], context[filtered_.again]);
+  linear_backward(context, context.linear(qk_), context[d_qk_], filtered, context[d_filtered_]);
+  const TensorView d_filtered = context.sum(context[d_filtered_], context[d_filtered_shard_]);
+  const TensorView all = context.gather(x, context[gathered_.again]);
 
-  lfa_->backward(context, *t.lfa, x, all, d_filtered, t.d_input);
-  const TensorView d_x = t.lfa->d_sum;
+  const TensorView d_x = filter_->backward(context, x, all, d_filtered, d_partial);
   if (!context.ranks.several()) {
-    linear_backward(context, v_, t.d_v, all, d_x, true);
+    linear_backward(context, context.linear(v_), context[d_v_], all, d_x, true);
     return d_x;
   }
-  linear_backward(context, v_, t.d_v, all, t.d_input, lfa_->by_channels());
-  context.backend.run(op::Add{.x = context.sum(t.d_input, t.d_input_shard), .y = d_x});
+  linear_backward(context, context.linear(v_), context[d_v_], all, d_partial, filter_->adds_to_partial());
+  context.backend.run(op::Add{.x = context.sum(d_partial, context[d_input_shard_]), .y = d_x});
   return d_x;
 }
 

@@ -1,105 +1,152 @@
 #include "headwater/nn/layer.h"
 
+#include <algorithm>
+#include <cmath>
+
 namespace headwater {
 namespace {
 
-std::string prefix_of(int unit) { return "layers." + std::to_string(unit - 1) + "."; }
+// Dropout's places in a layer; attention has place 0.
+constexpr int kAttentionBranch = 1, kMlpBranch = 2;
+
+std::string prefix_of(const UnitSite& site) { return "layers." + std::to_string(site.unit - 1) + "."; }
+
+BranchTensors branch_tensors(UnitDescription& d, std::int64_t hidden) {
+  BranchTensors branch;
+  branch.partial = d.forward_tensor("branch", {d.tokens(), hidden}, d.compute(), Kept::scratch);
+  if (d.tokens_are_cut())
+    branch.shard = d.forward_tensor("branch.shard", {d.local_tokens(), hidden}, d.compute(), Kept::scratch);
+  return branch;
+}
+
+Norm norm_of(UnitDescription& d, const UnitSite& site, const LayerSpec& layer, const std::string& name) {
+  return make_norm(d, layer.norm,
+                   {.parameter = prefix_of(site) + name,
+                    .rstd = name + ".rstd",
+                    .out = name + ".out",
+                    .columns = layer.hidden,
+                    .epsilon = layer.norm_epsilon});
+}
+
+// Projections into the residual stream start with N(0, std / √(2L)), the others with N(0, std).
+double output_std(const ModelSpec& model) {
+  return model.init_std / std::sqrt(2.0 * static_cast<double>(model.layers.size()));
+}
+
+std::unique_ptr<Positions> positions_of(UnitDescription& d, const ModelSpec& model, const LayerSpec& layer) {
+  const std::int64_t positions =
+      d.cached_tokens() > 0 ? d.cached_tokens() : std::max(model.max_positions, d.batch().sequence);
+  return std::make_unique<RotaryPositions>(d, layer.head_dim, layer.rotary_base, positions);
+}
+
+Attention attention_of(UnitDescription& d, const UnitSite& site, const LayerSpec& layer, TensorId input,
+                       BranchTensors branch) {
+  std::unique_ptr<Filter> filter = make_filter(d, layer, prefix_of(site), input);
+  return Attention(d,
+                   {.prefix = prefix_of(site),
+                    .hidden = layer.hidden,
+                    .heads = layer.heads,
+                    .kv_heads = layer.kv_heads,
+                    .head_dim = layer.head_dim,
+                    .dropout = layer.attention_dropout,
+                    .init_std = site.model.init_std,
+                    .output_std = output_std(site.model),
+                    .input = input,
+                    .branch = branch},
+                   std::move(filter), positions_of(d, site.model, layer));
+}
+
+Mlp mlp_of(UnitDescription& d, const UnitSite& site, const LayerSpec& layer, TensorId input,
+           BranchTensors branch) {
+  return Mlp(d,
+             {.prefix = prefix_of(site),
+              .hidden = layer.hidden,
+              .ffn = layer.ffn,
+              .init_std = site.model.init_std,
+              .output_std = output_std(site.model),
+              .input = input,
+              .branch = branch},
+             make_activation(layer.mlp));
+}
 
 }  // namespace
 
-Layer::Tensors::Tensors(const NamedTensors& named)
-    : input(named.at("input")),
-      rstd1(named.at("attention_norm.rstd")),
-      normed1(named.at("attention_norm.out")),
-      middle(named.at("middle")),
-      rstd2(named.at("mlp_norm.rstd")),
-      normed2(named.at("mlp_norm.out")),
-      d_out(named.find("d_out")),
-      d_middle(named.find("d_middle")),
-      attention_d_branch(named.find("attention.d_branch")),
-      mlp_d_branch(named.find("mlp.d_branch")),
-      attention(named),
-      mlp(named) {}
+Layer::Layer(const UnitSite& site)
+    : Layer(site, site.model.layers.at(static_cast<std::size_t>(site.unit) - 1)) {}
 
-Layer::Layer(const LayerSpec& layer, int unit, ParameterStore& store, TensorView rotary_table,
-             const Sharding& sharding)
-    : layer_(layer),
-      unit_(unit),
-      gain1_(store.weight(prefix_of(unit) + "attention_norm.weight")),
-      d_gain1_(store.gradient(prefix_of(unit) + "attention_norm.weight")),
-      gain2_(store.weight(prefix_of(unit) + "mlp_norm.weight")),
-      d_gain2_(store.gradient(prefix_of(unit) + "mlp_norm.weight")),
-      attention_(layer, unit, prefix_of(unit), store, rotary_table, sharding),
-      mlp_(prefix_of(unit), store) {}
-
-NormArguments Layer::norm1(const Tensors& t) const {
-  return {.gain = gain1_, .epsilon = layer_.norm_epsilon, .y = t.normed1, .rstd = t.rstd1};
+Layer::Layer(const UnitSite& site, const LayerSpec& layer)
+    : description_(site),
+      dropout_(layer.hidden_dropout),
+      branch_(branch_tensors(description_, layer.hidden)),
+      input_(description_.forward_tensor("input", {description_.local_tokens(), layer.hidden},
+                                         description_.compute(), Kept::until_input_gradient, Dropped::never)),
+      attention_norm_(norm_of(description_, site, layer, "attention_norm")),
+      attention_(attention_of(description_, site, layer, attention_norm_.out(), branch_)),
+      middle_(description_.forward_tensor("middle", {description_.local_tokens(), layer.hidden},
+                                          description_.compute(), Kept::until_input_gradient)),
+      mlp_norm_(norm_of(description_, site, layer, "mlp_norm")),
+      mlp_(mlp_of(description_, site, layer, mlp_norm_.out(), branch_)) {
+  // The gradient of the residual stream arrives in, and leaves by, the caller's tensors. Without dropout, and
+  // where tokens are whole, it is also the gradient of the branches, which their last products' weight
+  // gradients need.
+  UnitDescription& d = description_;
+  const bool cut = d.tokens_are_cut(), branch_is_stream = dropout_ == 0.0 && !cut;
+  const Shape local{d.local_tokens(), layer.hidden};
+  const Kept kept = cut ? Kept::scratch : Kept::until_weight_gradient;
+  if (dropout_ > 0.0) {
+    mlp_d_branch_ = d.backward_tensor("mlp.d_branch", local, d.compute(), kept);
+    attention_d_branch_ = d.backward_tensor("attention.d_branch", local, d.compute(), kept);
+  }
+  if (branch_is_stream) d_out_ = d.backward_tensor("d_out", local, d.compute(), Kept::between_gradients);
+  d_middle_ = d.backward_tensor("d_middle", local, d.compute(),
+                                branch_is_stream ? Kept::until_weight_gradient : Kept::scratch);
 }
 
-NormArguments Layer::norm2(const Tensors& t) const {
-  return {.gain = gain2_, .epsilon = layer_.norm_epsilon, .y = t.normed2, .rstd = t.rstd2};
+Dropout Layer::dropout(const BlockContext& context, int place) const {
+  return context.dropout_at(dropout_, description_.unit(), place);
 }
 
-void Layer::forward(const BlockContext& context, const Tensors& t, TensorView out) const {
-  forward_to_activation(context, t);
-  const TensorView transformed = mlp_.project(context, t.mlp);
-  context.backend.run(op::ResidualAdd{.branch = transformed,
-                                      .x = t.middle,
-                                      .dropout = context.dropout_at(layer_.hidden_dropout, unit_, 2),
+void Layer::forward(const BlockContext& context, TensorView out) const {
+  forward_to_activation(context);
+  context.backend.run(op::ResidualAdd{.branch = mlp_.project(context),
+                                      .x = context[middle_],
+                                      .dropout = dropout(context, kMlpBranch),
                                       .out = out});
 }
 
-void Layer::forward_to_activation(const BlockContext& context, const Tensors& t) const {
-  Backend& b = context.backend;
-  b.run(op::Norm{.x = t.input, .norm = norm1(t)});
-  const TensorView mixed = attention_.forward(context, t.attention, t.normed1);
-  b.run(op::ResidualNorm{.sum = {.branch = mixed,
-                                 .x = t.input,
-                                 .dropout = context.dropout_at(layer_.hidden_dropout, unit_, 1),
-                                 .out = t.middle},
-                         .norm = norm2(t)});
-  mlp_.activate(context, t.mlp, t.normed2);
+void Layer::forward_to_activation(const BlockContext& context) const {
+  attention_norm_.forward(context, context[input_]);
+  context.backend.run(op::ResidualNorm{.sum = {.branch = attention_.forward(context),
+                                               .x = context[input_],
+                                               .dropout = dropout(context, kAttentionBranch),
+                                               .out = context[middle_]},
+                                       .norm = mlp_norm_.arguments(context)});
+  mlp_.activate(context);
 }
 
-void Layer::recompute(const BlockContext& context, const Tensors& t, Recompute how) const {
-  if (how == Recompute::full) return forward_to_activation(context, t);
-  Backend& b = context.backend;
-  b.run(op::Norm{.x = t.input, .norm = norm1(t)});
-  attention_.recompute(context, t.attention);
-  b.run(op::Norm{.x = t.middle, .norm = norm2(t)});
-  mlp_.recompute(context, t.mlp);
+void Layer::recompute(const BlockContext& context, Recompute how) const {
+  if (how == Recompute::full) return forward_to_activation(context);
+  attention_norm_.forward(context, context[input_]);
+  attention_.recompute(context);
+  mlp_norm_.forward(context, context[middle_]);
+  mlp_.recompute(context);
 }
 
-void Layer::backward(const BlockContext& context, const Tensors& t, TensorView d_out,
-                     TensorView d_input) const {
-  Backend& b = context.backend;
+void Layer::backward(const BlockContext& context, TensorView d_out, TensorView d_input) const {
   // The gradient of a branch is the residual stream's, but for dropped elements.
   const auto through_dropout = [&](int place, TensorView d, TensorView d_branch) {
-    const Dropout dropout = context.dropout_at(layer_.hidden_dropout, unit_, place);
-    if (!dropout.on()) return d;
-    b.run(op::DropoutBackward{.d_out = d, .dropout = dropout, .d_branch = d_branch});
+    const Dropout mask = dropout(context, place);
+    if (!mask.on()) return d;
+    context.backend.run(op::DropoutBackward{.d_out = d, .dropout = mask, .d_branch = d_branch});
     return d_branch;
   };
 
-  const TensorView d_normed2 =
-      mlp_.backward(context, t.mlp, t.normed2, through_dropout(2, d_out, t.mlp_d_branch));
-  b.run(op::NormBackward{.dy = d_normed2,
-                         .x = t.middle,
-                         .gain = gain2_,
-                         .rstd = t.rstd2,
-                         .addend = d_out,
-                         .dx = t.d_middle,
-                         .d_gain = d_gain2_});
-
-  const TensorView d_normed1 = attention_.backward(context, t.attention, t.normed1,
-                                                   through_dropout(1, t.d_middle, t.attention_d_branch));
-  b.run(op::NormBackward{.dy = d_normed1,
-                         .x = t.input,
-                         .gain = gain1_,
-                         .rstd = t.rstd1,
-                         .addend = t.d_middle,
-                         .dx = d_input,
-                         .d_gain = d_gain1_});
+  const TensorView d_middle = context[d_middle_];
+  const TensorView d_mlp = mlp_.backward(context, through_dropout(kMlpBranch, d_out, context[mlp_d_branch_]));
+  mlp_norm_.backward(context, d_mlp, context[middle_], d_out, d_middle);
+  const TensorView d_attention =
+      attention_.backward(context, through_dropout(kAttentionBranch, d_middle, context[attention_d_branch_]));
+  attention_norm_.backward(context, d_attention, context[input_], d_middle, d_input);
 }
 
 }  // namespace headwater

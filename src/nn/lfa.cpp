@@ -1,41 +1,66 @@
 #include "headwater/nn/lfa.h"
 
+#include <cmath>
+
 namespace headwater {
 
-Lfa::Tensors::Tensors(const NamedTensors& named)
-    : products(named.find("lfa.products")),
-      before1(named.find("lfa.before1")),
-      before2(named.find("lfa.before2")),
-      conv1(named.find("lfa.conv1")),
-      conv2(named.find("lfa.conv2")),
-      conv2_shard(named.find("lfa.conv2.shard")),
-      sum(named.find("lfa.sum")),
-      rstd(named.find("lfa.norm.rstd")),
-      out(named.find("lfa.out")),
-      d_out(named.find("lfa.d_out")),
-      d_out_shard(named.find("lfa.d_out.shard")),
-      d_sum(named.find("lfa.d_sum")),
-      d_sum_all(named.find("lfa.d_sum.all")),
-      d_products1(named.find("lfa.d_products1")),
-      d_products2(named.find("lfa.d_products2")),
-      d_conv1(named.find("lfa.d_conv1")),
-      d_before1(named.find("lfa.d_before1")),
-      d_before2(named.find("lfa.d_before2")) {}
+// The convolutions keep PyTorch's Conv2d default, U(±1/√fan_in) with fan_in the input channels times two
+// taps, biases included, as Yuan 2.0's reference implementation does.
+Lfa::Convolution Lfa::convolution(UnitDescription& d, const std::string& prefix, const std::string& name,
+                                  std::int64_t out, std::int64_t in, bool cut_by_outputs) const {
+  const Init init{Init::Kind::uniform, 1.0 / std::sqrt(2.0 * static_cast<double>(in))};
+  ParameterCut weight = ParameterCut::along(cut_by_outputs ? 1 : 2),
+               bias = cut_by_outputs ? ParameterCut::along(0) : ParameterCut::whole();
+  if (by_tokens_) weight = bias = {.split = {}, .sees_token_shard = true};
 
-Lfa::Lfa(const LayerSpec& layer, const std::string& prefix, ParameterStore& store, const Sharding& sharding)
-    : hidden_(layer.hidden),
-      channels_(LayerShard(layer, sharding).channels),
-      epsilon_(layer.norm_epsilon),
-      by_channels_(sharding.tensor > 1 && !sharding.filter_by_tokens()),
-      by_tokens_(sharding.filter_by_tokens()),
-      conv1_(store.linear(prefix + "lfa.conv1.weight")),
-      conv2_(store.linear(prefix + "lfa.conv2.weight")),
-      bias1_(store.weight(prefix + "lfa.conv1.bias")),
-      d_bias1_(store.gradient(prefix + "lfa.conv1.bias")),
-      bias2_(store.weight(prefix + "lfa.conv2.bias")),
-      d_bias2_(store.gradient(prefix + "lfa.conv2.bias")),
-      gain_(store.weight(prefix + "lfa.norm.weight")),
-      d_gain_(store.gradient(prefix + "lfa.norm.weight")) {}
+  Convolution c;
+  c.outputs = by_channels_ && cut_by_outputs ? out / d.sharding().tensor : out;
+  c.product = d.product(name, d.parameter(prefix + name + ".weight", {2, out, in}, init, weight));
+  c.bias = d.parameter(prefix + name + ".bias", {out}, init, bias);
+  const Shape row{1, c.outputs};
+  if (by_tokens_) {
+    c.before = d.forward_tensor(name + ".before", row, d.compute(), Kept::scratch);
+    c.d_before = d.backward_tensor(name + ".d_before", row, d.compute(), Kept::scratch);
+  }
+  c.d_products = d.backward_tensor(name + ".d_products", {filtered_tokens(d), 2 * c.outputs}, d.compute(),
+                                   Kept::until_weight_gradient);
+  c.last_input = d.cache(name + ".last_input", {1, in});
+  c.last_before = d.cache(name + ".before", row);
+  return c;
+}
+
+std::int64_t Lfa::filtered_tokens(const UnitDescription& d) const {
+  return by_tokens_ ? d.local_tokens() : d.tokens();
+}
+
+Lfa::Lfa(UnitDescription& d, const Options& o, const MakeNorm& make_norm)
+    : by_channels_(d.several() && !d.sharding().filter_by_tokens()),
+      by_tokens_(d.sharding().filter_by_tokens()),
+      products_(
+          d.forward_tensor("lfa.products", {filtered_tokens(d), 2 * o.hidden}, d.compute(), Kept::scratch)),
+      conv1_(convolution(d, o.prefix, "lfa.conv1", o.hidden / 2, o.hidden, true)),
+      conv2_(convolution(d, o.prefix, "lfa.conv2", o.hidden, o.hidden / 2, false)),
+      norm_(make_norm(d, {.parameter = o.prefix + "lfa.norm",
+                          .rstd = "lfa.norm.rstd",
+                          .out = "lfa.out",
+                          .columns = o.hidden})) {
+  d.share_out({"the filter's channels (model.hidden_size / 2)", o.hidden / 2});
+  const Shape whole{d.tokens(), o.hidden}, local{d.local_tokens(), o.hidden};
+  const DType c = d.compute();
+  // The first convolution's weight gradient reads this rank's tokens, or those that are gathered again.
+  if (by_tokens_) d.keep_until_weight_gradient(o.input);
+  conv1_out_ =
+      d.forward_tensor("lfa.conv1", {filtered_tokens(d), conv1_.outputs}, c, Kept::until_weight_gradient);
+  if (by_channels_) conv2_out_ = d.forward_tensor("lfa.conv2", whole, c, Kept::scratch);
+  if (by_channels_ && d.tokens_are_cut())
+    conv2_shard_ = d.forward_tensor("lfa.conv2.shard", local, c, Kept::scratch);
+  sum_ = d.forward_tensor("lfa.sum", local, c, Kept::until_input_gradient);
+
+  d_sum_ = d.backward_tensor("lfa.d_sum", local, c, Kept::scratch);
+  if (by_channels_ && d.tokens_are_cut())
+    d_sum_all_ = d.backward_tensor("lfa.d_sum.all", whole, c, Kept::scratch);
+  d_conv1_ = d.backward_tensor("lfa.d_conv1", {filtered_tokens(d), conv1_.outputs}, c, Kept::scratch);
+}
 
 // A token shard may begin and end inside a sample; the starts alone say what its taps reach, so it counts as
 // one sample.
@@ -46,119 +71,112 @@ Lfa::Rows Lfa::rows(const BlockContext& context) const {
   return {{all.start.rows(first, context.ranks.sharding().local_tokens(tokens)), all.offset + first}, 1};
 }
 
-NormArguments Lfa::norm(const Tensors& t) const {
-  return {.gain = gain_, .epsilon = epsilon_, .y = t.out, .rstd = t.rstd};
+// The products of both convolutions share memory, which the second needs whole.
+TensorView Lfa::products(const BlockContext& context, const Convolution& convolution) const {
+  const TensorView memory = context[products_];
+  return {memory.data, memory.dtype, {memory.rows(), 2 * convolution.outputs}, memory.device};
 }
 
-TensorView Lfa::before(const BlockContext& context, const Linear& convolution, std::int64_t outputs,
-                       TensorView products, TensorView product, TensorView cached_row,
-                       TensorView cached_product) const {
+TensorView Lfa::before(const BlockContext& context, const Convolution& c) const {
   if (by_tokens_) {
-    const TensorView mine = products.rows(products.rows() - 1, 1).slice_columns(0, outputs);
+    const TensorView products = this->products(context, c);
+    const TensorView mine = products.rows(products.rows() - 1, 1).slice_columns(0, c.outputs);
+    const TensorView product = context[c.before];
     return context.ranks.pass_right(context.backend.queue(), mine, product) ? product : TensorView();
   }
-  if (context.cache == nullptr || context.batch.first == 0) return {};
-  const Linear tap0{convolution.weight.rows(0, outputs), {}};
-  linear_forward(context, tap0, cached_row, cached_product);
-  return cached_product;
+  if (context.caches == nullptr || context.batch.first == 0) return {};
+  const Linear tap0{context.linear(c.product).weight.rows(0, c.outputs), {}};
+  linear_forward(context, tap0, context.cache(c.last_input), context.cache(c.last_before));
+  return context.cache(c.last_before);
 }
 
-void Lfa::forward(const BlockContext& context, const Tensors& t, TensorView x, TensorView all) const {
-  if (by_channels_) return forward_by_channels(context, t, x, all);
+void Lfa::forward(const BlockContext& context, TensorView x, TensorView all) const {
+  if (by_channels_) return forward_by_channels(context, x, all);
   Backend& b = context.backend;
-  const LayerCache cache = context.cache != nullptr ? *context.cache : LayerCache{};
   const Rows r = rows(context);
-  const TensorView products1(t.products.data, t.products.dtype, {x.rows(), 2 * channels_}, t.products.device);
+  const TensorView conv1 = context[conv1_out_], products1 = products(context, conv1_),
+                   products2 = products(context, conv2_);
 
-  linear_forward(context, conv1_, x, products1);
-  const TensorView before1 =
-      before(context, conv1_, channels_, products1, t.before1, cache.last_input, cache.before1);
+  linear_forward(context, context.linear(conv1_.product), x, products1);
   b.run(op::LfaTaps{.products = products1,
                     .borders = r.borders,
                     .samples = r.samples,
-                    .before = before1,
-                    .bias = bias1_,
-                    .out = t.conv1});
+                    .before = before(context, conv1_),
+                    .bias = context.weight(conv1_.bias),
+                    .out = conv1});
 
-  linear_forward(context, conv2_, t.conv1, t.products);
-  const TensorView before2 =
-      before(context, conv2_, hidden_, t.products, t.before2, cache.last_conv1, cache.before2);
-  b.run(op::LfaTapsNorm{.taps = {.products = t.products,
+  linear_forward(context, context.linear(conv2_.product), conv1, products2);
+  b.run(op::LfaTapsNorm{.taps = {.products = products2,
                                  .borders = r.borders,
                                  .samples = r.samples,
-                                 .before = before2,
-                                 .bias = bias2_,
+                                 .before = before(context, conv2_),
+                                 .bias = context.weight(conv2_.bias),
                                  .residual = x,
-                                 .out = t.sum},
-                        .norm = norm(t)});
-  if (context.cache != nullptr) {
-    b.run(op::Copy{.from = x.rows(x.rows() - 1, 1), .to = cache.last_input});
-    b.run(op::Copy{.from = t.conv1.rows(x.rows() - 1, 1), .to = cache.last_conv1});
+                                 .out = context[sum_]},
+                        .norm = norm_.arguments(context)});
+  if (context.caches != nullptr) {
+    b.run(op::Copy{.from = x.rows(x.rows() - 1, 1), .to = context.cache(conv1_.last_input)});
+    b.run(op::Copy{.from = conv1.rows(x.rows() - 1, 1), .to = context.cache(conv2_.last_input)});
   }
 }
 
-void Lfa::recompute_norm(const BlockContext& context, const Tensors& t) const {
-  context.backend.run(op::Norm{.x = t.sum, .norm = norm(t)});
-}
+void Lfa::recompute(const BlockContext& context) const { norm_.forward(context, context[sum_]); }
 
 // The shifted sum of the second convolution's partial products commutes with the sum over ranks; its bias is
 // added once.
-void Lfa::forward_by_channels(const BlockContext& context, const Tensors& t, TensorView x,
-                              TensorView all) const {
+void Lfa::forward_by_channels(const BlockContext& context, TensorView x, TensorView all) const {
   Backend& b = context.backend;
   const Rows r = rows(context);
-  const TensorView products1(t.products.data, t.products.dtype, {all.rows(), 2 * channels_},
-                             t.products.device);
-  linear_forward(context, conv1_, all, products1);
-  b.run(op::LfaTaps{
-      .products = products1, .borders = r.borders, .samples = r.samples, .bias = bias1_, .out = t.conv1});
-  linear_forward(context, conv2_, t.conv1, t.products);
-  b.run(op::LfaTaps{.products = t.products,
+  linear_forward(context, context.linear(conv1_.product), all, products(context, conv1_));
+  b.run(op::LfaTaps{.products = products(context, conv1_),
                     .borders = r.borders,
                     .samples = r.samples,
-                    .bias = context.ranks.rank() == 0 ? bias2_ : TensorView(),
-                    .out = t.conv2});
-  b.run(op::ResidualNorm{.sum = {.branch = context.sum(t.conv2, t.conv2_shard), .x = x, .out = t.sum},
-                         .norm = norm(t)});
+                    .bias = context.weight(conv1_.bias),
+                    .out = context[conv1_out_]});
+  linear_forward(context, context.linear(conv2_.product), context[conv1_out_], products(context, conv2_));
+  b.run(op::LfaTaps{.products = products(context, conv2_),
+                    .borders = r.borders,
+                    .samples = r.samples,
+                    .bias = context.ranks.rank() == 0 ? context.weight(conv2_.bias) : TensorView(),
+                    .out = context[conv2_out_]});
+  const TensorView conv2 = context.sum(context[conv2_out_], context[conv2_shard_]);
+  b.run(op::ResidualNorm{.sum = {.branch = conv2, .x = x, .out = context[sum_]},
+                         .norm = norm_.arguments(context)});
 }
 
-void Lfa::taps_backward(const BlockContext& context, TensorView d_out, TensorView d_products,
-                        TensorView d_before, TensorView d_bias) const {
+void Lfa::taps_backward(const BlockContext& context, const Convolution& c, TensorView d_out) const {
   const Rows r = rows(context);
   context.backend.run(op::LfaTapsBackward{.d_out = d_out,
                                           .borders = r.borders,
                                           .samples = r.samples,
-                                          .d_products = d_products,
-                                          .d_before = d_before,
-                                          .d_bias = d_bias});
+                                          .d_products = context[c.d_products],
+                                          .d_before = context[c.d_before],
+                                          .d_bias = context.gradient(c.bias)});
 }
 
-void Lfa::gradient_from_right(const BlockContext& context, std::int64_t outputs, TensorView d_before,
-                              TensorView d_products) const {
-  if (by_tokens_)
-    context.ranks.pass_left(context.backend.queue(), d_before,
-                            d_products.rows(d_products.rows() - 1, 1).slice_columns(0, outputs));
+void Lfa::gradient_from_right(const BlockContext& context, const Convolution& c) const {
+  if (!by_tokens_) return;
+  const TensorView d_products = context[c.d_products];
+  context.ranks.pass_left(context.backend.queue(), context[c.d_before],
+                          d_products.rows(d_products.rows() - 1, 1).slice_columns(0, c.outputs));
 }
 
-void Lfa::backward(const BlockContext& context, const Tensors& t, TensorView x, TensorView all,
-                   TensorView d_out, TensorView d_partial) const {
-  context.backend.run(op::NormBackward{
-      .dy = d_out, .x = t.sum, .gain = gain_, .rstd = t.rstd, .dx = t.d_sum, .d_gain = d_gain_});
-  if (by_channels_) return backward_by_channels(context, t, all, d_partial);
-  taps_backward(context, t.d_sum, t.d_products2, t.d_before2, d_bias2_);
-  gradient_from_right(context, hidden_, t.d_before2, t.d_products2);
-  linear_backward(context, conv2_, t.d_products2, t.conv1, t.d_conv1);
-  taps_backward(context, t.d_conv1, t.d_products1, t.d_before1, d_bias1_);
-  gradient_from_right(context, channels_, t.d_before1, t.d_products1);
-  linear_backward(context, conv1_, t.d_products1, x, t.d_sum, true);  // beside the residual's share
-}
-
-void Lfa::backward_by_channels(const BlockContext& context, const Tensors& t, TensorView all,
-                               TensorView d_partial) const {
-  taps_backward(context, context.gather(t.d_sum, t.d_sum_all), t.d_products2, {}, d_bias2_);
-  linear_backward(context, conv2_, t.d_products2, t.conv1, t.d_conv1);
-  taps_backward(context, t.d_conv1, t.d_products1, {}, d_bias1_);
-  linear_backward(context, conv1_, t.d_products1, all, d_partial);
+TensorView Lfa::backward(const BlockContext& context, TensorView x, TensorView all, TensorView d_out,
+                         TensorView d_partial) const {
+  const TensorView d_sum = context[d_sum_];
+  norm_.backward(context, d_out, context[sum_], {}, d_sum);
+  taps_backward(context, conv2_, by_channels_ ? context.gather(d_sum, context[d_sum_all_]) : d_sum);
+  gradient_from_right(context, conv2_);
+  linear_backward(context, context.linear(conv2_.product), context[conv2_.d_products], context[conv1_out_],
+                  context[d_conv1_]);
+  taps_backward(context, conv1_, context[d_conv1_]);
+  gradient_from_right(context, conv1_);
+  // Beside the residual's share, where it is complete.
+  if (by_channels_)
+    linear_backward(context, context.linear(conv1_.product), context[conv1_.d_products], all, d_partial);
+  else
+    linear_backward(context, context.linear(conv1_.product), context[conv1_.d_products], x, d_sum, true);
+  return d_sum;
 }
 
 }  // namespace headwater

@@ -1,44 +1,64 @@
 #include "headwater/nn/mlp.h"
 
+#include <utility>
+
 namespace headwater {
 
-Mlp::Tensors::Tensors(const NamedTensors& named)
-    : input_all(named.find("mlp_norm.all")),
-      gate_up(named.at("mlp.gate_up")),
-      activation(named.at("mlp.activation")),
-      branch(named.at("branch")),
-      branch_shard(named.find("branch.shard")),
-      d_branch_all(named.find("mlp.d_branch.all")),
-      d_activation(named.find("mlp.d_activation")),
-      d_gate_up(named.find("mlp.d_gate_up")),
-      input_again(named.find("mlp_norm.again")),
-      d_input(named.find("mlp.d_norm")),
-      d_input_shard(named.find("mlp.d_norm.shard")) {}
+Mlp::Mlp(UnitDescription& d, const Options& o, std::unique_ptr<Activation> activation)
+    : activation_(std::move(activation)),
+      input_(o.input),
+      branch_(o.branch),
+      gathered_(d, "mlp_norm", o.hidden) {
+  const bool gated = activation_->gated();
+  d.share_out({"model.ffn_hidden_size", o.ffn});
+  const Init normal{Init::Kind::normal, o.init_std};
+  const std::string prefix = o.prefix + "mlp.";
+  ParameterId gate;
+  if (gated) gate = d.parameter(prefix + "gate.weight", {o.ffn, o.hidden}, normal, ParameterCut::along(0));
+  const ParameterId up = d.parameter(prefix + "up.weight", {o.ffn, o.hidden}, normal, ParameterCut::along(0));
+  if (gated) d.join(up);
+  const std::string both = gated ? "gate_up" : "up";
+  up_ = d.product("mlp." + both, gated ? gate : up, up);
+  down_ = d.product("mlp.down", d.parameter(prefix + "down.weight", {o.hidden, o.ffn},
+                                            {Init::Kind::normal, o.output_std}, ParameterCut::along(1)));
 
-Mlp::Mlp(const std::string& prefix, ParameterStore& store)
-    : gate_up_(store.linear(prefix + "mlp.gate.weight", prefix + "mlp.up.weight")),
-      down_(store.linear(prefix + "mlp.down.weight")) {}
-
-void Mlp::activate(const BlockContext& context, const Tensors& t, TensorView u) const {
-  linear_forward(context, gate_up_, context.gather(u, t.input_all), t.gate_up);
-  context.backend.run(op::Swiglu{.x = t.gate_up, .out = t.activation});
+  const std::int64_t ffn = o.ffn / d.sharding().tensor, width = gated ? 2 * ffn : ffn;
+  const Shape whole{d.tokens(), o.hidden}, local{d.local_tokens(), o.hidden};
+  const DType c = d.compute();
+  d.keep_for_product(input_);
+  up_out_ = d.forward_tensor("mlp." + both, {d.tokens(), width}, c, Kept::until_input_gradient);
+  activated_ = d.forward_tensor("mlp.activation", {d.tokens(), ffn}, c, Kept::until_weight_gradient,
+                                Dropped::by_selective);
+  if (d.tokens_are_cut())
+    d_branch_all_ = d.backward_tensor("mlp.d_branch.all", whole, c, Kept::until_weight_gradient);
+  d_activated_ = d.backward_tensor("mlp.d_activation", {d.tokens(), ffn}, c, Kept::scratch);
+  d_up_ = d.backward_tensor("mlp.d_" + both, {d.tokens(), width}, c, Kept::until_weight_gradient);
+  d_input_ = d.backward_tensor("mlp.d_norm", whole, c, Kept::scratch);
+  if (d.tokens_are_cut()) d_input_shard_ = d.backward_tensor("mlp.d_norm.shard", local, c, Kept::scratch);
 }
 
-TensorView Mlp::project(const BlockContext& context, const Tensors& t) const {
-  linear_forward(context, down_, t.activation, t.branch);
-  return context.sum(t.branch, t.branch_shard);
+void Mlp::activate(const BlockContext& context) const {
+  const TensorView u = context.gather(context[input_], context[gathered_.all]);
+  linear_forward(context, context.linear(up_), u, context[up_out_]);
+  recompute(context);
 }
 
-void Mlp::recompute(const BlockContext& context, const Tensors& t) const {
-  context.backend.run(op::Swiglu{.x = t.gate_up, .out = t.activation});
+TensorView Mlp::project(const BlockContext& context) const {
+  linear_forward(context, context.linear(down_), context[activated_], context[branch_.partial]);
+  return context.sum(context[branch_.partial], context[branch_.shard]);
 }
 
-TensorView Mlp::backward(const BlockContext& context, const Tensors& t, TensorView u,
-                         TensorView d_branch) const {
-  linear_backward(context, down_, context.gather(d_branch, t.d_branch_all), t.activation, t.d_activation);
-  context.backend.run(op::SwigluBackward{.d_out = t.d_activation, .x = t.gate_up, .dx = t.d_gate_up});
-  linear_backward(context, gate_up_, t.d_gate_up, context.gather(u, t.input_again), t.d_input);
-  return context.sum(t.d_input, t.d_input_shard);
+void Mlp::recompute(const BlockContext& context) const {
+  activation_->forward(context.backend, context[up_out_], context[activated_]);
+}
+
+TensorView Mlp::backward(const BlockContext& context, TensorView d_branch) const {
+  linear_backward(context, context.linear(down_), context.gather(d_branch, context[d_branch_all_]),
+                  context[activated_], context[d_activated_]);
+  activation_->backward(context.backend, context[d_activated_], context[up_out_], context[d_up_]);
+  linear_backward(context, context.linear(up_), context[d_up_],
+                  context.gather(context[input_], context[gathered_.again]), context[d_input_]);
+  return context.sum(context[d_input_], context[d_input_shard_]);
 }
 
 }  // namespace headwater

@@ -10,24 +10,27 @@ constexpr double kForwardMoves = 4.0, kDropoutMoves = 2.5;
 // of the scores, which two products read. Dropout as in forward, its mask read.
 constexpr double kBackwardMoves = 7.0;
 
-}  // namespace
-
-AttentionCost fused_attention_cost(const LayerSpec& layer, const RankWork& work, Pass pass) {
-  const double tokens = static_cast<double>(work.batch.tokens()) / static_cast<double>(work.sharding.tensor);
-  const double forward = forward_flops_per_token(layer, work.batch.sequence).attention * tokens;
-  return {pass == Pass::forward ? forward : 2.5 * forward, 0.0};
+AttentionCost whole_scores_cost(const AttentionArguments& args, double products_of_scores, double moves) {
+  const auto scores = static_cast<double>(args.samples * args.q.shape[1] * args.queries() * args.keys());
+  if (args.dropout.on()) moves += kDropoutMoves;
+  return {products_of_scores * 2.0 * scores * static_cast<double>(args.q.shape[2]),
+          moves * scores * static_cast<double>(size_of(args.q.dtype))};
 }
 
-AttentionCost whole_scores_cost(const LayerSpec& layer, const RankWork& work, Pass pass) {
-  const auto sequence = static_cast<double>(work.batch.sequence),
-             samples = static_cast<double>(work.batch.samples);
-  const double heads = static_cast<double>(layer.heads) / static_cast<double>(work.sharding.tensor);
-  const double scores = samples * heads * sequence * sequence;
-  const double products = 2.0 * 2.0 * scores * static_cast<double>(layer.head_dim);
-  const double moves = (pass == Pass::forward ? kForwardMoves : kBackwardMoves) +
-                       (layer.attention_dropout > 0.0 ? kDropoutMoves : 0.0);
-  return {pass == Pass::forward ? products : 2.0 * products,
-          moves * scores * static_cast<double>(size_of(work.precision.compute))};
+}  // namespace
+
+AttentionCost fused_attention_cost(const AnyOp& op) {
+  if (const auto* forward = std::get_if<op::Attention>(&op)) return {forward->flops(), 0.0};
+  if (const auto* backward = std::get_if<op::AttentionBackward>(&op)) return {backward->flops(), 0.0};
+  return {};
+}
+
+AttentionCost whole_scores_cost(const AnyOp& op) {
+  if (const auto* forward = std::get_if<op::Attention>(&op))
+    return whole_scores_cost(forward->of, 2.0, kForwardMoves);
+  if (const auto* backward = std::get_if<op::AttentionBackward>(&op))
+    return whole_scores_cost(backward->of, 4.0, kBackwardMoves);
+  return {};
 }
 
 }  // namespace headwater

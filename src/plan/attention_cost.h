@@ -7,7 +7,7 @@
 // Whole scores (Megatron-LM until 2022): every score of every query and key is computed and goes to memory,
 // from where softmax, dropout and the next product read it; backward takes four products.
 
-#include "headwater/plan/cost_model.h"
+#include "headwater/backend/any_op.h"
 
 namespace headwater {
 
@@ -15,7 +15,8 @@ struct AttentionCost {
   double flops = 0.0, bytes = 0.0;
 };
 
-AttentionCost fused_attention_cost(const LayerSpec& layer, const RankWork& work, Pass pass);
-AttentionCost whole_scores_cost(const LayerSpec& layer, const RankWork& work, Pass pass);
+// Nothing for an op that is no attention.
+AttentionCost fused_attention_cost(const AnyOp& op);
+AttentionCost whole_scores_cost(const AnyOp& op);
 
 }  // namespace headwater

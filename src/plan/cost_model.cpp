@@ -2,7 +2,8 @@
 
 #include "headwater/base/error.h"
 #include "headwater/layout/arena_layout.h"
-#include "headwater/model/flops.h"
+#include "headwater/nn/head.h"
+#include "headwater/nn/model_units.h"
 
 #include "attention_cost.h"
 
@@ -76,7 +77,7 @@ CostModel::CostModel(const RankWork& work, const DeviceSpeed& device, const Grou
     kind_[i + 1] = kinds_.size();
     auto& costs = kinds_.emplace_back();
     for (const Recompute recompute : {Recompute::none, Recompute::selective, Recompute::full})
-      costs.push_back(layer(model.layers[i], weights[i + 1], recompute));
+      costs.push_back(layer(static_cast<int>(i) + 1, weights[i + 1], recompute));
   }
 }
 
@@ -84,10 +85,23 @@ double CostModel::product_seconds(double flops, double bytes) const {
   return std::max(flops / device_.product_flops, moved_seconds(bytes));
 }
 
-double CostModel::attention_seconds(const LayerSpec& layer, Pass pass) const {
-  const auto of_way = device_.software.whole_scores ? whole_scores_cost : fused_attention_cost;
-  const AttentionCost cost = of_way(layer, work_, pass);
-  return cost.flops / device_.product_flops + moved_seconds(cost.bytes);
+double CostModel::attention_seconds(const PassRecord& pass) const {
+  double seconds = 0.0;
+  for (const AnyOp& op : pass.ops) {
+    const AttentionCost cost =
+        device_.software.whole_scores ? whole_scores_cost(op) : fused_attention_cost(op);
+    seconds += cost.flops / device_.product_flops + moved_seconds(cost.bytes);
+  }
+  return seconds;
+}
+
+UnitSite CostModel::site(int unit) const {
+  return {.model = work_.model,
+          .unit = unit,
+          .sharding = work_.sharding,
+          .batch = work_.batch,
+          .precision = work_.precision,
+          .device = work_.device};
 }
 
 double CostModel::stream_bytes() const {
@@ -95,105 +109,67 @@ double CostModel::stream_bytes() const {
          size_of_type(work_.precision.compute);
 }
 
-// Three numbers of each token from each rank, for the softmax over the whole vocabulary.
-double CostModel::statistics_bytes() const {
-  return 3.0 * static_cast<double>(work_.batch.tokens() * work_.sharding.tensor) *
-         size_of_type(work_.precision.accumulate);
-}
-
 double CostModel::message_bytes() const {
   const bool split = work_.sharding.sequence_parallel || device_.software.split_messages;
   return stream_bytes() / (split ? static_cast<double>(work_.sharding.tensor) : 1.0);
 }
 
-CostModel::Exchanged CostModel::exchanged(const LayerSpec& layer, Pass pass) const {
-  const Sharding& sharding = work_.sharding;
-  Exchanged all;
-  if (sharding.tensor == 1) return all;
-  const bool lfa = layer.filter == FilterKind::lfa, forward = pass == Pass::forward;
-  if (!sharding.sequence_parallel) {
-    all.scatters = 2.0 * (lfa ? 3.0 : 2.0);
-    return all;
-  }
-  // Attention and MLP. Forward: gather what goes in, scatter what comes out. Backward: gather the gradient
-  // and, again, what went in; scatter the gradient of that.
-  all.scatters = 2.0 * (forward ? 2.0 : 3.0);
-  if (!lfa) return all;
-  // What the filter gives is gathered for queries and keys, in backward again, where its gradient is
-  // scattered.
-  all.scatters += forward ? 1.0 : 2.0;
-  if (!sharding.filter_by_tokens()) {
-    all.scatters += 1.0;  // what its second convolution gives is scattered, the gradient of that gathered
-  } else {
-    all.messages = 2;  // before each of the two convolutions
-    all.message_bytes =
-        static_cast<double>(layer.hidden + layer.filter_channels()) * size_of_type(work_.precision.compute);
-  }
-  return all;
+double CostModel::seconds(const std::vector<Exchange>& exchanges) const {
+  double seconds = 0.0, sent = 0.0, received = 0.0;
+  for (const Exchange& exchange : exchanges) switch (exchange.kind) {
+      case Exchange::Kind::all_reduce: seconds += tensor_.all_reduce_seconds(exchange.bytes); break;
+      case Exchange::Kind::reduce_scatter:
+      case Exchange::Kind::all_gather: seconds += tensor_.scatter_seconds(exchange.bytes); break;
+      case Exchange::Kind::send: sent += tensor_.exchange_seconds(exchange.bytes); break;
+      case Exchange::Kind::receive: received += tensor_.exchange_seconds(exchange.bytes); break;
+    }
+  return seconds + std::max(sent, received);  // links are used both ways at once
 }
 
-CostModel::Exchanged& CostModel::Exchanged::operator+=(const Exchanged& other) {
-  scatters += other.scatters;
-  messages += other.messages;
-  message_bytes += other.message_bytes;
-  return *this;
+double CostModel::sent_bytes(const std::vector<Exchange>& exchanges) const {
+  double bytes = 0.0;
+  for (const Exchange& exchange : exchanges) switch (exchange.kind) {
+      case Exchange::Kind::all_reduce: bytes += 2.0 * tensor_.scatter_bytes(exchange.bytes); break;
+      case Exchange::Kind::reduce_scatter:
+      case Exchange::Kind::all_gather: bytes += tensor_.scatter_bytes(exchange.bytes); break;
+      case Exchange::Kind::send: bytes += exchange.bytes; break;
+      case Exchange::Kind::receive: break;
+    }
+  return bytes;
 }
 
-// All but the sum of the last product's results.
-CostModel::Exchanged CostModel::exchanged_again(const LayerSpec& layer) const {
-  Exchanged all = exchanged(layer, Pass::forward);
-  if (work_.sharding.tensor > 1 && !device_.software.whole_recompute)
-    all.scatters -= work_.sharding.sequence_parallel ? 1.0 : 2.0;
-  return all;
-}
-
-double CostModel::seconds(const Exchanged& exchanged) const {
-  const double messages =
-      exchanged.messages == 0
-          ? 0.0
-          : exchanged.messages * tensor_.exchange_seconds(exchanged.message_bytes / exchanged.messages);
-  return exchanged.scatters * tensor_.scatter_seconds(stream_bytes()) + messages;
-}
-
-double CostModel::bytes(const Exchanged& forward, const Exchanged& backward) const {
-  // Messages go to the right in forward, to the left in backward; of two ranks neither does both.
-  const bool both = work_.sharding.tensor > 2;
-  return (forward.scatters + backward.scatters) * tensor_.scatter_bytes(stream_bytes()) +
-         forward.message_bytes + (both ? backward.message_bytes : 0.0);
-}
-
-PassSeconds CostModel::layer(const LayerSpec& spec, double weights, Recompute recompute) const {
-  const std::vector<ActivationSpec> list = activations(spec, work_.sharding, work_.batch, work_.precision);
-  const UnitFlops per_token = forward_flops_per_token(spec, work_.batch.sequence);
-  const double share = static_cast<double>(work_.batch.tokens()) / static_cast<double>(work_.sharding.tensor);
-  const double linear = per_token.linear * share, launch = device_.software.launch_seconds;
-  const double attention = attention_seconds(spec, Pass::forward);
+PassSeconds CostModel::layer(int unit, double weights, Recompute recompute) const {
+  const UnitRecord record = record_unit(site(unit));
+  const std::vector<ActivationSpec> list = describe(site(unit)).tensors();
+  const double linear = flops_of(record.forward).linear, launch = device_.software.launch_seconds;
+  const double attention = attention_seconds(record.forward);
   const double weight_bytes = weights * size_of_type(work_.precision.compute);
   const double sum_bytes = 2.0 * weights * size_of_type(work_.precision.accumulate);
 
   PassSeconds cost;
   cost.forward.compute = product_seconds(linear, weight_bytes) + attention +
                          moved_seconds(bytes_of(list, made_in_forward)) + launch;
-  cost.forward.tensor_communication = seconds(exchanged(spec, Pass::forward));
+  cost.forward.tensor_communication = seconds(record.forward.exchanges);
   cost.input_gradient.compute = product_seconds(linear, weight_bytes) +
-                                attention_seconds(spec, Pass::backward) +
+                                attention_seconds(record.input_gradient) +
                                 moved_seconds(bytes_of(list, of_input_gradient)) + 2.0 * launch;
-  cost.input_gradient.tensor_communication = seconds(exchanged(spec, Pass::backward));
+  cost.input_gradient.tensor_communication = seconds(record.input_gradient.exchanges);
   cost.weight_gradient.compute = product_seconds(linear, sum_bytes);
   if (recompute == Recompute::full) {
-    cost.input_gradient.recompute = product_seconds(again(spec, recompute).linear * share, weight_bytes) +
-                                    attention + moved_seconds(bytes_of(list, made_in_forward)) + launch;
-    cost.input_gradient.tensor_communication += seconds(exchanged_again(spec));
+    const PassRecord& repeated = again(record, recompute);
+    cost.input_gradient.recompute = product_seconds(flops_of(repeated).linear, weight_bytes) + attention +
+                                    moved_seconds(bytes_of(list, made_in_forward)) + launch;
+    cost.input_gradient.tensor_communication += seconds(repeated.exchanges);
   }
   if (recompute == Recompute::selective)
     cost.input_gradient.recompute = attention + moved_seconds(bytes_of(list, dropped_by_selective));
   return cost;
 }
 
-UnitFlops CostModel::again(const LayerSpec& layer, Recompute recompute) const {
-  if (recompute == Recompute::full && device_.software.whole_recompute)
-    return forward_flops_per_token(layer, work_.batch.sequence);
-  return headwater::recompute_flops_per_token(layer, work_.batch.sequence, recompute);
+const PassRecord& CostModel::again(const UnitRecord& record, Recompute recompute) const {
+  const PassRecord& repeated = record.recompute(recompute);
+  const bool whole = recompute == Recompute::full && device_.software.whole_recompute;
+  return whole && !repeated.ops.empty() ? record.forward : repeated;
 }
 
 // A look-up: its rows read and written; backward adds them to the gradient.
@@ -204,12 +180,9 @@ PassSeconds CostModel::embedding() const {
   PassSeconds cost;
   cost.forward.compute = moved_seconds(2.0 * elements * compute);
   cost.weight_gradient.compute = moved_seconds(elements * (compute + 2.0 * accumulate));
-  if (work_.sharding.tensor > 1) {
-    // With sequence parallelism backward gathers what forward scattered; without, backward has it whole.
-    const double scatter = tensor_.scatter_seconds(stream_bytes());
-    cost.forward.tensor_communication = work_.sharding.sequence_parallel ? scatter : 2.0 * scatter;
-    cost.input_gradient.tensor_communication = work_.sharding.sequence_parallel ? scatter : 0.0;
-  }
+  const UnitRecord record = record_unit(site(work_.model.embedding_unit()));
+  cost.forward.tensor_communication = seconds(record.forward.exchanges);
+  cost.input_gradient.tensor_communication = seconds(record.input_gradient.exchanges);
   return cost;
 }
 
@@ -217,8 +190,8 @@ PassSeconds CostModel::embedding() const {
 // statistics, and the gradient that takes their place. Every block of tokens reads the weight, and the sum of
 // its gradient, anew. Backward is that of the norm.
 PassSeconds CostModel::head(double weights) const {
-  const std::vector<ActivationSpec> list =
-      head_activations(work_.model, work_.sharding, work_.batch, work_.precision, work_.device);
+  const UnitSite site = this->site(work_.model.head_unit());
+  const std::vector<ActivationSpec> list = describe(site).tensors();
   const double compute = size_of_type(work_.precision.compute),
                accumulate = size_of_type(work_.precision.accumulate);
   const double tokens = static_cast<double>(work_.batch.tokens());
@@ -237,9 +210,7 @@ PassSeconds CostModel::head(double weights) const {
                          product_seconds(flops, 2.0 * moved * accumulate) +
                          moved_seconds(3.0 * tokens * shard * compute + bytes_of(list, of_tokens));
   cost.input_gradient.compute = moved_seconds(bytes_of(list, of_input_gradient));
-  if (work_.sharding.tensor > 1)
-    cost.forward.tensor_communication =
-        tensor_.all_reduce_seconds(stream_bytes()) + tensor_.scatter_seconds(statistics_bytes());
+  cost.forward.tensor_communication = seconds(record_unit(site).forward.exchanges);
   return cost;
 }
 
@@ -256,21 +227,17 @@ PassSeconds CostModel::stage(const StageUnits& units) const {
 
 double CostModel::tensor_bytes(int unit, Recompute recompute) const {
   if (work_.sharding.tensor == 1) return 0.0;
-  const double scatter = tensor_.scatter_bytes(stream_bytes());
-  if (unit == work_.model.embedding_unit()) return 2.0 * scatter;
-  if (unit == work_.model.head_unit()) {
-    return 2.0 * scatter + tensor_.scatter_bytes(statistics_bytes());
-  }
-  const LayerSpec& spec = work_.model.layers[static_cast<std::size_t>(unit) - 1];
-  Exchanged forward = exchanged(spec, Pass::forward);
-  if (recompute == Recompute::full) forward += exchanged_again(spec);
-  return bytes(forward, exchanged(spec, Pass::backward));
+  const UnitRecord record = record_unit(site(unit));
+  double bytes = sent_bytes(record.forward.exchanges) + sent_bytes(record.input_gradient.exchanges);
+  if (recompute == Recompute::full) bytes += sent_bytes(again(record, recompute).exchanges);
+  return bytes;
 }
 
 double CostModel::recompute_flops_per_token(int unit, Recompute recompute) const {
-  if (unit == work_.model.embedding_unit() || unit == work_.model.head_unit()) return 0.0;
-  const LayerSpec& layer = work_.model.layers[static_cast<std::size_t>(unit) - 1];
-  return again(layer, recompute).total();
+  if (recompute == Recompute::none) return 0.0;
+  const double ranks = static_cast<double>(work_.sharding.tensor);
+  return flops_of(again(record_unit(site(unit)), recompute)).total() * ranks /
+         static_cast<double>(work_.batch.tokens());
 }
 
 double CostModel::optimizer_seconds(double elements) const {

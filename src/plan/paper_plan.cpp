@@ -1,7 +1,7 @@
 #include "headwater/plan/paper_plan.h"
 
 #include "headwater/config/load_config.h"
-#include "headwater/model/flops.h"
+#include "headwater/nn/flops.h"
 #include "headwater/plan/layout_request.h"
 
 #include <fmt/format.h>

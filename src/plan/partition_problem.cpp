@@ -1,6 +1,6 @@
 #include "headwater/plan/partition_problem.h"
 
-#include "headwater/model/op_workspace.h"
+#include "headwater/nn/unit_record.h"
 
 #include <algorithm>
 #include <limits>
@@ -25,7 +25,8 @@ class ProblemMaker {
         placement_(placement_of(run_.parallel)),
         sharding_(sharding_of(model_, run_.parallel, run_.batch)),
         costs_(unit_costs(request, grid_)),
-        standing_(standing_of(grid_, 0, run_.training && run_.parallel.use_distributed_optimizer)) {}
+        standing_(standing_of(grid_, 0, run_.training && run_.parallel.use_distributed_optimizer)),
+        memory_(memory_of({})) {}
 
   PartitionProblem make() {
     const std::int64_t limit = request_.cluster.device.memory_bytes;
@@ -68,7 +69,7 @@ class ProblemMaker {
   }
 
   SlotBytes kept(int u, Recompute recompute) const {
-    return unit_slot_bytes(model_, u, recompute, sharding_, run_.batch, run_.precision, run_.device);
+    return unit_slot_bytes(memory_.site(model_, u), recompute);
   }
 
   EndOfStep end_of(const ParameterLayout& layout, int pipeline_rank) const {
@@ -89,14 +90,35 @@ class ProblemMaker {
                                 end.reduce, end.update + end.gather});
     }
     problem_.rank_fixed = (run_.training ? 2 * stream : 0) +
-                          workspace_bytes(run_.device, model_, run_.batch, run_.precision, run_.threads) +
-                          rotary_positions(model_, run_.batch) * model_.layers.front().head_dim *
-                              static_cast<std::int64_t>(size_of(run_.precision.accumulate));
+                          op_workspace_bytes(memory_.site(model_, 0), run_.training, run_.threads) +
+                          constant_bytes();
   }
 
   std::int64_t stream_bytes() const {
     return sharding_.local_tokens(run_.batch.tokens()) * model_.hidden *
            static_cast<std::int64_t>(size_of(run_.precision.compute));
+  }
+
+  // What all layers together take, on any rank.
+  std::int64_t constant_bytes() const {
+    ChunkNeeds all;
+    all.units.first = 1;
+    all.units.last = model_.head_unit();
+    std::int64_t bytes = 0;
+    for (const ConstantSpec& spec : unit_constants(model_, memory_of({all})))
+      bytes += spec.shape.elements() * static_cast<std::int64_t>(size_of(spec.dtype));
+    return bytes;
+  }
+
+  MemoryRequest memory_of(std::vector<ChunkNeeds> chunks) const {
+    MemoryRequest memory;
+    memory.chunks = std::move(chunks);
+    memory.sharding = sharding_;
+    memory.batch = run_.batch;
+    memory.precision = run_.precision;
+    memory.training = run_.training;
+    memory.device = run_.device;
+    return memory;
   }
 
   void add_layer(int u) {
@@ -146,14 +168,7 @@ class ProblemMaker {
       chunk.slots.whole_backward |= holds.slots.whole_backward;
       chunk.slots.delayed_slots = std::max(chunk.slots.delayed_slots, holds.slots.delayed_slots);
     }
-    MemoryRequest memory;
-    memory.chunks = {chunk};
-    memory.sharding = sharding_;
-    memory.batch = run_.batch;
-    memory.precision = run_.precision;
-    memory.training = run_.training;
-    memory.device = run_.device;
-    return scratch_bytes(model_, memory);
+    return scratch_bytes(model_, memory_of({chunk}));
   }
 
   void add_working() {
@@ -190,6 +205,7 @@ class ProblemMaker {
   const Sharding sharding_;
   const CostModel costs_;
   const Standing standing_;
+  const MemoryRequest memory_;
   PartitionProblem problem_;
 };
 

@@ -1,6 +1,6 @@
 #include "headwater/plan/plan.h"
 
-#include "headwater/model/flops.h"
+#include "headwater/nn/flops.h"
 
 #include <algorithm>
 

@@ -1,8 +1,9 @@
 #include "headwater/plan/rank_layout.h"
 
+#include "headwater/backend/step_scalar.h"
 #include "headwater/base/error.h"
-#include "headwater/model/op_workspace.h"
-#include "headwater/model/step_scalar.h"
+#include "headwater/nn/model_units.h"
+#include "headwater/nn/unit_record.h"
 #include "headwater/schedule/checker.h"
 #include "headwater/tensor/arena.h"
 
@@ -107,8 +108,7 @@ MemoryRequest memory_of(const RankLayoutRequest& request, const std::vector<Stag
   memory.precision = request.precision;
   memory.training = request.training;
   memory.device = request.device;
-  memory.op_workspace =
-      workspace_bytes(request.device, request.model, request.batch, request.precision, request.threads);
+  memory.op_workspace = op_workspace_bytes(memory.site(request.model, 0), request.training, request.threads);
   return memory;
 }
 

@@ -1,4 +1,5 @@
 #include "headwater/plan/search.h"
+#include "headwater/nn/model_units.h"
 
 #include "headwater/base/error.h"
 #include "headwater/plan/layer_search.h"

@@ -1,5 +1,10 @@
 #include "headwater/base/error.h"
+#include "headwater/nn/model_units.h"
+#include "headwater/nn/unit_record.h"
 #include "headwater/plan/rank_layout.h"
+
+#include <algorithm>
+#include <limits>
 
 namespace headwater {
 namespace {
@@ -16,30 +21,46 @@ std::string sizes_that_fit(std::int64_t most, const Fits& fits) {
   return text;
 }
 
-// Why `tensor` ranks cannot share this layer; empty where they can.
-std::string obstacle(const LayerSpec& layer, std::int64_t tensor) {
-  if (layer.heads % tensor != 0) return fmt::format("model.num_attention_heads {}", layer.heads);
-  if (layer.kv_heads % tensor != 0 && tensor % layer.kv_heads != 0)
-    return fmt::format("model.num_query_groups {}", layer.kv_heads);
-  if (layer.ffn % tensor != 0) return fmt::format("model.ffn_hidden_size {}", layer.ffn);
-  if (layer.filter == FilterKind::lfa && layer.filter_channels() % tensor != 0)
-    return fmt::format("the filter's channels (model.hidden_size / 2) {}", layer.filter_channels());
+// Why `tensor` ranks cannot share the model's units; empty where they can.
+std::string obstacle(const ModelSpec& model, std::int64_t tensor) {
+  for (int unit = 0; unit < model.units(); ++unit)
+    for (const SharedOut& shared : describe({.model = model, .unit = unit}).shared_out())
+      if (!shared.fits(tensor)) return fmt::format("{} {}", shared.what, shared.parts);
   return {};
 }
 
-// Beside what both forms send, a filter cut by channels scatters its sum in forward and gathers that sum's
-// gradient in backward, [T, H] for every micro-batch; one cut by tokens passes single rows, and sums its
-// weights' gradients once a step. As both are rings over the same links, the fewer bytes take the shorter
-// time.
-bool tokens_cost_less(const LayerSpec& layer, const RankLayoutRequest& request) {
-  const std::int64_t hidden = layer.hidden, channels = layer.filter_channels();
-  const auto compute = static_cast<std::int64_t>(size_of(request.precision.compute));
-  const auto accumulate = static_cast<std::int64_t>(size_of(request.precision.accumulate));
-  const std::int64_t by_channels = 2 * request.micro_batches * request.batch.tokens() * hidden * compute;
-  const std::int64_t weights = 4 * hidden * channels + hidden + channels;
-  const std::int64_t by_tokens =
-      2 * weights * accumulate + 2 * request.micro_batches * (hidden + channels) * compute;
-  return by_tokens < by_channels;
+// More cannot share any layer.
+std::int64_t most_ranks(const ModelSpec& model) {
+  std::int64_t most = std::numeric_limits<std::int64_t>::max();
+  for (const LayerSpec& layer : model.layers) most = std::min(most, layer.heads);
+  return most;
+}
+
+// Bytes that a rank exchanges in a step with the ranks that share its units, as far as they depend on how LFA
+// is cut: what the layers' passes exchange, and the sums of gradients of what every rank holds whole. As all
+// are rings over the same links, the fewer bytes take the shorter time.
+double exchanged_bytes(const RankLayoutRequest& request, LfaSharding lfa) {
+  Sharding sharding;
+  sharding.tensor = request.parallel.tensor_model_parallel_size;
+  sharding.sequence_parallel = true;
+  sharding.lfa = lfa;
+  double pass = 0.0, summed = 0.0;
+  for (std::size_t i = 0; i < request.model.layers.size(); ++i) {
+    const UnitSite site{.model = request.model,
+                        .unit = static_cast<int>(i) + 1,
+                        .sharding = sharding,
+                        .batch = request.batch,
+                        .precision = request.precision,
+                        .device = request.device};
+    const UnitRecord record = record_unit(site);
+    for (const PassRecord* one : {&record.forward, &record.input_gradient})
+      for (const Exchange& exchange : one->exchanges)
+        if (exchange.kind != Exchange::Kind::receive) pass += exchange.bytes;
+    for (const ParameterSpec& spec : describe(site).parameters())
+      if (spec.reduced_over.contains(Axis::tensor)) summed += static_cast<double>(spec.elements());
+  }
+  return request.micro_batches * pass +
+         2.0 * summed * static_cast<double>(size_of(request.precision.accumulate));
 }
 
 }  // namespace
@@ -48,17 +69,20 @@ std::string resolved_lfa_sharding(const RankLayoutRequest& request) {
   const ParallelConfig& parallel = request.parallel;
   if (parallel.lfa_sharding != "auto") return parallel.lfa_sharding;
   const bool choice = parallel.sequence_parallel && parallel.tensor_model_parallel_size > 1;
-  return choice && tokens_cost_less(request.model.layers.front(), request) ? "tokens" : "channels";
+  return choice && exchanged_bytes(request, LfaSharding::tokens) <
+                       exchanged_bytes(request, LfaSharding::channels)
+             ? "tokens"
+             : "channels";
 }
 
 Sharding sharding_of(const ModelSpec& model, const ParallelConfig& parallel, BatchShape batch) {
   Sharding sharding;
   sharding.tensor = parallel.tensor_model_parallel_size;
-  const LayerSpec& layer = model.layers.front();
-  if (const std::string what = obstacle(layer, sharding.tensor); !what.empty())
-    throw UserError(
-        "parallel.tensor_model_parallel_size is {}, which cannot share out {}; {} would do", sharding.tensor,
-        what, sizes_that_fit(layer.heads, [&](std::int64_t size) { return obstacle(layer, size).empty(); }));
+  if (const std::string what = obstacle(model, sharding.tensor); !what.empty())
+    throw UserError("parallel.tensor_model_parallel_size is {}, which cannot share out {}; {} would do",
+                    sharding.tensor, what, sizes_that_fit(most_ranks(model), [&](std::int64_t size) {
+                      return obstacle(model, size).empty();
+                    }));
   if (sharding.tensor == 1) return sharding;  // nothing to cut
 
   sharding.sequence_parallel = parallel.sequence_parallel;

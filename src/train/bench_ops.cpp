@@ -4,7 +4,7 @@
 #include "headwater/backend/make_backend.h"
 #include "headwater/backend/timed_backend.h"
 #include "headwater/config/load_config.h"
-#include "headwater/model/op_workspace.h"
+#include "headwater/nn/unit_record.h"
 #include "headwater/tensor/arena.h"
 #include "headwater/train/model_ops.h"
 #include "headwater/train/run_setup.h"
@@ -44,12 +44,11 @@ DeviceSpeed speed_of(const Cluster& cluster, const std::string& dtype) {
 }
 
 // What the op counts, and the bytes that its operands take.
-std::pair<OpBenchmark, std::int64_t> counted(const ModelOp& op) {
+std::pair<OpBenchmark, std::int64_t> counted(const ModelOp& op, const ModelSpec& model, BatchShape batch) {
   Operands operands;
-  TimedBackend counter;
-  op.make(operands)(counter);
-  const OpTotals totals = counter.take_totals().at(op.op);
-  return {{op.op, op.what, op.shape, totals.flops, totals.bytes, 0.0, std::nullopt}, operands.taken()};
+  with_operands(op.op, operands, model, batch);
+  return {{name_of(op.op), op.what, op.shape, op.calls, flops_of(op.op), bytes_of(op.op), 0.0, std::nullopt},
+          operands.taken()};
 }
 
 void set_floors(OpsBenchmark& result, const DeviceSpeed& floor, const std::string& source) {
@@ -65,14 +64,16 @@ DeviceSpeed better(const DeviceSpeed& a, const DeviceSpeed& b) {
   return {std::max(a.matmul_flops, b.matmul_flops), std::max(a.memory_bandwidth, b.memory_bandwidth)};
 }
 
-double seconds_of(const ModelOp& op, std::int64_t bytes, Operands& operands, Backend& backend, int runs) {
+double seconds_of(const AnyOp& op, std::int64_t bytes, Operands& operands, const ModelSpec& model,
+                  BatchShape batch, Backend& backend, int runs) {
   const std::int64_t sets =
       std::clamp<std::int64_t>(kColdBytes / std::max<std::int64_t>(bytes, 1), 1, kMostSets);
   operands.reset(sets * bytes);
-  std::vector<OpCall> calls;
-  for (std::int64_t i = 0; i < sets; ++i) calls.push_back(op.make(operands));
-  return time_calls(backend, runs,
-                    [&](std::int64_t i) { calls[static_cast<std::size_t>(i % sets)](backend); });
+  std::vector<AnyOp> calls;
+  for (std::int64_t i = 0; i < sets; ++i) calls.push_back(with_operands(op, operands, model, batch));
+  return time_calls(backend, runs, [&](std::int64_t i) {
+    headwater::run(backend, calls[static_cast<std::size_t>(i % sets)]);
+  });
 }
 
 }  // namespace
@@ -84,8 +85,9 @@ OpsBenchmark bench_ops(World& world, const RunConfig& run, const std::optional<C
   std::optional<DeviceSpeed> stated;
   if (cluster) stated = speed_of(*cluster, choices.dtype);
   const std::unique_ptr<Backend> backend = make_backend(choices, world);
-  const std::int64_t workspace =
-      workspace_bytes(choices.device.kind, model, batch_of(run), precision, choices.threads);
+  const std::int64_t workspace = op_workspace_bytes(
+      {.model = model, .batch = batch_of(run), .precision = precision, .device = choices.device.kind}, true,
+      choices.threads);
   Arena arena(choices.device);
   arena.reserve("workspace", workspace);
   backend->use_workspace(arena.take("workspace", DType::i32, {(workspace + 3) / 4}));
@@ -101,11 +103,11 @@ OpsBenchmark bench_ops(World& world, const RunConfig& run, const std::optional<C
   const DeviceSpeed before = measure();
   {
     Operands operands(*backend);
-    for_each_model_op(model, batch_of(run), precision, choices.device.kind, [&](const ModelOp& op) {
-      const auto [row, bytes] = counted(op);
+    for (const ModelOp& op : model_ops(model, batch_of(run), precision, choices.device.kind)) {
+      const auto [row, bytes] = counted(op, model, batch_of(run));
       result.ops.push_back(row);
-      result.ops.back().seconds = seconds_of(op, bytes, operands, *backend, runs);
-    });
+      result.ops.back().seconds = seconds_of(op.op, bytes, operands, model, batch_of(run), *backend, runs);
+    }
   }
   result.measured = better(before, measure());
   set_floors(result, stated.value_or(*result.measured), cluster ? cluster->name : "measured in the same run");
@@ -116,8 +118,8 @@ OpsBenchmark op_floors(const RunConfig& run, const Cluster& cluster) {
   const ModelSpec model = model_of(run);
   OpsBenchmark result = about(model, batch_of(run));
   result.dtype = run.training.dtype;
-  for_each_model_op(model, batch_of(run), precision_of(result.dtype), cluster.device.kind,
-                    [&](const ModelOp& op) { result.ops.push_back(counted(op).first); });
+  for (const ModelOp& op : model_ops(model, batch_of(run), precision_of(result.dtype), cluster.device.kind))
+    result.ops.push_back(counted(op, model, batch_of(run)).first);
   set_floors(result, speed_of(cluster, result.dtype), cluster.name);
   return result;
 }

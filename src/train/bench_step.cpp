@@ -2,7 +2,7 @@
 
 #include "headwater/backend/device_speed.h"
 #include "headwater/backend/make_backend.h"
-#include "headwater/model/flops.h"
+#include "headwater/nn/flops.h"
 #include "random_training.h"
 
 #include <nlohmann/json.hpp>

@@ -80,14 +80,8 @@ Engine::Engine(World& world, const RankLayout& layout, std::unique_ptr<Backend> 
   const Shape stream{layout_.sharding.local_tokens(request.batch.tokens()), model.hidden};
   const auto bytes = [](std::int64_t count) { return Shape{count / 4}; };
 
-  memory_.rotary_table =
-      arena_.take("constants", precision.accumulate,
-                  {rotary_positions(model, request.batch), model.layers.front().head_dim / 2, 2});
+  memory_.constants = take_constants(unit_constants(model, layout_.memory), arena_, *backend_);
   memory_.scalars = arena_.take("constants", DType::f64, {kStepScalars});
-  std::vector<std::byte> table(memory_.rotary_table.bytes());
-  const TensorView host(table.data(), precision.accumulate, memory_.rotary_table.shape);
-  fill_rotary_table(host, model.layers.front().rotary_base);
-  backend_->to_device(host, memory_.rotary_table);
 
   if (request.training)
     for (TensorView& gradient : memory_.stream_gradient)

@@ -1,7 +1,8 @@
 #include "headwater/train/generator.h"
 
 #include "headwater/backend/make_backend.h"
-#include "headwater/model/op_workspace.h"
+#include "headwater/nn/model_units.h"
+#include "headwater/nn/unit_record.h"
 #include "headwater/tensor/convert.h"
 #include "headwater/train/state_io.h"
 
@@ -30,47 +31,47 @@ Generator::Generator(const WeightSource& weights, const Choices& choices, std::i
                  aligned(parameters.elements() * static_cast<std::int64_t>(size_of(precision_.compute))));
   store_ = std::make_unique<ParameterStore>(parameters, arena_, precision_, false);
 
-  const LayerSpec& first = model_.layers.front();
-  rotary_table_ = TensorView(nullptr, precision_.accumulate, {max_tokens, first.head_dim / 2, 2});
-  arena_.reserve("constants", aligned(static_cast<std::int64_t>(rotary_table_.bytes())));
-  rotary_table_ = arena_.take("constants", precision_.accumulate, rotary_table_.shape);
-  std::vector<std::byte> table(rotary_table_.bytes());
-  const TensorView host(table.data(), precision_.accumulate, rotary_table_.shape);
-  fill_rotary_table(host, first.rotary_base);
-  backend_->to_device(host, rotary_table_);
-
-  const auto shapes_of = [&](const LayerSpec& layer) {
-    const Shape keys{max_tokens, layer.kv_heads, layer.head_dim}, wide{1, layer.hidden},
-        narrow{1, layer.filter_channels()};
-    return std::array<Shape, 6>{keys, keys, wide, narrow, narrow, wide};
-  };
+  const MemoryRequest request = memory_request(max_tokens);
+  const std::vector<ConstantSpec> constants = unit_constants(model_, request);
   std::int64_t bytes = 0;
-  for (const LayerSpec& layer : model_.layers)
-    for (const Shape& shape : shapes_of(layer))
-      bytes += aligned(shape.elements() * static_cast<std::int64_t>(size_of(precision_.compute)));
+  for (const ConstantSpec& spec : constants)
+    bytes += aligned(spec.shape.elements() * static_cast<std::int64_t>(size_of(spec.dtype)));
+  arena_.reserve("constants", bytes);
+
+  std::vector<std::vector<CacheSpec>> caches;  // by layer
+  bytes = 0;
+  for (std::size_t i = 0; i < model_.layers.size(); ++i) {
+    caches.push_back(describe(request.site(model_, static_cast<int>(i) + 1)).caches());
+    for (const CacheSpec& spec : caches.back())
+      bytes += aligned(spec.shape.elements() * static_cast<std::int64_t>(size_of(precision_.compute)));
+  }
   arena_.reserve("caches", bytes);
-  for (const LayerSpec& layer : model_.layers) {
-    std::array<TensorView, 6> views;
-    const std::array<Shape, 6> shapes = shapes_of(layer);
-    for (std::size_t i = 0; i < views.size(); ++i)
-      views[i] = arena_.take("caches", precision_.compute, shapes[i]);
-    caches_.push_back({views[0], views[1], views[2], views[3], views[4], views[5]});
+  constants_ = take_constants(constants, arena_, *backend_);
+  for (const std::vector<CacheSpec>& layer : caches) {
+    std::vector<TensorView>& views = caches_.emplace_back();
+    for (const CacheSpec& spec : layer)
+      views.push_back(arena_.take("caches", precision_.compute, spec.shape));
   }
   load_weights(*store_, *backend_, weights);
 }
 
+// A forward of `tokens` tokens.
+MemoryRequest Generator::memory_request(std::int64_t tokens) const {
+  MemoryRequest request;
+  request.chunks = {{all_units(model_), {}, 0}};
+  request.batch = {1, tokens};
+  request.precision = precision_;
+  request.training = false;
+  request.device = backend_->device().kind;
+  request.cached_tokens = max_tokens_;
+  request.op_workspace = op_workspace_bytes(request.site(model_, 0), request.training, threads_);
+  return request;
+}
+
 Generator::Width::Width(Generator& owner, std::int64_t tokens) : arena(owner.backend_->device()) {
   const ModelSpec& model = owner.model_;
-  const BatchShape batch{1, tokens};
   const StageUnits units = all_units(model);
-  MemoryRequest request;
-  request.chunks = {{units, {}, 0}};
-  request.batch = batch;
-  request.precision = owner.precision_;
-  request.training = false;
-  request.device = owner.backend_->device().kind;
-  request.op_workspace =
-      workspace_bytes(request.device, model, {1, owner.max_tokens_}, owner.precision_, owner.threads_);
+  const MemoryRequest request = owner.memory_request(tokens);
   const ParameterLayout none(model, {}, {});
   for (const SegmentSize& segment : arena_layout(model, none, request))
     if (segment.name == "activations" || segment.name == "workspace")
@@ -78,9 +79,10 @@ Generator::Width::Width(Generator& owner, std::int64_t tokens) : arena(owner.bac
 
   workspace = arena.take("workspace", DType::i32, words(request.op_workspace));
   StageMemory memory;
-  memory.rotary_table = owner.rotary_table_;
+  memory.constants = owner.constants_;
   memory.scratch = arena.take("workspace", DType::i32, words(scratch_bytes(model, request)));
-  const StageOptions options{{}, batch, owner.precision_, {}, false, request.device};
+  const StageOptions options{{},    request.batch,  owner.precision_, {},
+                             false, request.device, owner.max_tokens_};
   stage = std::make_unique<Stage>(model, units, options, *owner.store_, arena, *owner.backend_, memory);
 }
 

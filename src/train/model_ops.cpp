@@ -1,396 +1,237 @@
 #include "headwater/train/model_ops.h"
 
 #include "headwater/base/random.h"
-#include "headwater/nn/stage.h"
+#include "headwater/nn/model_units.h"
+#include "headwater/nn/unit_record.h"
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <array>
-#include <cmath>
+#include <cstring>
 #include <utility>
-#include <vector>
 
 namespace headwater {
 namespace {
 
-std::string text_of(std::initializer_list<std::int64_t> shape) { return to_string(Shape(shape)); }
+// ---- what a row of the table says of an op
 
-class ModelOps {
+// Of its first operand, unless an op says it better.
+template <class Op>
+std::string shape_of(const Op& op) {
+  std::string shape;
+  Op::operands(op, [&](const char*, op::Use, const TensorView& operand) {
+    if (shape.empty()) shape = to_string(operand.shape);
+  });
+  return shape;
+}
+std::string product(const TensorView& a, const TensorView& b) {
+  return to_string(a.shape) + " x " + to_string(b.shape);
+}
+std::string shape_of(const op::Linear& o) { return product(o.x, o.w); }
+std::string shape_of(const op::LinearInputGradient& o) { return product(o.dy, o.w); }
+std::string shape_of(const op::LinearWeightGradient& o) { return product(o.dy, o.x); }
+std::string shape_of(const op::Embedding& o) {
+  return to_string(o.out.shape) + " of " + to_string(o.table.shape);
+}
+std::string shape_of(const op::EmbeddingBackward& o) {
+  return to_string(o.d_out.shape) + " of " + to_string(o.d_table.shape);
+}
+std::string shape_of(const op::LfaTaps& o) { return to_string(o.out.shape); }
+std::string shape_of(const op::LfaTapsNorm& o) { return shape_of(o.taps); }
+std::string shape_of(const op::Swiglu& o) { return to_string(o.out.shape); }
+std::string shape_of(const AttentionArguments& a) {
+  return fmt::format("{} x {} tokens, {} heads of {}, {} of keys", a.samples, a.queries(), a.q.shape[1],
+                     a.q.shape[2], a.k.shape[1]);
+}
+std::string shape_of(const op::Attention& o) { return shape_of(o.of); }
+std::string shape_of(const op::AttentionBackward& o) { return shape_of(o.of); }
+
+template <class Op>
+double dropout_of(const Op& op) {
+  if constexpr (requires { op.of.dropout; })
+    return op.of.dropout.probability;
+  else
+    return 0.0;
+}
+
+// The tensor behind an operand, which may be a part of it.
+const std::string& tensor_of(const TensorView& operand, const std::map<const void*, std::string>& names) {
+  return std::prev(names.upper_bound(operand.data))->second;
+}
+
+template <class Op>
+constexpr bool kIsProduct = std::is_same_v<Op, op::Linear> || std::is_same_v<Op, op::LinearInputGradient> ||
+                            std::is_same_v<Op, op::LinearWeightGradient>;
+
+// A product is known by its weight, other ops by the first tensor that they write.
+template <class Op>
+std::string name_in(const Op& op, const std::map<const void*, std::string>& names) {
+  if constexpr (std::is_same_v<Op, op::LinearWeightGradient>) {
+    return tensor_of(op.dw, names);
+  } else if constexpr (kIsProduct<Op>) {
+    return tensor_of(op.w, names);
+  } else {
+    std::string name;
+    Op::operands(op, [&](const char*, op::Use use, const TensorView& operand) {
+      if (name.empty() && operand && use != op::Use::read) name = tensor_of(operand, names);
+    });
+    return name;
+  }
+}
+
+// ---- the list
+
+class Collector {
  public:
-  ModelOps(const ModelSpec& model, BatchShape batch, Precision precision, Device::Kind device,
-           const std::function<void(const ModelOp&)>& visit)
-      : visit_(visit),
-        model_(model),
-        layer_(model.layers.front()),
-        batch_(batch),
-        compute_(precision.compute),
-        sums_(precision.accumulate),
-        tokens_(batch.tokens()),
-        hidden_(model.hidden),
-        vocabulary_(model.padded_vocabulary({})),
-        block_(head_block(model, {}, batch, precision, device)) {}
+  void add(const AnyOp& any, double calls, const std::map<const void*, std::string>& names) {
+    with_op(any, [&](const auto& op) {
+      using Op = std::remove_cvref_t<decltype(op)>;
+      ModelOp one{any, name_in(op, names), shape_of(op), calls};
+      if (dropout_of(op) > 0.0) one.what = fmt::format("dropout {:g}", dropout_of(op));
+      const auto same = [&](const ModelOp& other) {
+        return std::string_view(name_of(other.op)) == name_of(any) && other.shape == one.shape &&
+               bytes_of(other.op) == bytes_of(any) && (!kIsProduct<Op> || other.what == one.what) &&
+               (dropout_of(op) > 0.0) == other.what.starts_with("dropout");
+      };
+      if (const auto known = std::ranges::find_if(ops_, same); known != ops_.end())
+        known->calls += calls;
+      else
+        ops_.push_back(std::move(one));
+    });
+  }
 
-  void products() const;
-  void attention(double dropout_probability) const;
-  void rotary() const;
-  void filter() const;
-  void norms() const;
-  void mlp() const;
-  void embedding() const;
-  void cross_entropy() const;
-  void update() const;
+  // Names are left to products and to ops of which there are several.
+  std::vector<ModelOp> take() {
+    for (ModelOp& one : ops_) {
+      bool product = false;
+      with_op(one.op, [&](const auto& op) { product = kIsProduct<std::remove_cvref_t<decltype(op)>>; });
+      const auto count = std::ranges::count_if(
+          ops_, [&](const ModelOp& other) { return std::strcmp(name_of(other.op), name_of(one.op)) == 0; });
+      if (!product && count == 1) one.what.clear();
+    }
+    return std::move(ops_);
+  }
 
  private:
-  void add(const char* op, std::string what, std::string shape, std::function<OpCall(Operands&)> make) const {
-    visit_({op, std::move(what), std::move(shape), std::move(make)});
-  }
-  void product(const char* what, std::int64_t rows, std::int64_t outputs, std::int64_t inputs) const;
-  void taps(const char* what, std::int64_t channels) const;
-
-  struct Heads {
-    TensorView q, k, v, rotated;
-  };
-  Heads heads(Operands& o) const;
-  AttentionArguments attention_arguments(Operands& o, double dropout_probability) const;
-  TensorView tokens(Operands& o, std::int64_t rows) const;
-  Borders borders(Operands& o) const;
-  Dropout dropout(Operands& o, double probability) const;
-  TensorView scalars(Operands& o) const;
-  TensorView softmax_statistics(Operands& o) const;
-
-  const std::function<void(const ModelOp&)>& visit_;
-  const ModelSpec& model_;
-  const LayerSpec& layer_;
-  const BatchShape batch_;
-  const DType compute_, sums_;
-  const std::int64_t tokens_, hidden_, vocabulary_, block_;
+  std::vector<ModelOp> ops_;
 };
 
-// ---- operands that several ops take ----
-
-TensorView ModelOps::tokens(Operands& o, std::int64_t rows) const {
-  const RandomKey key = derive(RandomKey{2}, "tokens");
-  return o.take_integers({rows}, [&](std::int64_t i) {
-    return static_cast<std::int32_t>(uniform(key, static_cast<std::uint64_t>(i)) *
-                                     static_cast<double>(model_.vocabulary));
-  });
+void add_pass(const PassRecord& pass, double calls, const std::map<const void*, std::string>& names,
+              Collector& collector) {
+  for (const AnyOp& any : pass.ops) {
+    collector.add(any, calls, names);
+  }
 }
 
-// Each sample is one document.
-Borders ModelOps::borders(Operands& o) const {
-  const auto first = [&](std::int64_t t) {
-    return static_cast<std::int32_t>(t / batch_.sequence * batch_.sequence);
-  };
-  return {o.take_integers({tokens_}, first), 0};
-}
+// ---- operands
 
-Dropout ModelOps::dropout(Operands& o, double probability) const {
-  Dropout dropout;
-  dropout.probability = probability;
-  if (dropout.on())
-    dropout.keys =
-        o.take_integers({batch_.samples, 2}, [](std::int64_t i) { return static_cast<std::int32_t>(i + 1); });
-  return dropout;
-}
-
-TensorView ModelOps::scalars(Operands& o) const {
+// The numbers of a step, at its end.
+TensorView step_scalars(Operands& operands, double targets) {
   std::array<double, kStepScalars> values{};
   const auto at = [&](StepScalar which) -> double& { return values[static_cast<std::size_t>(which)]; };
-  at(StepScalar::targets) = static_cast<double>(tokens_);
+  at(StepScalar::targets) = targets;
   at(StepScalar::learning_rate) = 1e-4;
   at(StepScalar::updates) = at(StepScalar::clip_factor) = at(StepScalar::apply) = 1.0;
-  return o.take_copy(TensorView(values.data(), DType::f64, {kStepScalars}));
+  return operands.take_copy(TensorView(values.data(), DType::f64, {kStepScalars}));
 }
 
 // Of rows whose logits are as large as operands are: the gradient takes their place, and is taken for logits
 // by the next call.
-TensorView ModelOps::softmax_statistics(Operands& o) const {
+TensorView softmax_statistics(Operands& operands, const TensorView& like, double vocabulary) {
   std::vector<float> host;
-  const float sum = static_cast<float>(model_.vocabulary);
-  for (std::int64_t row = 0; row < block_; ++row) host.insert(host.end(), {0.125F, sum, 0.0F});
-  return o.take_copy(TensorView(host.data(), sums_, {block_, 3}));
+  for (std::int64_t row = 0; row < like.rows(); ++row)
+    host.insert(host.end(), {0.125F, static_cast<float>(vocabulary), 0.0F});
+  return operands.take_copy(TensorView(host.data(), DType::f32, like.shape));
 }
 
-// As a block holds them: with LFA q and k are one product's, without it v too.
-ModelOps::Heads ModelOps::heads(Operands& o) const {
-  const std::int64_t width = layer_.query_width(), keys = layer_.key_width(), size = layer_.head_dim;
-  const bool apart = layer_.filter == FilterKind::lfa;
-  const TensorView all = o.take(compute_, {tokens_, width + (apart ? 1 : 2) * keys});
-  const auto part = [&](std::int64_t begin, std::int64_t columns) {
-    return all.slice_columns(begin, columns).reshaped({tokens_, columns / size, size});
-  };
-  return {part(0, width), part(width, keys),
-          apart ? o.take(compute_, {tokens_, layer_.kv_heads, size}) : part(width + keys, keys),
-          part(0, width + keys)};
+// Turns that change no lengths.
+TensorView turns(Operands& operands, const TensorView& like) {
+  std::vector<float> host(static_cast<std::size_t>(like.elements()));
+  for (std::size_t i = 0; i < host.size(); ++i) host[i] = i % 2 == 0 ? 0.6F : 0.8F;
+  return operands.take_copy(TensorView(host.data(), DType::f32, like.shape));
 }
 
-AttentionArguments ModelOps::attention_arguments(Operands& o, double dropout_probability) const {
-  const Heads of = heads(o);
-  AttentionArguments args;
-  args.q = of.q;
-  args.k = of.k;
-  args.v = of.v;
-  args.samples = batch_.samples;
-  args.borders = borders(o);
-  args.scale = 1.0 / std::sqrt(static_cast<double>(layer_.head_dim));
-  args.dropout = dropout(o, dropout_probability);
-  return args;
+// Random numbers in a block as long as the view's rows and gaps.
+TensorView numbers(Operands& operands, const TensorView& like, bool positive) {
+  const Shape block{like.rows() * std::max(like.row_stride, like.columns())};
+  TensorView view = positive ? operands.take_positive(like.dtype, block) : operands.take(like.dtype, block);
+  view.shape = like.shape;
+  view.row_stride = like.row_stride;
+  return view;
 }
 
-// ---- the ops ----
-
-void ModelOps::product(const char* what, std::int64_t rows, std::int64_t outputs, std::int64_t inputs) const {
-  const Shape x{rows, inputs}, w{outputs, inputs}, y{rows, outputs};
-  add("linear", what, to_string(x) + " x " + to_string(w), [=, this](Operands& o) -> OpCall {
-    const TensorView in = o.take(compute_, x), out = o.take(compute_, y);
-    const TensorView weight = o.take(compute_, w);
-    return [=](Backend& b) { b.run(op::Linear{.x = in, .w = weight, .y = out}); };
-  });
-  add("linear_input_gradient", what, to_string(y) + " x " + to_string(w), [=, this](Operands& o) -> OpCall {
-    const TensorView in = o.take(compute_, y), out = o.take(compute_, x);
-    const TensorView weight = o.take(compute_, w);
-    return [=](Backend& b) { b.run(op::LinearInputGradient{.dy = in, .w = weight, .dx = out}); };
-  });
-  add("linear_weight_gradient", what, to_string(y) + " x " + to_string(x), [=, this](Operands& o) -> OpCall {
-    const TensorView dy = o.take(compute_, y), in = o.take(compute_, x), dw = o.take(sums_, w);
-    return [=](Backend& b) { b.run(op::LinearWeightGradient{.dy = dy, .x = in, .dw = dw}); };
-  });
-}
-
-void ModelOps::products() const {
-  const std::int64_t queries = layer_.query_width(), keys = layer_.key_width();
-  if (layer_.filter == FilterKind::lfa) {
-    product("lfa.conv1", tokens_, 2 * layer_.filter_channels(), hidden_);
-    product("lfa.conv2", tokens_, 2 * hidden_, layer_.filter_channels());
-    product("attention.qk", tokens_, queries + keys, hidden_);
-    product("attention.v", tokens_, keys, hidden_);
-  } else {
-    product("attention.qkv", tokens_, queries + 2 * keys, hidden_);
-  }
-  product("attention.o", tokens_, hidden_, queries);
-  product("mlp.gate_up", tokens_, 2 * layer_.ffn, hidden_);
-  product("mlp.down", tokens_, hidden_, layer_.ffn);
-  product("head", block_, vocabulary_, hidden_);
-}
-
-void ModelOps::attention(double dropout_probability) const {
-  const std::string what = dropout_probability > 0.0 ? fmt::format("dropout {:g}", dropout_probability) : "";
-  const std::string shape = fmt::format("{} x {} tokens, {} heads of {}, {} of keys", batch_.samples,
-                                        batch_.sequence, layer_.heads, layer_.head_dim, layer_.kv_heads);
-  const Shape by_heads{tokens_, layer_.heads, layer_.head_dim}, of_rows{tokens_, layer_.heads};
-  add("attention", what, shape, [=, this](Operands& o) -> OpCall {
-    const AttentionArguments args = attention_arguments(o, dropout_probability);
-    const TensorView out = o.take(compute_, by_heads), lse = o.take(sums_, of_rows);
-    return [=](Backend& b) { b.run(op::Attention{.of = args, .out = out, .lse = lse}); };
-  });
-  add("attention_backward", what, shape, [=, this](Operands& o) -> OpCall {
-    const AttentionArguments args = attention_arguments(o, dropout_probability);
-    const TensorView out = o.take(compute_, by_heads), lse = o.take(sums_, of_rows),
-                     d_out = o.take(compute_, by_heads);
-    const Heads d = heads(o);
-    return [=](Backend& b) {
-      b.run(op::AttentionBackward{
-          .of = args, .out = out, .lse = lse, .d_out = d_out, .dq = d.q, .dk = d.k, .dv = d.v});
-    };
-  });
-}
-
-void ModelOps::rotary() const {
-  add("rotary", "", text_of({tokens_, layer_.heads + layer_.kv_heads, layer_.head_dim}),
-      [this](Operands& o) -> OpCall {
-        const TensorView x = heads(o).rotated;
-        const auto place = [&](std::int64_t t) { return static_cast<std::int32_t>(t % batch_.sequence); };
-        const TensorView position = o.take_integers({tokens_}, place);
-        std::vector<float> turns(static_cast<std::size_t>(batch_.sequence * layer_.head_dim));
-        const TensorView host(turns.data(), DType::f32, {batch_.sequence, layer_.head_dim / 2, 2});
-        fill_rotary_table(host, layer_.rotary_base);
-        const TensorView table = o.take_copy(host);
-        return [=](Backend& b) { b.run(op::Rotary{.x = x, .position = position, .table = table}); };
-      });
-}
-
-void ModelOps::taps(const char* what, std::int64_t channels) const {
-  add("lfa_taps_backward", what, text_of({tokens_, channels}), [=, this](Operands& o) -> OpCall {
-    const TensorView d_out = o.take(compute_, {tokens_, channels}),
-                     d_products = o.take(compute_, {tokens_, 2 * channels});
-    const TensorView d_bias = o.take(sums_, {channels});
-    const Borders starts = borders(o);
-    return [=, samples = batch_.samples](Backend& b) {
-      b.run(op::LfaTapsBackward{
-          .d_out = d_out, .borders = starts, .samples = samples, .d_products = d_products, .d_bias = d_bias});
-    };
-  });
-}
-
-void ModelOps::filter() const {
-  const std::int64_t channels = layer_.filter_channels();
-  add("lfa_taps", "lfa.conv1", text_of({tokens_, channels}), [=, this](Operands& o) -> OpCall {
-    const TensorView products = o.take(compute_, {tokens_, 2 * channels}),
-                     bias = o.take(compute_, {channels});
-    const TensorView out = o.take(compute_, {tokens_, channels});
-    const Borders starts = borders(o);
-    return [=, samples = batch_.samples](Backend& b) {
-      b.run(
-          op::LfaTaps{.products = products, .borders = starts, .samples = samples, .bias = bias, .out = out});
-    };
-  });
-  add("lfa_taps_norm", "lfa.conv2", text_of({tokens_, hidden_}), [=, this](Operands& o) -> OpCall {
-    const TensorView products = o.take(compute_, {tokens_, 2 * hidden_}), bias = o.take(compute_, {hidden_});
-    const TensorView x = o.take(compute_, {tokens_, hidden_}), gain = o.take(compute_, {hidden_});
-    const TensorView z = o.take(compute_, {tokens_, hidden_}), y = o.take(compute_, {tokens_, hidden_});
-    const TensorView rstd = o.take(sums_, {tokens_});
-    const Borders starts = borders(o);
-    return [=, samples = batch_.samples, epsilon = layer_.norm_epsilon](Backend& b) {
-      b.run(op::LfaTapsNorm{.taps = {.products = products,
-                                     .borders = starts,
-                                     .samples = samples,
-                                     .bias = bias,
-                                     .residual = x,
-                                     .out = z},
-                            .norm = {.gain = gain, .epsilon = epsilon, .y = y, .rstd = rstd}});
-    };
-  });
-  taps("lfa.conv1", channels);
-  taps("lfa.conv2", hidden_);
-}
-
-// With the residual additions, one of which is fused with a norm.
-void ModelOps::norms() const {
-  const Shape shape{tokens_, hidden_};
-  const std::string text = to_string(shape);
-  const double epsilon = layer_.norm_epsilon, probability = layer_.hidden_dropout;
-  add("norm", "", text, [=, this](Operands& o) -> OpCall {
-    const TensorView x = o.take(compute_, shape), gain = o.take(compute_, {hidden_});
-    const TensorView y = o.take(compute_, shape), rstd = o.take(sums_, {tokens_});
-    return [=](Backend& b) {
-      b.run(op::Norm{.x = x, .norm = {.gain = gain, .epsilon = epsilon, .y = y, .rstd = rstd}});
-    };
-  });
-  add("norm_backward", "", text, [=, this](Operands& o) -> OpCall {
-    const TensorView dy = o.take(compute_, shape), x = o.take(compute_, shape),
-                     gain = o.take(compute_, {hidden_});
-    const TensorView rstd = o.take_positive(sums_, {tokens_}), dx = o.take(compute_, shape);
-    const TensorView d_gain = o.take(sums_, {hidden_});
-    return [=](Backend& b) {
-      b.run(op::NormBackward{.dy = dy, .x = x, .gain = gain, .rstd = rstd, .dx = dx, .d_gain = d_gain});
-    };
-  });
-  add("residual_add", "", text, [=, this](Operands& o) -> OpCall {
-    const TensorView branch = o.take(compute_, shape), x = o.take(compute_, shape),
-                     out = o.take(compute_, shape);
-    const Dropout mask = dropout(o, probability);
-    return [=](Backend& b) { b.run(op::ResidualAdd{.branch = branch, .x = x, .dropout = mask, .out = out}); };
-  });
-  add("residual_norm", "", text, [=, this](Operands& o) -> OpCall {
-    const TensorView branch = o.take(compute_, shape), x = o.take(compute_, shape),
-                     gain = o.take(compute_, {hidden_});
-    const TensorView out = o.take(compute_, shape), y = o.take(compute_, shape),
-                     rstd = o.take(sums_, {tokens_});
-    const Dropout mask = dropout(o, probability);
-    return [=](Backend& b) {
-      b.run(op::ResidualNorm{.sum = {.branch = branch, .x = x, .dropout = mask, .out = out},
-                             .norm = {.gain = gain, .epsilon = epsilon, .y = y, .rstd = rstd}});
-    };
-  });
-  if (probability == 0.0) return;
-  add("dropout_backward", "", text, [=, this](Operands& o) -> OpCall {
-    const TensorView d_out = o.take(compute_, shape), d_branch = o.take(compute_, shape);
-    const Dropout mask = dropout(o, probability);
-    return [=](Backend& b) {
-      b.run(op::DropoutBackward{.d_out = d_out, .dropout = mask, .d_branch = d_branch});
-    };
-  });
-}
-
-void ModelOps::mlp() const {
-  const Shape wide{tokens_, 2 * layer_.ffn}, narrow{tokens_, layer_.ffn};
-  add("swiglu", "", to_string(narrow), [=, this](Operands& o) -> OpCall {
-    const TensorView x = o.take(compute_, wide), out = o.take(compute_, narrow);
-    return [=](Backend& b) { b.run(op::Swiglu{.x = x, .out = out}); };
-  });
-  add("swiglu_backward", "", to_string(narrow), [=, this](Operands& o) -> OpCall {
-    const TensorView d_out = o.take(compute_, narrow), x = o.take(compute_, wide),
-                     dx = o.take(compute_, wide);
-    return [=](Backend& b) { b.run(op::SwigluBackward{.d_out = d_out, .x = x, .dx = dx}); };
-  });
-}
-
-void ModelOps::embedding() const {
-  const Shape rows{tokens_, hidden_}, table{vocabulary_, hidden_};
-  const std::string text = to_string(rows) + " of " + to_string(table);
-  add("embedding", "", text, [=, this](Operands& o) -> OpCall {
-    const TensorView ids = tokens(o, tokens_), weight = o.take(compute_, table), out = o.take(compute_, rows);
-    return [=](Backend& b) { b.run(op::Embedding{.tokens = ids, .table = weight, .out = out}); };
-  });
-  add("embedding_backward", "", text, [=, this](Operands& o) -> OpCall {
-    const TensorView ids = tokens(o, tokens_), d_out = o.take(compute_, rows), d_table = o.take(sums_, table);
-    return
-        [=](Backend& b) { b.run(op::EmbeddingBackward{.tokens = ids, .d_out = d_out, .d_table = d_table}); };
-  });
-}
-
-void ModelOps::cross_entropy() const {
-  const Shape shape{block_, vocabulary_};
-  const std::string text = to_string(shape);
-  add("softmax_statistics", "", text, [=, this](Operands& o) -> OpCall {
-    const TensorView logits = o.take(compute_, shape), labels = tokens(o, block_),
-                     statistics = o.take(sums_, {block_, 3});
-    return [=, valid = model_.vocabulary](Backend& b) {
-      b.run(op::SoftmaxStatistics{
-          .logits = logits, .labels = labels, .valid = valid, .statistics = statistics});
-    };
-  });
-  add("cross_entropy_backward", "", text, [=, this](Operands& o) -> OpCall {
-    const TensorView logits = o.take(compute_, shape), labels = tokens(o, block_),
-                     statistics = softmax_statistics(o);
-    const TensorView step = scalars(o);
-    return [=, valid = model_.vocabulary](Backend& b) {
-      b.run(op::CrossEntropyBackward{
-          .logits = logits, .labels = labels, .valid = valid, .statistics = statistics, .scalars = step});
-    };
-  });
-}
-
-// Of the largest parameter; gradients are cleared, summed up and used so.
-void ModelOps::update() const {
-  const std::int64_t count = vocabulary_ * hidden_;
-  const std::string text = text_of({count});
-  add("zero", "", text, [=, this](Operands& o) -> OpCall {
-    const TensorView x = o.take(sums_, {count});
-    return [=](Backend& b) { b.run(op::Zero{x}); };
-  });
-  add("add_squared_norm", "", text, [=, this](Operands& o) -> OpCall {
-    const TensorView x = o.take(sums_, {count}), sum = o.take(DType::f64, {1});
-    return [=](Backend& b) { b.run(op::AddSquaredNorm{.x = x, .sum = sum}); };
-  });
-  add("adamw", "", text, [=, this](Operands& o) -> OpCall {
-    op::AdamW args;
-    args.master = o.take(sums_, {count});
-    args.gradient = o.take(sums_, {count});
-    args.first_moment = o.take(sums_, {count});
-    args.second_moment = o.take_positive(sums_, {count});
-    args.weight = compute_ == sums_ ? args.master : o.take(compute_, {count});
-    args.scalars = scalars(o);
-    return [=](Backend& b) { b.run(args); };
-  });
+// By what ops call their operands (backend/ops.h).
+TensorView operand_for(const std::string& name, op::Use use, const TensorView& like, Operands& operands,
+                       const ModelSpec& model, BatchShape batch) {
+  const auto integers = [&](auto value) { return operands.take_integers(like.shape, value); };
+  if (name == "tokens" || name == "labels")
+    return integers([&, key = derive(RandomKey{2}, "tokens")](std::int64_t i) {
+      return static_cast<std::int32_t>(uniform(key, static_cast<std::uint64_t>(i)) *
+                                       static_cast<double>(model.vocabulary));
+    });
+  if (name == "start")
+    return integers(
+        [&](std::int64_t t) { return static_cast<std::int32_t>(t / batch.sequence * batch.sequence); });
+  if (name == "position")
+    return integers([&](std::int64_t t) { return static_cast<std::int32_t>(t % batch.sequence); });
+  if (name == "keys") return integers([](std::int64_t i) { return static_cast<std::int32_t>(i + 1); });
+  if (name == "table" && use == op::Use::read && like.shape.rank() == 3) return turns(operands, like);
+  if (name == "scalars") return step_scalars(operands, static_cast<double>(batch.tokens()));
+  if (name == "statistics" && use == op::Use::read)
+    return softmax_statistics(operands, like, static_cast<double>(model.vocabulary));
+  return numbers(operands, like, name == "rstd" || name == "second_moment");
 }
 
 }  // namespace
 
-void for_each_model_op(const ModelSpec& model, BatchShape batch, Precision precision, Device::Kind device,
-                       const std::function<void(const ModelOp&)>& visit) {
-  const ModelOps ops(model, batch, precision, device, visit);
-  const LayerSpec& layer = model.layers.front();
-  ops.products();
-  ops.attention(0.0);
-  if (layer.attention_dropout > 0.0) ops.attention(layer.attention_dropout);
-  ops.rotary();
-  if (layer.filter == FilterKind::lfa) ops.filter();
-  ops.norms();
-  ops.mlp();
-  ops.embedding();
-  ops.cross_entropy();
-  ops.update();
+std::vector<ModelOp> model_ops(const ModelSpec& model, BatchShape batch, Precision precision,
+                               Device::Kind device) {
+  Collector collector;
+  std::int64_t largest = 0;
+  for (int unit = 0; unit < model.units(); ++unit) {
+    const UnitRecord record =
+        record_unit({.model = model, .unit = unit, .batch = batch, .precision = precision, .device = device});
+    for (const PassRecord* pass : {&record.forward, &record.input_gradient, &record.weight_gradient})
+      add_pass(*pass, 1.0, record.names, collector);
+  }
+  for (const ParameterSpec& spec : parameters(model))
+    largest = std::max(largest, parameter_shard(spec, {}, 0).local.elements());
+  const UnitRecord update = record_update(largest, precision);
+  add_pass(update.forward, 1.0, update.names, collector);
+
+  std::vector<ModelOp> ops = collector.take();
+  std::vector<ModelOp> all;
+  for (const ModelOp& one : ops) {
+    if (one.what.starts_with("dropout")) {
+      ModelOp without = one;
+      without.what.clear();
+      without.calls = 0.0;
+      with_op(without.op, [](auto& op) {
+        if constexpr (requires { op.of.dropout; }) op.of.dropout = {};
+      });
+      all.push_back(std::move(without));
+    }
+    all.push_back(one);
+  }
+  return all;
+}
+
+AnyOp with_operands(const AnyOp& op, Operands& operands, const ModelSpec& model, BatchShape batch) {
+  AnyOp placed = op;
+  with_op(placed, [&](auto& placed_op) {
+    using Op = std::remove_cvref_t<decltype(placed_op)>;
+    // Operands of the recorded op that begin at one address are one.
+    std::map<void*, TensorView> known;
+    Op::operands(placed_op, [&](const char* name, op::Use use, TensorView& operand) {
+      if (!operand) return;
+      const auto [found, is_new] = known.try_emplace(operand.data);
+      if (is_new) found->second = operand_for(name, use, operand, operands, model, batch);
+      operand.data = found->second.data;
+      operand.device = found->second.device;
+    });
+  });
+  return placed;
 }
 
 }  // namespace headwater

@@ -1,6 +1,7 @@
 #include "headwater/train/probe.h"
 
 #include "headwater/checkpoint/safetensors.h"
+#include "headwater/nn/model_units.h"
 #include "headwater/tensor/convert.h"
 #include "headwater/train/evaluate.h"
 #include "headwater/train/state_io.h"

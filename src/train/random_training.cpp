@@ -1,7 +1,7 @@
 #include "random_training.h"
 
 #include "headwater/config/load_config.h"
-#include "headwater/nn/initialize.h"
+#include "headwater/stage/initialize.h"
 #include "headwater/train/evaluate.h"
 
 namespace headwater {

@@ -1,6 +1,7 @@
 #include "headwater/train/replica_check.h"
 
 #include "headwater/base/hash.h"
+#include "headwater/nn/model_units.h"
 
 #include <fmt/ranges.h>
 

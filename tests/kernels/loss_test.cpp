@@ -2,7 +2,7 @@
 
 #include "matrix.h"
 
-#include "headwater/model/step_scalar.h"
+#include "headwater/backend/step_scalar.h"
 #include "tests/reference/reference_backend.h"
 
 #include <limits>

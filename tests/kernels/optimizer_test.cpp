@@ -2,8 +2,8 @@
 
 #include "matrix.h"
 
+#include "headwater/backend/step_scalar.h"
 #include "headwater/base/random.h"
-#include "headwater/model/step_scalar.h"
 #include "tests/reference/reference_backend.h"
 
 #include <bit>

@@ -1,6 +1,6 @@
 // Weights that benchmarks begin with: of the distribution that training begins with, made by copies.
 
-#include "headwater/nn/initialize.h"
+#include "headwater/stage/initialize.h"
 
 #include "headwater/backend/make_backend.h"
 

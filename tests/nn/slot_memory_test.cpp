@@ -1,6 +1,6 @@
 // The scratch that units share is as large as the description says: no less would do.
 
-#include "headwater/nn/slot_memory.h"
+#include "headwater/stage/slot_memory.h"
 
 #include "headwater/base/error.h"
 

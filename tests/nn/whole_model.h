@@ -7,7 +7,7 @@
 #include "headwater/base/random.h"
 #include "headwater/data/batch.h"
 #include "headwater/model/op_workspace.h"
-#include "headwater/nn/stage.h"
+#include "headwater/stage/stage.h"
 #include "headwater/tensor/convert.h"
 
 #include <map>

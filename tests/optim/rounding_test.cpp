@@ -5,7 +5,7 @@
 #include "headwater/backend/cpu_backend.h"
 #include "headwater/comm/world.h"
 #include "headwater/model/op_workspace.h"
-#include "headwater/nn/initialize.h"
+#include "headwater/stage/initialize.h"
 
 #include "tests/support/models.h"
 

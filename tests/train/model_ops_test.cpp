@@ -4,9 +4,9 @@
 #include "headwater/train/model_ops.h"
 
 #include "headwater/backend/make_backend.h"
+#include "headwater/backend/step_scalar.h"
 #include "headwater/backend/timed_backend.h"
 #include "headwater/model/op_workspace.h"
-#include "headwater/model/step_scalar.h"
 #include "headwater/tensor/arena.h"
 #include "tests/support/models.h"
 

@@ -2,7 +2,7 @@
 // goes on.
 
 #include "headwater/backend/cpu_backend.h"
-#include "headwater/nn/initialize.h"
+#include "headwater/stage/initialize.h"
 #include "headwater/train/training_step.h"
 
 #include "tests/support/models.h"

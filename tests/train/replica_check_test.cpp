@@ -4,7 +4,7 @@
 #include "headwater/train/replica_check.h"
 
 #include "headwater/backend/cpu_backend.h"
-#include "headwater/nn/initialize.h"
+#include "headwater/stage/initialize.h"
 
 #include "tests/support/models.h"
 #include "tests/train/training_run.h"

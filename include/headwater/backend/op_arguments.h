@@ -12,6 +12,12 @@ namespace headwater::op {
 // What an op does with an operand. `update` reads it and writes it: a sum into it, or a change in place.
 enum class Use : std::uint8_t { read, write, update };
 
+// What a backend computes on, as far as an op's scratch depends on it.
+struct Executor {
+  Device::Kind device = Device::Kind::cpu;
+  int threads = 1;  // of a CPU
+};
+
 }  // namespace headwater::op
 
 namespace headwater {

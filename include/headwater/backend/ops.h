@@ -14,11 +14,12 @@
 //   check()     which throws InternalError where shapes or dtypes do not fit (a block is wrong, not the
 //               person); every backend may rely on it;
 //   flops()     where it multiplies matrices: the operations of its products, 2mnk each;
-//   bytes()     where not every operand is moved whole: the least bytes that it must move.
+//   bytes()     where not every operand is moved whole: the least bytes that it must move;
+//   scratch()   where it takes memory from its backend's workspace: how many bytes.
 // An op is added here, to HEADWATER_OPS, and to every backend; docs/how-to/add-an-op.md goes through it.
 
 #include "headwater/backend/op_arguments.h"
-#include "headwater/model/step_scalar.h"
+#include "headwater/backend/step_scalar.h"
 
 namespace headwater::op {
 
@@ -78,6 +79,7 @@ struct Linear {
   }
   void check() const;
   double flops() const;
+  std::int64_t scratch(const Executor& executor) const;
 };
 
 // dx = dy w, or dx += dy w.
@@ -96,6 +98,7 @@ struct LinearInputGradient {
   }
   void check() const;
   double flops() const;
+  std::int64_t scratch(const Executor& executor) const;
 };
 
 // dw += dyᵀ x.
@@ -113,6 +116,7 @@ struct LinearWeightGradient {
   }
   void check() const;
   double flops() const;
+  std::int64_t scratch(const Executor& executor) const;
 };
 
 // ---- embedding
@@ -151,6 +155,7 @@ struct EmbeddingBackward {
   }
   void check() const;
   double bytes() const;  // of the table's gradient one row for each token
+  std::int64_t scratch(const Executor& executor) const;
 };
 
 // ---- norm
@@ -190,6 +195,7 @@ struct NormBackward {
     visit("d_gain", Use::update, o.d_gain);
   }
   void check() const;
+  std::int64_t scratch(const Executor& executor) const;
 };
 
 // ---- residual stream
@@ -311,6 +317,7 @@ struct LfaTapsBackward {
     visit("d_bias", Use::update, o.d_bias);
   }
   void check() const;
+  std::int64_t scratch(const Executor& executor) const;
 };
 
 // ---- positions
@@ -352,6 +359,7 @@ struct Attention {
   }
   void check() const;
   double flops() const;  // q kᵀ and the product with v, over the pairs in causal reach
+  std::int64_t scratch(const Executor& executor) const;
 };
 
 struct AttentionBackward {
@@ -374,6 +382,7 @@ struct AttentionBackward {
   }
   void check() const;
   double flops() const;  // the scores again, then the gradients of probabilities, q, k and v
+  std::int64_t scratch(const Executor& executor) const;
 };
 
 // ---- activation
@@ -491,6 +500,7 @@ struct AddSquaredNorm {
     visit("sum", Use::update, o.sum);
   }
   void check() const;
+  std::int64_t scratch(const Executor& executor) const;
 };
 
 // Decides the step. scalars[apply] = 1 where loss_sum and norm_squared are finite, else 0; updates += apply;
@@ -578,6 +588,15 @@ double bytes_of(const Op& op) {
     });
     return bytes;
   }
+}
+
+// Bytes that the op takes from its backend's workspace.
+template <class Op>
+std::int64_t scratch_of(const Op& op, const Executor& executor) {
+  if constexpr (requires { op.scratch(executor); })
+    return op.scratch(executor);
+  else
+    return 0;
 }
 
 // Floating-point operations of the op's matrix products.

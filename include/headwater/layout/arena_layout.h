@@ -4,7 +4,7 @@
 
 #include "headwater/layout/parameter_layout.h"
 #include "headwater/layout/tensor_home.h"
-#include "headwater/model/activation_spec.h"
+#include "headwater/nn/unit_description.h"
 
 #include <string>
 #include <vector>
@@ -36,14 +36,9 @@ struct ChunkNeeds {
 // Tensors of one micro-batch that every stage takes from the stream itself (nn/micro_batch.h).
 std::vector<ActivationSpec> micro_batch_tensors(BatchShape batch);
 
-// What unit `u` of the model lists (model/activation_spec.h).
-std::vector<ActivationSpec> unit_tensors(const ModelSpec& model, int unit, const Sharding& sharding,
-                                         BatchShape batch, Precision precision, Device::Kind device);
-
-// Of one unit.
-SlotBytes unit_slot_bytes(const ModelSpec& model, int unit, Recompute recompute, const Sharding& sharding,
-                          BatchShape batch, Precision precision, Device::Kind device);
-// Of micro_batch_tensors.
+// What one micro-batch keeps of the unit in the slots of each lifetime.
+SlotBytes unit_slot_bytes(const UnitSite& site, Recompute recompute);
+// The bytes of micro_batch_tensors.
 std::int64_t micro_batch_bytes(BatchShape batch);
 
 struct SegmentSize {
@@ -57,9 +52,23 @@ struct MemoryRequest {
   BatchShape batch;
   Precision precision;
   bool training = true;           // gradients, moments and backward's tensors too
-  std::int64_t op_workspace = 0;  // bytes (model/op_workspace.h)
+  std::int64_t op_workspace = 0;  // bytes (nn/unit_record.h, op_workspace_bytes)
   Device::Kind device = Device::Kind::cpu;
+  std::int64_t cached_tokens = 0;  // generation: tokens that a layer's caches have room for
+
+  UnitSite site(const ModelSpec& model, int unit) const {
+    return {.model = model,
+            .unit = unit,
+            .sharding = sharding,
+            .batch = batch,
+            .precision = precision,
+            .device = device,
+            .cached_tokens = cached_tokens};
+  }
 };
+
+// The constants of all units of the chunks; those of one name are one.
+std::vector<ConstantSpec> unit_constants(const ModelSpec& model, const MemoryRequest& request);
 
 // Bytes of the scratch that all units of a rank share: the largest need of one unit's pass.
 std::int64_t scratch_bytes(const ModelSpec& model, const MemoryRequest& request);
@@ -68,8 +77,5 @@ std::int64_t scratch_bytes(const ModelSpec& model, const MemoryRequest& request)
 // workspace, communication, constants. Sizes of 0 are left out.
 std::vector<SegmentSize> arena_layout(const ModelSpec& model, const ParameterLayout& parameters,
                                       const MemoryRequest& request);
-
-// The rotary table's rows: positions that a sample can have.
-std::int64_t rotary_positions(const ModelSpec& model, BatchShape batch);
 
 }  // namespace headwater

@@ -56,17 +56,4 @@ struct ActivationSpec {
   Dropped dropped = Dropped::by_full;
 };
 
-std::vector<ActivationSpec> activations(const LayerSpec& layer, const Sharding& sharding, BatchShape batch,
-                                        Precision precision);
-// The embedding keeps nothing.
-std::vector<ActivationSpec> embedding_activations(const ModelSpec& model, const Sharding& sharding,
-                                                  BatchShape batch, Precision precision);
-// The head takes its gradients in forward, block by block over `head_block` tokens.
-std::vector<ActivationSpec> head_activations(const ModelSpec& model, const Sharding& sharding,
-                                             BatchShape batch, Precision precision, Device::Kind device);
-// Tokens per block of the head's cross-entropy, at most T. On the CPU logits stay near 8 MiB, or 256 tokens.
-// On a GPU blocks are of one size but for the last, as large as 4096 tokens and 2 GiB of logits allow.
-std::int64_t head_block(const ModelSpec& model, const Sharding& sharding, BatchShape batch,
-                        Precision precision, Device::Kind device);
-
 }  // namespace headwater

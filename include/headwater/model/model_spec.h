@@ -14,13 +14,11 @@ namespace headwater {
 
 enum class NormKind : std::uint8_t { rms };
 enum class FilterKind : std::uint8_t { none, lfa };  // what Q and K see of the normed input
-enum class MixerKind : std::uint8_t { attention };
 enum class MlpKind : std::uint8_t { swiglu };
 
 struct LayerSpec {
   NormKind norm = NormKind::rms;
   FilterKind filter = FilterKind::none;
-  MixerKind mixer = MixerKind::attention;
   MlpKind mlp = MlpKind::swiglu;
   std::int64_t hidden = 0;    // H
   std::int64_t heads = 0;     // A
@@ -34,17 +32,7 @@ struct LayerSpec {
 
   std::int64_t query_width() const { return heads * head_dim; }  // P
   std::int64_t key_width() const { return kv_heads * head_dim; }
-  std::int64_t filter_channels() const { return hidden / 2; }  // C of LFA
   bool operator==(const LayerSpec&) const = default;
-};
-
-// The part of a layer that each of the ranks has which share it. Where there are fewer KV heads than ranks,
-// each has one.
-struct LayerShard {
-  std::int64_t heads = 0, kv_heads = 0, ffn = 0;
-  std::int64_t channels = 0;  // of LFA; all of them where the filter is cut by tokens
-  std::int64_t query_width = 0, key_width = 0;
-  LayerShard(const LayerSpec& layer, const Sharding& sharding);
 };
 
 struct ModelSpec {

@@ -9,7 +9,7 @@
 
 #include "headwater/model/axis.h"
 #include "headwater/model/model_spec.h"
-#include "headwater/tensor/shape.h"
+#include "headwater/tensor/slice.h"
 
 #include <string>
 #include <vector>
@@ -48,16 +48,12 @@ struct ParameterSpec {
   std::int64_t elements() const { return shape.elements(); }
 };
 
-// By unit, joined ones adjacent.
-std::vector<ParameterSpec> parameters(const ModelSpec& model, const Sharding& sharding = {});
-// Those that a rank holds which has units [first, last): its own, and the tied embedding where it has the
-// head.
-std::vector<ParameterSpec> parameters_of(const ModelSpec& model, int first_unit, int last_unit,
-                                         const Sharding& sharding = {});
-
-std::int64_t parameter_count(const ModelSpec& model);
-
-// How many tensor ranks hold the same KV heads: 1 where there are enough for all.
-std::int64_t kv_repeat(const ModelSpec& model, const Sharding& sharding);
+// A rank's part of a parameter, and the shape that it has in memory, padding included.
+struct ParameterShard {
+  Box box;
+  Shape local;
+};
+// `tensor_rank` numbers the ranks that share the parameter's unit.
+ParameterShard parameter_shard(const ParameterSpec& spec, const Sharding& sharding, int tensor_rank);
 
 }  // namespace headwater

@@ -5,8 +5,7 @@
 // the logits, and the softmax is joined from everybody's statistics (Narayanan et al., SC 2021, call it
 // parallel cross-entropy).
 
-#include "headwater/nn/block.h"
-#include "headwater/nn/carver.h"
+#include "headwater/nn/norm.h"
 
 #include <functional>
 
@@ -16,41 +15,48 @@ using LogitSink = std::function<void(std::int64_t row, std::int64_t column, Tens
 
 class Head {
  public:
-  struct Tensors {
-    explicit Tensors(const NamedTensors& named);
-    TensorView input, rstd, normed, normed_all, logits, statistics, statistics_all, d_normed, d_normed_all;
-  };
+  explicit Head(const UnitSite& site);
 
-  Head(const ModelSpec& model, ParameterStore& store, const TensorRanks& ranks);
+  const UnitDescription& description() const { return description_; }
+  TensorId input() const { return input_; }
 
   // Adds the micro-batch's losses to `scalars`, and takes the gradients of the head's weight and of its input
   // (kept for backward()). scalars[targets] is set before.
-  void forward(const BlockContext& context, const Tensors& t, TensorView scalars) const;
-  // The gradient of t.input.
-  void backward(const BlockContext& context, const Tensors& t, TensorView d_input) const;
+  void forward(const BlockContext& context, TensorView scalars) const;
+  // The gradient of input().
+  void backward(const BlockContext& context, TensorView d_input) const;
 
   // The losses alone.
-  void evaluate(const BlockContext& context, const Tensors& t, TensorView scalars) const;
-  // The logits of n rows after the other from row `first`: this rank's columns of V, without padding. Each
-  // block goes to `sink` with the numbers of its first row and column.
-  void logits(const BlockContext& context, const Tensors& t, std::int64_t first, const LogitSink& sink) const;
+  void evaluate(const BlockContext& context, TensorView scalars) const;
+  // The logits of the rows from `first` on: this rank's columns of V, without padding. Each block goes to
+  // `sink` with the numbers of its first row and column.
+  void logits(const BlockContext& context, std::int64_t first, const LogitSink& sink) const;
 
  private:
-  TensorView norm(const BlockContext& context, const Tensors& t) const;  // → the normed rows of all tokens
+  TensorView norm(const BlockContext& context) const;  // → the normed rows of all tokens
   // Logits of these rows, and the statistics of their softmax over the whole vocabulary.
   struct Block {
     TensorView logits, statistics;
   };
-  Block softmax(const BlockContext& context, const Tensors& t, TensorView normed, TensorView labels) const;
+  Block softmax(const BlockContext& context, TensorView normed, TensorView labels) const;
+  // This rank's first row of the vocabulary, and how many of its rows are not padding.
+  std::int64_t first_word(const BlockContext& context) const;
+  std::int64_t words(const BlockContext& context) const;
   // Calls `body(begin, count)` for each block of rows.
   template <class Body>
   void for_blocks(std::int64_t first, std::int64_t rows, std::int64_t block, Body body) const;
 
-  double epsilon_;
-  Linear head_;
-  // the first of this rank's rows of the vocabulary, and how many are not padding
-  std::int64_t first_, valid_;
-  TensorView gain_, d_gain_;
+  UnitDescription description_;
+  std::int64_t vocabulary_;
+  TensorId input_;
+  Norm norm_;
+  ProductId head_;
+  TensorId normed_all_, logits_, statistics_, statistics_all_, d_normed_all_, d_normed_;
 };
+
+// Tokens per block of the head's cross-entropy, at most T. On the CPU logits stay near 8 MiB, or 256 tokens.
+// On a GPU blocks are of one size but for the last, as large as 4096 tokens and 2 GiB of logits allow.
+std::int64_t head_block(const ModelSpec& model, const Sharding& sharding, BatchShape batch,
+                        Precision precision, Device::Kind device);
 
 }  // namespace headwater

@@ -1,68 +1,76 @@
 #pragma once
-// Localized filtering (Yuan 2.0 §3.1, Fig. 2): y = RMSNorm(conv2(conv1(x)) + x), two causal 2-tap
-// convolutions H → H/2 → H with biases. Each convolution is one product with both taps side by side, then a
-// shifted sum (backend.h, lfa_taps).
+// Localized filtering (Yuan 2.0 §3.1, Fig. 2): y = norm(conv2(conv1(x)) + x), two causal 2-tap convolutions
+// H → H/2 → H with biases. Each convolution is one product with both taps side by side, then a shifted sum
+// (backend/ops.h, LfaTaps).
 //
 // Among tensor ranks it is cut in one of two exact ways (docs/lfa.md). By channels: the first convolution by
 // its outputs, the second by its inputs, whose partial results are summed before bias, residual and norm. By
 // tokens, where norms are: every rank has the whole weights, and the products of tap 0 of the token before
 // its first come from the neighbour on the left.
 
-#include "headwater/nn/block.h"
-#include "headwater/nn/carver.h"
+#include "headwater/nn/filter.h"
+#include "headwater/nn/norm.h"
 
-#include <string>
+#include <functional>
 
 namespace headwater {
 
-class Lfa {
+class Lfa final : public Filter {
  public:
-  struct Tensors {
-    explicit Tensors(const NamedTensors& named);
-    TensorView products, before1, before2, conv1, conv2, conv2_shard, sum, rstd, out;
-    TensorView d_out, d_out_shard, d_sum, d_sum_all, d_products1, d_products2, d_conv1, d_before1, d_before2;
+  struct Options {
+    std::string prefix;       // of its parameters: "layers.3."
+    std::int64_t hidden = 0;  // H
+    TensorId input;           // x: what the norm before it gives
   };
+  // Makes the norm behind the convolutions, with the names in the options.
+  using MakeNorm = std::function<Norm(UnitDescription&, NormOptions)>;
 
-  Lfa(const LayerSpec& layer, const std::string& prefix, ParameterStore& store, const Sharding& sharding);
+  Lfa(UnitDescription& description, const Options& options, const MakeNorm& make_norm);
 
-  // Whether each of several ranks holds a part of the channels.
-  bool by_channels() const { return by_channels_; }
-  // x and `all` are the same where tokens are whole; → t.out.
-  void forward(const BlockContext& context, const Tensors& t, TensorView x, TensorView all) const;
-  void recompute_norm(const BlockContext& context, const Tensors& t) const;  // t.out again, from t.sum
-  // d_out (of t.out) → the gradient of x in t.d_sum; but where channels are cut the first convolution's share
-  // of it, which is this rank's part of a sum over ranks, goes into `d_partial`.
-  void backward(const BlockContext& context, const Tensors& t, TensorView x, TensorView all, TensorView d_out,
-                TensorView d_partial) const;
+  TensorId out() const override { return norm_.out(); }
+  void forward(const BlockContext& context, TensorView x, TensorView all) const override;
+  void recompute(const BlockContext& context) const override;
+  TensorView backward(const BlockContext& context, TensorView x, TensorView all, TensorView d_out,
+                      TensorView d_partial) const override;
+  bool adds_to_partial() const override { return by_channels_; }
 
  private:
-  // Where the rows that this rank filters stand.
+  // A convolution [tap, out, in], tap 0 the previous token, and a bias, with the tensors around it.
+  struct Convolution {
+    std::int64_t outputs = 0;  // of this rank
+    ParameterId bias;
+    ProductId product;
+    TensorId before, d_before;        // by tokens: the product of tap 0 with the token before the first
+    CacheId last_input, last_before;  // generation: the last token's input, and its product with tap 0
+    TensorId d_products;
+  };
+  // The rows that this rank filters, and where they stand.
   struct Rows {
     Borders borders;
     std::int64_t samples;
   };
+
+  Convolution convolution(UnitDescription& description, const std::string& prefix, const std::string& name,
+                          std::int64_t out, std::int64_t in, bool cut_by_outputs) const;
+  std::int64_t filtered_tokens(const UnitDescription& description) const;
   Rows rows(const BlockContext& context) const;
-  NormArguments norm(const Tensors& t) const;
-  void taps_backward(const BlockContext& context, TensorView d_out, TensorView d_products,
-                     TensorView d_before, TensorView d_bias) const;
-  void forward_by_channels(const BlockContext& context, const Tensors& t, TensorView x, TensorView all) const;
-  void backward_by_channels(const BlockContext& context, const Tensors& t, TensorView all,
-                            TensorView d_partial) const;
-  // The products of tap 0 with the vector before the first row: of the neighbour's last row, in `product`, or
-  // of the row that generation remembers; empty where there is none.
-  TensorView before(const BlockContext& context, const Linear& convolution, std::int64_t outputs,
-                    TensorView products, TensorView product, TensorView cached_row,
-                    TensorView cached_product) const;
+  // [prev | cur] of a convolution, c [filtered tokens, 2 · outputs].
+  TensorView products(const BlockContext& context, const Convolution& convolution) const;
+  void forward_by_channels(const BlockContext& context, TensorView x, TensorView all) const;
+  // The products of tap 0 with the vector before the first row: those of the neighbour's last row, or of the
+  // row that generation remembers; empty where there is none.
+  TensorView before(const BlockContext& context, const Convolution& convolution) const;
+  void taps_backward(const BlockContext& context, const Convolution& convolution, TensorView d_out) const;
   // The gradient of the product that this rank's last row gave the neighbour on the right: d_before of that
   // rank.
-  void gradient_from_right(const BlockContext& context, std::int64_t outputs, TensorView d_before,
-                           TensorView d_products) const;
+  void gradient_from_right(const BlockContext& context, const Convolution& convolution) const;
 
-  std::int64_t hidden_, channels_;
-  double epsilon_;
   bool by_channels_, by_tokens_;
-  Linear conv1_, conv2_;
-  TensorView bias1_, d_bias1_, bias2_, d_bias2_, gain_, d_gain_;
+  TensorId products_;
+  Convolution conv1_, conv2_;
+  Norm norm_;
+  TensorId conv1_out_, conv2_out_, conv2_shard_, sum_;
+  TensorId d_sum_, d_sum_all_, d_conv1_;
 };
 
 }  // namespace headwater

@@ -1,36 +1,46 @@
 #pragma once
-// The MLP: down(silu(gate u) ⊙ up u), gate and up as one product (SwiGLU, Shazeer 2020). Among tensor ranks
-// gate and up are cut by their outputs, each for itself, down by its inputs, and its partial results are
-// summed.
+// The MLP: down(activation(up u)), or down(activation(gate u, up u)) with gate and up as one product. Among
+// tensor ranks gate and up are cut by their outputs, each for itself, down by its inputs, and its partial
+// results are summed.
 
+#include "headwater/nn/activation.h"
 #include "headwater/nn/block.h"
-#include "headwater/nn/carver.h"
 
-#include <string>
+#include <memory>
 
 namespace headwater {
 
 class Mlp {
  public:
-  struct Tensors {
-    explicit Tensors(const NamedTensors& named);
-    TensorView input_all, gate_up, activation, branch, branch_shard;
-    TensorView d_branch_all, d_activation, d_gate_up, input_again, d_input, d_input_shard;
+  struct Options {
+    std::string prefix;       // of its parameters: "layers.3."
+    std::int64_t hidden = 0;  // H
+    std::int64_t ffn = 0;     // F
+    double init_std = 0.0;    // of gate and up
+    double output_std = 0.0;  // of down
+    TensorId input;           // u: what the norm before it gives
+    BranchTensors branch;
   };
+  Mlp(UnitDescription& description, const Options& options, std::unique_ptr<Activation> activation);
 
-  Mlp(const std::string& prefix, ParameterStore& store);
-
-  // → t.gate_up, t.activation
-  void activate(const BlockContext& context, const Tensors& t, TensorView u) const;
-  // t.activation → the branch
-  TensorView project(const BlockContext& context, const Tensors& t) const;
-  // What selective recomputation dropped: t.activation.
-  void recompute(const BlockContext& context, const Tensors& t) const;
-  // Gradient of the branch → gradient of u.
-  TensorView backward(const BlockContext& context, const Tensors& t, TensorView u, TensorView d_branch) const;
+  // u → up to the activation.
+  void activate(const BlockContext& context) const;
+  // The activation → the branch.
+  TensorView project(const BlockContext& context) const;
+  // Makes again what selective recomputation dropped: the activation.
+  void recompute(const BlockContext& context) const;
+  // The gradient of the branch → the gradient of u.
+  TensorView backward(const BlockContext& context, TensorView d_branch) const;
 
  private:
-  Linear gate_up_, down_;
+  std::unique_ptr<Activation> activation_;
+  TensorId input_;
+  BranchTensors branch_;
+  ProductId up_, down_;
+  TensorId d_branch_all_;
+  Gathered gathered_;
+  TensorId up_out_, activated_;
+  TensorId d_activated_, d_up_, d_input_, d_input_shard_;
 };
 
 }  // namespace headwater

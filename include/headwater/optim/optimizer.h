@@ -10,7 +10,7 @@
 
 #include "headwater/base/random.h"
 #include "headwater/comm/communicator.h"
-#include "headwater/nn/parameter_store.h"
+#include "headwater/stage/parameter_store.h"
 
 #include <array>
 #include <functional>

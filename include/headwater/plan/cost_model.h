@@ -1,7 +1,6 @@
 #pragma once
-// How long each unit of a model takes on a device, from the descriptions that the engine runs: FLOPs
-// (model/flops.h), bytes (model/activation_spec.h, model/parameter_spec.h). Pure arithmetic; nothing here is
-// measured.
+// How long each unit of a model takes on a device: from what it runs and exchanges (nn/unit_record.h) and the
+// tensors and parameters that it has (nn/unit_description.h). Pure arithmetic; nothing here is measured.
 //
 // Matrix products take FLOPs / (peak × efficiency), or as long as their weights take to be read (in a weight
 // gradient: its sum to be read and written). Attention's backward takes five products where its forward takes
@@ -12,14 +11,12 @@
 // Programs that attend with all scores in memory compute the whole square and move it: what a forward and a
 // backward move are the constants of attention_cost.h.
 //
-// Tensor ranks: forward sums each of a layer's two branches over them, and what comes out of a filter;
-// backward sums as often what goes into their products. With sequence parallelism each sum is a
-// reduce-scatter, and what the products need is gathered, in backward once more. A filter that is cut by
-// tokens is neither summed nor gathered for, and gets the vectors before its shard from the neighbour.
+// Tensor ranks: every exchange that a unit makes takes the time of its ring over the links between them; an
+// all-reduce is a reduce-scatter and an all-gather.
 
 #include "headwater/layout/stage_layout.h"
-#include "headwater/model/flops.h"
 #include "headwater/model/recompute.h"
+#include "headwater/nn/unit_record.h"
 #include "headwater/plan/group_network.h"
 
 #include <vector>
@@ -75,26 +72,18 @@ class CostModel {
   double optimizer_seconds(double elements) const;
 
  private:
-  PassSeconds layer(const LayerSpec& layer, double weights, Recompute recompute) const;
-  UnitFlops again(const LayerSpec& layer, Recompute recompute) const;  // per token, of all devices
+  UnitSite site(int unit) const;
+  PassSeconds layer(int unit, double weights, Recompute recompute) const;
   PassSeconds embedding() const;
   PassSeconds head(double weights) const;
-  // Between the ranks that share a layer, for one micro-batch.
-  struct Exchanged {
-    double scatters = 0.0;  // reduce-scatters and all-gathers of one [T, H]; an all-reduce counts as both
-    int messages = 0;       // to the neighbour, with
-    double message_bytes = 0.0;
-    Exchanged& operator+=(const Exchanged& other);
-  };
-  Exchanged exchanged(const LayerSpec& layer, Pass pass) const;
-  Exchanged exchanged_again(const LayerSpec& layer) const;  // by full recomputation
-  double seconds(const Exchanged& exchanged) const;
-  double bytes(const Exchanged& forward, const Exchanged& backward) const;  // of the device that sends most
+  // What full or selective recomputation repeats of the forward.
+  const PassRecord& again(const UnitRecord& record, Recompute recompute) const;
+  double seconds(const std::vector<Exchange>& exchanges) const;
+  double sent_bytes(const std::vector<Exchange>& exchanges) const;
   double product_seconds(double flops, double bytes) const;
   double moved_seconds(double bytes) const { return bytes / device_.memory_bandwidth; }
-  double attention_seconds(const LayerSpec& layer, Pass pass) const;
-  double stream_bytes() const;      // of [T, H]
-  double statistics_bytes() const;  // of the head's softmax, of all ranks
+  double attention_seconds(const PassRecord& pass) const;
+  double stream_bytes() const;  // of [T, H]
 
   RankWork work_;
   DeviceSpeed device_;

@@ -20,6 +20,7 @@ struct DeviceSpeed {
 
 struct OpBenchmark {
   std::string op, what, shape;      // model_ops.h
+  double calls = 0.0;               // per micro-batch; of the update: per step
   double flops = 0.0, bytes = 0.0;  // as timed_backend.h counts them
   double floor_seconds = 0.0;       // by OpsBenchmark::floor
   std::optional<double> seconds;    // of one call, median

@@ -8,8 +8,8 @@
 #include "headwater/base/random.h"
 #include "headwater/comm/world.h"
 #include "headwater/data/batch.h"
-#include "headwater/nn/stage.h"
 #include "headwater/plan/rank_layout.h"
+#include "headwater/stage/stage.h"
 #include "headwater/train/recording.h"
 
 #include <functional>

@@ -5,7 +5,7 @@
 
 #include "headwater/checkpoint/weight_source.h"
 #include "headwater/data/batch.h"
-#include "headwater/nn/stage.h"
+#include "headwater/stage/stage.h"
 #include "headwater/train/run_setup.h"
 
 #include <memory>
@@ -32,6 +32,7 @@ class Generator {
     std::unique_ptr<Stage> stage;
     TensorView workspace;
   };
+  MemoryRequest memory_request(std::int64_t tokens) const;
   void place_tokens(MicroBatch& batch, std::int64_t count);
 
   ModelSpec model_;
@@ -42,8 +43,8 @@ class Generator {
   std::unique_ptr<Backend> backend_;
   Arena arena_;
   std::unique_ptr<ParameterStore> store_;
-  TensorView rotary_table_;
-  std::vector<LayerCache> caches_;
+  std::map<std::string, TensorView> constants_;
+  LayerCaches caches_;
   std::unique_ptr<Width> single_;
   std::vector<std::int32_t> history_;
 };

@@ -1,28 +1,33 @@
 #pragma once
-// The ops of a training step on one rank that has whole layers, one by one: which op of the catalogue, on
-// which shapes. Left out are those that move next to nothing, or move it between ranks, or between host and
-// device.
+// The ops of a training step on one rank that has whole layers, one by one, as the model's units run them
+// (nn/unit_record.h): which op of the catalogue, on which shapes, how often. Left out are those between
+// stages, between ranks, and between host and device.
 
+#include "headwater/backend/any_op.h"
 #include "headwater/model/activation_spec.h"
 #include "headwater/train/operands.h"
 
-#include <functional>
+#include <map>
 #include <string>
+#include <vector>
 
 namespace headwater {
 
-using OpCall = std::function<void(Backend&)>;
-
 struct ModelOp {
-  std::string op;                         // of the catalogue
-  std::string what;                       // which of several, "mlp.gate_up"; may be empty
-  std::string shape;                      // "[512, 2048] x [8192, 2048]"
-  std::function<OpCall(Operands&)> make;  // the call, on fresh operands; it may be made again and again
+  AnyOp op;           // on operands that do not exist
+  std::string what;   // which of several of the op: "mlp.gate_up"; empty where there is one
+  std::string shape;  // "[512, 2048] x [8192, 2048]"
+  double calls = 0;   // per micro-batch; of an op of the update, per step
 };
 
-// As on a device of that kind. Layers are taken to be as the first. `make` may be called until `visit`
-// returns, the call that it gives also later.
-void for_each_model_op(const ModelSpec& model, BatchShape batch, Precision precision, Device::Kind device,
-                       const std::function<void(const ModelOp&)>& visit);
+// As on a device of that kind; without recomputation. Where attention has dropout it is listed without, too
+// (not called). Ops of the update are on a tensor as large as the largest parameter.
+std::vector<ModelOp> model_ops(const ModelSpec& model, BatchShape batch, Precision precision,
+                               Device::Kind device);
+
+// The op on operands of its own from `operands`, filled with what it may be called with again and again:
+// tokens of the model's vocabulary, one document per sample, statistics of a softmax, random numbers
+// elsewhere.
+AnyOp with_operands(const AnyOp& op, Operands& operands, const ModelSpec& model, BatchShape batch);
 
 }  // namespace headwater

@@ -4,8 +4,8 @@
 
 #include "headwater/checkpoint/checkpoint.h"
 #include "headwater/checkpoint/saver.h"
-#include "headwater/nn/parameter_store.h"
 #include "headwater/plan/rank_layout.h"
+#include "headwater/stage/parameter_store.h"
 
 #include <vector>
 

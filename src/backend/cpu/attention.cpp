@@ -111,7 +111,7 @@ void forward_tile(const op::Attention& attention, const AttentionShape& shape, c
 void CpuBackend::compute(const op::Attention& attention) {
   const AttentionShape shape(attention.of);
   const DropoutMask mask(attention.of.dropout);
-  const Scratch memory = scratch(cpu_attention_bytes(shape.head_dim, threads_));
+  const Scratch memory = scratch_of(attention);
   // Late tiles reach the most keys: they go first, so that no thread is left with a long one at the end.
   const std::int64_t tiles = shape.query_tiles(), per_tile = shape.samples * shape.heads;
   with_compute_type(attention.of.q.dtype, [&](auto type) {

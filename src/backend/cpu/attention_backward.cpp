@@ -154,7 +154,7 @@ void backward_kv_head(const op::AttentionBackward& backward, const AttentionShap
 void CpuBackend::compute(const op::AttentionBackward& backward) {
   const AttentionShape shape(backward.of);
   const DropoutMask mask(backward.of.dropout);
-  const Scratch memory = scratch(cpu_attention_backward_bytes(shape.keys, shape.head_dim, threads_));
+  const Scratch memory = scratch_of(backward);
   with_compute_type(backward.of.q.dtype, [&](auto type) {
     parallel_items(threads_, shape.samples * shape.kv_heads, [&](std::int64_t item, int slot) {
       const BackwardScratch own(memory.share(slot, threads_), shape.keys, shape.padded_dim());

@@ -5,10 +5,10 @@
 // run over contiguous queries, and only the queries are ever transposed, once per tile of them.
 
 #include "headwater/backend/op_arguments.h"
-#include "headwater/model/op_workspace.h"
 
 #include "checks.h"
 #include "dropout_mask.h"
+#include "scratch_bytes.h"
 #include "tile_product.h"
 
 #include <algorithm>

@@ -6,6 +6,7 @@
 #include "headwater/backend/cpu_backend.h"
 
 #include "matrix_products.h"
+#include "scratch_bytes.h"
 #include "workspace.h"
 
 namespace headwater::cpu {
@@ -29,8 +30,12 @@ class CpuBackend final : public Backend {
  private:
   HEADWATER_OPS(HEADWATER_COMPUTES)
 
-  // Scratch of so many bytes, of use until the op returns.
+  // Scratch of `bytes` bytes, or as the op states it, of use until the op returns.
   Scratch scratch(std::int64_t bytes) const;
+  template <class Op>
+  Scratch scratch_of(const Op& op) const {
+    return scratch(op.scratch({Device::Kind::cpu, threads_}));
+  }
   // c = a·b, or c += a·b, in the way that the dtype and the chip call for.
   void multiply(const Matrix& a, const Matrix& b, const Matrix& c, bool accumulate);
   void multiply_in_tiles(const Matrix& a, const Matrix& b, const Matrix& c, bool accumulate,

@@ -1,7 +1,5 @@
 // Localized filtering: what follows the products of a causal 2-tap convolution (ops.h).
 
-#include "headwater/model/op_workspace.h"
-
 #include "checks.h"
 #include "column_sums.h"
 #include "cpu_catalogue.h"
@@ -111,8 +109,8 @@ void CpuBackend::compute(const op::LfaTapsBackward& backward) {
       }
     });
     if (d_bias)
-      sum_columns(threads_, rows, columns, scratch(cpu_column_sums_bytes(columns, threads_)),
-                  d_bias.as<float>(), [&](std::int64_t begin, std::int64_t end, float* partial) {
+      sum_columns(threads_, rows, columns, scratch_of(backward), d_bias.as<float>(),
+                  [&](std::int64_t begin, std::int64_t end, float* partial) {
                     for (std::int64_t t = begin; t < end; ++t) add_row(row_of<T>(d_out, t), columns, partial);
                   });
   });

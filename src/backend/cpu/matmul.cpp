@@ -1,7 +1,5 @@
 // Linear layers: y = x wᵀ and its two gradients.
 
-#include "headwater/model/op_workspace.h"
-
 #include "checks.h"
 #include "cpu_catalogue.h"
 #include "parallel.h"
@@ -44,7 +42,7 @@ void store_rounded(const float* sum, const Matrix& c, bool accumulate, int threa
 
 // Sums that are longer than kDeepDepth are taken in pieces, in f32, for so many rows and columns at a time.
 constexpr std::int64_t kDeepDepth = 2048, kDeepRows = 768, kDeepColumns = 1024;
-static_assert(kDeepRows * kDeepColumns <= 3 * kWidenedTile * kWidenedTile, "see cpu_product_bytes()");
+static_assert(kDeepRows * kDeepColumns <= 3 * kWidenedTile * kWidenedTile, "see product_bytes()");
 
 }  // namespace
 
@@ -72,7 +70,7 @@ void CpuBackend::multiply(const Matrix& a, const Matrix& b, const Matrix& c, boo
 void CpuBackend::multiply_in_tiles(const Matrix& a, const Matrix& b, const Matrix& c, bool accumulate,
                                    const ProductTile& tile) {
   const bool into_f32 = c.dtype == DType::f32;
-  Scratch memory = scratch(widen_bf16_ || !into_f32 ? cpu_product_bytes() : 0);
+  Scratch memory = scratch(widen_bf16_ || !into_f32 ? product_bytes() : 0);
   float* a_wide = widen_bf16_ ? memory.take<float>(tile.rows * tile.depth) : nullptr;
   float* b_wide = widen_bf16_ ? memory.take<float>(tile.depth * tile.columns) : nullptr;
   float* c_wide = into_f32 ? nullptr : memory.take<float>(tile.rows * tile.columns);

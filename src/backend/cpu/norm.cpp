@@ -1,7 +1,5 @@
 // RMSNorm, and the residual sums that end in one. Statistics and gradients of the gain are f32.
 
-#include "headwater/model/op_workspace.h"
-
 #include "checks.h"
 #include "column_sums.h"
 #include "cpu_catalogue.h"
@@ -90,7 +88,7 @@ void CpuBackend::compute(const op::NormBackward& backward) {
   const TensorView &dy = backward.dy, &x = backward.x, &gain = backward.gain, &addend = backward.addend;
   const std::int64_t rows = x.rows(), columns = x.columns();
   const float* r = backward.rstd.as<float>();
-  Scratch partials = scratch(cpu_column_sums_bytes(columns, threads_));
+  Scratch partials = scratch_of(backward);
   with_compute_type(x.dtype, [&](auto type) {
     using T = decltype(type);
     sum_columns(threads_, rows, columns, partials, backward.d_gain.as<float>(),

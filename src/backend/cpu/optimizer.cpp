@@ -1,7 +1,6 @@
 // The end of a step: norm, the decision to update, AdamW.
 
 #include "headwater/base/random.h"
-#include "headwater/model/op_workspace.h"
 
 #include "checks.h"
 #include "cpu_catalogue.h"
@@ -70,7 +69,7 @@ double squared_norm(const float* x, std::int64_t count) {
 
 void CpuBackend::compute(const op::AddSquaredNorm& norm) {
   constexpr std::int64_t kLine = Scratch::kAlign / static_cast<std::int64_t>(sizeof(double));
-  double* partials = scratch(cpu_total_sum_bytes(threads_)).take<double>(threads_ * kLine);
+  double* partials = scratch_of(norm).take<double>(threads_ * kLine);
   const float* values = norm.x.as<float>();
   parallel_parts(threads_, norm.x.elements(), [&](std::int64_t begin, std::int64_t end, int part) {
     partials[part * kLine] = squared_norm(values + begin, end - begin);

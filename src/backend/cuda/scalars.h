@@ -1,7 +1,7 @@
 #pragma once
 // The scalars of a step as kernels take them.
 
-#include "headwater/model/step_scalar.h"
+#include "headwater/backend/step_scalar.h"
 
 #include "operands.h"
 

@@ -2,7 +2,7 @@
 // Weights at the start of a run: each element a pure function of (seed, parameter name, global index), so
 // that every layout starts from the same bits.
 
-#include "headwater/nn/parameter_store.h"
+#include "headwater/stage/parameter_store.h"
 
 namespace headwater {
 

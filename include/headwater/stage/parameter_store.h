@@ -7,20 +7,14 @@
 // that a unit reads. Whoever reads weights calls it first. Blocks look their tensors up once, at start-up.
 // Belongs to the compute thread.
 
-#include "headwater/backend/backend.h"
 #include "headwater/layout/parameter_layout.h"
-#include "headwater/model/activation_spec.h"
+#include "headwater/nn/block.h"
 #include "headwater/tensor/arena.h"
 
 #include <string_view>
 #include <vector>
 
 namespace headwater {
-
-// One product's weight c [N, K] and where its gradient goes, a [N, K] (empty without training).
-struct Linear {
-  TensorView weight, gradient;
-};
 
 // Elements [begin, begin + count) of a flat tensor.
 TensorView range_of(TensorView flat, std::int64_t begin, std::int64_t count);

@@ -1,4 +1,4 @@
-#include "headwater/nn/parameter_store.h"
+#include "headwater/stage/parameter_store.h"
 
 #include "headwater/backend/random_operands.h"
 #include "headwater/tensor/convert.h"

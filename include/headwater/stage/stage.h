@@ -7,9 +7,11 @@
 // Takes its tensors from the arena (segments activations, workspace) as layout/arena_layout.h counts them.
 // Belongs to the compute thread.
 
+#include "headwater/nn/embedding.h"
 #include "headwater/nn/head.h"
 #include "headwater/nn/layer.h"
-#include "headwater/nn/slot_memory.h"
+#include "headwater/stage/parameter_store.h"
+#include "headwater/stage/slot_memory.h"
 
 #include <functional>
 #include <map>
@@ -21,12 +23,19 @@ namespace headwater {
 
 // What the chunks of a rank share; the workspace is used by one unit at a time.
 struct StageMemory {
-  TensorView rotary_table;  // a [positions, D/2, 2]
-  TensorView scalars;       // f64 [kStepScalars]
+  std::map<std::string, TensorView> constants;  // by name (unit_description.h)
+  TensorView scalars;                           // f64 [kStepScalars]
   // c [T, H], of this rank's tokens: the residual stream's gradient of odd and even layers (training)
   TensorView stream_gradient[2];
   TensorView scratch;  // i32 view of bytes
 };
+
+// The constants of one rank, filled, from the arena's segment of that name.
+std::map<std::string, TensorView> take_constants(const std::vector<ConstantSpec>& specs, Arena& arena,
+                                                 Backend& backend);
+
+// By layer of the stage: its caches, by CacheId.
+using LayerCaches = std::vector<std::vector<TensorView>>;
 
 // Hears of a unit of whose parameters all gradients of one micro-batch have been added.
 using UnitHook = std::function<void(int unit)>;
@@ -42,10 +51,10 @@ class Stage {
   const StageUnits& units() const { return units_; }
   MicroBatch& micro_batch(int slot) { return slots_.micro_batch(slot); }
 
-  // `input` is empty where the stage has the embedding, `out` where it has the head. `caches`: one per layer
-  // of the stage, in generation. Weights that are still on their way are waited for unit by unit.
+  // `input` is empty where the stage has the embedding, `out` where it has the head. `caches` are those of
+  // its layers, in generation. Weights that are still on their way are waited for unit by unit.
   void forward(const SlotNumbers& numbers, TensorView input, TensorView out, HeadMode mode,
-               std::vector<LayerCache>* caches = nullptr);
+               const LayerCaches* caches = nullptr);
   // `d_out` is empty where the stage has the head, `d_input` where it has the embedding. With a delayed slot
   // the products of the weights' gradients wait for weight_gradient(); those of embedding, norms, biases and
   // head do not.
@@ -56,15 +65,15 @@ class Stage {
   void logits(const SlotNumbers& numbers, std::int64_t first, const LogitSink& sink);
 
  private:
-  struct Tensors {
-    TensorView embedded, d_embedded;  // of all tokens, where the residual stream has a part of them
-    std::vector<Layer::Tensors> layers;
-    std::optional<Head::Tensors> head;
-  };
-  // Found by name when a set of slots is used for the first time.
+  // By unit of the stage, by TensorId; found when a set of slots is used for the first time.
+  using Tensors = std::vector<std::vector<TensorView>>;
   const Tensors& tensors(UnitPass pass, const SlotNumbers& numbers);
-  BlockContext context(int slot, bool dropout, DeferredProducts* products = nullptr) {
-    return {backend_, slots_.micro_batch(slot), ranks_, dropout, nullptr, products};
+  UnitMemory memory_of(const UnitDescription& description) const;
+  BlockContext context(int unit, int slot, const Tensors& tensors, bool training,
+                       DeferredProducts* products = nullptr);
+  BlockContext layer_context(std::size_t layer, int slot, const Tensors& tensors, bool training,
+                             DeferredProducts* products = nullptr) {
+    return context(units_.first_layer() + static_cast<int>(layer), slot, tensors, training, products);
   }
 
   StageUnits units_;
@@ -72,17 +81,14 @@ class Stage {
   Backend& backend_;
   StageMemory memory_;
   TensorRanks ranks_;
-  TensorView embedding_, d_embedding_;
+  std::optional<Embedding> embedding_;
   std::vector<Layer> layers_;
   std::optional<Head> head_;
+  std::vector<UnitMemory> unit_memory_;  // by unit of the stage
   SlotMemory slots_;
   std::map<std::pair<UnitPass, SlotNumbers>, Tensors> tensors_;
   DeferredProducts products_;              // of a backward taken whole
   std::vector<DeferredProducts> delayed_;  // per delayed slot
 };
-
-// Angles of RoPE with base `base`: row p holds (cos, sin) of p · base^(−2i/D) for i < D/2. Host memory, f32
-// or f64.
-void fill_rotary_table(TensorView host, double base);
 
 }  // namespace headwater

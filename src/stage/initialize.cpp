@@ -1,4 +1,4 @@
-#include "headwater/nn/initialize.h"
+#include "headwater/stage/initialize.h"
 
 #include "headwater/base/random.h"
 

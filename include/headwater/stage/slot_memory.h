@@ -5,7 +5,7 @@
 
 #include "headwater/layout/arena_layout.h"
 #include "headwater/nn/block.h"
-#include "headwater/nn/carver.h"
+#include "headwater/tensor/arena.h"
 
 #include <compare>
 #include <vector>
@@ -25,6 +25,11 @@ struct StageOptions {
   SlotCounts slots;
   bool training = true;
   Device::Kind device = Device::Kind::cpu;
+  std::int64_t cached_tokens = 0;  // generation: tokens that caches have room for
+
+  UnitSite site(const ModelSpec& model, int unit) const {
+    return {model, unit, sharding, batch, precision, device, cached_tokens};
+  }
 };
 
 class SlotMemory {
@@ -33,13 +38,15 @@ class SlotMemory {
              TensorView scratch);
 
   MicroBatch& micro_batch(int slot) { return batches_[static_cast<std::size_t>(slot)]; }
-  NamedTensors tensors(int unit, UnitPass pass, const SlotNumbers& numbers) const;
+  // The unit's tensors in that pass, by TensorId; those that the pass does not know are empty.
+  std::vector<TensorView> tensors(int unit, UnitPass pass, const SlotNumbers& numbers) const;
 
  private:
+  using Views = std::vector<TensorView>;  // by TensorId; empty where the tensor is at home elsewhere
   struct Unit {
     std::vector<ActivationSpec> list;
     Recompute recompute;
-    std::vector<NamedTensors> slots, weight_slots, delayed_slots;
+    std::vector<Views> slots, weight_slots, delayed_slots;
   };
 
   int first_unit_;

@@ -1,0 +1,36 @@
+#include "headwater/nn/make_blocks.h"
+
+#include "headwater/base/error.h"
+#include "headwater/nn/lfa.h"
+
+namespace headwater {
+
+Norm make_norm(UnitDescription& description, NormKind kind, const NormOptions& options) {
+  switch (kind) {
+    case NormKind::rms: return Norm(description, options);
+  }
+  throw InternalError("no norm of kind {}", static_cast<int>(kind));
+}
+
+std::unique_ptr<Filter> make_filter(UnitDescription& description, const LayerSpec& layer,
+                                    const std::string& prefix, TensorId input) {
+  switch (layer.filter) {
+    case FilterKind::none: return nullptr;
+    case FilterKind::lfa:
+      return std::make_unique<Lfa>(description, Lfa::Options{prefix, layer.hidden, input},
+                                   [&layer](UnitDescription& d, NormOptions options) {
+                                     options.epsilon = layer.norm_epsilon;
+                                     return make_norm(d, layer.norm, options);
+                                   });
+  }
+  throw InternalError("no filter of kind {}", static_cast<int>(layer.filter));
+}
+
+std::unique_ptr<Activation> make_activation(MlpKind kind) {
+  switch (kind) {
+    case MlpKind::swiglu: return std::make_unique<SwigluActivation>();
+  }
+  throw InternalError("no MLP of kind {}", static_cast<int>(kind));
+}
+
+}  // namespace headwater
