@@ -14,6 +14,7 @@
 
 #include <functional>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace headwater {
@@ -128,12 +129,19 @@ class UnitDescription {
 
   // ---- for everybody else
 
-  const std::vector<ParameterSpec>& parameters() const { return parameters_; }
-  const std::vector<ProductSpec>& products() const { return products_; }
-  const std::vector<ActivationSpec>& tensors() const { return tensors_; }
-  const std::vector<ConstantSpec>& constants() const { return constants_; }
-  const std::vector<CacheSpec>& caches() const { return caches_; }
-  const std::vector<SharedOut>& shared_out() const { return shared_out_; }
+  // A description that ends with the expression gives its list away, so that a loop may go over it.
+  const std::vector<ParameterSpec>& parameters() const& { return parameters_; }
+  std::vector<ParameterSpec> parameters() && { return std::move(parameters_); }
+  const std::vector<ProductSpec>& products() const& { return products_; }
+  std::vector<ProductSpec> products() && { return std::move(products_); }
+  const std::vector<ActivationSpec>& tensors() const& { return tensors_; }
+  std::vector<ActivationSpec> tensors() && { return std::move(tensors_); }
+  const std::vector<ConstantSpec>& constants() const& { return constants_; }
+  std::vector<ConstantSpec> constants() && { return std::move(constants_); }
+  const std::vector<CacheSpec>& caches() const& { return caches_; }
+  std::vector<CacheSpec> caches() && { return std::move(caches_); }
+  const std::vector<SharedOut>& shared_out() const& { return shared_out_; }
+  std::vector<SharedOut> shared_out() && { return std::move(shared_out_); }
 
  private:
   int unit_;
