@@ -27,33 +27,41 @@ class Error : public std::runtime_error {
 // Exit 2: the person can fix it (usage, config, layout, data or checkpoint that is missing or wrong).
 class UserError : public Error {
  public:
+  static constexpr int kExitCode = 2;
+
   template <class... Args>
   explicit UserError(fmt::format_string<Args...> format, Args&&... args)
-      : Error(2, fmt::format(format, std::forward<Args>(args)...)) {}
+      : Error(kExitCode, fmt::format(format, std::forward<Args>(args)...)) {}
 };
 
 // Exit 3: the system refused (disk full, no permission, out of memory, no device).
 class SystemError : public Error {
  public:
+  static constexpr int kExitCode = 3;
+
   template <class... Args>
   explicit SystemError(fmt::format_string<Args...> format, Args&&... args)
-      : Error(3, fmt::format(format, std::forward<Args>(args)...)) {}
+      : Error(kExitCode, fmt::format(format, std::forward<Args>(args)...)) {}
 };
 
 // Exit 4: a peer was lost, or communication failed.
 class CommError : public Error {
  public:
+  static constexpr int kExitCode = 4;
+
   template <class... Args>
   explicit CommError(fmt::format_string<Args...> format, Args&&... args)
-      : Error(4, fmt::format(format, std::forward<Args>(args)...)) {}
+      : Error(kExitCode, fmt::format(format, std::forward<Args>(args)...)) {}
 };
 
 // Exit 1: a bug in Headwater.
 class InternalError : public Error {
  public:
+  static constexpr int kExitCode = 1;
+
   template <class... Args>
   explicit InternalError(fmt::format_string<Args...> format, Args&&... args)
-      : Error(1, fmt::format(format, std::forward<Args>(args)...)) {}
+      : Error(kExitCode, fmt::format(format, std::forward<Args>(args)...)) {}
 };
 
 // The one place that maps errno. No such file, not a folder, is a folder: UserError; everything else:
