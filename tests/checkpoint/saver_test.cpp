@@ -13,18 +13,13 @@
 #include <chrono>
 #include <csignal>
 #include <mutex>
-#include <numeric>
 #include <set>
 #include <thread>
 
 namespace headwater {
 namespace {
 
-std::unique_ptr<Communicator> everybody(World& world) {
-  std::vector<int> ranks(static_cast<std::size_t>(world.size()));
-  std::iota(ranks.begin(), ranks.end(), 0);
-  return world.group("save", ranks);
-}
+std::unique_ptr<Communicator> everybody(World& world) { return world.group("save", world.all_ranks()); }
 
 void save(World& world, const SaveFolder& folder, Cut cut, std::int64_t step, std::int64_t keep = 0) {
   const auto ranks = everybody(world);

@@ -4,15 +4,8 @@
 #include "headwater/comm/world.h"
 
 #include <algorithm>
-#include <numeric>
 
 namespace headwater::test {
-
-inline std::vector<int> all_ranks(const World& world) {
-  std::vector<int> ranks(static_cast<std::size_t>(world.size()));
-  std::iota(ranks.begin(), ranks.end(), 0);
-  return ranks;
-}
 
 // Element i of rank r's data: anybody can compute what anybody else holds. Spread over magnitudes, so that
 // the order of a sum shows in its bits.
@@ -200,13 +193,13 @@ inline void check_group(Communicator& group) {
 
 // All ranks; the even ones and the odd ones; all but the last: groups that overlap, their calls mixed.
 inline void check_world(World& world) {
-  const auto everybody = world.group("everybody", all_ranks(world));
+  const auto everybody = world.group("everybody", world.all_ranks());
   std::vector<int> alike;
   for (int rank = world.rank() % 2; rank < world.size(); rank += 2) alike.push_back(rank);
   const auto half = world.group("half", alike);
   std::unique_ptr<Communicator> but_last;
   if (world.size() > 1 && world.rank() + 1 < world.size()) {
-    std::vector<int> ranks = all_ranks(world);
+    std::vector<int> ranks = world.all_ranks();
     ranks.pop_back();
     but_last = world.group("but_last", ranks);
   }

@@ -65,7 +65,7 @@ void measure(World& world, Communicator& group) {
 void run(World& world, const std::string& mode, int who) {
   const bool me = world.rank() == who;
   world.set_timeout(3.0);
-  const auto group = world.group("data", test::all_ranks(world));
+  const auto group = world.group("data", world.all_ranks());
   for (int i = 0; i < 3; ++i) reduce(*group);
   if (mode == "check") {
     test::check_world(world);

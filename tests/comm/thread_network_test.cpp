@@ -1,4 +1,4 @@
-#include "src/comm/limited_links.h"
+#include "src/comm/throttled_network.h"
 
 #include "headwater/base/clock.h"
 
@@ -11,29 +11,29 @@
 namespace headwater {
 namespace {
 
-using comm::LimitedLinks;
+using comm::ThrottledNetwork;
 using test::view;
 
 const ThreadNetwork kNetwork{.ranks_per_host = 2, .bytes_per_second = 100.0, .latency_seconds = 0.5};
 
-TEST(LimitedLinks, AMessageTakesItsTimeBetweenHostsOnly) {
-  LimitedLinks links(kNetwork, 4);
-  EXPECT_EQ(links.host_of(1), 0);
-  EXPECT_EQ(links.host_of(2), 1);
-  EXPECT_DOUBLE_EQ(links.arrival(0, 1, 1000, 10.0), 10.0);
-  EXPECT_DOUBLE_EQ(links.arrival(0, 2, 1000, 10.0), 20.5);
-  LimitedLinks one_host({}, 4);
+TEST(ThrottledNetwork, AMessageTakesItsTimeBetweenHostsOnly) {
+  ThrottledNetwork network(kNetwork, 4);
+  EXPECT_EQ(network.host_of(1), 0);
+  EXPECT_EQ(network.host_of(2), 1);
+  EXPECT_DOUBLE_EQ(network.arrival(0, 1, 1000, 10.0), 10.0);
+  EXPECT_DOUBLE_EQ(network.arrival(0, 2, 1000, 10.0), 20.5);
+  ThrottledNetwork one_host({}, 4);
   EXPECT_DOUBLE_EQ(one_host.arrival(0, 3, 1000, 10.0), 10.0);
 }
 
-TEST(LimitedLinks, MessagesOfOneDirectionFollowOneAnother) {
-  LimitedLinks links(kNetwork, 6);
-  EXPECT_DOUBLE_EQ(links.arrival(0, 2, 100, 10.0), 11.5);
-  EXPECT_DOUBLE_EQ(links.arrival(1, 4, 100, 10.0), 12.5)
+TEST(ThrottledNetwork, MessagesOfOneDirectionFollowOneAnother) {
+  ThrottledNetwork network(kNetwork, 6);
+  EXPECT_DOUBLE_EQ(network.arrival(0, 2, 100, 10.0), 11.5);
+  EXPECT_DOUBLE_EQ(network.arrival(1, 4, 100, 10.0), 12.5)
       << "the host's other rank, to another host: the same way out";
-  EXPECT_DOUBLE_EQ(links.arrival(4, 3, 100, 10.5), 12.5) << "the same way in";
-  EXPECT_DOUBLE_EQ(links.arrival(2, 0, 100, 10.0), 11.5) << "the other direction";
-  EXPECT_DOUBLE_EQ(links.arrival(0, 2, 100, 50.0), 51.5) << "an idle link keeps no time in store";
+  EXPECT_DOUBLE_EQ(network.arrival(4, 3, 100, 10.5), 12.5) << "the same way in";
+  EXPECT_DOUBLE_EQ(network.arrival(2, 0, 100, 10.0), 11.5) << "the other direction";
+  EXPECT_DOUBLE_EQ(network.arrival(0, 2, 100, 50.0), 51.5) << "an idle link keeps no time in store";
 }
 
 // Seconds of what rank 0 does with `work`, on two hosts with one rank each.
@@ -43,7 +43,7 @@ double seconds_of(const ThreadNetwork& network, const std::function<void(Communi
       2,
       [&](World& world) {
         EXPECT_EQ(world.local_size(), network.ranks_per_host == 1 ? 1 : 2);
-        const auto group = world.group("data", test::all_ranks(world));
+        const auto group = world.group("data", world.all_ranks());
         barrier(*group);
         const Stopwatch watch;
         work(*group);

@@ -19,7 +19,6 @@ namespace headwater {
 namespace {
 
 using emulation::Settings;
-using test::all_ranks;
 using test::OnDevice;
 using test::Twin;
 using test::view;
@@ -34,7 +33,7 @@ Traffic ring(int ranks) {
 }
 
 std::unique_ptr<Communicator> everybody(World& world, const Traffic& traffic = {}) {
-  return world.device_group("data", all_ranks(world), device_of(world), traffic);
+  return world.device_group("data", world.all_ranks(), device_of(world), traffic);
 }
 
 class Nccl : public testing::TestWithParam<Settings::Time> {
