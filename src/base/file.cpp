@@ -28,7 +28,7 @@ class ReadDescriptor {
 
   int number() const { return number_; }
 
-  // The part of `buffer` that was filled; empty at the end of the file.
+  // Returns the part of `buffer` that was filled, which is empty at the end of the file.
   std::span<const char> read(std::span<char> buffer) const {
     for (;;) {
       const ssize_t count = ::read(number_, buffer.data(), buffer.size());
@@ -85,7 +85,7 @@ std::string read_text(const Path& path) {
 }
 
 std::uint64_t file_hash(const Path& path) {
-  // Read, not mapped: a failing disk is then an error, not a SIGBUS.
+  // The file is read and not mapped, so that a failing disk is an error and not a SIGBUS.
   const ReadDescriptor file(path);
   ContentHash hash;
   std::vector<char> buffer(kReadBlock);
@@ -97,12 +97,6 @@ void make_folders(const Path& path) {
   std::error_code error;
   std::filesystem::create_directories(path, error);
   if (error) throw_errno(error.value(), "make folder", path.native());
-}
-
-void remove_tree(const Path& path) {
-  std::error_code error;
-  std::filesystem::remove_all(path, error);
-  if (error) throw_errno(error.value(), "remove", path.native());
 }
 
 FileLock::FileLock(const Path& path, std::string_view what) : path_(path) {

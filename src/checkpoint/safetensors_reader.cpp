@@ -1,4 +1,5 @@
 #include "convert.h"
+#include "headwater/base/bytes.h"
 #include "headwater/base/error.h"
 #include "headwater/checkpoint/safetensors.h"
 #include "headwater/config/json_text.h"
@@ -62,7 +63,7 @@ std::string header_text(const MappedFile& file) {
   if (length > file.size() - kLengthBytes)
     throw UserError("{} has {} bytes, but its header alone needs {}: the file is cut", path, file.size(),
                     kLengthBytes + length);
-  return std::string(reinterpret_cast<const char*>(file.bytes().data()) + kLengthBytes, length);
+  return std::string(as_text(file.bytes().subspan(kLengthBytes, length)));
 }
 
 struct Extent {

@@ -1,5 +1,6 @@
 #include "headwater/checkpoint/saver.h"
 
+#include "headwater/base/bytes.h"
 #include "headwater/base/error.h"
 #include "headwater/base/log.h"
 #include "headwater/checkpoint/checkpoint.h"
@@ -68,9 +69,7 @@ Manifest merged(const std::vector<std::vector<std::byte>>& parts, const SaveHead
   Manifest manifest;
   manifest.header = header;
   for (std::size_t rank = 0; rank < parts.size(); ++rank) {
-    const auto* text = reinterpret_cast<const char*>(parts[rank].data());
-    add_contents(json::parse(text, text + parts[rank].size()), fmt::format("what rank {} wrote", rank),
-                 manifest);
+    add_contents(json::parse(as_text(parts[rank])), fmt::format("what rank {} wrote", rank), manifest);
   }
   const auto problem = inconsistency(manifest);
   HW_CHECK(!problem, "{}", *problem);

@@ -1,5 +1,7 @@
 #include "control_message.h"
 
+#include "headwater/base/bytes.h"
+
 #include <algorithm>
 #include <cstring>
 
@@ -40,15 +42,15 @@ void each_field(Message& message, Visit visit) {
 std::vector<std::byte> encode(const ControlMessage& message) {
   std::vector<std::byte> out;
   each_field(message, [&out](const auto& field) { put(out, field); });
-  const auto* text = reinterpret_cast<const std::byte*>(message.text.data());
-  out.insert(out.end(), text, text + std::min(message.text.size(), kLongestText));
+  const auto text = std::as_bytes(std::span(message.text).first(std::min(message.text.size(), kLongestText)));
+  out.insert(out.end(), text.begin(), text.end());
   return out;
 }
 
 ControlMessage decode(std::span<const std::byte> bytes) {
   ControlMessage message;
   each_field(message, [&bytes](auto& field) { get(bytes, field); });
-  message.text.assign(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+  message.text = as_text(bytes);
   return message;
 }
 

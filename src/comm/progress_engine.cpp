@@ -10,25 +10,24 @@
 namespace headwater::comm {
 namespace {
 
-// While operations are under way and nothing has moved for some seconds ("quiet"), the engine's thread
-//   polls again at once            for kSpin,
-//   yields its core                until kYield,
-//   sleeps an eighth of the quiet, from kShortestNap to kLongestNap, after that,
-// since the compute threads need the cores. On an oversubscribed host it sleeps at once, for kCrowdedNap or
-// longer: the rank that it waits for needs the core on which it would poll. Without operations it wakes every
-// kIdleNap to answer other engines. All are in seconds.
+// While operations are under way and nothing has moved for some time, which is called quiet here, the
+// engine's thread
+//   - polls again at once until kSpin of quiet,
+//   - then yields its core until kYield,
+//   - then sleeps an eighth of the quiet, at least kShortestNap and at most kLongestNap,
+// since the compute threads need the cores. On an oversubscribed host it sleeps at once, for at least
+// kOversubscribedNap: the rank that it waits for needs the core on which it would poll. Without operations
+// it wakes every kIdleNap to answer other engines. All are in seconds.
 constexpr double kSpin = 10e-6;
 constexpr double kYield = 50e-6;
 constexpr double kShortestNap = 20e-6, kLongestNap = 200e-6;
-constexpr double kCrowdedNap = 150e-6;
+constexpr double kOversubscribedNap = 150e-6;
 constexpr double kIdleNap = 2e-3;
 
-constexpr double kCheckInterval = 1e-3;  // between two checks of deadlines
-constexpr double kAnswerSeconds = 1.0;   // a poll's deadline; a living engine answers in milliseconds
-constexpr double kComputeWakes =
-    3.0;  // the compute thread wakes this soon after its device's calls are aborted
-constexpr double kPatienceAtSignal =
-    2.0;  // with a stop signal pending, a wait longer than this starts a poll
+constexpr double kCheckInterval = 1e-3;    // between two checks of deadlines
+constexpr double kAnswerSeconds = 1.0;     // a poll's deadline; a living engine answers in milliseconds
+constexpr double kComputeWakes = 3.0;      // see report_for_compute_thread
+constexpr double kPatienceAtSignal = 2.0;  // once a stop signal is pending, longer waits start a poll
 
 Failure comm_failure(std::string message) { return {CommError::kExitCode, std::move(message)}; }
 
@@ -116,7 +115,7 @@ void ProgressEngine::back_off(double now) {
   const bool busy = !busy_queues_.empty();
   if (busy && !oversubscribed_ && quiet < kSpin) return;
   if (busy && !oversubscribed_ && quiet < kYield) return std::this_thread::yield();
-  const double shortest = oversubscribed_ ? kCrowdedNap : kShortestNap;
+  const double shortest = oversubscribed_ ? kOversubscribedNap : kShortestNap;
   const double nap = busy ? std::clamp(quiet / 8, shortest, kLongestNap) : kIdleNap;
   std::unique_lock lock(inbox_mutex_);
   inbox_filled_.wait_for(lock, std::chrono::duration<double>(nap), [this] { return !inbox_.empty(); });

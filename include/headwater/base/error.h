@@ -64,28 +64,21 @@ class InternalError : public Error {
       : Error(kExitCode, fmt::format(format, std::forward<Args>(args)...)) {}
 };
 
-// The one place that maps errno. No such file, not a folder, is a folder: UserError; everything else:
-// SystemError. The message reads "cannot {action} {path}: {strerror}".
+// Throws the error for an errno, with the message "cannot {action} {path}: {strerror}": UserError if the
+// file does not exist, if it is a folder, or if a part of its path is no folder (ENOENT, EISDIR, ENOTDIR),
+// and SystemError for everything else. This is the one place that maps errno.
 [[noreturn]] void throw_errno(int error, std::string_view action, std::string_view path);
 
 namespace detail {
 [[noreturn]] void check_failed(const char* file, int line, const char* condition, const std::string& message);
-void log_check_failed(const char* file, int line, const char* condition) noexcept;
 }  // namespace detail
 
-// Throws InternalError with file, line, the condition and a formatted message. Never for what a user can
-// cause.
+// Throws InternalError with file, line, condition and a formatted message unless the condition holds. It is
+// for bugs, never for errors that a person can cause.
 #define HW_CHECK(condition, ...)                                                                     \
   do {                                                                                               \
     if (!(condition)) [[unlikely]]                                                                   \
       ::headwater::detail::check_failed(__FILE__, __LINE__, #condition, ::fmt::format(__VA_ARGS__)); \
-  } while (false)
-
-// For destructors: logs instead of throwing.
-#define HW_CHECK_LOG(condition)                                              \
-  do {                                                                       \
-    if (!(condition)) [[unlikely]]                                           \
-      ::headwater::detail::log_check_failed(__FILE__, __LINE__, #condition); \
   } while (false)
 
 }  // namespace headwater
