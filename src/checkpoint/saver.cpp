@@ -13,6 +13,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <utility>
 
 namespace headwater {
 namespace {
@@ -68,9 +69,8 @@ void write_file(const Path& folder, const std::string& name, const std::vector<c
 Manifest merged(const std::vector<std::vector<std::byte>>& parts, const SaveHeader& header) {
   Manifest manifest;
   manifest.header = header;
-  for (std::size_t rank = 0; rank < parts.size(); ++rank) {
+  for (std::size_t rank = 0; rank < parts.size(); ++rank)
     add_contents(json::parse(as_text(parts[rank])), fmt::format("what rank {} wrote", rank), manifest);
-  }
   const auto problem = inconsistency(manifest);
   HW_CHECK(!problem, "{}", *problem);
   return manifest;
@@ -90,28 +90,33 @@ Saver::Saver(SaveFolder folder, Communicator& ranks, std::int64_t keep)
     : folder_(std::move(folder)), ranks_(ranks), keep_(keep) {}
 
 void Saver::stage(const std::vector<SaveTensor>& tensors) {
-  staged_.resize(tensors.size());  // the memory of the last save is used again
-  for (std::size_t i = 0; i < tensors.size(); ++i) {
-    const SaveTensor& tensor = tensors[i];
+  std::int64_t bytes = 0;
+  for (const SaveTensor& tensor : tensors) {
     HW_CHECK(tensor.data.dense() && tensor.data.dtype == DType::f32 && tensor.data.device == Device{} &&
                  tensor.data.elements() == tensor.slice.count &&
                  lies_within(tensor.slice, tensor.global_shape),
              "{} {}, {}: {} of {}", tensor.name, name_of(tensor.kind), to_string(tensor.global_shape),
              to_string(tensor.slice), to_string(tensor.data.shape));
-    Staged& staged = staged_[i];
-    staged.bytes.resize(tensor.data.bytes());
-    if (!staged.bytes.empty()) std::memcpy(staged.bytes.data(), tensor.data.data, staged.bytes.size());
-    staged.tensor = tensor;
-    staged.tensor.data = TensorView(staged.bytes.data(), DType::f32, shape_on_disk(tensor.slice));
+    bytes += static_cast<std::int64_t>(tensor.data.bytes());
+  }
+  staged_ = {};
+  staged_.memory = allocate(Device{}, bytes, "the copy of the training state that a save writes");
+  std::byte* next = staged_.memory.get();
+  for (const SaveTensor& tensor : tensors) {
+    if (tensor.data.bytes() > 0) std::memcpy(next, tensor.data.data, tensor.data.bytes());
+    SaveTensor& copy = staged_.tensors.emplace_back(tensor);
+    copy.data = TensorView(next, DType::f32, shape_on_disk(tensor.slice));
+    next += tensor.data.bytes();
   }
 }
 
 void Saver::commit(const SaveHeader& header) {
+  const Staged staged = std::exchange(staged_, {});  // freed at the end of this function, however it ends
   const std::int64_t step = header.counters.step;
   const Path temporary = folder_.checkpoint(step).string() + SaveFolder::kTemporary;
   try {
     if (!begin(temporary, step)) return;
-    const std::string own = contents_json(write_files(temporary)).dump();
+    const std::string own = contents_json(write_files(temporary, staged.tensors)).dump();
     const auto parts = gather_bytes(ranks_, std::as_bytes(std::span(own)));
     together(ranks_, [&] {
       if (ranks_.rank() == 0) publish(temporary, merged(parts, header));
@@ -138,17 +143,12 @@ bool Saver::begin(const Path& temporary, std::int64_t step) const {
   return max_over(ranks_, needed ? 1 : 0) == 1;
 }
 
-std::vector<const SaveTensor*> Saver::staged(bool weights) const {
-  std::vector<const SaveTensor*> tensors;
-  for (const Staged& staged : staged_)
-    if ((staged.tensor.kind == StateKind::weight) == weights) tensors.push_back(&staged.tensor);
-  return tensors;
-}
-
-// This rank's files, on disk for good on every rank when it returns; gives what they hold. Weights and
-// optimizer go to files of their own, so that weights can be had alone.
-Manifest Saver::write_files(const Path& temporary) const {
-  const std::vector<const SaveTensor*> weights = staged(true), optimizer = staged(false);
+// Writes this rank's files and returns what they hold. When it returns, the files of all ranks are synced.
+// Weights and optimizer state go to separate files, so that weights can be taken alone.
+Manifest Saver::write_files(const Path& temporary, const std::vector<SaveTensor>& tensors) const {
+  std::vector<const SaveTensor*> weights, optimizer;
+  for (const SaveTensor& tensor : tensors)
+    (tensor.kind == StateKind::weight ? weights : optimizer).push_back(&tensor);
   const std::string weights_name = file_name(ranks_, "weights", !weights.empty());
   const std::string optimizer_name = file_name(ranks_, "optimizer", !optimizer.empty());
   Manifest own;

@@ -101,7 +101,7 @@ TEST(Saver, NumbersFilesAmongThoseThatWrite) {
   for (const auto& [name, shape] : saved_shapes()) EXPECT_EQ(file.at(name).shape, shape);
 }
 
-TEST(Saver, SavesOverAndOverWithOneMemory) {
+TEST(Saver, SavesOverAndOver) {
   TemporaryFolder place;
   const SaveFolder folder(place.path());
   run_on_threads(2, [&](World& world) {
@@ -115,6 +115,39 @@ TEST(Saver, SavesOverAndOverWithOneMemory) {
   });
   for (const std::int64_t step : {5, 10, 15})
     EXPECT_EQ(wrong_elements(Checkpoint(folder.checkpoint(step)), step), 0);
+}
+
+// The address space that this process has mapped.
+std::int64_t mapped_bytes() {
+  const std::string statm = read_text("/proc/self/statm");  // "PAGES …"
+  return std::stoll(statm) * ::sysconf(_SC_PAGESIZE);
+}
+
+TEST(Saver, HoldsNoMemoryAfterASave) {
+  constexpr std::int64_t kElements = 8 << 20, kBytes = 4 * kElements, kSlack = kBytes / 4;
+  TemporaryFolder place;
+  const SaveFolder folder(place.path());
+  const auto world = make_self_world();
+  const auto ranks = everybody(*world);
+  Saver saver(folder, *ranks, 1);
+  std::vector<float> values(kElements, 1.0F);
+  const std::vector<SaveTensor> tensors{{"embedding.weight",
+                                         StateKind::weight,
+                                         {kElements},
+                                         whole({kElements}),
+                                         TensorView(values.data(), DType::f32, {kElements})}};
+  const std::int64_t before = mapped_bytes();
+  for (const std::int64_t step : {1, 2, 2}) {  // the last time there is nothing to write
+    saver.stage(tensors);
+    EXPECT_GE(mapped_bytes(), before + kBytes);
+    saver.commit(saved_header(step));
+    EXPECT_LT(mapped_bytes(), before + kSlack) << step;
+  }
+  saver.stage(tensors);
+  inject_write_fault(1, ENOSPC);
+  EXPECT_THROW(saver.commit(saved_header(4)), SystemError);
+  inject_write_fault(0, 0);
+  EXPECT_LT(mapped_bytes(), before + kSlack);
 }
 
 TEST(Saver, KeepsTheNewest) {
