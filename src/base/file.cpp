@@ -99,6 +99,12 @@ void make_folders(const Path& path) {
   if (error) throw_errno(error.value(), "make folder", path.native());
 }
 
+void remove_tree(const Path& path) {
+  std::error_code error;
+  std::filesystem::remove_all(path, error);
+  if (error) throw_errno(error.value(), "remove", path.native());
+}
+
 FileLock::FileLock(const Path& path, std::string_view what) : path_(path) {
   descriptor_ = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0666);
   if (descriptor_ < 0) throw_errno(errno, "open", path.native());

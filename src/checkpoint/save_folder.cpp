@@ -67,7 +67,7 @@ FileLock SaveFolder::claim() const {
   FileLock lock(path_ / kLock, "training.save " + path_.string());
   for (const std::string& name : entries(path_)) {
     if (!name.starts_with(kPrefix) && !name.starts_with(kLatest)) continue;
-    if (name.find(kTemporary) != std::string::npos) remove_all(path_ / name);
+    if (name.find(kTemporary) != std::string::npos) remove_tree(path_ / name);
   }
   return lock;
 }
@@ -126,7 +126,7 @@ void SaveFolder::prune(std::int64_t keep) const {
       // First under a name that says it is not whole any more.
       const Path old = checkpoint(steps[static_cast<std::size_t>(i)]), doomed = old.string() + kTemporary;
       rename_durably(old, doomed);
-      remove_all(doomed);
+      remove_tree(doomed);
     }
   } catch (const Error& error) {
     log::warning("old checkpoints in {} were not removed: {}", path_.string(), error.what());

@@ -78,7 +78,7 @@ Manifest merged(const std::vector<std::vector<std::byte>>& parts, const SaveHead
 
 void remove_quietly(const Path& path) {
   try {
-    remove_all(path);
+    remove_tree(path);
   } catch (const Error& error) {
     log::warning("{}", error.what());
   }
@@ -137,7 +137,7 @@ bool Saver::begin(const Path& temporary, std::int64_t step) const {
     if (ranks_.rank() != 0) return;
     needed = folder_.latest() != step || !folder_.is_complete(step);
     if (!needed) return;
-    remove_all(temporary);
+    remove_tree(temporary);
     make_folders(temporary);
   });
   return max_over(ranks_, needed ? 1 : 0) == 1;
@@ -165,7 +165,7 @@ void Saver::publish(const Path& temporary, const Manifest& manifest) const {
   const Path target = folder_.checkpoint(step);
   write_manifest(temporary, manifest);
   sync_folder(temporary);
-  remove_all(target);  // left by a run that went on from an earlier step, or damaged: begin() looked
+  remove_tree(target);  // left by a run that went on from an earlier step, or damaged: begin() looked
   try {
     rename_durably(temporary, target);
     folder_.set_latest(step);

@@ -125,13 +125,17 @@ TEST(File, HashIsXxh3OfTheContents) {
   EXPECT_EQ(file_hash(folder / "a"), in_pieces.digest());
 }
 
-TEST(File, FoldersAreMade) {
+TEST(File, FoldersAreMadeAndRemoved) {
   const TemporaryFolder folder;
   make_folders(folder / "a/b/c");
   make_folders(folder / "a/b/c");
   write_text_atomically(folder / "a/b/file", "x");
   EXPECT_THROW(make_folders(folder / "a/b/file"), UserError);
   EXPECT_THROW(make_folders(folder / "a/b/file/d"), UserError);
+  remove_tree(folder / "a");
+  remove_tree(folder / "a");
+  EXPECT_FALSE(std::filesystem::exists(folder / "a"));
+  EXPECT_THROW(remove_tree(folder / std::string(300, 'x')), SystemError) << "a name that is too long";
 }
 
 // A full disk, as the system itself reports it.

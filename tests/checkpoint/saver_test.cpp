@@ -213,7 +213,7 @@ TEST(Saver, AFaultAtAnyWriteLeavesThePreviousCheckpoint) {
       if (latest == 20) {  // only the sync after `latest` moved had failed
         ++published;
         folder.set_latest(10);
-        remove_all(folder.checkpoint(20));
+        remove_tree(folder.checkpoint(20));
       }
     }
     // Per rank two files of write, sync and close; rank 0 two more, the folder's sync, rename and its sync,
@@ -302,9 +302,9 @@ TEST(SaveFolder, ALatestThatCannotBeUsedNamesAnother) {
   EXPECT_NE(cut.find("step-00000020"), std::string::npos) << cut;
   EXPECT_NE(cut.find("step-00000010"), std::string::npos) << cut;
   EXPECT_NE(cut.find("200 bytes"), std::string::npos) << cut;
-  remove_all(folder.checkpoint(20));
+  remove_tree(folder.checkpoint(20));
   EXPECT_NE(error_of([&] { folder.newest(); }).find("step-00000010"), std::string::npos);
-  remove_all(folder.checkpoint(10));
+  remove_tree(folder.checkpoint(10));
   EXPECT_NE(error_of([&] { folder.newest(); }).find("no other complete checkpoint"), std::string::npos);
   write_text_atomically(place / "latest", "whatever\n");
   EXPECT_NE(error_of([&] { folder.newest(); }).find("whatever"), std::string::npos);

@@ -178,7 +178,7 @@ TEST_F(TokenizeTest, WrongLinesAreNamedByFileAndLine) {
     expect_refused({"x.jsonl"}, "bytes", fmt::format("{} line {} {}", path, number, part));
     EXPECT_EQ(run({"x.jsonl"}, "bytes", 2, true).skipped, 1);
     EXPECT_EQ(documents().size(), static_cast<std::size_t>(number) - 1);
-    for (const char* name : {"out.bin", "out.idx"}) std::filesystem::remove_all(folder_ / name);
+    for (const char* name : {"out.bin", "out.idx"}) remove_tree(folder_ / name);
   };
   refused("{\"text\": \"cut", "is not JSON");
   refused("{\"text\": \"\\ud800\"}", "is not JSON");

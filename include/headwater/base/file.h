@@ -91,6 +91,7 @@ std::string read_text(const Path& path);
 void write_text_atomically(const Path& path, std::string_view text);
 void make_folders(const Path& path);                    // mkdir -p
 void rename_durably(const Path& from, const Path& to);  // rename, then sync of the folder
+void remove_tree(const Path& path);  // a file or a folder with all below; it need not exist
 void sync_folder(const Path& path);
 std::uint64_t file_hash(const Path& path);  // xxHash64 (XXH3) of the contents
 
