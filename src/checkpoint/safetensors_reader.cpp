@@ -123,7 +123,7 @@ SafetensorsReader::SafetensorsReader(const Path& path) : file_(path) {
     for (const auto& [word, value] : entry.items()) metadata_[word] = text(value, "__metadata__ of " + name);
   }
 
-  // The data must be covered without gap or overlap, so that every byte of the file is accounted for.
+  // The tensors must cover the data without gap or overlap, so that no byte of the file is unaccounted for.
   std::sort(tensors_.begin(), tensors_.end(), [](const StoredTensor& a, const StoredTensor& b) {
     const bool a_empty = a.shape.elements() == 0, b_empty = b.shape.elements() == 0;
     return a.offset != b.offset ? a.offset < b.offset : a_empty && !b_empty;

@@ -20,8 +20,8 @@ namespace {
 
 using nlohmann::json;
 
-// "weights-00000-of-00002.safetensors", numbered among the ranks that write one; empty for a rank that does
-// not. All ranks call.
+// Returns the name of this rank's file, such as "weights-00000-of-00002.safetensors", or "" if it writes
+// none. Files are numbered among the ranks that write one. All ranks must call.
 std::string file_name(Communicator& ranks, std::string_view content, bool writes) {
   const std::byte flag{static_cast<unsigned char>(writes)};
   const auto flags = gather_bytes(ranks, {&flag, 1});
@@ -31,7 +31,8 @@ std::string file_name(Communicator& ranks, std::string_view content, bool writes
   return writes ? fmt::format("{}-{:05}-of-{:05}.safetensors", content, number, count) : std::string();
 }
 
-// NAME, NAME.exp_avg or NAME.exp_avg_sq; a second slice of the same state in one file gets "#1", and so on.
+// Returns a tensor's key in its file: NAME, NAME.exp_avg or NAME.exp_avg_sq. Further slices of the same
+// state in one file get "#1", "#2" and so on.
 std::string key_for(const SaveTensor& tensor, const StoredState& state, const std::string& file) {
   std::string key = tensor.name;
   if (tensor.kind != StateKind::weight) key += fmt::format(".{}", name_of(tensor.kind));
@@ -43,7 +44,7 @@ Shape shape_on_disk(const Slice& slice) {
   return slice.count == slice.box.size.elements() ? slice.box.size : Shape{slice.count};
 }
 
-// One file, synced; adds it and what it holds to `own`.
+// Writes and syncs one file, and adds it and its contents to `own`.
 void write_file(const Path& folder, const std::string& name, const std::vector<const SaveTensor*>& tensors,
                 Manifest& own) {
   std::vector<StoredTensor> declared;
@@ -65,7 +66,7 @@ void write_file(const Path& folder, const std::string& name, const std::vector<c
   own.files[name] = {writer.size(), writer.hash()};
 }
 
-// Everybody's files and slices, checked to hold every state whole and once.
+// Merges the files and slices of all ranks, and checks that they hold every element exactly once.
 Manifest merged(const std::vector<std::vector<std::byte>>& parts, const SaveHeader& header) {
   Manifest manifest;
   manifest.header = header;
@@ -122,7 +123,7 @@ void Saver::commit(const SaveHeader& header) {
       if (ranks_.rank() == 0) publish(temporary, merged(parts, header));
     });
   } catch (const CommError&) {
-    throw;  // a lost peer: others may still be writing, so SaveFolder::claim cleans up
+    throw;  // a peer is lost: other ranks may still be writing, so the next run's SaveFolder::claim cleans up
   } catch (...) {
     if (ranks_.rank() == 0) remove_quietly(temporary);
     throw;
@@ -130,7 +131,7 @@ void Saver::commit(const SaveHeader& header) {
   if (ranks_.rank() == 0) folder_.prune(keep_);
 }
 
-// Rank 0 makes the folder. False where the step is saved already.
+// Has rank 0 make the folder, unless the step is saved already. Returns on every rank whether it was made.
 bool Saver::begin(const Path& temporary, std::int64_t step) const {
   bool needed = false;
   together(ranks_, [&] {
@@ -159,18 +160,19 @@ Manifest Saver::write_files(const Path& temporary, const std::vector<SaveTensor>
   return own;
 }
 
-// Rank 0: from here on the checkpoint is whole, then named by `latest`.
+// Completes the checkpoint, gives the folder its final name, and makes `latest` name it. For rank 0.
 void Saver::publish(const Path& temporary, const Manifest& manifest) const {
   const std::int64_t step = manifest.header.counters.step;
   const Path target = folder_.checkpoint(step);
   write_manifest(temporary, manifest);
   sync_folder(temporary);
-  remove_tree(target);  // left by a run that went on from an earlier step, or damaged: begin() looked
+  remove_tree(target);  // left from before a resume at an earlier step, or damaged: begin() looked
   try {
     rename_durably(temporary, target);
     folder_.set_latest(step);
   } catch (...) {
-    // Where only the last sync failed, `latest` names the new checkpoint and both stay, whole.
+    // If only the last sync failed, `latest` names the new checkpoint, and both it and the old one stay
+    // complete.
     if (folder_.latest() != step) remove_quietly(target);
     throw;
   }
