@@ -49,7 +49,7 @@ std::vector<FlightRecord> FlightRecorder::recent() const {
 }
 
 std::string FlightRecorder::table() const {
-  constexpr std::size_t kEnded = 16;  // calls that have ended are shown if they are among the newest so many
+  constexpr std::size_t kEnded = 16;  // a call that has ended is shown if it is among this many newest calls
   const std::vector<FlightRecord> records = recent();
   const double now = now_seconds();
   std::string out = fmt::format("  {:<12} {:<18} {:>8} {:>12} {:>10} {:>10}  {}", "group", "operation",

@@ -138,7 +138,7 @@ TEST(File, FoldersAreMadeAndRemoved) {
   EXPECT_THROW(remove_tree(folder / std::string(300, 'x')), SystemError) << "a name that is too long";
 }
 
-// A full disk, as the system itself reports it.
+// The system itself reports a full disk here.
 TEST(File, AFullDeviceIsASystemError) {
   OutputFile file = OutputFile::create("/dev/full");
   file.write("text");
@@ -157,7 +157,7 @@ TEST(AtomicFile, WithoutCommitNothingChanges) {
   EXPECT_EQ(std::distance(std::filesystem::directory_iterator(folder.path()), {}), 1);
 }
 
-// Every call that could fail does so in turn, for a file that is written in several pieces.
+// Makes every call that could fail do so in turn, for a file that is written in several pieces.
 TEST(AtomicFile, OnlyARegularFileIsReplaced) {
   const TemporaryFolder folder;
   const Path pipe = folder / "pipe", link = folder / "link";
@@ -200,7 +200,7 @@ TEST(AtomicFile, AFaultAtAnyCallLeavesOldOrNewAndNoTemporary) {
   EXPECT_EQ(new_after_fault, 1);  // only the last comes after the rename
 }
 
-// Each case in a process that is started anew: the environment is read once.
+// The environment is read once, so each case runs in a new process.
 TEST(WriteFaultDeathTest, IsTakenFromTheEnvironment) {
   testing::GTEST_FLAG(death_test_style) = "threadsafe";
   const auto sync_until_an_error = [] {

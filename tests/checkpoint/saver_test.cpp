@@ -71,7 +71,7 @@ TEST(Saver, AnyLayoutWritesWhatAnyLayoutReads) {
       EXPECT_TRUE(verify_checkpoint(folder.checkpoint(1000)).bad.empty());
       EXPECT_EQ(parameter_count(checkpoint.manifest()), 30 + 24 + 7 + 72);
 
-      // A part that no writer held as such: some columns, and of those a range.
+      // A part that no rank wrote as such: a range of the elements of some columns.
       const Slice odd{{{1, 2}, {6, 5}}, 3, 20};
       std::vector<double> values(20);
       checkpoint.read("layers.1.attention.o.weight", StateKind::exp_avg, odd,
@@ -95,7 +95,7 @@ TEST(Saver, NumbersFilesAmongThoseThatWrite) {
                              "weights-00001-of-00003.safetensors", "weights-00002-of-00003.safetensors",
                              "optimizer-00000-of-00003.safetensors", "optimizer-00001-of-00003.safetensors",
                              "optimizer-00002-of-00003.safetensors"}));
-  // Without the optimizer's, weights stand in their file under the parameter's name and in its shape.
+  // In the weights' file a tensor has its parameter's name and shape.
   save_alone(folder, 2);
   const SafetensorsReader file(folder.checkpoint(2) / "weights-00000-of-00001.safetensors");
   for (const auto& [name, shape] : saved_shapes()) EXPECT_EQ(file.at(name).shape, shape);
@@ -155,7 +155,8 @@ TEST(Saver, KeepsTheNewest) {
   const SaveFolder folder(place.path());
   for (std::int64_t step = 1; step <= 5; ++step) save_alone(folder, step, step < 3 ? 0 : 2);
   EXPECT_EQ(folder.complete(), (std::vector<std::int64_t>{4, 5}));
-  // Those after the latest belong to a run that was turned back; they are not counted and not touched.
+  // Checkpoints after the latest are from before a resume at an earlier step. They are neither counted nor
+  // removed.
   folder.set_latest(4);
   folder.prune(1);
   EXPECT_EQ(folder.complete(), (std::vector<std::int64_t>{4, 5}));
@@ -171,13 +172,13 @@ TEST(Saver, AStepThatIsSavedIsNotSavedAgain) {
   const auto before = std::filesystem::last_write_time(folder.checkpoint(3) / "manifest.json");
   save_alone(folder, 3);
   EXPECT_EQ(std::filesystem::last_write_time(folder.checkpoint(3) / "manifest.json"), before);
-  // But one that is damaged is.
+  // A damaged one is saved again.
   std::filesystem::resize_file(folder.checkpoint(3) / "optimizer-00000-of-00001.safetensors", 100);
   save_alone(folder, 3);
   EXPECT_EQ(wrong_elements(Checkpoint(folder.checkpoint(3)), 3), 0);
 }
 
-// A fault at every write, sync, rename and close in turn, on whichever rank makes it.
+// Makes every write, sync, rename and close fail in turn, on whichever rank makes the call.
 TEST(Saver, AFaultAtAnyWriteLeavesThePreviousCheckpoint) {
   for (const int ranks : {1, 2}) {
     TemporaryFolder place;
@@ -216,8 +217,8 @@ TEST(Saver, AFaultAtAnyWriteLeavesThePreviousCheckpoint) {
         remove_tree(folder.checkpoint(20));
       }
     }
-    // Per rank two files of write, sync and close; rank 0 two more, the folder's sync, rename and its sync,
-    // and `latest`.
+    // Each rank writes, syncs and closes two files. Rank 0 does so with two more, syncs the folder, renames
+    // it, syncs again, and writes `latest` in five calls.
     EXPECT_EQ(faults, ranks * 6 + 6 + 3 + 5);
     EXPECT_EQ(published, 1);
     EXPECT_EQ(wrong_elements(Checkpoint(folder.checkpoint(20)), 20), 0);
@@ -244,7 +245,7 @@ TEST(Saver, AKillAtAnyMomentLeavesACompleteCheckpoint) {
           if (step == first && ::write(first_saved[1], "", 1) != 1) break;
         }
       } catch (...) {
-        // The parent finds that this process ended by itself.
+        // The parent sees that this process ended by itself.
       }
       std::_Exit(1);
     }

@@ -1,5 +1,5 @@
-// Runs under mpirun, driven by tests/parallel/comm_test.py: the checks that thread worlds pass too, and ranks
-// that stop, die, fail or do not come. Fails as `headwater` does.
+// A program for tests/parallel/comm_test.py, which runs it under mpirun. It makes the checks that thread
+// worlds pass too, or lets ranks stop, die, fail or not come. It fails in the way that `headwater` does.
 
 #include "tests/comm/op_checks.h"
 
@@ -28,7 +28,7 @@ void reduce(Communicator& group) {
 
 double cpu_seconds() { return static_cast<double>(std::clock()) / CLOCKS_PER_SEC; }
 
-// Latency, speed, and the processor time that waiting takes.
+// Measures latency, speed, and the processor time that waiting takes.
 void measure(World& world, Communicator& group) {
   const auto report = [&world](std::string_view what, double seconds, double cpu, int rounds) {
     if (world.rank() == 0)

@@ -36,7 +36,7 @@ TEST(ThrottledNetwork, MessagesOfOneDirectionFollowOneAnother) {
   EXPECT_DOUBLE_EQ(network.arrival(0, 2, 100, 50.0), 51.5) << "an idle link keeps no time in store";
 }
 
-// Seconds of what rank 0 does with `work`, on two hosts with one rank each.
+// Returns the seconds that `work` takes on rank 0, between two ranks.
 double seconds_of(const ThreadNetwork& network, const std::function<void(Communicator&)>& work) {
   double seconds = 0.0;
   run_on_threads(
@@ -63,7 +63,7 @@ TEST(ThreadNetwork, ALinkOfLimitedRateIsNotFaster) {
     EXPECT_EQ(in, out);
   };
   EXPECT_GE(seconds_of(slow, exchange), 0.11);
-  // Each rank sends one half to be summed, and one half that it has summed.
+  // Each rank sends one half of its data to be summed, and then the half that it has summed.
   const auto sum = [](Communicator& group) {
     std::vector<float> data(50'000, 1.0F);
     group.all_reduce(view(data), ReduceOp::sum).wait();

@@ -46,7 +46,7 @@ TEST(ThreadWorlds, CutsDoNotChangeTheBitsOfASum) {
   });
 }
 
-// An event that the test ends by hand.
+// An event that is done when the test says so.
 class Gate final : public EventState {
  public:
   bool done() const override { return open; }
@@ -107,7 +107,8 @@ TEST(ThreadWorlds, RecordCalls) {
   });
 }
 
-// The message of what running `body` on so many threads throws.
+// Returns the message of the error that running `body` on `ranks` threads throws, which must have the exit
+// code.
 std::string error_of(int ranks, const std::function<void(World&)>& body, int exit_code) {
   try {
     run_on_threads(ranks, body);
@@ -149,7 +150,8 @@ TEST(Deadline, LooksBehindARankThatWaitsItself) {
         group->receive(view(data), world.rank() + 1).wait();
       },
       4);
-  // Rank 2 says so of its own message, and the others of theirs; whoever is first.
+  // The message is that of the rank whose deadline passes first: rank 2's, or that of a rank that waits for
+  // rank 2.
   EXPECT_NE(message.find(" of group pipeline waited 0.3 s: "), std::string::npos) << message;
   EXPECT_NE(message.find("rank 3 ("), std::string::npos) << message;
 }

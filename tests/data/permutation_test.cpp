@@ -40,7 +40,8 @@ TEST(Permutation, StaysInsideAHugeDomainAndNeverMeets) {
   EXPECT_GT(*values.rbegin(), size / 2);
 }
 
-// Where each element lands is uniform over the keys: chi-square with size - 1 degrees of freedom per element.
+// Over many keys each element must land everywhere equally often: chi-square, with size − 1 degrees of
+// freedom per element.
 TEST(Permutation, EveryPlaceIsEquallyLikelyOverTheKeys) {
   for (const std::uint64_t size : {2, 3, 5, 8, 13, 40}) {
     const int keys = 4000;
