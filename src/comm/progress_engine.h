@@ -55,8 +55,7 @@ class ProgressEngine {
   bool abandon();                          // see World
   // Tells the other ranks that this one has failed, and fails all operations here. Does not wait.
   void announce_failure(Failure failure);
-  // Waits until all operations under way have ended, then closes the transport. Throws if communication
-  // fails.
+  // Waits until all operations have ended, then closes the transport. Throws if communication fails.
   void close();
 
  private:
@@ -104,14 +103,14 @@ class ProgressEngine {
   bool diagnosing_ = false;      // a poll about an overdue call is under way
   bool heard_failure_ = false;   // another rank has said that it failed
   double broken_since_ = 0.0;
-  bool announced_failure_ = false;           // this rank has said that it failed, or another said so before
+  bool announced_failure_ = false;           // this rank's failure has been announced
   std::unique_ptr<FailureArbiter> arbiter_;  // null without end_job
   double last_moved_ = 0.0;                  // when anything last moved
   double last_check_ = 0.0, next_early_check_ = 0.0;
   bool running_ = true;
   bool oversubscribed_ = false;  // this host has more ranks than cores
-  std::unique_ptr<std::promise<void>>
-      closing_;  // set from the call of close() on; fulfilled when it may return
+  // Set once close() has been called; fulfilled when that may return.
+  std::unique_ptr<std::promise<void>> closing_;
   double closing_since_ = 0.0;
 
   std::thread thread_;

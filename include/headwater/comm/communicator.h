@@ -49,7 +49,7 @@ class Communicator {
   virtual Event all_to_all(TensorView in, TensorView out, Event after = {}) = 0;
 };
 
-// The same for values of the host. They wait for the result. All ranks of the group must call them.
+// Collectives of values on the host, made of the calls above. They wait for the result.
 std::int64_t sum_over(Communicator& group, std::int64_t value);
 std::int64_t max_over(Communicator& group, std::int64_t value);
 void barrier(Communicator& group);
