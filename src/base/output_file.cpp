@@ -67,21 +67,6 @@ OutputFile::~OutputFile() {
   ::close(descriptor_);
 }
 
-OutputFile::OutputFile(OutputFile&& other) noexcept
-    : path_(std::move(other.path_)),
-      descriptor_(std::exchange(other.descriptor_, -1)),
-      offset_(other.offset_),
-      buffer_(std::move(other.buffer_)) {}
-
-OutputFile& OutputFile::operator=(OutputFile&& other) noexcept {
-  OutputFile taken(std::move(other));
-  std::swap(path_, taken.path_);
-  std::swap(descriptor_, taken.descriptor_);
-  std::swap(offset_, taken.offset_);
-  std::swap(buffer_, taken.buffer_);
-  return *this;
-}
-
 void OutputFile::write(std::span<const std::byte> bytes) {
   HW_CHECK(descriptor_ >= 0, "{} is written after it was closed", path_.native());
   if (buffer_.size() + bytes.size() > kBufferSize) flush();

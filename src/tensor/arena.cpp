@@ -92,6 +92,4 @@ std::vector<Arena::Segment> Arena::segments() const {
   return all;
 }
 
-Device Arena::device() const { return impl_->device; }
-
 }  // namespace headwater

@@ -15,8 +15,6 @@ class ContentHash {
  public:
   ContentHash();
   ~ContentHash();
-  ContentHash(ContentHash&& other) noexcept;
-  ContentHash& operator=(ContentHash&& other) noexcept;
 
   void add(std::span<const std::byte> bytes);
   std::uint64_t digest() const;  // of everything added so far

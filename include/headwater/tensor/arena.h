@@ -38,7 +38,6 @@ class Arena {
   // Takes aligned(bytes of the tensor) from the segment. Throws InternalError if that is more than is left.
   TensorView take(std::string_view segment, DType dtype, Shape shape);
   std::vector<Segment> segments() const;
-  Device device() const;
   // Makes the memory stay until the process ends, for calls that may still use it after a failure.
   void leak();
 
