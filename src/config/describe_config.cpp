@@ -13,7 +13,8 @@
 namespace headwater {
 namespace {
 
-// The description with everything that narrows the value: "share ... dropped (at least 0 and below 1)".
+// Returns a field's description with the values that it may have: "share ... dropped (at least 0 and below
+// 1)".
 std::string meaning(const Field& field) {
   std::string text = field.description;
   const std::string allowed = allowed_text(field);
@@ -40,7 +41,8 @@ Types: *integer* takes whole numbers, also as `1e3`; *layout* is `"uniform"` or 
 }  // namespace
 
 std::string print_config(const LoadedConfig& config) {
-  constexpr std::size_t kWidest = 70;  // a longer value pushes its own origin to the right, not everybody's
+  constexpr std::size_t kWidest =
+      70;  // the origin of a longer value stands further right than those of others
   std::vector<std::pair<std::string, std::string>> lines;
   std::size_t width = 0;
   for (const FieldSection& section : field_table()) {

@@ -1,4 +1,4 @@
-// The rules that join several keys; those of single keys are in the field table.
+// Checks the rules that concern several keys at once. The rules of single keys are in the field table.
 
 #include "headwater/base/error.h"
 #include "headwater/base/nearest.h"
@@ -110,7 +110,7 @@ void check_optimizer(const OptimizerConfig& optimizer, std::int64_t train_iters)
   if (style == "constant" || style == "inverse-square-root") return;
   const std::int64_t decay = optimizer.lr_decay_iters > 0 ? optimizer.lr_decay_iters : train_iters;
   const char* decay_key = optimizer.lr_decay_iters > 0 ? "optimizer.lr_decay_iters" : "training.train_iters";
-  const std::int64_t longest = style == "wsd" ? decay - 1 : decay;  // wsd falls for one step at least
+  const std::int64_t longest = style == "wsd" ? decay - 1 : decay;  // wsd decays for at least one step
   if (optimizer.lr_warmup_iters > longest)
     throw UserError("optimizer.lr_warmup_iters is {}; with {} {} and lr_decay_style {} it must be at most {}",
                     optimizer.lr_warmup_iters, decay_key, decay, style, longest);

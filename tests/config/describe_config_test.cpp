@@ -27,7 +27,7 @@ TEST(FieldTable, NamesAreUniqueAndDescribed) {
   }
 }
 
-// Two rows that named the same member would be one key under two names.
+// Two rows that name the same struct member would be one key under two names.
 TEST(FieldTable, EachKeyHasItsOwnPlace) {
   RunConfig run;
   std::set<const void*> places;

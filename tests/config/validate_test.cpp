@@ -10,7 +10,7 @@ namespace {
 using test::expect_says;
 using test::refusal;
 
-// A run that is right, with some keys changed.
+// Returns a valid run with some keys changed.
 RunConfig run_with(std::vector<std::string> changes) {
   std::vector<std::string> overrides = {"model.preset=yuan2-tiny", "data.train=corpus",
                                         "training.seq_length=64", "training.train_iters=100",

@@ -1,5 +1,8 @@
 #pragma once
-// What a World on an engine is, whatever carries its bytes: identity, hosts and groups. How it fails differs.
+// A World of several ranks on a progress engine, whatever transport carries its bytes.
+//
+// MPI's world and the thread ranks' world derive from it. They differ in the transport and in what a failing
+// rank does.
 
 #include "group_communicator.h"
 
@@ -7,11 +10,11 @@
 
 namespace headwater::comm {
 
-std::string host_name();  // this machine's
+std::string host_name();  // the name of this machine
 
-class EngineWorld : public World {
+class DistributedWorld : public World {
  public:
-  explicit EngineWorld(const Engine::Open& open, LastWords::EndJob end_job = {});
+  explicit DistributedWorld(const ProgressEngine::Open& open, FailureArbiter::EndJob end_job = {});
 
   int rank() const override { return engine_.rank(); }
   int size() const override { return engine_.size(); }
@@ -28,24 +31,25 @@ class EngineWorld : public World {
   bool peers_alive(double seconds) override { return engine_.peers_alive(seconds); }
   bool abandon() override { return engine_.abandon(); }
   const FlightRecorder& flight_recorder() const override { return engine_.recorder(); }
-  double waited_seconds() const override { return engine_.board()->waited_seconds(); }
+  double waited_seconds() const override { return engine_.waits()->waited_seconds(); }
   std::int64_t sent_bytes() const override { return engine_.sent_bytes(); }
   std::int64_t scratch_bytes() const override;
 
   void finish() override;
 
  protected:
-  Engine engine_;
+  ProgressEngine engine_;
 
  private:
-  Place place(std::string_view name, const std::vector<int>& ranks);
-  void keep(const std::shared_ptr<Group>& group);
+  Membership join(std::string_view name, const std::vector<int>& ranks);
+  void register_group(const std::shared_ptr<Group>& group);
 
-  // How many groups this rank has had in common with each other. Both ends count alike, as all ranks make
-  // their groups in one order, so that channels need no agreement between ranks.
+  // By other rank: how many groups this rank has been in together with it so far. The next group's channel to
+  // that rank is this number. All ranks make their groups in the same order, so both ends count alike and
+  // need not agree.
   std::vector<int> groups_with_;
   std::vector<std::weak_ptr<Group>> groups_;
-  std::unique_ptr<Communicator> everybody_;
+  std::unique_ptr<Communicator> everybody_;  // for the barrier in finish()
   bool finished_ = false;
 };
 

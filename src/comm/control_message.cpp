@@ -1,4 +1,6 @@
-#include "control.h"
+#include "control_message.h"
+
+#include "headwater/base/bytes.h"
 
 #include <algorithm>
 #include <cstring>
@@ -6,7 +8,7 @@
 namespace headwater::comm {
 namespace {
 
-// Every rank runs the same program, so fields travel as they lie in memory.
+// Every rank runs the same program, so fields travel as they are stored in memory.
 template <class T>
 void put(std::vector<std::byte>& out, const T& value) {
   const auto* bytes = reinterpret_cast<const std::byte*>(&value);
@@ -20,7 +22,7 @@ void get(std::span<const std::byte>& in, T& value) {
   in = in.subspan(sizeof value);
 }
 
-// Short enough for MPI to send at once, without the receiver's help.
+// A message with this text is short enough for MPI to send it before the receiver asks for it.
 constexpr std::size_t kLongestText = 3000;
 
 template <class Message, class Visit>
@@ -37,18 +39,18 @@ void each_field(Message& message, Visit visit) {
 
 }  // namespace
 
-std::vector<std::byte> encode(const Control& message) {
+std::vector<std::byte> encode(const ControlMessage& message) {
   std::vector<std::byte> out;
   each_field(message, [&out](const auto& field) { put(out, field); });
-  const auto* text = reinterpret_cast<const std::byte*>(message.text.data());
-  out.insert(out.end(), text, text + std::min(message.text.size(), kLongestText));
+  const auto text = std::as_bytes(std::span(message.text).first(std::min(message.text.size(), kLongestText)));
+  out.insert(out.end(), text.begin(), text.end());
   return out;
 }
 
-Control decode(std::span<const std::byte> bytes) {
-  Control message;
+ControlMessage decode(std::span<const std::byte> bytes) {
+  ControlMessage message;
   each_field(message, [&bytes](auto& field) { get(bytes, field); });
-  message.text.assign(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+  message.text = as_text(bytes);
   return message;
 }
 

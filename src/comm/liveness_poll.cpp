@@ -1,4 +1,4 @@
-#include "inquiry.h"
+#include "liveness_poll.h"
 
 #include <algorithm>
 
@@ -16,8 +16,8 @@ std::string list_ranks(const std::vector<int>& ranks, const std::vector<std::str
 
 }  // namespace
 
-Inquiry::Inquiry(std::uint64_t number, int rank, int ranks, std::optional<Call> call, double deadline,
-                 Conclude conclude)
+LivenessPoll::LivenessPoll(std::uint64_t number, int rank, int ranks, std::optional<Call> call,
+                           double deadline, Conclude conclude)
     : number_(number),
       rank_(rank),
       call_(std::move(call)),
@@ -25,14 +25,14 @@ Inquiry::Inquiry(std::uint64_t number, int rank, int ranks, std::optional<Call> 
       conclude_(std::move(conclude)),
       answers_(static_cast<std::size_t>(ranks)) {}
 
-Control Inquiry::question_for(int rank) const {
-  Control question;
+ControlMessage LivenessPoll::question_for(int rank) const {
+  ControlMessage question;
   question.question = number_;
   if (call_) {
     const auto& ranks = call_->group->ranks;
     const auto member = std::find(ranks.begin(), ranks.end(), rank);
-    const std::vector<int> concerned = awaited();
-    if (std::find(concerned.begin(), concerned.end(), rank) != concerned.end())
+    const std::vector<int> needed = needed_ranks();
+    if (std::find(needed.begin(), needed.end(), rank) != needed.end())
       question.channel = call_->group->channels[static_cast<std::size_t>(member - ranks.begin())];
     question.kind = call_->kind;
     question.sequence = call_->sequence;
@@ -40,17 +40,19 @@ Control Inquiry::question_for(int rank) const {
   return question;
 }
 
-void Inquiry::take(int rank, const Control& answer) { answers_[static_cast<std::size_t>(rank)] = answer; }
+void LivenessPoll::take_answer(int rank, const ControlMessage& answer) {
+  answers_[static_cast<std::size_t>(rank)] = answer;
+}
 
-bool Inquiry::all_answered() const {
+bool LivenessPoll::all_answered() const {
   for (std::size_t rank = 0; rank < answers_.size(); ++rank)
     if (static_cast<int>(rank) != rank_ && !answers_[rank]) return false;
   return true;
 }
 
-bool Inquiry::over(double now) const { return now >= deadline_ || all_answered(); }
+bool LivenessPoll::over(double now) const { return now >= deadline_ || all_answered(); }
 
-std::vector<int> Inquiry::awaited() const {
+std::vector<int> LivenessPoll::needed_ranks() const {
   std::vector<int> ranks;
   for (int member = 0; member < call_->group->size(); ++member)
     if (member != call_->group->index && (call_->kind == CallKind::collective || member == call_->peer))
@@ -58,10 +60,10 @@ std::vector<int> Inquiry::awaited() const {
   return ranks;
 }
 
-// A collective is one only where all make the same call.
-std::string Inquiry::who_came_otherwise(const std::vector<std::string>& hosts) const {
+// Looks for a rank that made another collective call in the place of this one.
+std::string LivenessPoll::why_though_all_came(const std::vector<std::string>& hosts) const {
   if (call_->kind == CallKind::collective)
-    for (const int rank : awaited()) {
+    for (const int rank : needed_ranks()) {
       const std::string& other = answers_[static_cast<std::size_t>(rank)]->text;
       if (!other.empty() && other != call_->content())
         return fmt::format("{} makes {} there, where rank {} makes {}", list_ranks({rank}, hosts), other,
@@ -70,7 +72,7 @@ std::string Inquiry::who_came_otherwise(const std::vector<std::string>& hosts) c
   return "all ranks came, but the data did not";
 }
 
-std::string Inquiry::who_did_not_come(const std::vector<std::string>& hosts) const {
+std::string LivenessPoll::who_did_not_come(const std::vector<std::string>& hosts) const {
   const auto select = [this](const std::vector<int>& from, auto&& condition) {
     std::vector<int> chosen;
     for (const int rank : from)
@@ -85,8 +87,8 @@ std::string Inquiry::who_did_not_come(const std::vector<std::string>& hosts) con
   if (!silent.empty())
     return fmt::format("{} did not come and {} not answer", list_ranks(silent, hosts),
                        silent.size() == 1 ? "does" : "do");
-  const auto missing = select(awaited(), [](const auto& answer) { return !answer->came; });
-  if (missing.empty()) return who_came_otherwise(hosts);
+  const auto missing = select(needed_ranks(), [](const auto& answer) { return !answer->came; });
+  if (missing.empty()) return why_though_all_came(hosts);
   const auto idle = [](const auto& answer) { return !answer->waits; };
   if (const auto late = select(missing, idle); !late.empty())
     return list_ranks(late, hosts) + " did not come";

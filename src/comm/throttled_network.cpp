@@ -1,13 +1,13 @@
-#include "limited_links.h"
+#include "throttled_network.h"
 
 #include <algorithm>
 
 namespace headwater::comm {
 
-LimitedLinks::LimitedLinks(const ThreadNetwork& network, int ranks)
+ThrottledNetwork::ThrottledNetwork(const ThreadNetwork& network, int ranks)
     : network_(network), links_(static_cast<std::size_t>(host_of(ranks - 1)) + 1) {}
 
-double LimitedLinks::arrival(int from, int to, std::size_t bytes, double now) {
+double ThrottledNetwork::arrival(int from, int to, std::size_t bytes, double now) {
   if (host_of(from) == host_of(to)) return now;
   const std::lock_guard lock(mutex_);
   double& out_free = links_[static_cast<std::size_t>(host_of(from))].out_free;

@@ -1,5 +1,5 @@
 #pragma once
-// The communicator of a rank alone: nothing moves but what must lie elsewhere, nothing is recorded.
+// The communicator of a rank alone: it copies what must lie elsewhere, and records nothing.
 
 #include "headwater/comm/communicator.h"
 

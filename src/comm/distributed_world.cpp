@@ -1,6 +1,6 @@
-#include "engine_world.h"
+#include "distributed_world.h"
 
-#include "self.h"
+#include "self_communicator.h"
 #ifdef HEADWATER_HAVE_NCCL
 #include "cuda/nccl_communicator.h"
 
@@ -11,7 +11,6 @@
 #include <unistd.h>
 #include <algorithm>
 #include <array>
-#include <numeric>
 
 namespace headwater::comm {
 
@@ -21,14 +20,12 @@ std::string host_name() {
   return name.data();
 }
 
-EngineWorld::EngineWorld(const Engine::Open& open, LastWords::EndJob end_job)
+DistributedWorld::DistributedWorld(const ProgressEngine::Open& open, FailureArbiter::EndJob end_job)
     : engine_(open, std::move(end_job)), groups_with_(static_cast<std::size_t>(engine_.size())) {
-  std::vector<int> ranks(static_cast<std::size_t>(size()));
-  std::iota(ranks.begin(), ranks.end(), 0);
-  everybody_ = EngineWorld::group("world", ranks);
+  everybody_ = DistributedWorld::group("world", all_ranks());
 }
 
-Place EngineWorld::place(std::string_view name, const std::vector<int>& ranks) {
+Membership DistributedWorld::join(std::string_view name, const std::vector<int>& ranks) {
   HW_CHECK(!ranks.empty() && ranks.front() >= 0 && ranks.back() < size() &&
                std::adjacent_find(ranks.begin(), ranks.end(), std::greater_equal<>()) == ranks.end(),
            "the ranks of group {} must rise, within 0 to {}", name, size() - 1);
@@ -40,17 +37,17 @@ Place EngineWorld::place(std::string_view name, const std::vector<int>& ranks) {
   return {std::string(name), static_cast<int>(mine - ranks.begin()), ranks, std::move(channels)};
 }
 
-void EngineWorld::keep(const std::shared_ptr<Group>& group) {
+void DistributedWorld::register_group(const std::shared_ptr<Group>& group) {
   std::erase_if(groups_, [](const auto& known) { return known.expired(); });
   groups_.push_back(group);
-  engine_.add(group);
+  engine_.add_group(group);
 }
 
-std::unique_ptr<Communicator> EngineWorld::group(std::string_view name, const std::vector<int>& ranks) {
-  Place mine = place(name, ranks);
+std::unique_ptr<Communicator> DistributedWorld::group(std::string_view name, const std::vector<int>& ranks) {
+  Membership membership = join(name, ranks);
   if (ranks.size() == 1) return make_self_communicator(name);
-  const auto made = std::make_shared<Group>(std::move(mine));
-  keep(made);
+  const auto made = std::make_shared<Group>(std::move(membership));
+  register_group(made);
   return std::make_unique<GroupCommunicator>(engine_, made);
 }
 
@@ -58,7 +55,8 @@ std::unique_ptr<Communicator> EngineWorld::group(std::string_view name, const st
 
 namespace {
 
-// Whether a call of each NCCL communicator finds a place at once (cuda/nccl_share.h).
+// Logs what the newest communicator takes, and warns if all of them together may take more multiprocessors
+// than the device has (cuda/nccl_share.h says why that matters).
 void check_room(const std::vector<std::weak_ptr<Group>>& groups, const NcclGroup& newest,
                 int multiprocessors) {
   int count = 0, blocks = 0;
@@ -69,7 +67,7 @@ void check_room(const std::vector<std::weak_ptr<Group>>& groups, const NcclGroup
       "NCCL communicator of group {}: {} ranks, {} blocks at most, {} bytes; {} communicators, {} blocks on "
       "{} multiprocessors",
       newest.name, newest.size(), newest.blocks(), newest.scratch_bytes, count, blocks, multiprocessors);
-  // said once, of the first that is too much
+  // The first communicator that is too much gets the warning; those after it do not repeat it.
   if (blocks > multiprocessors && blocks - newest.blocks() <= multiprocessors)
     log::warning(
         "{} NCCL communicators may take {} blocks of a GPU with {} multiprocessors: calls that wait for "
@@ -80,17 +78,18 @@ void check_room(const std::vector<std::weak_ptr<Group>>& groups, const NcclGroup
 
 }  // namespace
 
-std::unique_ptr<Communicator> EngineWorld::device_group(std::string_view name, const std::vector<int>& ranks,
-                                                        Device device, const Traffic& traffic) {
+std::unique_ptr<Communicator> DistributedWorld::device_group(std::string_view name,
+                                                             const std::vector<int>& ranks, Device device,
+                                                             const Traffic& traffic) {
   std::unique_ptr<Communicator> host = group(name, ranks);
   if (device.kind == Device::Kind::cpu || ranks.size() == 1) return host;
   const int multiprocessors = cuda::describe(device).multiprocessors;
   const auto make = [&](const std::vector<int>& members, const NcclId& id, Traffic::Collectives collectives,
                         int sender) {
     const std::string owner = fmt::format("rank {}", rank());
-    const auto made = std::make_shared<NcclGroup>(place(name, members), id, device, owner,
+    const auto made = std::make_shared<NcclGroup>(join(name, members), id, device, owner,
                                                   most_blocks(collectives, multiprocessors));
-    keep(made);  // so that it can be given up while it connects
+    register_group(made);  // so that it can be given up while it connects
     if (sender >= 0) made->connect(sender);
     check_room(groups_, *made, multiprocessors);
     return made;
@@ -100,8 +99,9 @@ std::unique_ptr<Communicator> EngineWorld::device_group(std::string_view name, c
 
 #else
 
-std::unique_ptr<Communicator> EngineWorld::device_group(std::string_view name, const std::vector<int>& ranks,
-                                                        Device device, const Traffic&) {
+std::unique_ptr<Communicator> DistributedWorld::device_group(std::string_view name,
+                                                             const std::vector<int>& ranks, Device device,
+                                                             const Traffic&) {
   HW_CHECK(device.kind == Device::Kind::cpu || ranks.size() == 1, "group {} on {} in a build without NCCL",
            name, name_of(device));
   return group(name, ranks);
@@ -109,14 +109,14 @@ std::unique_ptr<Communicator> EngineWorld::device_group(std::string_view name, c
 
 #endif
 
-std::int64_t EngineWorld::scratch_bytes() const {
+std::int64_t DistributedWorld::scratch_bytes() const {
   std::int64_t bytes = 0;
   for (const auto& known : groups_)
     if (const auto group = known.lock()) bytes += group->scratch_bytes;
   return bytes;
 }
 
-void EngineWorld::finish() {
+void DistributedWorld::finish() {
   if (finished_) return;
   barrier(*everybody_);
   engine_.close();
