@@ -2,6 +2,7 @@
 
 #include "headwater/base/error.h"
 #include "headwater/plan/layout_request.h"
+#include "headwater/schedule/schedule_table.h"
 
 #include "tests/support/models.h"
 
@@ -94,7 +95,7 @@ TEST(BatchRamp, EveryBatchIsSharedOutInWholeMicroBatches) {
 
 // Rounds of 4 samples: 1 to 5 micro-batches, then 6.
 TEST(BatchRamp, ThereIsASchedulePerSizeAndMemoryForEach) {
-  for (const char* schedule : {"1f1b", "interleaved", "zb-h1", "zb-v"}) {
+  for (const std::string& schedule : schedule_names()) {
     RunConfig run = a_run({4, 4, 100});
     run.parallel.pipeline_schedule = schedule;
     const RankLayoutRequest request = training_request(run, {"fp32", 1}, 4);

@@ -4,9 +4,9 @@
 // the simulator times it, the checker proves it. Nothing here knows of time, memory sizes or communicators.
 //
 // Stages here are *virtual stages* 0 … V−1 in the order of the model (V = ranks × chunks); `Placement`
-// (layout) says on which rank, and as which chunk of that rank, each lies.
+// says on which rank, and as which chunk of that rank, each lies.
 
-#include "headwater/layout/placement.h"
+#include "headwater/schedule/placement.h"
 
 #include <cstdint>
 #include <string>
