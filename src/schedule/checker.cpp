@@ -2,7 +2,6 @@
 
 #include "fault.h"
 #include "ledger.h"
-#include "message.h"
 
 #include <algorithm>
 #include <array>

@@ -1,7 +1,6 @@
 #include "ledger.h"
 
 #include "fault.h"
-#include "message.h"
 
 #include <algorithm>
 
@@ -66,7 +65,7 @@ void Ledger::enter(int rank, const Instruction& compute) {
     Slots& slots = chunk[life];
     const int named = compute.*lifetime.slot;
     int& taken = own.held[life];
-    if (action.kind == lifetime.first) {
+    if (lifetime.begins_with(action.kind)) {
       if (named < 0 || named >= static_cast<int>(slots.holders.size()))
         fail("{} {} of {}", lifetime.name, named, slots.holders.size());
       int& holder = slots.holders[as_index(named)];

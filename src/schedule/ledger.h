@@ -3,7 +3,7 @@
 // possible order, each in its own slots, none of them written while in use. It counts the slots in use.
 
 #include "headwater/schedule/checker.h"
-#include "slot_lifetime.h"
+#include "headwater/schedule/slot_lifetime.h"
 
 #include <vector>
 

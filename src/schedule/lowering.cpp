@@ -1,10 +1,9 @@
 #include "headwater/schedule/lowering.h"
 
 #include "headwater/base/error.h"
+#include "headwater/schedule/slot_lifetime.h"
 #include "ideal_play.h"
-#include "message.h"
 #include "receive_order.h"
-#include "slot_lifetime.h"
 
 #include <algorithm>
 #include <array>
@@ -45,7 +44,8 @@ class RankLowering {
         play_(play),
         receives_(receives),
         rank_(rank),
-        input_(play.numbers(), -1),
+        number_(schedule),
+        input_(number_.count(), -1),
         held_(as_index(schedule.micro_batches * schedule.placement.chunks()), {-1, -1, -1}),
         chunks_(as_index(schedule.placement.chunks())) {}
 
@@ -91,7 +91,7 @@ class RankLowering {
   int take_input(const StageMessage& message) {
     const int buffer =
         chunk_of(message.to_stage).receives[as_index(static_cast<int>(message.payload))].take();
-    input_[play_.number(message)] = buffer;
+    input_[number_(message)] = buffer;
     return buffer;
   }
 
@@ -127,7 +127,7 @@ class RankLowering {
     for (std::size_t life = 0; life < kSlotLifetimes.size(); ++life) {
       const SlotLifetime& lifetime = kSlotLifetimes[life];
       Numbers& slots = chunks_[as_index(number)].slots[life];
-      if (action.kind == lifetime.first) held[life] = slots.take();
+      if (lifetime.begins_with(action.kind)) held[life] = slots.take();
       compute.*lifetime.slot = held[life];
       if (!lifetime.ends_with(action.kind, schedule_.backward)) continue;
       HW_CHECK(held[life] >= 0, "the {} comes too early", describe(action));
@@ -145,7 +145,7 @@ class RankLowering {
     if (sends) compute.output = take_output(*output, place);
     if (output && !sends) compute.output = take_input(*output);
     if (input) {
-      compute.input = input_[play_.number(*input)];
+      compute.input = input_[number_(*input)];
       const int peer = placement.rank_of(input->from_stage);
       if (peer != rank_) emit(Instruction::Kind::wait_receive, transfer_of(*input, peer, compute.input));
     }
@@ -160,8 +160,9 @@ class RankLowering {
   const IdealPlay& play_;
   const ReceiveOrder& receives_;
   const int rank_;
+  const MessageNumbers number_;
   RankProgram program_;
-  std::vector<int> input_;  // by number(message): the receive buffer that holds it
+  std::vector<int> input_;  // by number_(message): the receive buffer that holds it
   std::vector<std::array<int, kSlotLifetimes.size()>> held_;  // slots, by micro-batch and chunk; −1: none
   std::vector<Chunk> chunks_;
   std::deque<Transfer> unwaited_;  // sends in the order of their start

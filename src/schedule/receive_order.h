@@ -20,14 +20,15 @@ class ReceiveOrder {
     return before_[static_cast<std::size_t>(place.rank)][static_cast<std::size_t>(place.index)];
   }
   // When the receive of a message starts in the play.
-  std::int64_t start(const StageMessage& message) const { return starts_[play_.number(message)]; }
+  std::int64_t start(const StageMessage& message) const { return starts_[number_(message)]; }
 
  private:
   void order(int rank, const Schedule& schedule);
 
   const IdealPlay& play_;
+  const MessageNumbers number_;
   std::vector<std::vector<std::vector<StageMessage>>> before_;  // [rank][action]
-  std::vector<std::int64_t> starts_;                            // by number(message)
+  std::vector<std::int64_t> starts_;                            // by number_(message)
 };
 
 }  // namespace headwater

@@ -216,14 +216,13 @@ void Engine::compute(Play& play, const Instruction& i) {
       play.complete(unit);
   };
   const bool forward = i.action.kind == ActionKind::forward;
-  const Payload payload = forward ? Payload::activation : Payload::gradient;
 
-  const TensorView input = i.input >= 0 ? buffer(chunk, payload, false, i.input) : TensorView();
-  TensorView output;
-  if (i.output >= 0) {
-    const int next = i.action.stage + (forward ? 1 : -1);
-    const bool here = placement.rank_of(next) == layout_.pipeline_rank;
-    output = buffer(here ? placement.chunk_of(next) : chunk, payload, !here, i.output);
+  TensorView input, output;
+  if (const auto read = input_of(i.action, placement.stages()))
+    input = buffer(chunk, read->payload, false, i.input);
+  if (const auto made = output_of(i.action, placement.stages())) {
+    const bool here = placement.rank_of(made->to_stage) == layout_.pipeline_rank;
+    output = buffer(here ? placement.chunk_of(made->to_stage) : chunk, made->payload, !here, i.output);
   }
   const auto pass = [&](const UnitHook& complete) {
     if (forward)

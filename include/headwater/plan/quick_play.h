@@ -4,7 +4,7 @@
 // message waits for its sender's link and for its receiver to be one action before its use, but buffers never
 // run out. This is what the search for layouts asks thousands of times; the simulator has the last word.
 
-#include "headwater/schedule/schedule.h"
+#include "headwater/schedule/dependency_order.h"
 
 #include <cstdint>
 #include <vector>
@@ -29,16 +29,11 @@ class QuickPlay {
                            const std::vector<double>& links = {}) const;
   // Of the last rank, without links.
   double seconds(const std::vector<StageSeconds>& stages) const;
-  std::int64_t actions() const { return static_cast<std::int64_t>(plays_.size()); }
+  std::int64_t actions() const { return static_cast<std::int64_t>(order_.size()); }
 
  private:
-  struct Play {
-    ActionKind kind;
-    int rank, stage;
-    std::int64_t input;  // in plays_; -1: nothing to wait for but the action before it on its rank
-  };
   int ranks_;
-  std::vector<Play> plays_;
+  std::vector<OrderedAction> order_;
 };
 
 }  // namespace headwater

@@ -2,11 +2,11 @@
 // From a Schedule to what a rank executes: its actions, with each transfer's start and its wait apart, the
 // buffer that each transfer uses, and the slots that hold what each micro-batch keeps.
 //
-// What crosses a boundary: the activation of (micro-batch m, stage s) goes from stage s to s + 1, its
-// gradient from s + 1 to s. Where both stages lie on one rank nothing is sent: the producing compute fills
-// the receive buffer of the reading chunk itself. Receives start before the compute that precedes their use,
-// and sends are waited for only when their buffer is needed again, so that transfers overlap compute. Starts
-// never block; messages from one rank to another are matched in the order in which they start.
+// message.h says what crosses the boundary of two stages. Where both stages lie on one rank nothing is sent:
+// the producing compute fills the receive buffer of the reading chunk itself. Receives start before the
+// compute that precedes their use, and sends are waited for only when their buffer is needed again, so that
+// transfers overlap compute. Starts never block; messages from one rank to another are matched in the order
+// in which they start.
 //
 // What a micro-batch keeps on a virtual stage lives for three different times, and lies in three slots, each
 // numbered per chunk from 0. A whole backward is both gradients at once: it frees the first two together and
@@ -15,13 +15,11 @@
 //   weight_slot   from the forward to the weight gradient: what the weight gradient needs of the forward
 //   delayed_slot  from the input gradient to the weight gradient: what the one makes for the other
 
-#include "headwater/schedule/schedule.h"
+#include "headwater/schedule/message.h"
 
 #include <vector>
 
 namespace headwater {
-
-enum class Payload : std::uint8_t { activation, gradient };
 
 // One message. Buffers are numbered per (rank, chunk, payload, direction) from 0; `buffer` is a send buffer
 // of the chunk of from_stage where it is sent, a receive buffer of the chunk of to_stage where it is
@@ -34,6 +32,10 @@ struct Transfer {
   int buffer = 0;
   bool operator==(const Transfer&) const = default;
 };
+
+inline StageMessage message_of(const Transfer& transfer) {
+  return {transfer.payload, transfer.micro_batch, transfer.from_stage, transfer.to_stage};
+}
 
 struct Instruction {
   enum class Kind : std::uint8_t { compute, start_send, wait_send, start_receive, wait_receive };
