@@ -198,7 +198,7 @@ class ProblemMaker {
 }  // namespace
 
 std::vector<StageHolds> stage_holds(const RunSchedules& schedules) {
-  const Placement& placement = schedules.step.schedule.placement;
+  const Placement& placement = schedules.step.source.placement;
   std::vector<StageHolds> holds;
   for (int s = 0; s < placement.stages(); ++s) {
     const int rank = placement.rank_of(s), chunk = placement.chunk_of(s);

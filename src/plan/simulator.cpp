@@ -30,8 +30,8 @@ class Simulator {
   Simulator(const LoweredSchedule& lowered, const std::vector<PassSeconds>& stages,
             const PipelineNetwork& network)
       : lowered_(lowered),
-        placement_(lowered.schedule.placement),
-        number_(lowered.schedule),
+        placement_(lowered.source.placement),
+        number_(lowered.source),
         stages_(stages),
         network_(network) {
     HW_CHECK(static_cast<int>(stages.size()) == placement_.stages(), "costs of {} stages for {}",

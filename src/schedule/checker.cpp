@@ -1,7 +1,7 @@
 #include "headwater/schedule/checker.h"
 
 #include "fault.h"
-#include "ledger.h"
+#include "slot_tracker.h"
 
 #include <algorithm>
 #include <array>
@@ -37,10 +37,10 @@ class Execution {
  public:
   Execution(const LoweredSchedule& lowered, ScheduleReport& report)
       : lowered_(lowered),
-        placement_(lowered.schedule.placement),
+        placement_(lowered.source.placement),
         next_(as_index(placement_.ranks()), 0),
         links_(as_index(placement_.ranks() * placement_.ranks())),
-        ledger_(lowered, report) {
+        tracker_(lowered, report) {
     const auto ranks = as_index(placement_.ranks()), chunks = as_index(placement_.chunks());
     if (lowered.ranks.size() != ranks) fail("{} programs for {} ranks", lowered.ranks.size(), ranks);
     for (const RankProgram& program : lowered.ranks) {
@@ -64,7 +64,7 @@ class Execution {
         for (; !finished(rank) && step(rank); ++next_[as_index(rank)]) moved = true;
     }
     check_deadlock();
-    ledger_.close();
+    tracker_.check_complete();
     check_empty();
   }
 
@@ -132,7 +132,7 @@ class Execution {
   void compute(int rank, const Instruction& instruction) {
     const Action& action = instruction.action;
     const int stages = placement_.stages();
-    ledger_.enter(rank, instruction);
+    tracker_.compute(rank, instruction);
     Buffers& own = buffers_of(rank, action.stage);
     if (const auto in = input_of(action, stages)) {
       Buffer& read = buffer(own, false, in->payload, instruction.input);
@@ -223,7 +223,7 @@ class Execution {
   std::vector<std::size_t> next_;              // per rank: the instruction to run next
   std::vector<std::vector<Buffers>> buffers_;  // [rank][chunk]
   std::vector<Link> links_;                    // [from · ranks + to]
-  Ledger ledger_;
+  SlotTracker tracker_;
 };
 
 }  // namespace

@@ -2,8 +2,8 @@
 
 #include "headwater/base/error.h"
 #include "headwater/schedule/slot_lifetime.h"
-#include "ideal_play.h"
 #include "receive_order.h"
+#include "unit_times.h"
 
 #include <algorithm>
 #include <array>
@@ -39,9 +39,9 @@ class Numbers {
 // Writes the program of one rank, action by action.
 class RankLowering {
  public:
-  RankLowering(const Schedule& schedule, const IdealPlay& play, const ReceiveOrder& receives, int rank)
+  RankLowering(const Schedule& schedule, const UnitTimes& times, const ReceiveOrder& receives, int rank)
       : schedule_(schedule),
-        play_(play),
+        times_(times),
         receives_(receives),
         rank_(rank),
         number_(schedule),
@@ -104,7 +104,7 @@ class RankLowering {
   int take_output(const StageMessage& message, ActionPlace place) {
     auto& sends = chunk_of(message.from_stage).sends[as_index(static_cast<int>(message.payload))];
     int buffer = static_cast<int>(sends.size());
-    if (sends.size() >= kSendBuffers && sent_by(message_of(sends.front()), play_.start(place))) {
+    if (sends.size() >= kSendBuffers && sent_by(message_of(sends.front()), times_.start(place))) {
       const Transfer last = sends.front();
       sends.pop_front();
       unwaited_.erase(std::find(unwaited_.begin(), unwaited_.end(), last));
@@ -117,7 +117,7 @@ class RankLowering {
   }
 
   bool sent_by(const StageMessage& message, std::int64_t time) const {
-    return play_.end(play_.route(message).producer) <= time && receives_.start(message) <= time;
+    return times_.end(times_.route(message).producer) <= time && receives_.start(message) <= time;
   }
 
   // Names the slots of an action, taking those that it begins to hold and giving back those that it ends.
@@ -157,7 +157,7 @@ class RankLowering {
   }
 
   const Schedule& schedule_;
-  const IdealPlay& play_;
+  const UnitTimes& times_;
   const ReceiveOrder& receives_;
   const int rank_;
   const MessageNumbers number_;
@@ -171,11 +171,11 @@ class RankLowering {
 }  // namespace
 
 LoweredSchedule lower(const Schedule& schedule) {
-  const IdealPlay play(schedule);
-  const ReceiveOrder receives(schedule, play);
+  const UnitTimes times(schedule);
+  const ReceiveOrder receives(schedule, times);
   LoweredSchedule lowered{schedule, {}};
   for (int rank = 0; rank < schedule.placement.ranks(); ++rank)
-    lowered.ranks.push_back(RankLowering(schedule, play, receives, rank).lower());
+    lowered.ranks.push_back(RankLowering(schedule, times, receives, rank).lower());
   return lowered;
 }
 

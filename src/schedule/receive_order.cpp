@@ -17,8 +17,8 @@ std::vector<StageMessage> link(const Schedule& schedule, int from, int to) {
 
 }  // namespace
 
-ReceiveOrder::ReceiveOrder(const Schedule& schedule, const IdealPlay& play)
-    : play_(play), number_(schedule), before_(schedule.actions.size()), starts_(number_.count()) {
+ReceiveOrder::ReceiveOrder(const Schedule& schedule, const UnitTimes& times)
+    : times_(times), number_(schedule), before_(schedule.actions.size()), starts_(number_.count()) {
   for (int rank = 0; rank < schedule.placement.ranks(); ++rank) order(rank, schedule);
 }
 
@@ -45,7 +45,7 @@ void ReceiveOrder::order(int rank, const Schedule& schedule) {
     const int ahead = std::max(i - 1, 0);
     for (const auto end = static_cast<std::size_t>(found - messages.begin()) + 1; next < end; ++next) {
       before[static_cast<std::size_t>(ahead)].push_back(messages[next]);
-      starts_[number_(messages[next])] = ahead == 0 ? 0 : play_.end({rank, ahead - 1});
+      starts_[number_(messages[next])] = ahead == 0 ? 0 : times_.end({rank, ahead - 1});
     }
   }
 }

@@ -201,18 +201,18 @@ bool Engine::may_repeat(const Play& play, const Instruction& i, const StageUnits
   if (play.recorded || layout_.sharding.tensor > 1) return false;
   if (i.action.kind != ActionKind::forward)
     return !(play.complete && sums_travel() &&
-             i.action.micro_batch + 1 == play.schedule.schedule.micro_batches);
+             i.action.micro_batch + 1 == play.schedule.source.micro_batches);
   for (int unit = units.first; unit < units.last; ++unit)
     if (!store_->settled(unit)) return false;
   return true;
 }
 
 void Engine::compute(Play& play, const Instruction& i) {
-  const Placement& placement = play.schedule.schedule.placement;
+  const Placement& placement = play.schedule.source.placement;
   const int chunk = placement.chunk_of(i.action.stage);
   Stage& stage = stages_[static_cast<std::size_t>(chunk)];
   const auto added = [&play](int unit) {
-    if (++play.micro_batches[unit] == play.schedule.schedule.micro_batches && play.complete)
+    if (++play.micro_batches[unit] == play.schedule.source.micro_batches && play.complete)
       play.complete(unit);
   };
   const bool forward = i.action.kind == ActionKind::forward;
@@ -252,7 +252,7 @@ void Engine::compute(Play& play, const Instruction& i) {
 PlayTimes Engine::play(const LoweredSchedule& schedule, HeadMode mode, const BatchSource& batches,
                        RandomKey dropout_seed, const UnitHook& complete, Recording* recording) {
   Play play{schedule, mode, batches, dropout_seed, complete, recording != nullptr, {}, {}, {}};
-  const Placement& placement = schedule.schedule.placement;
+  const Placement& placement = schedule.source.placement;
   Queue& queue = backend_->queue();
   for (const Instruction& i : layout_.program(schedule).instructions) {
     const Stopwatch watch;

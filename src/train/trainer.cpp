@@ -152,7 +152,7 @@ StepMetrics Trainer::step() {
                      tokens = batch * start_.run.training.seq_length;
   const LoweredSchedule& schedule = layout.schedules->of(batch / samples_of_round(layout));
   const bool full = batch == batch_->full();  // what is predicted
-  const double targets = targets_of_step(first_sample, schedule.schedule.micro_batches);
+  const double targets = targets_of_step(first_sample, schedule.source.micro_batches);
   auto [scalars, times] = training_step(
       *engine_, *optimizer_, schedule, rate, targets,
       [&](int m) {

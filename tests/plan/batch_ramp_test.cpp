@@ -103,7 +103,7 @@ TEST(BatchRamp, ThereIsASchedulePerSizeAndMemoryForEach) {
     EXPECT_EQ(request.ramp, (std::vector<int>{1, 2, 3, 4, 5}));
     const RankLayout ramped(request, 2, 4);
     for (int micro_batches = 1; micro_batches <= 6; ++micro_batches) {
-      EXPECT_EQ(ramped.schedules->of(micro_batches).schedule.micro_batches, micro_batches);
+      EXPECT_EQ(ramped.schedules->of(micro_batches).source.micro_batches, micro_batches);
       RankLayoutRequest constant = request;
       constant.ramp.clear();
       constant.micro_batches = micro_batches;

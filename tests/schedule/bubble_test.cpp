@@ -1,9 +1,9 @@
-// What docs/pipeline.md says each schedule costs, in time and in memory. Time is that of the ideal play: a
+// What docs/pipeline.md says each schedule costs, in time and in memory. Time is counted in units: a
 // forward takes 1 on every stage, an input gradient 1, a weight gradient 1, a transfer nothing. A rank holds
 // one unit of layers, or `chunks` of them, so that times are in units of one stage.
 
 #include "headwater/schedule/checker.h"
-#include "src/schedule/ideal_play.h"
+#include "src/schedule/unit_times.h"
 
 #include <gtest/gtest.h>
 
@@ -15,11 +15,12 @@ namespace {
 
 // T − m (F + B + W) of the slowest rank, where F + B + W is a rank's whole share of a micro-batch.
 std::int64_t bubble(const Schedule& schedule) {
-  const IdealPlay play(schedule);
+  const UnitTimes times(schedule);
   std::int64_t end = 0;
   for (int rank = 0; rank < schedule.placement.ranks(); ++rank)
     end = std::max(
-        end, play.end({rank, static_cast<int>(schedule.actions[static_cast<std::size_t>(rank)].size()) - 1}));
+        end,
+        times.end({rank, static_cast<int>(schedule.actions[static_cast<std::size_t>(rank)].size()) - 1}));
   return end - (schedule.backward ? 3 : 1) * schedule.micro_batches * schedule.placement.chunks();
 }
 

@@ -48,9 +48,8 @@ void expect_all_found(const std::function<bool(Program&, std::size_t)>& plant) {
         LoweredSchedule changed = proved;
         if (!plant(changed.ranks[rank].instructions, i)) continue;
         ++planted;
-        EXPECT_NE(check(changed).fault, std::nullopt)
-            << proved.schedule.name << " with " << proved.ranks.size() << " ranks, rank " << rank
-            << ", instruction " << i;
+        EXPECT_NE(check(changed).fault, std::nullopt) << proved.source.name << " with " << proved.ranks.size()
+                                                      << " ranks, rank " << rank << ", instruction " << i;
       }
     }
   }
@@ -238,7 +237,7 @@ TEST(Checker, FindsAWeightGradientTakenTooEarly) {
 
 TEST(Checker, FindsABackwardInAForwardOnlySchedule) {
   LoweredSchedule lowered = lower(one_forward_one_backward(1, 2));
-  lowered.schedule.backward = false;
+  lowered.source.backward = false;
   EXPECT_EQ(check(lowered).fault,
             "rank 0, instruction 1, backward of micro-batch 0 on stage 0: the schedule is forward only");
 }

@@ -67,7 +67,7 @@ struct RankProgram {
 };
 
 struct LoweredSchedule {
-  Schedule schedule;
+  Schedule source;  // the schedule that it was lowered from
   std::vector<RankProgram> ranks;
 };
 

@@ -1,4 +1,4 @@
-#include "headwater/plan/quick_play.h"
+#include "headwater/plan/critical_path.h"
 
 #include <algorithm>
 
@@ -16,30 +16,30 @@ StageSeconds& StageSeconds::operator+=(const StageSeconds& other) {
   return *this;
 }
 
-QuickPlay::QuickPlay(const Schedule& schedule)
+CriticalPath::CriticalPath(const Schedule& schedule)
     : ranks_(schedule.placement.ranks()), order_(dependency_order(schedule)) {}
 
-std::vector<double> QuickPlay::ends(const std::vector<StageSeconds>& stages,
-                                    const std::vector<double>& links) const {
+std::vector<double> CriticalPath::ends(const std::vector<StageSeconds>& stages,
+                                       const std::vector<double>& links) const {
   const auto ranks = as_index(ranks_);
   std::vector<double> ends(order_.size()), clocks(ranks, 0.0), before(ranks, 0.0), link_free(ranks, 0.0);
   for (std::size_t i = 0; i < order_.size(); ++i) {
-    const OrderedAction& play = order_[i];
-    const StageSeconds& stage = stages[as_index(play.action.stage)];
-    const auto rank = as_index(play.rank);
+    const OrderedAction& ordered = order_[i];
+    const StageSeconds& stage = stages[as_index(ordered.action.stage)];
+    const auto rank = as_index(ordered.rank);
     double& clock = clocks[rank];
-    if (play.input >= 0) {
-      const OrderedAction& sender = order_[as_index(play.input)];
-      double there = ends[as_index(play.input)];
-      if (!links.empty() && sender.rank != play.rank) {
+    if (ordered.input >= 0) {
+      const OrderedAction& sender = order_[as_index(ordered.input)];
+      double there = ends[as_index(ordered.input)];
+      if (!links.empty() && sender.rank != ordered.rank) {
         double& free = link_free[as_index(sender.rank)];
         there = free = std::max({there, free, before[rank]}) +
-                       links[as_index(std::min(sender.action.stage, play.action.stage))];
+                       links[as_index(std::min(sender.action.stage, ordered.action.stage))];
       }
       clock = std::max(clock, there);
     }
     before[rank] = clock;
-    switch (play.action.kind) {
+    switch (ordered.action.kind) {
       case ActionKind::forward: clock += stage.forward; break;
       case ActionKind::backward: clock += stage.backward(); break;
       case ActionKind::input_gradient: clock += stage.input_gradient; break;
@@ -50,7 +50,7 @@ std::vector<double> QuickPlay::ends(const std::vector<StageSeconds>& stages,
   return clocks;
 }
 
-double QuickPlay::seconds(const std::vector<StageSeconds>& stages) const {
+double CriticalPath::seconds(const std::vector<StageSeconds>& stages) const {
   const std::vector<double> all = ends(stages);
   return *std::max_element(all.begin(), all.end());
 }

@@ -1,4 +1,4 @@
-#include "ideal_play.h"
+#include "unit_times.h"
 
 #include "headwater/base/error.h"
 #include "headwater/schedule/dependency_order.h"
@@ -7,7 +7,7 @@
 
 namespace headwater {
 
-IdealPlay::IdealPlay(const Schedule& schedule) : schedule_(schedule), number_(schedule) {
+UnitTimes::UnitTimes(const Schedule& schedule) : schedule_(schedule), number_(schedule) {
   HW_CHECK(static_cast<int>(schedule.actions.size()) == schedule.placement.ranks(),
            "schedule {} lists {} ranks, its placement {}", schedule.name, schedule.actions.size(),
            schedule.placement.ranks());
@@ -15,9 +15,9 @@ IdealPlay::IdealPlay(const Schedule& schedule) : schedule_(schedule), number_(sc
   run();
 }
 
-std::int64_t IdealPlay::cost(const Action& action) { return action.kind == ActionKind::backward ? 2 : 1; }
+std::int64_t UnitTimes::cost(const Action& action) { return action.kind == ActionKind::backward ? 2 : 1; }
 
-void IdealPlay::find_routes() {
+void UnitTimes::find_routes() {
   const int stages = schedule_.placement.stages();
   routes_.resize(number_.count());
   const auto take = [](ActionPlace& end, ActionPlace place, const Action& action) {
@@ -44,7 +44,7 @@ void IdealPlay::find_routes() {
             : describe(schedule_.actions[as_index(route.producer.rank)][as_index(route.producer.index)]));
 }
 
-void IdealPlay::run() {
+void UnitTimes::run() {
   ends_.resize(schedule_.actions.size());
   const std::vector<OrderedAction> order = dependency_order(schedule_);
   std::vector<std::int64_t> ends;  // by place in the order

@@ -1,6 +1,7 @@
 #pragma once
-// The checker's book of what has been computed: every (micro-batch, stage) once in each direction and in a
-// possible order, each in its own slots, none of them written while in use. It counts the slots in use.
+// The checker's record of what has been computed and of who holds which slot. It sees that every
+// (micro-batch, stage) is computed once in each direction and in a possible order, each in its own slots, and
+// that no slot is written while it is in use; and it counts the slots in use.
 
 #include "headwater/schedule/checker.h"
 #include "headwater/schedule/slot_lifetime.h"
@@ -9,15 +10,15 @@
 
 namespace headwater {
 
-class Ledger {
+class SlotTracker {
  public:
   // Writes the peaks into `report`. The programs must name the slots of every chunk.
-  Ledger(const LoweredSchedule& lowered, ScheduleReport& report);
+  SlotTracker(const LoweredSchedule& lowered, ScheduleReport& report);
 
-  // The next compute of its rank. Throws ScheduleFault.
-  void enter(int rank, const Instruction& compute);
+  // Takes the next compute of `rank`. Throws ScheduleFault where it is not possible now.
+  void compute(int rank, const Instruction& instruction);
   // Throws ScheduleFault where anything was never computed.
-  void close() const;
+  void check_complete() const;
 
  private:
   static constexpr std::size_t kLifetimes = kSlotLifetimes.size();

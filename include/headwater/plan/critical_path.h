@@ -1,8 +1,8 @@
 #pragma once
-// How long each rank takes for its part of a schedule: its actions played in one pass, in an order that is
-// found once. Without links the result is exact, the longest chain of actions. With them it is close: a
+// How long each rank takes for its part of a schedule: the longest chain of actions that ends on it, found in
+// one pass over the schedule's dependency order. Without links the result is exact. With them it is close: a
 // message waits for its sender's link and for its receiver to be one action before its use, but buffers never
-// run out. This is what the search for layouts asks thousands of times; the simulator has the last word.
+// run out. The search for layouts asks this thousands of times; the simulator has the last word.
 
 #include "headwater/schedule/dependency_order.h"
 
@@ -11,7 +11,7 @@
 
 namespace headwater {
 
-// Of one micro-batch on one virtual stage.
+// What the passes of one micro-batch on one virtual stage take.
 struct StageSeconds {
   double forward = 0.0, input_gradient = 0.0, weight_gradient = 0.0;
   double backward() const { return input_gradient + weight_gradient; }
@@ -19,15 +19,15 @@ struct StageSeconds {
   StageSeconds& operator+=(const StageSeconds& other);
 };
 
-class QuickPlay {
+class CriticalPath {
  public:
   // The schedule must be possible; otherwise InternalError.
-  explicit QuickPlay(const Schedule& schedule);
-  // When each rank is done. One entry of `stages` per virtual stage; `links`: what a message between stage s
-  // and s + 1 takes, empty where nothing does.
+  explicit CriticalPath(const Schedule& schedule);
+  // Returns when each rank is done, in seconds from the start of the step. `stages` has one entry per virtual
+  // stage; `links` holds what a message between stages s and s + 1 takes, and is empty where none takes time.
   std::vector<double> ends(const std::vector<StageSeconds>& stages,
                            const std::vector<double>& links = {}) const;
-  // Of the last rank, without links.
+  // Returns when the last rank is done where links take no time.
   double seconds(const std::vector<StageSeconds>& stages) const;
   std::int64_t actions() const { return static_cast<std::int64_t>(order_.size()); }
 

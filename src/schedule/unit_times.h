@@ -1,8 +1,8 @@
 #pragma once
-// A schedule played once in integer time, as if transfers took none and buffers never ran out: a forward
-// takes 1, a backward 2, each of its halves 1. The lowering lets one buffer follow another only where this
-// play has the first message out of the way in time, so that no wait for a buffer can point backwards: a
-// schedule that is possible stays free of deadlock however few buffers its lowering uses.
+// When each action of a schedule starts and ends in integer time, as if transfers took none and buffers never
+// ran out: a forward takes 1, a backward 2, each of its halves 1. The lowering lets a message follow another
+// in a buffer only where by these times the first is out of the way, so that no wait for a buffer can point
+// backwards: a schedule that is possible stays free of deadlock however few buffers its lowering uses.
 
 #include "headwater/schedule/message.h"
 
@@ -20,10 +20,10 @@ struct MessageRoute {
   ActionPlace producer, consumer;
 };
 
-class IdealPlay {
+class UnitTimes {
  public:
   // Throws InternalError where the schedule is impossible or names an action twice.
-  explicit IdealPlay(const Schedule& schedule);
+  explicit UnitTimes(const Schedule& schedule);
 
   const MessageRoute& route(const StageMessage& message) const { return routes_[number_(message)]; }
   std::int64_t start(ActionPlace place) const {
