@@ -182,7 +182,7 @@ StepMetrics Trainer::step() {
   metrics.global_batch = batch;
   metrics.skipped = counters_.skipped;
   metrics.clip_factor = at(scalars, StepScalar::clip_factor);
-  metrics.waiting_ms = times.play.waiting * 1e3;
+  metrics.waiting_ms = times.execution.waiting * 1e3;
   const double seconds = last_step_seconds_ = watch.seconds();
   metrics.elapsed_ms = seconds * 1e3;
   metrics.tokens_per_second = static_cast<double>(tokens) / seconds;
