@@ -24,6 +24,16 @@ double drain_without_weights(const BubbleTerms& t) {
 // else.
 double first_input(const BubbleTerms& t) { return (t.ranks - 1) * t.forward / 2.0; }
 
+// The last rank's first input gradient comes after 2P forwards and P − 1 input gradients of a chunk each, of
+// which it computes the forwards that it may hold and waits for the others. After its last input gradient P −
+// 1 more and a weight gradient follow on the ranks before it, while it computes two weight gradients.
+double half_memory(const BubbleTerms& t) {
+  const int held = 2 * (t.ranks / 2 + 1);
+  return std::max(
+      0.0,
+      ((2 * t.ranks - held) * t.forward + 2 * (t.ranks - 1) * t.input_gradient - t.weight_gradient) / 2.0);
+}
+
 constexpr std::array kSchedules = {
     ScheduleKind{.name = "1f1b",
                  .description = "one forward and one backward in turn",
@@ -55,6 +65,12 @@ constexpr std::array kSchedules = {
                  .folded = true,
                  .generator = zero_bubble_v,
                  .bubble = first_input},
+    ScheduleKind{.name = "v-half",
+                 .description = "two chunks down and back up the ranks, half of 1F1B's bubble and memory",
+                 .default_chunks = 2,
+                 .folded = true,
+                 .generator = v_half,
+                 .bubble = half_memory},
 };
 
 }  // namespace

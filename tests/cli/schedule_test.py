@@ -32,6 +32,14 @@ class Schedule(unittest.TestCase):
         done = self.run_schedule(*run)
         self.assertIn("bubble = 1 - m(F + B + W)/T = 27.27 %", done.stdout)
 
+    def test_v_half_where_passes_differ(self):
+        """The figures of docs/pipeline.md."""
+        run = ["--pipeline", "8", "--micro-batches", "64"]
+        for arguments, percent in ((["--schedule", "v-half", "--input-gradient", "1.2", "--weight-gradient", "0.8"], 6.07),
+                                   (["--schedule", "1f1b", "--input-gradient", "1.2", "--weight-gradient", "0.8"], 9.86),
+                                   (["--schedule", "v-half", "--input-gradient", "2"], 16.07)):
+            self.assertAlmostEqual(100 * self.play(*run, *arguments)["bubble_fraction"], percent, delta=0.005)
+
     def test_every_schedule_is_played_and_listed(self):
         help_text = self.run_schedule("--help").stdout
         for name in schedule_names():

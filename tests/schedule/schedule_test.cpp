@@ -79,6 +79,14 @@ TEST(Schedule, ZeroBubbleVFoldsBack) {
             "W2/1 W3/2 W3/1");
 }
 
+TEST(Schedule, VHalfFillsTheWaitingWithWeightGradients) {
+  const Schedule schedule = v_half(2, 3);
+  EXPECT_EQ(text_of(schedule.actions[0]),
+            "F0/0 F1/0 F0/3 I0/3 F2/0 W0/3 F1/3 I1/3 W1/3 I0/0 W0/0 F2/3 I2/3 I1/0 W2/3 I2/0 W1/0 W2/0");
+  EXPECT_EQ(text_of(schedule.actions[1]),
+            "F0/1 F0/2 F1/1 I0/2 F1/2 W0/2 F2/1 I0/1 I1/2 W0/1 F2/2 I1/1 W1/2 I2/2 I2/1 W1/1 W2/2 W2/1");
+}
+
 TEST(Schedule, EvaluationKeepsEveryRankBusy) {
   EXPECT_EQ(text_of(forward_only(Placement(2, 2), 4).actions[1]), "F0/1 F1/1 F0/3 F1/3 F2/1 F3/1 F2/3 F3/3");
   EXPECT_EQ(text_of(forward_only(Placement(3, 2, true), 4).actions[1]),

@@ -42,6 +42,7 @@ Schedule one_forward_one_backward(int ranks, int micro_batches);
 Schedule interleaved(int ranks, int chunks, int micro_batches);
 Schedule zero_bubble_h1(int ranks, int micro_batches);
 Schedule zero_bubble_v(int ranks, int micro_batches);
+Schedule v_half(int ranks, int micro_batches);
 Schedule forward_only(const Placement& placement, int micro_batches);
 // By `parallel.pipeline_schedule`'s name. Throws UserError where there is none, or none with so many chunks.
 Schedule make_schedule(std::string_view name, int ranks, int chunks, int micro_batches);
