@@ -17,13 +17,12 @@ std::size_t as_index(int i) { return static_cast<std::size_t>(i); }
 struct Buffer {
   enum class State : std::uint8_t { empty, moving, full };
   State state = State::empty;
-  bool matched = false;  // while moving: the other end has started too
-  StageMessage message;  // unless empty
+  bool matched = false;  // whether the other end of a moving buffer has started too
+  StageMessage message;  // what it holds, unless empty
 };
 
-// By payload.
 struct Buffers {
-  std::array<std::vector<Buffer>, 2> sends, receives;
+  std::array<std::vector<Buffer>, 2> sends, receives;  // by payload
 };
 
 struct Link {
@@ -75,7 +74,7 @@ class Execution {
   }
   const Instruction& current(int rank) const { return program(rank)[next_[as_index(rank)]]; }
 
-  // False where the instruction must wait.
+  // Takes the rank's next instruction. Returns false where it must wait.
   bool step(int rank) {
     const Instruction& instruction = current(rank);
     try {
@@ -150,7 +149,8 @@ class Execution {
     }
   }
 
-  // The buffer of a transfer at this end, after a look at what the transfer says of itself.
+  // Returns the buffer of `transfer` at this rank's end. Fails where the transfer is none between
+  // neighbouring stages, or one that this rank has no part in.
   Buffer& buffer_of(int rank, const Transfer& transfer, bool send) {
     const int step = transfer.payload == Payload::activation ? 1 : -1;
     if (std::min(transfer.from_stage, transfer.to_stage) < 0 ||

@@ -13,8 +13,8 @@
 namespace headwater {
 namespace {
 
-// So many messages of one kind may wait to be sent before their sender waits for the first: the transfer of
-// one overlaps the computing of the next.
+// A chunk's sends of one payload have this many buffers, and more only where these would not do: the transfer
+// of one message overlaps the computing of the next.
 constexpr std::size_t kSendBuffers = 2;
 
 std::size_t as_index(int i) { return static_cast<std::size_t>(i); }
@@ -69,9 +69,9 @@ class RankLowering {
  private:
   struct Chunk {
     std::array<Numbers, kSlotLifetimes.size()> slots;
-    // Indexed by payload.
+    // By payload; of the send buffers the last message in each, oldest first.
     std::array<Numbers, 2> receives;
-    std::array<std::deque<Transfer>, 2> sends;  // the last message in each send buffer, oldest first
+    std::array<std::deque<Transfer>, 2> sends;
   };
 
   Chunk& chunk_of(int stage) { return chunks_[as_index(schedule_.placement.chunk_of(stage))]; }
@@ -87,7 +87,7 @@ class RankLowering {
     return {message.payload, message.micro_batch, message.from_stage, message.to_stage, peer, buffer};
   }
 
-  // The receive buffer that will hold `message` until it is read.
+  // Takes and returns the receive buffer that will hold `message` until it is read.
   int take_input(const StageMessage& message) {
     const int buffer =
         chunk_of(message.to_stage).receives[as_index(static_cast<int>(message.payload))].take();
@@ -100,7 +100,8 @@ class RankLowering {
     emit(Instruction::Kind::start_receive, transfer_of(message, peer, take_input(message)));
   }
 
-  // A send buffer for what action `place` gives: a new one, or the oldest once its message is out of the way.
+  // Takes and returns a send buffer for `message`, which the action at `place` makes: the oldest where its
+  // last message is out of the way by then, else a new one.
   int take_output(const StageMessage& message, ActionPlace place) {
     auto& sends = chunk_of(message.from_stage).sends[as_index(static_cast<int>(message.payload))];
     int buffer = static_cast<int>(sends.size());
@@ -116,6 +117,7 @@ class RankLowering {
     return buffer;
   }
 
+  // Whether both ends of `message` have started it by `time`.
   bool sent_by(const StageMessage& message, std::int64_t time) const {
     return times_.end(times_.route(message).producer) <= time && receives_.start(message) <= time;
   }

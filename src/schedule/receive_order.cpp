@@ -5,7 +5,7 @@
 namespace headwater {
 namespace {
 
-// Everything that `from` sends to `to`, in the order in which it is computed.
+// Returns everything that rank `from` sends to rank `to`, in the order in which it is computed.
 std::vector<StageMessage> link(const Schedule& schedule, int from, int to) {
   std::vector<StageMessage> messages;
   for (const Action& action : schedule.actions[static_cast<std::size_t>(from)]) {
@@ -41,7 +41,7 @@ void ReceiveOrder::order(int rank, const Schedule& schedule) {
     auto& next = started[static_cast<std::size_t>(from)];
     const auto found =
         std::find(messages.begin() + static_cast<std::ptrdiff_t>(next), messages.end(), *input);
-    if (found == messages.end()) continue;  // started already, with a message behind it
+    if (found == messages.end()) continue;  // it was started already, with a message that is read earlier
     const int ahead = std::max(i - 1, 0);
     for (const auto end = static_cast<std::size_t>(found - messages.begin()) + 1; next < end; ++next) {
       before[static_cast<std::size_t>(ahead)].push_back(messages[next]);

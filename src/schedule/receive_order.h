@@ -1,5 +1,5 @@
 #pragma once
-// When every rank starts its receives.
+// The receive order says when every rank starts its receives.
 //
 // One rank's messages to another are matched in order, so the receiver starts its receives in the order in
 // which the sender computes what it sends. The input of an action is started before the action ahead of it,
@@ -15,11 +15,11 @@ class ReceiveOrder {
  public:
   ReceiveOrder(const Schedule& schedule, const UnitTimes& times);
 
-  // The messages whose receives start right before action `place`.
+  // Returns the messages whose receives start right before the action at `place`.
   const std::vector<StageMessage>& before(ActionPlace place) const {
     return before_[static_cast<std::size_t>(place.rank)][static_cast<std::size_t>(place.index)];
   }
-  // When the receive of a message starts in the times.
+  // When the receive of a message starts, in unit times.
   std::int64_t start(const StageMessage& message) const { return starts_[number_(message)]; }
 
  private:

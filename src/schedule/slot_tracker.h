@@ -17,18 +17,18 @@ class SlotTracker {
 
   // Takes the next compute of `rank`. Throws ScheduleFault where it is not possible now.
   void compute(int rank, const Instruction& instruction);
-  // Throws ScheduleFault where anything was never computed.
+  // Throws ScheduleFault where a micro-batch has not been computed to its end on a stage.
   void check_complete() const;
 
  private:
   static constexpr std::size_t kLifetimes = kSlotLifetimes.size();
   enum class Done : std::uint8_t { nothing, forward, input_gradient, all };
-  struct Entry {  // of one micro-batch on one stage
+  struct Entry {  // one micro-batch on one stage
     Done done = Done::nothing;
     std::array<int, kLifetimes> held = {-1, -1, -1};
   };
-  struct Slots {               // of one chunk and lifetime
-    std::vector<int> holders;  // micro-batch, −1: free
+  struct Slots {               // all slots of one lifetime of one chunk
+    std::vector<int> holders;  // by slot: the micro-batch that holds it, −1: free
     int in_use = 0;
     int* peak = nullptr;  // in the report
   };

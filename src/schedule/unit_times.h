@@ -1,8 +1,9 @@
 #pragma once
-// When each action of a schedule starts and ends in integer time, as if transfers took none and buffers never
-// ran out: a forward takes 1, a backward 2, each of its halves 1. The lowering lets a message follow another
-// in a buffer only where by these times the first is out of the way, so that no wait for a buffer can point
-// backwards: a schedule that is possible stays free of deadlock however few buffers its lowering uses.
+// Unit times say when each action of a schedule starts and ends in integer time, as if transfers took none
+// and buffers never ran out: a forward takes 1, a backward 2, each of its halves 1. The lowering lets a
+// message follow another in a buffer only where by these times the first is out of the way, so that no wait
+// for a buffer can point backwards: a schedule that is possible stays free of deadlock however few buffers
+// its lowering uses.
 
 #include "headwater/schedule/message.h"
 
@@ -11,7 +12,7 @@
 
 namespace headwater {
 
-// Where an action stands: the index-th of its rank's list.
+// The place of an action: it is the index-th of its rank's list.
 struct ActionPlace {
   int rank = -1, index = -1;
 };

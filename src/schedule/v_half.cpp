@@ -15,14 +15,14 @@
 // would wait, and before a forward that would make the rank hold more than 2H + 2 chunks; one is due then, by
 // the bound above. Where a rank would wait is found by running all ranks against each other in unit time.
 // This is not how the paper goes on: it gives the weight gradients places in the block, and afterwards moves
-// passes at the start and the end of the step. The distances at the two turns of the V, which give H its
-// place in the block, are chosen here too.
+// passes at the start and the end of the step. The constants at the turns of the V, which are the 6H and what
+// stands beside it, are chosen here too.
 //
-// What comes out, in that unit and for any number of micro-batches M:
-//   a rank holds at most 2 min(M, H + 1) chunks, which is min(M, H + 1) micro-batches of all its layers: (P +
-//   2) / 2P of 1F1B's peak where P is even, (P + 1) / 2P where it is odd; the bubble is 4P − 3 − 2 min(M, H +
-//   1) from three ranks on, so less than half of 1F1B's 6 (P − 1) once M > H; on two ranks it is 3 for one
-//   micro-batch and 2 for more, on one rank there is none.
+// In that unit, for any number of micro-batches M and with K = min(M, H + 1):
+// - a rank holds at most 2K chunks, K micro-batches of all its layers, where 1F1B's first rank holds P: a
+//   share of (P + 2) / 2P where P is even, of (P + 1) / 2P where it is odd;
+// - the bubble is 4P − 3 − 2K from three ranks on, less than half of 1F1B's 6 (P − 1) once M > H;
+// - on two ranks the bubble is 3 for one micro-batch and 2 for more, and on one rank there is none.
 
 #include "headwater/base/error.h"
 #include "headwater/schedule/message.h"

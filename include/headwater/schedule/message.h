@@ -1,7 +1,7 @@
 #pragma once
-// What one action waits for, and what it makes for another: the one place that says it. The lowering, the
-// checker, the engine, the simulator and the search all ask here. A message is named by what it holds,
-// wherever it travels: from rank to rank or between two chunks of one rank.
+// Says what each action waits for and what it makes for another. The lowering, the checker, the engine, the
+// simulator and the search all ask here. A message is named by what it holds, wherever it travels: from rank
+// to rank or between two chunks of one rank.
 
 #include "headwater/schedule/schedule.h"
 
@@ -21,10 +21,10 @@ struct StageMessage {
   bool operator==(const StageMessage&) const = default;
 };
 
-// The message that `action` reads, of a model of `stages` virtual stages. Nothing at the ends of the model,
-// and for weight gradients, which read what their slots keep.
+// Returns the message that `action` reads, in a model of `stages` virtual stages. There is none at the ends
+// of the model, nor for weight gradients, which read what their slots keep.
 std::optional<StageMessage> input_of(const Action& action, int stages);
-// The message that `action` makes. Nothing at the ends of the model, and for weight gradients.
+// Returns the message that `action` makes. There is none at the ends of the model, nor for weight gradients.
 std::optional<StageMessage> output_of(const Action& action, int stages);
 
 // Gives every message that a schedule can have a number of its own, so that what is known of them lies in a
@@ -34,7 +34,7 @@ class MessageNumbers {
   explicit MessageNumbers(const Schedule& schedule)
       : micro_batches_(schedule.micro_batches), stages_(schedule.placement.stages()) {}
   std::size_t count() const { return static_cast<std::size_t>(2 * micro_batches_ * stages_); }
-  // Below count(), for a message between two of the schedule's stages.
+  // Returns a number below count(). The message must go between two of the schedule's stages.
   std::size_t operator()(const StageMessage& message) const {
     const int payload = message.payload == Payload::activation ? 0 : 1;
     return static_cast<std::size_t>((payload * micro_batches_ + message.micro_batch) * stages_ +

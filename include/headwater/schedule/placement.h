@@ -1,5 +1,5 @@
 #pragma once
-// On which pipeline rank, and as which chunk of that rank, each virtual stage lies.
+// A placement says on which pipeline rank, and as which chunk of that rank, each virtual stage lies.
 
 namespace headwater {
 

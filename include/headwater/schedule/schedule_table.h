@@ -14,9 +14,9 @@
 
 namespace headwater {
 
-// A function that writes the lists of all ranks. One that takes the number of chunks is that of a schedule
-// with any number of them. There is no row without a generator, as there is no ScheduleGenerator without a
-// function.
+// A generator is a function that writes the lists of all ranks. One that takes the number of chunks is that
+// of a schedule with any number of them. A ScheduleGenerator cannot be made without a function, so that no
+// row goes without.
 class ScheduleGenerator {
  public:
   using FixedChunks = Schedule (*)(int ranks, int micro_batches);
@@ -35,10 +35,9 @@ class ScheduleGenerator {
   AnyChunks any_chunks_ = nullptr;
 };
 
-// What the bubble of a schedule depends on. Times are those of all layers of a rank for one micro-batch, in
-// any unit.
+// A bubble depends on these. Times are those of all layers of a rank for one micro-batch, in any unit.
 struct BubbleTerms {
-  int ranks = 1, chunks = 1;
+  int ranks = 1, chunks = 1;  // P, and the chunks of each rank
   double forward = 0.0, input_gradient = 0.0, weight_gradient = 0.0;
 };
 
@@ -48,15 +47,15 @@ struct ScheduleKind {
   int default_chunks;            // the chunks of a rank where parallel.num_chunks is 0
   bool folded;                   // as Placement says
   ScheduleGenerator generator;
-  // What a step takes longer than its arithmetic, in the unit of the terms, with equal stages, free links and
-  // as many micro-batches as docs/pipeline.md says that the formula needs. A reference, so that no row goes
-  // without.
+  // Returns what a step takes longer than its arithmetic, in the unit of the terms, with equal stages, free
+  // links and as many micro-batches as docs/pipeline.md says that the formula needs. It is a reference, so
+  // that no row goes without.
   double (&bubble)(const BubbleTerms& terms);
 
   bool takes_any_chunks() const { return generator.takes_any_chunks(); }
 };
 
-// In the order in which they are listed for people.
+// All rows, in the order in which they are listed for people.
 std::span<const ScheduleKind> schedule_kinds();
 std::vector<std::string> schedule_names();
 // Throws UserError where there is no schedule of that name, naming those there are.

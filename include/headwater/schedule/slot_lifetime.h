@@ -1,6 +1,6 @@
 #pragma once
-// When a slot is taken and when it is free again: the three lifetimes of lowering.h as a table. The lowering
-// hands out slots by it, the checker holds programs to it, and the search counts slots with it.
+// Says when a slot is taken and when it is free again: the three lifetimes of lowering.h as a table. The
+// lowering hands out slots by it, the checker holds programs to it, and the search counts slots with it.
 
 #include "headwater/schedule/lowering.h"
 
@@ -11,7 +11,7 @@ namespace headwater {
 struct SlotLifetime {
   const char* name;
   int Instruction::*slot;
-  std::vector<int> RankProgram::*count;  // per chunk
+  std::vector<int> RankProgram::*count;  // how many slots each chunk needs
   ActionKind first, last;                // the slot is taken by `first` and free after `last`
 
   bool begins_with(ActionKind kind) const { return kind == first; }
