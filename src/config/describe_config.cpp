@@ -2,6 +2,7 @@
 
 #include "headwater/config/field_value.h"
 #include "headwater/config/load_config.h"
+#include "headwater/schedule/schedule_table.h"
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
@@ -37,6 +38,17 @@ Types: *integer* takes whole numbers, also as `1e3`; *layout* is `"uniform"` or 
 *recompute* is a word or a list of words and numbers; *data* is the prefix of a `.bin/.idx` pair, or a list whose entries are prefixes or `{"prefix": "data/a", "weight":
 2}` (weight 1 unless said); *numbers* and *integers* are lists.
 )";
+
+// The table of schedules as a section of the reference.
+std::string schedule_reference() {
+  std::string text =
+      "\n## Pipeline schedules\n\nWhat each costs: [pipeline.md](pipeline.md#schedules).\n\n"
+      "| `parallel.pipeline_schedule` | `parallel.num_chunks` | order |\n| --- | --- | --- |\n";
+  for (const ScheduleKind& kind : schedule_kinds())
+    text += fmt::format("| `{}` | {}{} | {} |\n", kind.name, kind.default_chunks,
+                        kind.takes_any_chunks() ? " unless said, any" : "", kind.description);
+  return text;
+}
 
 }  // namespace
 
@@ -80,7 +92,7 @@ std::string config_reference() {
                           field.rule.required ? value : fmt::format("`{}`", value), meaning(field));
     }
   }
-  return text;
+  return text + schedule_reference();
 }
 
 }  // namespace headwater

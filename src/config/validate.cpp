@@ -4,8 +4,8 @@
 #include "headwater/base/nearest.h"
 #include "headwater/config/field_value.h"
 #include "headwater/config/load_config.h"
-#include "headwater/config/pipeline_schedule.h"
 #include "headwater/config/presets.h"
+#include "headwater/schedule/schedule_table.h"
 
 #include <fmt/ranges.h>
 
@@ -159,7 +159,7 @@ void validate(const RunConfig& run, bool training) {
   validate_model(run.model);
   for (const FieldSection& section : field_table())
     if (section.name != "model") check_section(section, run, training);
-  check_num_chunks(pipeline_schedule(run.parallel.pipeline_schedule), resolved(run.parallel).num_chunks);
+  check_num_chunks(schedule_kind(run.parallel.pipeline_schedule), resolved(run.parallel).num_chunks);
   check_data(run, training);
   if (!training) return;
   check_training(run);
@@ -177,7 +177,7 @@ ModelConfig resolved(ModelConfig model, std::int64_t seq_length) {
 
 ParallelConfig resolved(ParallelConfig parallel) {
   if (parallel.num_chunks == 0)
-    parallel.num_chunks = pipeline_schedule(parallel.pipeline_schedule).default_chunks;
+    parallel.num_chunks = schedule_kind(parallel.pipeline_schedule).default_chunks;
   return parallel;
 }
 

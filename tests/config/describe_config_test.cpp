@@ -1,8 +1,10 @@
 #include "headwater/base/file.h"
 #include "headwater/config/field_value.h"
 #include "headwater/config/load_config.h"
+#include "headwater/schedule/schedule_table.h"
 #include "tests/config/refusal.h"
 
+#include <fmt/ranges.h>
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
 
@@ -75,7 +77,9 @@ TEST(DescribeConfig, HelpAndReferenceNameEveryKey) {
       expect_says(reference, "| `" + field.name + "` | " + type_name(field));
     }
   }
-  expect_says(help, "one of 1f1b, gpipe, interleaved, zb-h1, zb-v");
+  expect_says(help, fmt::format("one of {}", fmt::join(schedule_names(), ", ")));
+  for (const ScheduleKind& kind : schedule_kinds())
+    expect_says(reference, fmt::format("| `{}` | {}", kind.name, kind.default_chunks));
 }
 
 TEST(DescribeConfig, ReferenceInDocsIsCurrent) {

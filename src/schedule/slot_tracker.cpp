@@ -1,17 +1,16 @@
-#include "ledger.h"
+#include "slot_tracker.h"
 
 #include "fault.h"
-#include "message.h"
 
 #include <algorithm>
 
 namespace headwater {
 
-Ledger::Ledger(const LoweredSchedule& lowered, ScheduleReport& report)
-    : schedule_(lowered.schedule),
+SlotTracker::SlotTracker(const LoweredSchedule& lowered, ScheduleReport& report)
+    : schedule_(lowered.source),
       peak_(report.held),
       held_(lowered.ranks.size(), 0),
-      entries_(as_index(lowered.schedule.micro_batches * lowered.schedule.placement.stages())) {
+      entries_(as_index(lowered.source.micro_batches * lowered.source.placement.stages())) {
   const auto chunks = as_index(schedule_.placement.chunks());
   const std::array peaks = {&report.in_flight, &report.kept_for_weights, &report.delayed_weights};
   report.held.assign(lowered.ranks.size(), 0);
@@ -30,11 +29,11 @@ Ledger::Ledger(const LoweredSchedule& lowered, ScheduleReport& report)
   }
 }
 
-Ledger::Entry& Ledger::entry(const Action& action) {
+SlotTracker::Entry& SlotTracker::entry(const Action& action) {
   return entries_[as_index(action.micro_batch * schedule_.placement.stages() + action.stage)];
 }
 
-void Ledger::advance(Entry& entry, ActionKind kind) const {
+void SlotTracker::advance(Entry& entry, ActionKind kind) const {
   const Done needed = kind == ActionKind::forward           ? Done::nothing
                       : kind == ActionKind::weight_gradient ? Done::input_gradient
                                                             : Done::forward;
@@ -46,8 +45,8 @@ void Ledger::advance(Entry& entry, ActionKind kind) const {
                                                     : Done::all;
 }
 
-void Ledger::enter(int rank, const Instruction& compute) {
-  const Action& action = compute.action;
+void SlotTracker::compute(int rank, const Instruction& instruction) {
+  const Action& action = instruction.action;
   const Placement& placement = schedule_.placement;
   if (action.stage < 0 || action.stage >= placement.stages() || placement.rank_of(action.stage) != rank)
     fail("the stage does not lie on this rank");
@@ -64,9 +63,9 @@ void Ledger::enter(int rank, const Instruction& compute) {
   for (std::size_t life = 0; life < kLifetimes; ++life) {
     const SlotLifetime& lifetime = kSlotLifetimes[life];
     Slots& slots = chunk[life];
-    const int named = compute.*lifetime.slot;
+    const int named = instruction.*lifetime.slot;
     int& taken = own.held[life];
-    if (action.kind == lifetime.first) {
+    if (lifetime.begins_with(action.kind)) {
       if (named < 0 || named >= static_cast<int>(slots.holders.size()))
         fail("{} {} of {}", lifetime.name, named, slots.holders.size());
       int& holder = slots.holders[as_index(named)];
@@ -84,7 +83,7 @@ void Ledger::enter(int rank, const Instruction& compute) {
   }
 }
 
-void Ledger::close() const {
+void SlotTracker::check_complete() const {
   const int stages = schedule_.placement.stages();
   for (int m = 0; m < schedule_.micro_batches; ++m) {
     for (int stage = 0; stage < stages; ++stage) {

@@ -1,4 +1,4 @@
-#include "headwater/layout/placement.h"
+#include "headwater/schedule/placement.h"
 
 #include "headwater/base/error.h"
 
@@ -32,21 +32,6 @@ TEST(Placement, FindsTheStageOfAChunk) {
 }
 
 TEST(Placement, FoldsTwoChunksOnly) { EXPECT_THROW(Placement(3, 3, true), InternalError); }
-
-TEST(Placement, FollowsTheSchedule) {
-  const auto ranks = [](const char* schedule, std::int64_t chunks) {
-    ParallelConfig parallel;
-    parallel.pipeline_model_parallel_size = 2;
-    parallel.pipeline_schedule = schedule;
-    parallel.num_chunks = chunks;
-    return ranks_of(placement_of(parallel));
-  };
-  for (const char* schedule : {"1f1b", "gpipe", "zb-h1"})
-    EXPECT_EQ(ranks(schedule, 0), (std::vector<int>{0, 1}));
-  EXPECT_EQ(ranks("interleaved", 0), (std::vector<int>{0, 1, 0, 1}));
-  EXPECT_EQ(ranks("interleaved", 3), (std::vector<int>{0, 1, 0, 1, 0, 1}));
-  EXPECT_EQ(ranks("zb-v", 0), (std::vector<int>{0, 1, 1, 0}));
-}
 
 }  // namespace
 }  // namespace headwater

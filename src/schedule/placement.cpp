@@ -1,8 +1,6 @@
-#include "headwater/layout/placement.h"
+#include "headwater/schedule/placement.h"
 
 #include "headwater/base/error.h"
-#include "headwater/config/load_config.h"
-#include "headwater/config/pipeline_schedule.h"
 
 namespace headwater {
 
@@ -24,12 +22,6 @@ int Placement::chunk_of(int stage) const {
 int Placement::stage_of(int rank, int chunk) const {
   HW_CHECK(rank >= 0 && rank < ranks_ && chunk >= 0 && chunk < chunks_, "chunk {} of rank {}", chunk, rank);
   return folded_ && chunk == 1 ? stages() - 1 - rank : chunk * ranks_ + rank;
-}
-
-Placement placement_of(const ParallelConfig& parallel) {
-  return Placement(static_cast<int>(parallel.pipeline_model_parallel_size),
-                   static_cast<int>(resolved(parallel).num_chunks),
-                   pipeline_schedule(parallel.pipeline_schedule).folded);
 }
 
 }  // namespace headwater

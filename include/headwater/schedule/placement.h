@@ -1,14 +1,12 @@
 #pragma once
-// On which pipeline rank, and as which chunk of that rank, each virtual stage lies.
-
-#include "headwater/config/run_config.h"
+// A placement says on which pipeline rank, and as which chunk of that rank, each virtual stage lies.
 
 namespace headwater {
 
 class Placement {
  public:
-  // Virtual stage s lies on rank s mod P; with `folded` (ZB-V, two chunks) on s where s < P, else on 2P − 1 −
-  // s.
+  // Virtual stage s lies on rank s mod P. Where the placement is folded, which takes two chunks, the second
+  // half of the stages comes back over the ranks: s lies on s where s < P, else on 2P − 1 − s.
   Placement(int ranks, int chunks, bool folded = false);
   bool folded() const { return folded_; }
   int ranks() const { return ranks_; }
@@ -17,13 +15,11 @@ class Placement {
   int rank_of(int stage) const;
   int chunk_of(int stage) const;
   int stage_of(int rank, int chunk) const;
+  bool operator==(const Placement&) const = default;
 
  private:
   int ranks_, chunks_;
   bool folded_;
 };
-
-// Of the config's pipeline size, chunks and schedule, which check_num_chunks has passed.
-Placement placement_of(const ParallelConfig& parallel);
 
 }  // namespace headwater

@@ -1,6 +1,6 @@
 #pragma once
-// The three lifetimes of lowering.h as a table, which the lowering hands out slots by and the checker holds
-// them to.
+// Says when a slot is taken and when it is free again: the three lifetimes of lowering.h as a table. The
+// lowering hands out slots by it, the checker holds programs to it, and the search counts slots with it.
 
 #include "headwater/schedule/lowering.h"
 
@@ -11,10 +11,12 @@ namespace headwater {
 struct SlotLifetime {
   const char* name;
   int Instruction::*slot;
-  std::vector<int> RankProgram::*count;  // per chunk
-  ActionKind first, last;                // held from the one to the end of the other
+  std::vector<int> RankProgram::*count;  // how many slots each chunk needs
+  ActionKind first, last;                // the slot is taken by `first` and free after `last`
 
-  // `backward`: whether the schedule has any.
+  bool begins_with(ActionKind kind) const { return kind == first; }
+  // Whether the slot is free after an action of that kind. A whole backward ends what either of its halves
+  // ends; where `backward` is false, in a schedule of forwards alone, a forward ends what it has begun.
   bool ends_with(ActionKind kind, bool backward) const {
     const bool whole = kind == ActionKind::backward || (kind == ActionKind::forward && !backward);
     return kind == last || (whole && first == ActionKind::forward);

@@ -1,33 +1,34 @@
 #pragma once
-// The checker's book of what has been computed: every (micro-batch, stage) once in each direction and in a
-// possible order, each in its own slots, none of them written while in use. It counts the slots in use.
+// The checker's record of what has been computed and of who holds which slot. It sees that every
+// (micro-batch, stage) is computed once in each direction and in a possible order, each in its own slots, and
+// that no slot is written while it is in use; and it counts the slots in use.
 
 #include "headwater/schedule/checker.h"
-#include "slot_lifetime.h"
+#include "headwater/schedule/slot_lifetime.h"
 
 #include <vector>
 
 namespace headwater {
 
-class Ledger {
+class SlotTracker {
  public:
   // Writes the peaks into `report`. The programs must name the slots of every chunk.
-  Ledger(const LoweredSchedule& lowered, ScheduleReport& report);
+  SlotTracker(const LoweredSchedule& lowered, ScheduleReport& report);
 
-  // The next compute of its rank. Throws ScheduleFault.
-  void enter(int rank, const Instruction& compute);
-  // Throws ScheduleFault where anything was never computed.
-  void close() const;
+  // Takes the next compute of `rank`. Throws ScheduleFault where it is not possible now.
+  void compute(int rank, const Instruction& instruction);
+  // Throws ScheduleFault where a micro-batch has not been computed to its end on a stage.
+  void check_complete() const;
 
  private:
   static constexpr std::size_t kLifetimes = kSlotLifetimes.size();
   enum class Done : std::uint8_t { nothing, forward, input_gradient, all };
-  struct Entry {  // of one micro-batch on one stage
+  struct Entry {  // one micro-batch on one stage
     Done done = Done::nothing;
     std::array<int, kLifetimes> held = {-1, -1, -1};
   };
-  struct Slots {               // of one chunk and lifetime
-    std::vector<int> holders;  // micro-batch, −1: free
+  struct Slots {               // all slots of one lifetime of one chunk
+    std::vector<int> holders;  // by slot: the micro-batch that holds it, −1: free
     int in_use = 0;
     int* peak = nullptr;  // in the report
   };
