@@ -16,11 +16,11 @@ namespace {
 
 struct Fault {
   std::mutex mutex;
-  std::uint64_t calls_left = 0;  // 0: none will fail
+  std::uint64_t calls_left = 0;  // the fault is at this one of the calls to come; 0: at none
   int error = 0;
 };
 
-// HEADWATER_FAIL_WRITE=N[:ERRNO]
+// Reads the fault from HEADWATER_FAIL_WRITE=N[:ERRNO], if that is set.
 void arm_from_environment(Fault& fault) {
   const char* text = std::getenv("HEADWATER_FAIL_WRITE");
   if (text == nullptr || *text == '\0') return;
@@ -43,7 +43,7 @@ Fault& fault() {
   return instance;
 }
 
-// Counts one call; true, with errno set, where it is the one that fails.
+// Counts one call. Returns true, with errno set, if it is the one that shall fail.
 bool fails() {
   Fault& f = fault();
   const std::lock_guard lock(f.mutex);

@@ -1,6 +1,8 @@
 #pragma once
-// The system calls by which data reaches the disk, each counted, so that a fault can be injected at any one
-// of them. Results and errno are those of the call itself. Any thread may call; private to the file layer.
+// The system calls by which data reaches the disk. They are counted, so that a fault can be injected at any
+// of them (base/file.h).
+//
+// Results and errno are those of the system call. Any thread may call them; only the file layer does.
 
 #include <cstddef>
 
@@ -9,6 +11,6 @@ namespace headwater::counted {
 long write(int descriptor, const void* data, std::size_t size);
 int sync(int descriptor);  // fsync
 int rename(const char* from, const char* to);
-int close(int descriptor);  // the descriptor is closed even where a fault is injected
+int close(int descriptor);  // closes the descriptor even when a fault is injected
 
 }  // namespace headwater::counted

@@ -1,7 +1,5 @@
 #include "headwater/base/error.h"
 
-#include "headwater/base/log.h"
-
 #include <cerrno>
 #include <system_error>
 
@@ -18,14 +16,6 @@ namespace detail {
 
 void check_failed(const char* file, int line, const char* condition, const std::string& message) {
   throw InternalError("{}:{}: expected {}: {}", file, line, condition, message);
-}
-
-void log_check_failed(const char* file, int line, const char* condition) noexcept {
-  try {
-    log::error("{}:{}: expected {}", file, line, condition);
-  } catch (...) {
-    // A destructor has nobody left to tell.
-  }
 }
 
 }  // namespace detail

@@ -9,9 +9,9 @@ namespace headwater {
 
 void raise(const Failure& failure) {
   switch (failure.exit_code) {
-    case 2: throw UserError("{}", failure.message);
-    case 3: throw SystemError("{}", failure.message);
-    case 4: throw CommError("{}", failure.message);
+    case UserError::kExitCode: throw UserError("{}", failure.message);
+    case SystemError::kExitCode: throw SystemError("{}", failure.message);
+    case CommError::kExitCode: throw CommError("{}", failure.message);
     default: throw InternalError("{}", failure.message);
   }
 }
@@ -28,11 +28,11 @@ Failure failure_of(std::exception_ptr exception) {
       return {mapped.exit_code(), mapped.what()};
     }
   } catch (const std::bad_alloc&) {
-    return {3, "out of memory: the system refused an allocation"};
+    return {SystemError::kExitCode, "out of memory: the system refused an allocation"};
   } catch (const std::exception& error) {
-    return {1, fmt::format("unexpected: {}", error.what())};
+    return {InternalError::kExitCode, fmt::format("unexpected: {}", error.what())};
   } catch (...) {
-    return {1, "unexpected: an exception of unknown type"};
+    return {InternalError::kExitCode, "unexpected: an exception of unknown type"};
   }
 }
 

@@ -28,7 +28,7 @@ class ReadDescriptor {
 
   int number() const { return number_; }
 
-  // The part of `buffer` that was filled; empty at the end of the file.
+  // Returns the part of `buffer` that was filled, which is empty at the end of the file.
   std::span<const char> read(std::span<char> buffer) const {
     for (;;) {
       const ssize_t count = ::read(number_, buffer.data(), buffer.size());
@@ -67,14 +67,6 @@ MappedFile::MappedFile(MappedFile&& other) noexcept
       data_(std::exchange(other.data_, nullptr)),
       size_(std::exchange(other.size_, 0)) {}
 
-MappedFile& MappedFile::operator=(MappedFile&& other) noexcept {
-  MappedFile taken(std::move(other));
-  std::swap(path_, taken.path_);
-  std::swap(data_, taken.data_);
-  std::swap(size_, taken.size_);
-  return *this;
-}
-
 std::string read_text(const Path& path) {
   const ReadDescriptor file(path);
   std::string text;
@@ -85,7 +77,7 @@ std::string read_text(const Path& path) {
 }
 
 std::uint64_t file_hash(const Path& path) {
-  // Read, not mapped: a failing disk is then an error, not a SIGBUS.
+  // The file is read and not mapped, so that a failing disk is an error and not a SIGBUS.
   const ReadDescriptor file(path);
   ContentHash hash;
   std::vector<char> buffer(kReadBlock);

@@ -20,8 +20,6 @@ struct ContentHash::State {
 
 ContentHash::ContentHash() : state_(std::make_unique<State>()) {}
 ContentHash::~ContentHash() = default;
-ContentHash::ContentHash(ContentHash&& other) noexcept = default;
-ContentHash& ContentHash::operator=(ContentHash&& other) noexcept = default;
 
 void ContentHash::add(std::span<const std::byte> bytes) {
   XXH3_64bits_update(state_->xxh, bytes.data(), bytes.size());

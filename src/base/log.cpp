@@ -17,13 +17,13 @@ struct Log {
   bool leader = true;
 
   Log() {
-    // Not through spdlog's registry: it would be torn down before the last destructors log.
+    // The logger stays out of spdlog's registry, which would be torn down before the last destructors log.
     logger = std::make_shared<spdlog::logger>("headwater", std::make_shared<spdlog::sinks::stderr_sink_mt>());
     logger->set_pattern("[%Y-%m-%d %H:%M:%S] %v");
     logger->set_level(spdlog::level::trace);
   }
 
-  // A rank above 0 is silent below `warning`, unless everything was asked for.
+  // The lowest level that is shown.
   Level threshold() const {
     return leader || level == Level::debug ? level : std::max(level, Level::warning);
   }

@@ -23,7 +23,8 @@ void write_all(int descriptor, std::span<const std::byte> bytes, const Path& pat
   }
 }
 
-// What cannot be synced by its nature (a pipe, a terminal, folders of some file systems) says EINVAL.
+// Syncs the file. EINVAL is no error: it says that the file is of a kind that cannot be synced (a pipe, a
+// terminal, folders of some file systems).
 void sync_descriptor(int descriptor, const Path& path) {
   while (counted::sync(descriptor) != 0) {
     if (errno == EINVAL) return;
@@ -31,9 +32,10 @@ void sync_descriptor(int descriptor, const Path& path) {
   }
 }
 
-// The rename at the end would put a file in the place of a device, of a pipe or of a link to one.
+// Returns `path`, or throws UserError if it names something that AtomicFile's rename must not replace: a
+// device, a pipe, or a link to one.
 const Path& replaceable(const Path& path) {
-  std::error_code error;  // who may not look may not write either, and is told so then
+  std::error_code error;  // ignored: if looking is not permitted, opening fails and says so
   const std::filesystem::file_status status = std::filesystem::status(path, error);
   if (std::filesystem::exists(status) && !std::filesystem::is_regular_file(status))
     throw UserError("cannot write {}: it is not a regular file, which could be replaced as a whole",
@@ -60,24 +62,9 @@ OutputFile::~OutputFile() {
   try {
     flush();
   } catch (...) {
-    // Who wants to hear of errors calls close().
+    // Callers that want to hear of errors call close().
   }
   ::close(descriptor_);
-}
-
-OutputFile::OutputFile(OutputFile&& other) noexcept
-    : path_(std::move(other.path_)),
-      descriptor_(std::exchange(other.descriptor_, -1)),
-      offset_(other.offset_),
-      buffer_(std::move(other.buffer_)) {}
-
-OutputFile& OutputFile::operator=(OutputFile&& other) noexcept {
-  OutputFile taken(std::move(other));
-  std::swap(path_, taken.path_);
-  std::swap(descriptor_, taken.descriptor_);
-  std::swap(offset_, taken.offset_);
-  std::swap(buffer_, taken.buffer_);
-  return *this;
 }
 
 void OutputFile::write(std::span<const std::byte> bytes) {
@@ -93,7 +80,8 @@ void OutputFile::write(std::span<const std::byte> bytes) {
 void OutputFile::write(std::string_view text) { write(std::as_bytes(std::span(text.data(), text.size()))); }
 
 void OutputFile::flush() {
-  // Emptied first: after an error nobody knows how much arrived, and no part may be written twice.
+  // The buffer is emptied first. After an error nobody knows how much of it has been written, and no part
+  // may be written twice.
   std::vector<std::byte> bytes;
   bytes.swap(buffer_);
   write_all(descriptor_, bytes, path_);
@@ -108,7 +96,7 @@ void OutputFile::sync() {
 
 void OutputFile::close() {
   flush();
-  // Never again after an error: the system has let the descriptor go even then.
+  // The descriptor is never closed twice: the system frees it even if close() reports an error.
   if (counted::close(std::exchange(descriptor_, -1)) != 0) throw_errno(errno, "close", path_.native());
 }
 

@@ -25,7 +25,7 @@ RandomKey derive(RandomKey key, std::uint64_t word) { return {mix(key.value + mi
 RandomKey derive(RandomKey key, std::string_view name) {
   std::uint64_t hash = 0xCBF29CE484222325ULL;  // FNV-1a, 64 bits
   for (const char c : name) hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001B3ULL;
-  // Another salt than for words, so that a name is never the same as a number.
+  // Names have another salt than numbers, so that a name does not derive the same key as some number.
   return {mix(key.value + mix(hash + kNameSalt))};
 }
 

@@ -20,9 +20,9 @@ void remember(int number) {
   first.compare_exchange_strong(none, number);
 }
 
-// The handler of this thread gets a stack of its own. The kernels that oneDNN makes for matrix products use
-// the stack pointer as a pointer into the heap; a handler on the stack that it seems to be would write the
-// chip's registers over what lies there.
+// Gives signal handlers in this thread a stack of their own. oneDNN's generated kernels for matrix products
+// use the stack pointer register to point into the heap. A handler that took it for a stack would overwrite
+// that memory with the saved registers.
 void give_own_stack() {
   constexpr long kForTheHandler = 16 << 10;
   static std::vector<char> stack(static_cast<std::size_t>(sysconf(_SC_MINSIGSTKSZ) + kForTheHandler));

@@ -12,7 +12,8 @@
 namespace headwater {
 
 int available_cores() {
-  // The kernel refuses a mask smaller than its own; a fixed cpu_set_t ends at 1024 cores.
+  // The kernel refuses a mask smaller than its own, and a cpu_set_t has room for 1024 cores only. So larger
+  // masks are tried in turn.
   for (int cores = 1024;; cores *= 2) {
     const std::size_t size = CPU_ALLOC_SIZE(cores);
     std::vector<cpu_set_t> mask((size + sizeof(cpu_set_t) - 1) / sizeof(cpu_set_t));
@@ -23,7 +24,7 @@ int available_cores() {
 
 int threads_for(int local_ranks) {
   if (const char* asked = std::getenv("OMP_NUM_THREADS")) {
-    const int threads = std::atoi(asked);  // of a list of nested levels ("4,2") the first counts
+    const int threads = std::atoi(asked);  // the first of a list for nested levels ("4,2")
     if (threads > 0) return threads;
   }
   return std::max(1, available_cores() / std::max(1, local_ranks));

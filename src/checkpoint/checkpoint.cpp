@@ -10,7 +10,7 @@
 namespace headwater {
 namespace {
 
-// The size of a file, and none where there is no such file.
+// Returns the size of a file, or nothing if there is no such file.
 std::optional<std::uint64_t> size_on_disk(const Path& path) {
   std::error_code error;
   const std::uintmax_t size = std::filesystem::file_size(path, error);
@@ -83,10 +83,10 @@ Path find_checkpoint(const Path& path) {
 
 VerifyResult verify_checkpoint(const Path& folder) {
   if (!std::filesystem::exists(folder / kManifestName))
-    read_manifest(folder);  // says that it is no checkpoint
+    read_manifest(folder);  // throws, and says that this is no checkpoint
   VerifyResult result{1, {}};
   if (!manifest_intact(folder)) {
-    // What an altered manifest says of the other files proves nothing.
+    // The other files cannot be checked, as an altered manifest may say anything of them.
     result.bad.push_back(kManifestName);
     return result;
   }

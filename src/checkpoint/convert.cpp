@@ -11,7 +11,7 @@
 namespace headwater {
 namespace {
 
-// Whose elements are read, for messages: made only when one is needed.
+// The tensor whose elements are read. Its name for messages is formatted only if one is needed.
 struct Source {
   const StoredTensor& tensor;
   const Path& file;

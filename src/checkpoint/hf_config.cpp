@@ -1,4 +1,4 @@
-// config.json of a Hugging Face folder as our model section.
+// Turns config.json of a Hugging Face folder into a ModelConfig.
 
 #include "headwater/base/error.h"
 #include "headwater/checkpoint/hf_folder.h"
@@ -45,7 +45,7 @@ class HfConfig {
   std::string file_;
 };
 
-// Everything that would make the model another one than Yuan 2.0's dense block.
+// Throws UserError for settings that make the model another one than Yuan 2.0's dense model.
 void refuse_variants(const HfConfig& config) {
   const std::string type = config.word("model_type");
   if (type != "yuan")

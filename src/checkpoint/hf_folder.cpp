@@ -19,7 +19,7 @@ constexpr const char* kSingleFile = "model.safetensors";
 constexpr const char* kIndexFile = "model.safetensors.index.json";
 constexpr const char* kHead = "lm_head.weight";
 
-// The files that hold the weights: one, or those that the index names.
+// Returns the names of the files that hold the weights: the single one, or those that the index names.
 std::vector<std::string> weight_files(const Path& folder) {
   if (std::filesystem::exists(folder / kSingleFile)) return {kSingleFile};
   const Path index = folder / kIndexFile;
@@ -39,7 +39,8 @@ std::vector<std::string> weight_files(const Path& folder) {
   return {files.begin(), files.end()};
 }
 
-// Buffers that old folders carry beside the weights; positions are computed here.
+// Whether a tensor is a buffer that old folders have beside the weights. It is not read: rotary frequencies
+// are computed.
 bool is_buffer(const std::string& name) { return name.ends_with(".rotary_emb.inv_freq"); }
 
 bool same_contents(const SafetensorsReader& a, const StoredTensor& x, const SafetensorsReader& b,

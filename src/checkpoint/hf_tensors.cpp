@@ -8,7 +8,7 @@
 namespace headwater {
 namespace {
 
-// A block of whole rows of a matrix of `columns` (1 for vectors).
+// A piece of `count` whole rows of matrices with `columns` columns (1 for vectors).
 HfPiece rows(const std::string& canonical, std::int64_t canonical_row, std::int64_t hf_row,
              std::int64_t count, std::int64_t columns) {
   return {canonical,           canonical_row * columns, hf_row * columns,
@@ -19,14 +19,14 @@ HfTensor same(std::string name, const std::string& canonical, Shape shape) {
   return {std::move(name), shape, {rows(canonical, 0, 0, shape[0], shape.row_elements())}};
 }
 
-// [out, in, tap, 1] against [tap, out, in].
+// A convolution of two taps: [out, in, tap, 1] in Hugging Face's form, [tap, out, in] in the canonical form.
 HfTensor convolution(std::string name, const std::string& canonical, std::int64_t out, std::int64_t in) {
   HfPiece piece{canonical, 0, 0, {2, out, in}, {out * in, in, 1}, {1, 2 * in, 2}};
   return {std::move(name), {out, in, 2, 1}, {std::move(piece)}};
 }
 
-// Yuan's q_proj and k_proj are the first and the second half of the rows of one matrix laid out [head][q |
-// k][D].
+// Yuan's q_proj and k_proj are the first and the second half of the rows of one matrix, which are ordered
+// [head][q | k][D].
 void add_query_and_key(const LayerSpec& layer, const std::string& canonical, const std::string& hf,
                        std::vector<HfTensor>& tensors) {
   const std::int64_t width = layer.query_width(), size = layer.head_dim;
@@ -34,7 +34,7 @@ void add_query_and_key(const LayerSpec& layer, const std::string& canonical, con
                         {hf + "k_proj.weight", {width, layer.hidden}, {}}};
   for (std::int64_t head = 0; head < layer.heads; ++head) {
     for (const char* part : {"q", "k"}) {
-      const std::int64_t row = (2 * head + (*part == 'k' ? 1 : 0)) * size;  // of the one matrix
+      const std::int64_t row = (2 * head + (*part == 'k' ? 1 : 0)) * size;  // in the one matrix
       halves[row / width].pieces.push_back(
           rows(fmt::format("{}{}.weight", canonical, part), head * size, row % width, size, layer.hidden));
     }
@@ -60,13 +60,14 @@ void add_yuan_layer(const LayerSpec& layer, std::size_t number, std::vector<HfTe
   tensors.push_back(
       same(hf + "self_attn.o_proj.weight", ours + "attention.o.weight", {hidden, layer.query_width()}));
   tensors.push_back(same(hf + "post_attention_layernorm.weight", ours + "mlp_norm.weight", {hidden}));
-  // Yuan activates up_proj, where Llama activates gate_proj; our `gate` is the activated one.
+  // Yuan activates up_proj, and Llama gate_proj. Here `gate` is the one that is activated.
   tensors.push_back(same(hf + "mlp.up_proj.weight", ours + "mlp.gate.weight", {layer.ffn, hidden}));
   tensors.push_back(same(hf + "mlp.gate_proj.weight", ours + "mlp.up.weight", {layer.ffn, hidden}));
   tensors.push_back(same(hf + "mlp.down_proj.weight", ours + "mlp.down.weight", {hidden, layer.ffn}));
 }
 
-// Copies the piece, whose strides and offset on one side are `from` and on the other `to`.
+// Copies a piece of elements of `element` bytes. Offsets and strides are those of the piece in `from` and in
+// `to`.
 void copy_piece(const HfPiece& piece, std::size_t element, const void* from, std::int64_t from_offset,
                 const std::array<std::int64_t, 3>& from_stride, void* to, std::int64_t to_offset,
                 const std::array<std::int64_t, 3>& to_stride) {

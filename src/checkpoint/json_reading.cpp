@@ -20,7 +20,7 @@ const json& member(const json& object, const std::string& key, const std::string
 
 std::int64_t whole_number(const json& value, const std::string& where) {
   constexpr auto kMost = static_cast<std::uint64_t>(std::numeric_limits<std::int64_t>::max());
-  // nlohmann keeps what is written without a sign as unsigned.
+  // nlohmann parses numbers without a sign as unsigned.
   if (!value.is_number_unsigned() || value.get<std::uint64_t>() > kMost)
     throw UserError("{} is {}; it must be a whole number, 0 or more", where, value.dump());
   return value.get<std::int64_t>();

@@ -55,7 +55,8 @@ StoredSlice read_slice(const json& entry, const std::string& where) {
   return stored;
 }
 
-// Each element is in one slice and no other, and each slice in a file of the list.
+// Returns what is wrong with a state, or nothing if each element is in exactly one slice, and each slice in
+// a file that the manifest lists.
 std::optional<std::string> state_inconsistency(const Manifest& manifest, const std::string& name,
                                                const StoredState& state) {
   std::int64_t covered = 0;

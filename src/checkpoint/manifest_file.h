@@ -1,5 +1,5 @@
 #pragma once
-// manifest.json on disk, with its own checksum beside it in manifest.xxh3. Private to this room.
+// manifest.json on disk, with its checksum beside it in manifest.xxh3.
 
 #include "headwater/checkpoint/manifest.h"
 
@@ -8,11 +8,12 @@ namespace headwater {
 inline constexpr const char* kManifestName = "manifest.json";
 inline constexpr const char* kManifestHashName = "manifest.xxh3";
 
-// Both files, synced; atomicity is that of the folder they go to.
+// Writes and syncs both files, not atomically: the folder that they are written to is renamed as a whole
+// later.
 void write_manifest(const Path& folder, const Manifest& manifest);
-// Whether the two files are there and belong together.
+// Whether both files exist and the checksum is right.
 bool manifest_intact(const Path& folder);
-// UserError where they are not, or the manifest is wrong.
+// Throws UserError if they are not intact, or if the manifest is wrong.
 Manifest read_manifest(const Path& folder);
 
 }  // namespace headwater

@@ -1,6 +1,6 @@
 #pragma once
-// The part of a manifest that each rank knows of its own files, as JSON: what ranks send to rank 0, and what
-// the manifest says of all of them. Private to this room; pure.
+// Files and states of a manifest as JSON. Each rank sends those of its own files to rank 0, and the manifest
+// has those of all ranks.
 
 #include "headwater/checkpoint/manifest.h"
 
@@ -10,10 +10,12 @@
 
 namespace headwater {
 
-nlohmann::json contents_json(const Manifest& manifest);  // its files and states
-// Adds what `contents` says to the manifest. UserError, naming `where`, where it is not of the form.
+nlohmann::json contents_json(const Manifest& manifest);
+// Adds the files and states in `contents` to the manifest. Throws UserError, which names `where`, if they
+// are malformed.
 void add_contents(const nlohmann::json& contents, const std::string& where, Manifest& manifest);
-// What is wrong between files, states and slices: one not covered, or covered twice; none where all is well.
+// Returns how files, states and slices contradict each other (an element that no slice holds, or two), or
+// nothing.
 std::optional<std::string> inconsistency(const Manifest& manifest);
 
 }  // namespace headwater

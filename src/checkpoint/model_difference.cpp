@@ -11,7 +11,7 @@
 namespace headwater {
 namespace {
 
-// What may differ between the model that made weights and the model that takes them.
+// Keys that may differ between the model whose weights were saved and the model that reads them.
 constexpr std::string_view kFreeOfWeights[] = {"make_vocab_size_divisible_by", "max_position_embeddings",
                                                "init_method_std", "attention_dropout", "hidden_dropout"};
 

@@ -1,4 +1,5 @@
 #include "convert.h"
+#include "headwater/base/bytes.h"
 #include "headwater/base/error.h"
 #include "headwater/checkpoint/safetensors.h"
 #include "headwater/config/json_text.h"
@@ -62,7 +63,7 @@ std::string header_text(const MappedFile& file) {
   if (length > file.size() - kLengthBytes)
     throw UserError("{} has {} bytes, but its header alone needs {}: the file is cut", path, file.size(),
                     kLengthBytes + length);
-  return std::string(reinterpret_cast<const char*>(file.bytes().data()) + kLengthBytes, length);
+  return std::string(as_text(file.bytes().subspan(kLengthBytes, length)));
 }
 
 struct Extent {
@@ -122,7 +123,7 @@ SafetensorsReader::SafetensorsReader(const Path& path) : file_(path) {
     for (const auto& [word, value] : entry.items()) metadata_[word] = text(value, "__metadata__ of " + name);
   }
 
-  // The data must be covered without gap or overlap, so that every byte of the file is accounted for.
+  // The tensors must cover the data without gap or overlap, so that no byte of the file is unaccounted for.
   std::sort(tensors_.begin(), tensors_.end(), [](const StoredTensor& a, const StoredTensor& b) {
     const bool a_empty = a.shape.elements() == 0, b_empty = b.shape.elements() == 0;
     return a.offset != b.offset ? a.offset < b.offset : a_empty && !b_empty;

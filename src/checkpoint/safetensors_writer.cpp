@@ -28,7 +28,7 @@ SafetensorsWriter::SafetensorsWriter(OutputFile& out, std::vector<StoredTensor> 
                            {"data_offsets", {tensor.offset, end}}};
   }
   std::string text = header.dump();
-  text.append((8 - text.size() % 8) % 8, ' ');  // the data begins at a multiple of 8
+  text.append((8 - text.size() % 8) % 8, ' ');  // so that the data begins at a multiple of 8
   const std::uint64_t length = text.size();
   write(std::as_bytes(std::span(&length, 1)));
   write(std::as_bytes(std::span(text)));

@@ -17,7 +17,7 @@ constexpr std::string_view kPrefix = "step-";
 constexpr const char* kLatest = "latest";
 constexpr const char* kLock = "lock";
 
-// Names of the folder's entries; none where there is no such folder.
+// Returns the names of the folder's entries, sorted; none if there is no such folder.
 std::vector<std::string> entries(const Path& folder) {
   std::vector<std::string> names;
   std::error_code error;
@@ -29,7 +29,7 @@ std::vector<std::string> entries(const Path& folder) {
   return names;
 }
 
-// The steps that have a folder, complete or not, oldest first.
+// Returns the steps that have a folder, complete or not, oldest first.
 std::vector<std::int64_t> steps_in(const Path& folder) {
   std::vector<std::int64_t> steps;
   for (const std::string& name : entries(folder))
@@ -38,7 +38,7 @@ std::vector<std::int64_t> steps_in(const Path& folder) {
   return steps;
 }
 
-// Why a checkpoint cannot be used; empty where it can.
+// Returns why a checkpoint cannot be used, or "" if it can.
 std::string defect(const Path& checkpoint) {
   try {
     static_cast<void>(Checkpoint(checkpoint));
@@ -57,7 +57,7 @@ std::optional<std::int64_t> SaveFolder::step_of(const std::string& name) {
   std::int64_t step = 0;
   const char* end = name.data() + name.size();
   const auto parsed = std::from_chars(name.data() + kPrefix.size(), end, step);
-  // Only the very name that name_of makes.
+  // Other spellings of the number are not names of steps.
   if (parsed.ec != std::errc() || parsed.ptr != end || step < 0 || name_of(step) != name) return std::nullopt;
   return step;
 }
@@ -67,7 +67,7 @@ FileLock SaveFolder::claim() const {
   FileLock lock(path_ / kLock, "training.save " + path_.string());
   for (const std::string& name : entries(path_)) {
     if (!name.starts_with(kPrefix) && !name.starts_with(kLatest)) continue;
-    if (name.find(kTemporary) != std::string::npos) remove_all(path_ / name);
+    if (name.find(kTemporary) != std::string::npos) remove_tree(path_ / name);
   }
   return lock;
 }
@@ -95,7 +95,7 @@ std::vector<std::int64_t> SaveFolder::complete() const {
 std::optional<Path> SaveFolder::newest() const {
   const std::optional<std::int64_t> step = latest();
   if (!step) {
-    // A run that was killed before `latest` was first written, or a folder that was copied without it.
+    // The run was killed before it first wrote `latest`, or the folder was copied without it.
     const std::vector<std::int64_t> steps = complete();
     return steps.empty() ? std::nullopt : std::optional(checkpoint(steps.back()));
   }
@@ -123,10 +123,11 @@ void SaveFolder::prune(std::int64_t keep) const {
     std::erase_if(steps, [&](std::int64_t step) { return step > *newest; });
     const auto excess = static_cast<std::int64_t>(steps.size()) - keep;
     for (std::int64_t i = 0; i < excess; ++i) {
-      // First under a name that says it is not whole any more.
+      // The folder is renamed first, so that a killed removal does not leave an incomplete checkpoint under
+      // that name.
       const Path old = checkpoint(steps[static_cast<std::size_t>(i)]), doomed = old.string() + kTemporary;
       rename_durably(old, doomed);
-      remove_all(doomed);
+      remove_tree(doomed);
     }
   } catch (const Error& error) {
     log::warning("old checkpoints in {} were not removed: {}", path_.string(), error.what());

@@ -1,5 +1,6 @@
 #include "headwater/checkpoint/saver.h"
 
+#include "headwater/base/bytes.h"
 #include "headwater/base/error.h"
 #include "headwater/base/log.h"
 #include "headwater/checkpoint/checkpoint.h"
@@ -12,14 +13,15 @@
 
 #include <algorithm>
 #include <cstring>
+#include <utility>
 
 namespace headwater {
 namespace {
 
 using nlohmann::json;
 
-// "weights-00000-of-00002.safetensors", numbered among the ranks that write one; empty for a rank that does
-// not. All ranks call.
+// Returns the name of this rank's file, such as "weights-00000-of-00002.safetensors", or "" if it writes
+// none. Files are numbered among the ranks that write one. All ranks must call.
 std::string file_name(Communicator& ranks, std::string_view content, bool writes) {
   const std::byte flag{static_cast<unsigned char>(writes)};
   const auto flags = gather_bytes(ranks, {&flag, 1});
@@ -29,7 +31,8 @@ std::string file_name(Communicator& ranks, std::string_view content, bool writes
   return writes ? fmt::format("{}-{:05}-of-{:05}.safetensors", content, number, count) : std::string();
 }
 
-// NAME, NAME.exp_avg or NAME.exp_avg_sq; a second slice of the same state in one file gets "#1", and so on.
+// Returns a tensor's key in its file: NAME, NAME.exp_avg or NAME.exp_avg_sq. Further slices of the same
+// state in one file get "#1", "#2" and so on.
 std::string key_for(const SaveTensor& tensor, const StoredState& state, const std::string& file) {
   std::string key = tensor.name;
   if (tensor.kind != StateKind::weight) key += fmt::format(".{}", name_of(tensor.kind));
@@ -41,7 +44,7 @@ Shape shape_on_disk(const Slice& slice) {
   return slice.count == slice.box.size.elements() ? slice.box.size : Shape{slice.count};
 }
 
-// One file, synced; adds it and what it holds to `own`.
+// Writes and syncs one file, and adds it and its contents to `own`.
 void write_file(const Path& folder, const std::string& name, const std::vector<const SaveTensor*>& tensors,
                 Manifest& own) {
   std::vector<StoredTensor> declared;
@@ -63,15 +66,12 @@ void write_file(const Path& folder, const std::string& name, const std::vector<c
   own.files[name] = {writer.size(), writer.hash()};
 }
 
-// Everybody's files and slices, checked to hold every state whole and once.
+// Merges the files and slices of all ranks, and checks that they hold every element exactly once.
 Manifest merged(const std::vector<std::vector<std::byte>>& parts, const SaveHeader& header) {
   Manifest manifest;
   manifest.header = header;
-  for (std::size_t rank = 0; rank < parts.size(); ++rank) {
-    const auto* text = reinterpret_cast<const char*>(parts[rank].data());
-    add_contents(json::parse(text, text + parts[rank].size()), fmt::format("what rank {} wrote", rank),
-                 manifest);
-  }
+  for (std::size_t rank = 0; rank < parts.size(); ++rank)
+    add_contents(json::parse(as_text(parts[rank])), fmt::format("what rank {} wrote", rank), manifest);
   const auto problem = inconsistency(manifest);
   HW_CHECK(!problem, "{}", *problem);
   return manifest;
@@ -79,7 +79,7 @@ Manifest merged(const std::vector<std::vector<std::byte>>& parts, const SaveHead
 
 void remove_quietly(const Path& path) {
   try {
-    remove_all(path);
+    remove_tree(path);
   } catch (const Error& error) {
     log::warning("{}", error.what());
   }
@@ -91,34 +91,39 @@ Saver::Saver(SaveFolder folder, Communicator& ranks, std::int64_t keep)
     : folder_(std::move(folder)), ranks_(ranks), keep_(keep) {}
 
 void Saver::stage(const std::vector<SaveTensor>& tensors) {
-  staged_.resize(tensors.size());  // the memory of the last save is used again
-  for (std::size_t i = 0; i < tensors.size(); ++i) {
-    const SaveTensor& tensor = tensors[i];
+  std::int64_t bytes = 0;
+  for (const SaveTensor& tensor : tensors) {
     HW_CHECK(tensor.data.dense() && tensor.data.dtype == DType::f32 && tensor.data.device == Device{} &&
                  tensor.data.elements() == tensor.slice.count &&
                  lies_within(tensor.slice, tensor.global_shape),
              "{} {}, {}: {} of {}", tensor.name, name_of(tensor.kind), to_string(tensor.global_shape),
              to_string(tensor.slice), to_string(tensor.data.shape));
-    Staged& staged = staged_[i];
-    staged.bytes.resize(tensor.data.bytes());
-    if (!staged.bytes.empty()) std::memcpy(staged.bytes.data(), tensor.data.data, staged.bytes.size());
-    staged.tensor = tensor;
-    staged.tensor.data = TensorView(staged.bytes.data(), DType::f32, shape_on_disk(tensor.slice));
+    bytes += static_cast<std::int64_t>(tensor.data.bytes());
+  }
+  staged_ = {};
+  staged_.memory = allocate(Device{}, bytes, "the copy of the training state that a save writes");
+  std::byte* next = staged_.memory.get();
+  for (const SaveTensor& tensor : tensors) {
+    if (tensor.data.bytes() > 0) std::memcpy(next, tensor.data.data, tensor.data.bytes());
+    SaveTensor& copy = staged_.tensors.emplace_back(tensor);
+    copy.data = TensorView(next, DType::f32, shape_on_disk(tensor.slice));
+    next += tensor.data.bytes();
   }
 }
 
 void Saver::commit(const SaveHeader& header) {
+  const Staged staged = std::exchange(staged_, {});  // freed at the end of this function, however it ends
   const std::int64_t step = header.counters.step;
   const Path temporary = folder_.checkpoint(step).string() + SaveFolder::kTemporary;
   try {
     if (!begin(temporary, step)) return;
-    const std::string own = contents_json(write_files(temporary)).dump();
+    const std::string own = contents_json(write_files(temporary, staged.tensors)).dump();
     const auto parts = gather_bytes(ranks_, std::as_bytes(std::span(own)));
     together(ranks_, [&] {
       if (ranks_.rank() == 0) publish(temporary, merged(parts, header));
     });
   } catch (const CommError&) {
-    throw;  // a lost peer: others may still be writing, so SaveFolder::claim cleans up
+    throw;  // a peer is lost: other ranks may still be writing, so the next run's SaveFolder::claim cleans up
   } catch (...) {
     if (ranks_.rank() == 0) remove_quietly(temporary);
     throw;
@@ -126,30 +131,25 @@ void Saver::commit(const SaveHeader& header) {
   if (ranks_.rank() == 0) folder_.prune(keep_);
 }
 
-// Rank 0 makes the folder. False where the step is saved already.
+// Has rank 0 make the folder, unless the step is saved already. Returns on every rank whether it was made.
 bool Saver::begin(const Path& temporary, std::int64_t step) const {
   bool needed = false;
   together(ranks_, [&] {
     if (ranks_.rank() != 0) return;
     needed = folder_.latest() != step || !folder_.is_complete(step);
     if (!needed) return;
-    remove_all(temporary);
+    remove_tree(temporary);
     make_folders(temporary);
   });
   return max_over(ranks_, needed ? 1 : 0) == 1;
 }
 
-std::vector<const SaveTensor*> Saver::staged(bool weights) const {
-  std::vector<const SaveTensor*> tensors;
-  for (const Staged& staged : staged_)
-    if ((staged.tensor.kind == StateKind::weight) == weights) tensors.push_back(&staged.tensor);
-  return tensors;
-}
-
-// This rank's files, on disk for good on every rank when it returns; gives what they hold. Weights and
-// optimizer go to files of their own, so that weights can be had alone.
-Manifest Saver::write_files(const Path& temporary) const {
-  const std::vector<const SaveTensor*> weights = staged(true), optimizer = staged(false);
+// Writes this rank's files and returns what they hold. When it returns, the files of all ranks are synced.
+// Weights and optimizer state go to separate files, so that weights can be taken alone.
+Manifest Saver::write_files(const Path& temporary, const std::vector<SaveTensor>& tensors) const {
+  std::vector<const SaveTensor*> weights, optimizer;
+  for (const SaveTensor& tensor : tensors)
+    (tensor.kind == StateKind::weight ? weights : optimizer).push_back(&tensor);
   const std::string weights_name = file_name(ranks_, "weights", !weights.empty());
   const std::string optimizer_name = file_name(ranks_, "optimizer", !optimizer.empty());
   Manifest own;
@@ -160,18 +160,19 @@ Manifest Saver::write_files(const Path& temporary) const {
   return own;
 }
 
-// Rank 0: from here on the checkpoint is whole, then named by `latest`.
+// Completes the checkpoint, gives the folder its final name, and makes `latest` name it. For rank 0.
 void Saver::publish(const Path& temporary, const Manifest& manifest) const {
   const std::int64_t step = manifest.header.counters.step;
   const Path target = folder_.checkpoint(step);
   write_manifest(temporary, manifest);
   sync_folder(temporary);
-  remove_all(target);  // left by a run that went on from an earlier step, or damaged: begin() looked
+  remove_tree(target);  // left from before a resume at an earlier step, or damaged: begin() looked
   try {
     rename_durably(temporary, target);
     folder_.set_latest(step);
   } catch (...) {
-    // Where only the last sync failed, `latest` names the new checkpoint and both stay, whole.
+    // If only the last sync failed, `latest` names the new checkpoint, and both it and the old one stay
+    // complete.
     if (folder_.latest() != step) remove_quietly(target);
     throw;
   }

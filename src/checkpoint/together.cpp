@@ -1,5 +1,6 @@
 #include "together.h"
 
+#include "headwater/base/bytes.h"
 #include "headwater/base/error.h"
 #include "headwater/base/failure.h"
 
@@ -8,7 +9,7 @@
 namespace headwater {
 namespace {
 
-// How an action ended; exit code 0 is well. CommError passes through.
+// Runs `action` and returns how it ended; exit code 0 stands for success. A CommError is thrown.
 Failure outcome_of(const std::function<void()>& action) {
   try {
     action();
@@ -24,12 +25,12 @@ Failure outcome_of(const std::function<void()>& action) {
 
 void together(Communicator& ranks, const std::function<void()>& action) {
   const Failure own = outcome_of(action);
-  // One byte of code, then the message.
+  // A failure is sent as one byte with its exit code, then the message; success as no bytes.
   const std::string sent =
       own.exit_code == 0 ? std::string() : std::string(1, static_cast<char>(own.exit_code)) + own.message;
   for (const std::vector<std::byte>& bytes : gather_bytes(ranks, std::as_bytes(std::span(sent)))) {
     if (bytes.empty()) continue;
-    const std::string received(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+    const std::string received(as_text(bytes));
     raise({received[0], received.substr(1)});
   }
 }

@@ -1,5 +1,5 @@
 #pragma once
-// Work that every rank does a part of and that holds for all ranks or for none. Private to this room.
+// Work of which every rank does a part, and which succeeds on all ranks or fails on all.
 
 #include "headwater/comm/communicator.h"
 
@@ -7,9 +7,10 @@
 
 namespace headwater {
 
-// Runs `action` on this rank and learns how it went on every rank: all ranks go on, or all throw the same
-// error, the one of the first rank that failed. Nothing is waited for that a rank which failed would not do.
-// CommError passes through.
+// Runs `action` on this rank, then exchanges how it ended with all ranks, which must all call. Returns if it
+// succeeded on every rank. Otherwise all ranks throw the same error, that of the lowest rank that failed. A
+// CommError is thrown at once, without the exchange. `action` must not communicate: a rank whose action has
+// failed would not take part.
 void together(Communicator& ranks, const std::function<void()>& action);
 
 }  // namespace headwater

@@ -1,8 +1,8 @@
 #include "headwater/cli/commands.h"
 #include "headwater/config/load_config.h"
-#include "headwater/config/pipeline_schedule.h"
 #include "headwater/plan/simulator.h"
 #include "headwater/schedule/checker.h"
+#include "headwater/schedule/schedule_table.h"
 
 #include <CLI/CLI.hpp>
 #include <nlohmann/json.hpp>
@@ -21,9 +21,7 @@ struct ScheduleOptions {
 
 // Every chunk takes its share of a rank's seconds, every transfer the same time.
 Simulation play(const ScheduleOptions& o) {
-  const PipelineSchedule& known = pipeline_schedule(o.schedule);
-  const int chunks = o.chunks > 0 ? o.chunks : static_cast<int>(known.default_chunks);
-  check_num_chunks(known, chunks);
+  const int chunks = o.chunks > 0 ? o.chunks : schedule_kind(o.schedule).default_chunks;
   const LoweredSchedule lowered = lower(make_schedule(o.schedule, o.pipeline, chunks, o.micro_batches));
   const std::optional<std::string> fault = check(lowered).fault;
   HW_CHECK(!fault, "schedule {}: {}", o.schedule, *fault);
@@ -62,6 +60,10 @@ void add_schedule(CLI::App& app, Session& session) {
       "schedule", "How long a pipeline schedule takes, of equal stages whose times are given");
   command->add_option("--schedule", options->schedule, "as parallel.pipeline_schedule")
       ->capture_default_str();
+  std::string schedules = "Schedules:\n";
+  for (const ScheduleKind& kind : schedule_kinds())
+    schedules += fmt::format("  {:<12} {}\n", kind.name, kind.description);
+  command->footer(schedules);
   command->add_option("--pipeline", options->pipeline, "ranks")->required()->check(CLI::Range(1, 1024));
   command->add_option("--chunks", options->chunks, "of each rank; by the schedule unless said")
       ->check(CLI::Range(1, 64));

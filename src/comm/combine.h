@@ -1,6 +1,5 @@
 #pragma once
-// Sums (or maxima) of everybody's part, element by element in rank order: the bits depend on the order of the
-// ranks alone, not on how a buffer was cut or what arrived first. bf16 is summed in f32 and rounded once.
+// Sums or maxima of several ranks' copies of a buffer, element by element.
 
 #include "headwater/comm/communicator.h"
 
@@ -8,7 +7,9 @@
 
 namespace headwater::comm {
 
-// `result` may be one of `parts`.
+// Combines `parts`, one copy of `elements` elements from each rank, into `result`, which may be one of them.
+// bf16 is summed in f32 and rounded once. Every element is combined in the order of `parts`: the bits do not
+// depend on how a buffer was cut or on what arrived first.
 void combine(ReduceOp op, DType dtype, void* result, std::span<const void* const> parts,
              std::size_t elements);
 

@@ -21,7 +21,7 @@ std::uint64_t FlightRecorder::queue(std::string group, std::string operation, st
 }
 
 FlightRecord* FlightRecorder::find(std::uint64_t id) {
-  return id + kCapacity >= next_ ? &ring_[id % kCapacity] : nullptr;  // else overwritten
+  return id + kCapacity >= next_ ? &ring_[id % kCapacity] : nullptr;  // null: overwritten since
 }
 
 void FlightRecorder::start(std::uint64_t id) {
@@ -49,7 +49,7 @@ std::vector<FlightRecord> FlightRecorder::recent() const {
 }
 
 std::string FlightRecorder::table() const {
-  constexpr std::size_t kEnded = 16;  // calls that ended are shown where they are among the newest
+  constexpr std::size_t kEnded = 16;  // a call that has ended is shown if it is among this many newest calls
   const std::vector<FlightRecord> records = recent();
   const double now = now_seconds();
   std::string out = fmt::format("  {:<12} {:<18} {:>8} {:>12} {:>10} {:>10}  {}", "group", "operation",

@@ -12,7 +12,7 @@ void check_all_reduce(TensorView data, ReduceOp op) {
   HW_CHECK(op == ReduceOp::sum || data.dtype != DType::bf16, "the maximum of bf16");
 }
 
-void check_same(TensorView whole, TensorView part, int size) {
+void check_parts(TensorView whole, TensorView part, int size) {
   check_dense(whole);
   check_dense(part);
   HW_CHECK(whole.dtype == part.dtype, "{} against {}", name_of(whole.dtype), name_of(part.dtype));
@@ -21,7 +21,7 @@ void check_same(TensorView whole, TensorView part, int size) {
            size, part.elements());
 }
 
-GroupCommunicator::GroupCommunicator(Engine& engine, std::shared_ptr<Group> group)
+GroupCommunicator::GroupCommunicator(ProgressEngine& engine, std::shared_ptr<Group> group)
     : engine_(engine), group_(std::move(group)) {}
 
 Event GroupCommunicator::submit(CallKind kind, int peer, std::string operation, TensorView data, Steps steps,
@@ -39,13 +39,13 @@ Event GroupCommunicator::all_reduce(TensorView data, ReduceOp op, Event after) {
 }
 
 Event GroupCommunicator::reduce_scatter(TensorView in, TensorView out, Event after) {
-  check_same(in, out, size());
+  check_parts(in, out, size());
   return submit(CallKind::collective, -1, "reduce_scatter", in, reduce_scatter_steps(group_, in, out),
                 std::move(after));
 }
 
 Event GroupCommunicator::all_gather(TensorView in, TensorView out, Event after) {
-  check_same(out, in, size());
+  check_parts(out, in, size());
   return submit(CallKind::collective, -1, "all_gather", out, all_gather_steps(*group_, in, out),
                 std::move(after));
 }
@@ -58,7 +58,7 @@ Event GroupCommunicator::broadcast(TensorView data, int root, Event after) {
 }
 
 Event GroupCommunicator::all_to_all(TensorView in, TensorView out, Event after) {
-  check_same(in, out, 1);
+  check_parts(in, out, 1);
   HW_CHECK(in.elements() % size() == 0, "{} elements for {} ranks", in.elements(), size());
   return submit(CallKind::collective, -1, "all_to_all", in, all_to_all_steps(*group_, in, out),
                 std::move(after));

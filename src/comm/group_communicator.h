@@ -1,14 +1,14 @@
 #pragma once
-// A communicator whose calls are run by an engine: the same code, and so the same bits, for MPI and for
-// threads.
+// A communicator whose calls a progress engine runs. MPI ranks and thread ranks share this code, and so get
+// the same bits.
 
-#include "engine.h"
+#include "progress_engine.h"
 
 namespace headwater::comm {
 
 class GroupCommunicator final : public Communicator {
  public:
-  GroupCommunicator(Engine& engine, std::shared_ptr<Group> group);
+  GroupCommunicator(ProgressEngine& engine, std::shared_ptr<Group> group);
 
   const std::string& name() const override { return group_->name; }
   int rank() const override { return group_->index; }
@@ -25,13 +25,14 @@ class GroupCommunicator final : public Communicator {
  private:
   Event submit(CallKind kind, int peer, std::string operation, TensorView data, Steps steps, Event after);
 
-  Engine& engine_;
+  ProgressEngine& engine_;
   std::shared_ptr<Group> group_;
 };
 
-// What every kind of communicator asks of its arguments.
+// Checks of arguments, the same for every kind of communicator. They throw InternalError.
 void check_dense(TensorView view);
 void check_all_reduce(TensorView data, ReduceOp op);
-void check_same(TensorView whole, TensorView part, int size);
+// `whole` must have `size` times the elements of `part`, and its dtype and device.
+void check_parts(TensorView whole, TensorView part, int size);
 
 }  // namespace headwater::comm

@@ -6,7 +6,7 @@
 namespace headwater {
 namespace {
 
-// Bytes travel as i32, which nothing converts.
+// Bytes are sent as i32, since every kind of communicator moves those unchanged.
 constexpr std::size_t kWord = sizeof(std::int32_t);
 
 std::size_t words_for(std::size_t bytes) { return (bytes + kWord - 1) / kWord; }

@@ -23,8 +23,8 @@ int number_in(const char* variable, int otherwise) {
 
 bool is_set(const char* variable) { return std::getenv(variable) != nullptr; }
 
-// Where the ranks cannot talk to each other people shall still read one line: the others give rank 0 the time
-// to fail, whereupon the launcher ends them.
+// Fails so that people read one line although the ranks cannot talk to each other: rank 0 throws, and the
+// others sleep until the launcher ends them because rank 0 has failed.
 [[noreturn]] void refuse(const Launcher& launcher, const std::string& message) {
   if (launcher.rank != 0) {
     std::this_thread::sleep_for(std::chrono::seconds(2));
@@ -64,7 +64,6 @@ bool built_with_nccl() { return true; }
 bool built_with_nccl() { return false; }
 #endif
 
-// A launcher with one rank needs no MPI either.
 std::unique_ptr<World> make_world() {
   const Launcher launcher = detect_launcher();
   if (launcher.ranks <= 1) return make_self_world();

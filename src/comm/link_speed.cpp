@@ -7,7 +7,8 @@
 namespace headwater {
 namespace {
 
-// Seconds of one way: half the median of `rounds` round trips.
+// Returns the seconds that a message of `words` i32 takes in one direction: half the median of `rounds` round
+// trips.
 double one_way(Communicator& pair, std::int64_t words, int rounds) {
   std::vector<std::int32_t> data(static_cast<std::size_t>(words), 1);
   const TensorView message(data.data(), DType::i32, {words});
@@ -33,7 +34,7 @@ LinkSpeed measure_link(Communicator& pair, const LinkTrial& trial) {
   LinkSpeed speed;
   speed.latency_seconds = one_way(pair, 1, trial.small_rounds);
   speed.bandwidth = static_cast<double>(words * kWord) / one_way(pair, words, trial.large_rounds);
-  // What rank 0 measured.
+  // Both ranks return what rank 0 measured.
   pair.broadcast(TensorView(&speed.bandwidth, DType::f64, {1}), 0).wait();
   pair.broadcast(TensorView(&speed.latency_seconds, DType::f64, {1}), 0).wait();
   return speed;

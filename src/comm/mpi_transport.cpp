@@ -2,9 +2,9 @@
 
 #include "mpi_transport.h"
 
-#include "engine_world.h"
+#include "distributed_world.h"
 
-// Without MPI's old C++ classes.
+// Keeps MPI's old C++ classes out of mpi.h.
 #define OMPI_SKIP_MPICXX 1
 #define MPICH_SKIP_MPICXX 1
 #include <mpi.h>
@@ -34,8 +34,8 @@ std::string library_name() {
 
 class MpiTransport final : public Transport {
  public:
-  // The only calls that block, before training: all ranks make them at once, and a launcher ends the job
-  // where one dies.
+  // Makes the only calls that block. All ranks make them at the same time, before training, and the launcher
+  // ends the job if a rank dies meanwhile.
   MpiTransport(const std::string& launcher, int ranks) {
     int provided = 0;
     check(MPI_Init_thread(nullptr, nullptr, MPI_THREAD_FUNNELED, &provided), "MPI_Init_thread");
@@ -89,12 +89,12 @@ class MpiTransport final : public Transport {
     check(MPI_Get_count(&status, MPI_BYTE, &bytes), "MPI_Get_count");
     peer = status.MPI_SOURCE;
     message.resize(static_cast<std::size_t>(bytes));
-    // Does not block: the message is here, whole, as it is short.
+    // This does not block: the message is short, so all of it is here.
     check(MPI_Recv(message.data(), bytes, MPI_BYTE, peer, 0, control_, MPI_STATUS_IGNORE), "MPI_Recv");
     return true;
   }
 
-  // What is being sent cannot be cancelled, nor a receive that has begun.
+  // MPI can cancel neither a send nor a receive whose message has begun to arrive.
   bool abandon() override {
     bool ended = true;
     for (Slot& slot : slots_) {
@@ -112,7 +112,7 @@ class MpiTransport final : public Transport {
  private:
   struct Slot {
     MPI_Request handle = MPI_REQUEST_NULL;
-    int expected = -1;  // bytes of a receive
+    int expected = -1;  // bytes that a receive expects; −1 for a send
   };
   struct Outgoing {
     std::vector<std::byte> message;
@@ -162,7 +162,7 @@ class MpiTransport final : public Transport {
       hosts_.emplace_back(all.data() + rank * kLength);
   }
 
-  // Those that share this rank's memory are on its host, whatever the hosts are called.
+  // Counts the ranks on this host: those that share its memory, whatever the hosts are called.
   void find_local_ranks() {
     MPI_Comm local = MPI_COMM_NULL;
     check(MPI_Comm_split_type(MPI_COMM_WORLD, MPI_COMM_TYPE_SHARED, rank_, MPI_INFO_NULL, &local),

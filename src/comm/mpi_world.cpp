@@ -2,7 +2,7 @@
 
 #include "mpi_world.h"
 
-#include "engine_world.h"
+#include "distributed_world.h"
 #include "mpi_transport.h"
 
 #include <unistd.h>
@@ -14,11 +14,12 @@ namespace {
 
 using std::chrono::milliseconds;
 
-// The launcher reads the line through a pipe, perhaps on another host: time to pass it on before the job is
-// torn down.
+// The launcher reads the error line through a pipe, perhaps on another host. It gets this time to pass the
+// line on before the job is torn down.
 constexpr milliseconds kLinePassesOn{100};
-// Longer than every turn to speak. Only where the engine's thread hangs inside MPI does the failing thread
-// end the process itself, which makes the launcher end the others.
+// A failing compute thread waits this long for its engine to end the job, which is longer than any rank's
+// turn to report. If the engine hangs inside MPI, the compute thread ends the process itself, and the
+// launcher ends the others.
 constexpr milliseconds kEngineHangs{10000};
 
 void end_job(const std::string& reason, int exit_code) {
@@ -28,14 +29,15 @@ void end_job(const std::string& reason, int exit_code) {
   abort_mpi(exit_code);
 }
 
-class MpiWorld final : public EngineWorld {
+class MpiWorld final : public DistributedWorld {
  public:
   explicit MpiWorld(const Launcher& launcher)
-      : EngineWorld([launcher] { return open_mpi_transport(launcher.name, launcher.ranks); }, end_job) {}
+      : DistributedWorld([launcher] { return open_mpi_transport(launcher.name, launcher.ranks); }, end_job) {}
 
   [[noreturn]] void fail(const std::string& message, int exit_code) override {
-    std::fflush(nullptr);  // here, not in the engine's thread: another might hold a stream's lock
-    engine_.announce({exit_code, message});
+    // The engine's thread must not flush: another thread might hold a stream's lock.
+    std::fflush(nullptr);
+    engine_.announce_failure({exit_code, message});
     std::this_thread::sleep_for(kEngineHangs);
     print_error_line(message);
     ::_exit(exit_code);

@@ -1,5 +1,5 @@
 #pragma once
-// The world of ranks that an MPI launcher started. Exists in binaries with MPI only.
+// The World of ranks that an MPI launcher started. It exists only in binaries that are built with MPI.
 
 #include "headwater/comm/world.h"
 

@@ -1,107 +1,67 @@
 #pragma once
-// One call on a communicator: what it is called, its steps, and the event its caller holds.
+// A call on a communicator while it runs: its description, the steps that carry it out, and the event that
+// its caller holds.
 //
-// The engine's thread runs it; any thread may wait for it. A Lane holds the calls that must run one after the
-// other: the collectives of a group, and the messages of a group to, or from, one peer. Waits stand on a
-// WaitBoard, where the engine sees how long they last.
+// The progress engine's thread runs it; any thread may wait for it.
+
+#include "group.h"
+#include "steps.h"
+#include "wait_registry.h"
 
 #include "headwater/base/failure.h"
-#include "steps.h"
+#include "headwater/tensor/queue.h"
 
-#include <condition_variable>
-#include <deque>
-#include <mutex>
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <string>
 
 namespace headwater::comm {
 
-class Operation;
-
-struct Lane {
-  std::atomic<std::uint64_t> queued = 0;           // calls made so far: the last one's sequence number
-  std::deque<std::shared_ptr<Operation>> waiting;  // the engine's thread only; the first may be under way
-};
-
-// What a new group is to this rank: its own place in it, and the channel to each member.
-struct Place {
-  std::string name;
-  int index = 0;
-  std::vector<int> ranks;     // of the world
-  std::vector<int> channels;  // see Members
-};
-
-struct Group : Members {
-  explicit Group(Place place);
-  virtual ~Group() = default;
-
-  // The engine's thread, once a failure has ended all communication: ends calls that run on a device.
-  virtual void abandon() {}
-  virtual bool on_device() const { return false; }
-
-  Lane collectives;
-  std::vector<Lane> sends, receives;  // by member
-};
-
 enum class CallKind : std::uint8_t { collective, send, receive };
 
+// Describes one call, for the queue that it belongs in, the flight recorder and error messages.
 struct Call {
   std::shared_ptr<Group> group;
   CallKind kind = CallKind::collective;
-  int peer = -1;          // send, receive: the member
+  int peer = -1;          // the member that a message goes to or comes from; −1 for a collective
   std::string operation;  // "all_reduce", "send to 2"
   std::int64_t bytes = 0;
-  std::uint64_t sequence = 0;
-  std::uint64_t record = 0;  // of the flight recorder
+  std::uint64_t sequence = 0;  // within its queue, from 1
+  std::uint64_t record = 0;    // its id in the flight recorder
 
-  Lane& lane() const;
+  CallQueue& queue() const;
   std::string describe() const;  // "all_reduce #17 of group data"
   std::string content() const;   // "all_reduce of 4096 bytes"
 };
 
-class WaitBoard {
- public:
-  void wait(Operation& operation);
-  void settled();  // wakes who waits
-  bool anybody_waits() const;
-  double waited_seconds() const;  // of all waits that have ended
-  // A call that somebody has waited for since before `time`.
-  std::shared_ptr<Operation> waited_since_before(double time) const;
-
- private:
-  struct Wait {
-    Operation* operation;
-    double since;
-  };
-  mutable std::mutex mutex_;
-  std::condition_variable condition_;
-  std::vector<Wait> waits_;
-  double waited_seconds_ = 0.0;
-};
-
 class Operation final : public EventState, public std::enable_shared_from_this<Operation> {
  public:
-  Operation(std::shared_ptr<WaitBoard> board, Call call, Steps steps, Event after);
+  // The steps may start once `after` is done. Threads that wait for the operation do so in `waits`.
+  Operation(std::shared_ptr<WaitRegistry> waits, Call call, Steps steps, Event after);
 
   bool done() const override { return state_.load(std::memory_order_acquire) != State::pending; }
   void wait() override;
 
-  // The engine's thread:
   const Call& call() const { return call_; }
+
+  // The rest is for the engine's thread.
   bool ready() const { return after_.done(); }
-  bool run(Transport& transport);  // true once ended
+  bool run(Transport& transport);  // true once the last step has ended
   void end();
   void fail(const Failure& failure);
 
-  double started = 0.0;  // 0: not yet
+  double started = 0.0;  // now_seconds() at its first step; 0 before
 
  private:
   enum class State : std::uint8_t { pending, ended, failed };
 
-  std::shared_ptr<WaitBoard> board_;
+  std::shared_ptr<WaitRegistry> waits_;
   Call call_;
   Steps steps_;
   std::size_t step_ = 0;
   Event after_;
-  Failure failure_;  // read once state_ says failed
+  Failure failure_;  // may be read once state_ is `failed`
   std::atomic<State> state_ = State::pending;
 };
 

@@ -10,24 +10,24 @@ namespace {
 
 std::byte* bytes_of(TensorView view) { return static_cast<std::byte*>(view.data); }
 
-// Copies on this rank, and transfers that need no order among themselves.
+// Copies within this rank, and messages that may go in any order.
 class Exchange final : public Step {
  public:
   void copy(void* to, const void* from, std::size_t bytes) {
     if (to != from && bytes > 0) copies_.push_back({to, from, bytes});
   }
   void receive(void* data, std::size_t bytes, int peer, int channel) {
-    transfers_.push_back(Transfer::receive(data, bytes, peer, channel));
+    messages_.push_back(ChunkedMessage::receive(data, bytes, peer, channel));
   }
   void send(const void* data, std::size_t bytes, int peer, int channel) {
-    transfers_.push_back(Transfer::send(data, bytes, peer, channel));
+    messages_.push_back(ChunkedMessage::send(data, bytes, peer, channel));
   }
 
   bool run(Transport& transport) override {
     for (const Copy& copy : copies_) std::memcpy(copy.to, copy.from, copy.bytes);
     copies_.clear();
     bool ended = true;
-    for (Transfer& transfer : transfers_) ended = transfer.step(transport) && ended;
+    for (ChunkedMessage& message : messages_) ended = message.step(transport) && ended;
     return ended;
   }
 
@@ -38,15 +38,15 @@ class Exchange final : public Step {
     std::size_t bytes;
   };
   std::vector<Copy> copies_;
-  std::vector<Transfer> transfers_;
+  std::vector<ChunkedMessage> messages_;
 };
 
 struct Range {
   std::size_t begin, size;
 };
 
-// Part `index` of `total` things cut for `parts` ranks; whole cache lines of them, so the last parts may be
-// empty.
+// Returns part `index` of `total` elements that are cut for `parts` ranks. Each part is a multiple of 64
+// elements, which is a whole number of cache lines; the last parts may be smaller or empty.
 Range part(std::size_t total, int parts, int index) {
   constexpr std::size_t kLine = 64;
   const auto count = static_cast<std::size_t>(parts);
@@ -55,15 +55,16 @@ Range part(std::size_t total, int parts, int index) {
   return {begin, std::min(each, total - begin)};
 }
 
-template <class S>
-Steps steps_of(std::unique_ptr<S> only) {
+Steps steps_of(std::unique_ptr<Step> only) {
   Steps steps;
   steps.push_back(std::move(only));
   return steps;
 }
 
-// Every member but `except` gets everybody's part of `data` (cut in elements of `unit` bytes).
-std::unique_ptr<Exchange> gather_parts(const Members& group, std::byte* data, std::size_t elements,
+// Makes the step in which each member sends its own part of `data` to all others. Before it each member has
+// its own part, after it all parts. `data` has `elements` elements of `unit` bytes each. Member `except` gets
+// nothing, as it has all parts already; −1 stands for no member.
+std::unique_ptr<Exchange> gather_parts(const Membership& group, std::byte* data, std::size_t elements,
                                        std::size_t unit, int except = -1) {
   auto exchange = std::make_unique<Exchange>();
   const Range mine = part(elements, group.size(), group.index);
@@ -83,18 +84,18 @@ std::unique_ptr<Exchange> gather_parts(const Members& group, std::byte* data, st
 
 }  // namespace
 
-// Part i is summed by rank i, then given to all: each rank sends and receives 2(n-1)/n of the data.
-Steps all_reduce_steps(const std::shared_ptr<Members>& group, TensorView data, ReduceOp op) {
+// Member i combines part i, then gives it to all: each of n ranks sends and receives 2(n − 1)/n of the data.
+Steps all_reduce_steps(const std::shared_ptr<Group>& group, TensorView data, ReduceOp op) {
   const std::size_t unit = size_of(data.dtype);
   const auto elements = static_cast<std::size_t>(data.elements());
   std::byte* memory = bytes_of(data);
   const Range mine = part(elements, group->size(), group->index);
-  std::vector<Transfer> sends;
+  std::vector<ChunkedMessage> sends;
   for (int peer = 0; peer < group->size(); ++peer) {
     if (peer == group->index) continue;
     const Range theirs = part(elements, group->size(), peer);
-    sends.push_back(Transfer::send(memory + theirs.begin * unit, theirs.size * unit, group->world_rank(peer),
-                                   group->collective_channel(peer)));
+    sends.push_back(ChunkedMessage::send(memory + theirs.begin * unit, theirs.size * unit,
+                                         group->world_rank(peer), group->collective_channel(peer)));
   }
   std::byte* part_of_mine = memory + mine.begin * unit;
   Steps steps = steps_of(std::make_unique<ReduceParts>(group, op, data.dtype, part_of_mine, part_of_mine,
@@ -103,19 +104,19 @@ Steps all_reduce_steps(const std::shared_ptr<Members>& group, TensorView data, R
   return steps;
 }
 
-Steps reduce_scatter_steps(const std::shared_ptr<Members>& group, TensorView in, TensorView out) {
+Steps reduce_scatter_steps(const std::shared_ptr<Group>& group, TensorView in, TensorView out) {
   const std::size_t bytes = out.bytes();
-  std::vector<Transfer> sends;
+  std::vector<ChunkedMessage> sends;
   for (int peer = 0; peer < group->size(); ++peer)
     if (peer != group->index)
-      sends.push_back(Transfer::send(bytes_of(in) + static_cast<std::size_t>(peer) * bytes, bytes,
-                                     group->world_rank(peer), group->collective_channel(peer)));
+      sends.push_back(ChunkedMessage::send(bytes_of(in) + static_cast<std::size_t>(peer) * bytes, bytes,
+                                           group->world_rank(peer), group->collective_channel(peer)));
   return steps_of(std::make_unique<ReduceParts>(
       group, ReduceOp::sum, in.dtype, bytes_of(in) + static_cast<std::size_t>(group->index) * bytes,
       bytes_of(out), static_cast<std::size_t>(out.elements()), std::move(sends)));
 }
 
-Steps all_gather_steps(const Members& group, TensorView in, TensorView out) {
+Steps all_gather_steps(const Membership& group, TensorView in, TensorView out) {
   const std::size_t bytes = in.bytes();
   auto exchange = std::make_unique<Exchange>();
   exchange->copy(bytes_of(out) + static_cast<std::size_t>(group.index) * bytes, in.data, bytes);
@@ -129,30 +130,31 @@ Steps all_gather_steps(const Members& group, TensorView in, TensorView out) {
   return steps_of(std::move(exchange));
 }
 
-// Small: from the root to each. Large: the root deals out the parts, and everybody gives its own to all, so
-// that the root sends the data twice however many ranks there are.
-Steps broadcast_steps(const Members& group, TensorView data, int root) {
+// The root sends data of at most one chunk to each member. Larger data it scatters: each member gets one part
+// and then gives it to all others, so that the root sends the data at most twice, however many members there
+// are.
+Steps broadcast_steps(const Membership& group, TensorView data, int root) {
   const std::size_t total = data.bytes();
   std::byte* memory = bytes_of(data);
-  const bool dealt = total > kPieceBytes;
+  const bool scattered = total > kChunkBytes;
   auto exchange = std::make_unique<Exchange>();
   if (group.index == root) {
     for (int peer = 0; peer < group.size(); ++peer) {
-      const Range theirs = dealt ? part(total, group.size(), peer) : Range{0, total};
+      const Range theirs = scattered ? part(total, group.size(), peer) : Range{0, total};
       if (peer != root)
         exchange->send(memory + theirs.begin, theirs.size, group.world_rank(peer),
                        group.collective_channel(peer));
     }
   } else {
-    const Range mine = dealt ? part(total, group.size(), group.index) : Range{0, total};
+    const Range mine = scattered ? part(total, group.size(), group.index) : Range{0, total};
     exchange->receive(memory + mine.begin, mine.size, group.world_rank(root), group.collective_channel(root));
   }
   Steps steps = steps_of(std::move(exchange));
-  if (dealt) steps.push_back(gather_parts(group, memory, total, 1, root));
+  if (scattered) steps.push_back(gather_parts(group, memory, total, 1, root));
   return steps;
 }
 
-Steps all_to_all_steps(const Members& group, TensorView in, TensorView out) {
+Steps all_to_all_steps(const Membership& group, TensorView in, TensorView out) {
   const std::size_t bytes = in.bytes() / static_cast<std::size_t>(group.size());
   const auto at = [bytes](TensorView view, int member) {
     return bytes_of(view) + static_cast<std::size_t>(member) * bytes;
@@ -168,13 +170,13 @@ Steps all_to_all_steps(const Members& group, TensorView in, TensorView out) {
   return steps_of(std::move(exchange));
 }
 
-Steps send_steps(const Members& group, TensorView data, int peer) {
+Steps send_steps(const Membership& group, TensorView data, int peer) {
   auto exchange = std::make_unique<Exchange>();
   exchange->send(data.data, data.bytes(), group.world_rank(peer), group.message_channel(peer));
   return steps_of(std::move(exchange));
 }
 
-Steps receive_steps(const Members& group, TensorView data, int peer) {
+Steps receive_steps(const Membership& group, TensorView data, int peer) {
   auto exchange = std::make_unique<Exchange>();
   exchange->receive(data.data, data.bytes(), group.world_rank(peer), group.message_channel(peer));
   return steps_of(std::move(exchange));

@@ -1,6 +1,6 @@
 #include "thread_transport.h"
 
-#include "engine_world.h"
+#include "distributed_world.h"
 
 #include "headwater/base/clock.h"
 
@@ -12,10 +12,10 @@ namespace {
 
 class ThreadTransport final : public Transport {
  public:
-  ThreadTransport(std::shared_ptr<Post> post, int rank)
-      : post_(std::move(post)), rank_(rank), hosts_(post_->mailboxes.size(), host_name()) {
+  ThreadTransport(std::shared_ptr<Mailboxes> mailboxes, int rank)
+      : mailboxes_(std::move(mailboxes)), rank_(rank), hosts_(mailboxes_->by_rank.size(), host_name()) {
     for (std::size_t other = 0; other < hosts_.size(); ++other)
-      if (const int host = post_->links.host_of(static_cast<int>(other)); host > 0)
+      if (const int host = mailboxes_->network.host_of(static_cast<int>(other)); host > 0)
         hosts_[other] = fmt::format("{}-{}", hosts_[other], host);
   }
   ~ThreadTransport() override { abandon(); }
@@ -54,7 +54,7 @@ class ThreadTransport final : public Transport {
   bool abandon() override {
     for (const auto& [request, outgoing] : sends_) {
       const std::lock_guard lock(box(outgoing.peer).mutex);
-      box(outgoing.peer).letters.erase({rank_, outgoing.channel});
+      box(outgoing.peer).messages.erase({rank_, outgoing.channel});
     }
     sends_.clear();
     receives_.clear();
@@ -71,8 +71,8 @@ class ThreadTransport final : public Transport {
   struct Incoming {
     void* data;
     std::size_t bytes;
-    Post::Sender from;
-    std::uint64_t turn;  // among the receives from that sender
+    Mailboxes::Sender from;
+    std::uint64_t turn;  // its number among the receives from that sender, from 0
   };
   struct Counter {
     std::uint64_t posted = 0, received = 0;
@@ -80,11 +80,11 @@ class ThreadTransport final : public Transport {
 
   Request post_send(const void* data, std::size_t bytes, int peer, int channel) override {
     auto taken = std::make_shared<std::atomic<bool>>(false);
-    Post::Mailbox& mailbox = box(peer);
-    const double arrives = post_->links.arrival(rank_, peer, bytes, now_seconds());
+    Mailboxes::Mailbox& mailbox = box(peer);
+    const double arrives = mailboxes_->network.arrival(rank_, peer, bytes, now_seconds());
     {
       const std::lock_guard lock(mailbox.mutex);
-      mailbox.letters[{rank_, channel}].push_back({data, bytes, arrives, taken});
+      mailbox.messages[{rank_, channel}].push_back({data, bytes, arrives, taken});
     }
     sends_[++requests_] = {std::move(taken), peer, channel};
     return requests_;
@@ -103,39 +103,40 @@ class ThreadTransport final : public Transport {
     return true;
   }
 
-  // Copies under the mailbox's lock, so that abandon() can let go of the sender's memory.
+  // Copies the message, if it has arrived and no earlier receive waits for one of that sender. It does so
+  // under the mailbox's lock, so that no memory of a sender is read after the sender's abandon().
   bool take(const Incoming& incoming) {
     Counter& counter = counters_[incoming.from];
     if (counter.received != incoming.turn) return false;
     const std::lock_guard lock(box(rank_).mutex);
-    auto& letters = box(rank_).letters[incoming.from];
-    if (letters.empty()) return false;
-    const Post::Letter& letter = letters.front();
-    if (letter.arrives > now_seconds()) return false;
-    HW_CHECK(letter.bytes == incoming.bytes, "rank {} sent {} bytes where rank {} expects {}",
-             incoming.from.rank, letter.bytes, rank_, incoming.bytes);
-    std::memcpy(incoming.data, letter.data, letter.bytes);
-    letter.taken->store(true, std::memory_order_release);
-    letters.pop_front();
+    auto& messages = box(rank_).messages[incoming.from];
+    if (messages.empty()) return false;
+    const Mailboxes::Message& message = messages.front();
+    if (message.arrives > now_seconds()) return false;
+    HW_CHECK(message.bytes == incoming.bytes, "rank {} sent {} bytes where rank {} expects {}",
+             incoming.from.rank, message.bytes, rank_, incoming.bytes);
+    std::memcpy(incoming.data, message.data, message.bytes);
+    message.taken->store(true, std::memory_order_release);
+    messages.pop_front();
     ++counter.received;
     return true;
   }
 
-  Post::Mailbox& box(int rank) { return post_->mailboxes[static_cast<std::size_t>(rank)]; }
+  Mailboxes::Mailbox& box(int rank) { return mailboxes_->by_rank[static_cast<std::size_t>(rank)]; }
 
-  std::shared_ptr<Post> post_;
+  std::shared_ptr<Mailboxes> mailboxes_;
   int rank_;
   std::vector<std::string> hosts_;
   Request requests_ = 0;
   std::map<Request, Outgoing> sends_;
   std::map<Request, Incoming> receives_;
-  std::map<Post::Sender, Counter> counters_;
+  std::map<Mailboxes::Sender, Counter> counters_;
 };
 
 }  // namespace
 
-std::unique_ptr<Transport> make_thread_transport(std::shared_ptr<Post> post, int rank) {
-  return std::make_unique<ThreadTransport>(std::move(post), rank);
+std::unique_ptr<Transport> make_thread_transport(std::shared_ptr<Mailboxes> mailboxes, int rank) {
+  return std::make_unique<ThreadTransport>(std::move(mailboxes), rank);
 }
 
 }  // namespace headwater::comm

@@ -1,9 +1,12 @@
 #pragma once
-// Ranks that are threads of one process: each has a mailbox, and a receive copies straight from the sender's
-// memory. A send ends when it is received, never before, so code that works only thanks to MPI's buffers
-// hangs here. Between hosts of a ThreadNetwork it is received when its link has carried it.
+// The transport of ranks that are threads of one process: every rank has a mailbox, and a receive copies
+// straight from the sender's memory.
+//
+// A send ends when its message has been received, never before, so that code which works only thanks to MPI's
+// buffers hangs here. Between hosts of a ThreadNetwork a message can be received only when the links have
+// carried it.
 
-#include "limited_links.h"
+#include "throttled_network.h"
 #include "transport.h"
 
 #include <atomic>
@@ -14,13 +17,13 @@
 
 namespace headwater::comm {
 
-// What the transports of one thread world share.
-struct Post {
-  struct Letter {
-    const void* data;
+// Memory that the transports of one thread world share. Each mailbox has its own lock.
+struct Mailboxes {
+  struct Message {
+    const void* data;  // the sender's memory
     std::size_t bytes;
-    double arrives;  // now_seconds()
-    std::shared_ptr<std::atomic<bool>> taken;
+    double arrives;                            // now_seconds() from which on it can be received
+    std::shared_ptr<std::atomic<bool>> taken;  // set once it has been copied
   };
   struct Sender {
     int rank, channel;
@@ -28,16 +31,17 @@ struct Post {
   };
   struct Mailbox {
     std::mutex mutex;
-    std::map<Sender, std::deque<Letter>> letters;
-    std::deque<std::pair<int, std::vector<std::byte>>> control;
+    std::map<Sender, std::deque<Message>> messages;              // oldest first
+    std::deque<std::pair<int, std::vector<std::byte>>> control;  // (sender, control message), oldest first
   };
 
-  Post(int ranks, const ThreadNetwork& network)
-      : mailboxes(static_cast<std::size_t>(ranks)), links(network, ranks) {}
-  std::vector<Mailbox> mailboxes;
-  LimitedLinks links;
+  Mailboxes(int ranks, const ThreadNetwork& throttled)
+      : by_rank(static_cast<std::size_t>(ranks)), network(throttled, ranks) {}
+
+  std::vector<Mailbox> by_rank;
+  ThrottledNetwork network;
 };
 
-std::unique_ptr<Transport> make_thread_transport(std::shared_ptr<Post> post, int rank);
+std::unique_ptr<Transport> make_thread_transport(std::shared_ptr<Mailboxes> mailboxes, int rank);
 
 }  // namespace headwater::comm

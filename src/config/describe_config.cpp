@@ -2,6 +2,7 @@
 
 #include "headwater/config/field_value.h"
 #include "headwater/config/load_config.h"
+#include "headwater/schedule/schedule_table.h"
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
@@ -13,7 +14,8 @@
 namespace headwater {
 namespace {
 
-// The description with everything that narrows the value: "share ... dropped (at least 0 and below 1)".
+// Returns a field's description with the values that it may have: "share ... dropped (at least 0 and below
+// 1)".
 std::string meaning(const Field& field) {
   std::string text = field.description;
   const std::string allowed = allowed_text(field);
@@ -37,10 +39,22 @@ Types: *integer* takes whole numbers, also as `1e3`; *layout* is `"uniform"` or 
 2}` (weight 1 unless said); *numbers* and *integers* are lists.
 )";
 
+// The table of schedules as a section of the reference.
+std::string schedule_reference() {
+  std::string text =
+      "\n## Pipeline schedules\n\nWhat each costs: [pipeline.md](pipeline.md#schedules).\n\n"
+      "| `parallel.pipeline_schedule` | `parallel.num_chunks` | order |\n| --- | --- | --- |\n";
+  for (const ScheduleKind& kind : schedule_kinds())
+    text += fmt::format("| `{}` | {}{} | {} |\n", kind.name, kind.default_chunks,
+                        kind.takes_any_chunks() ? " unless said, any" : "", kind.description);
+  return text;
+}
+
 }  // namespace
 
 std::string print_config(const LoadedConfig& config) {
-  constexpr std::size_t kWidest = 70;  // a longer value pushes its own origin to the right, not everybody's
+  constexpr std::size_t kWidest =
+      70;  // the origin of a longer value stands further right than those of others
   std::vector<std::pair<std::string, std::string>> lines;
   std::size_t width = 0;
   for (const FieldSection& section : field_table()) {
@@ -78,7 +92,7 @@ std::string config_reference() {
                           field.rule.required ? value : fmt::format("`{}`", value), meaning(field));
     }
   }
-  return text;
+  return text + schedule_reference();
 }
 
 }  // namespace headwater

@@ -1,7 +1,11 @@
 #include "headwater/config/field_table.h"
 
-#include "headwater/config/pipeline_schedule.h"
 #include "headwater/config/presets.h"
+#include "headwater/schedule/schedule_table.h"
+
+#include <fmt/format.h>
+
+#include <map>
 
 namespace headwater {
 namespace {
@@ -72,6 +76,23 @@ FieldSection model_section() {
   return row.take();
 }
 
+// Says what num_chunks 0 stands for, such as "0: 2 for a, b and c, else 1".
+std::string default_chunks_note() {
+  std::map<int, std::vector<std::string_view>> names;  // by default_chunks
+  for (const ScheduleKind& kind : schedule_kinds()) names[kind.default_chunks].push_back(kind.name);
+  names.erase(1);
+  std::string note = "0: ";
+  for (const auto& [chunks, kinds] : names) {
+    note += fmt::format("{} for ", chunks);
+    for (std::size_t i = 0; i < kinds.size(); ++i) {
+      if (i > 0) note += i + 1 == kinds.size() ? " and " : ", ";
+      note += kinds[i];
+    }
+    note += ", ";
+  }
+  return note + "else 1";
+}
+
 FieldSection parallel_section() {
   using C = ParallelConfig;
   Rows row("parallel", "How the ranks share the model. The data-parallel size is what is left of the ranks.",
@@ -89,9 +110,9 @@ FieldSection parallel_section() {
       "it), or layer counts in the order of the model, one per virtual stage "
       "(P × num_chunks of them; 0 at the two ends leaves embedding or head alone)");
   row("pipeline_schedule", &C::pipeline_schedule, "order of forwards and backwards on a pipeline rank",
-      {.choices = pipeline_schedule_names()});
+      {.choices = schedule_names()});
   row("num_chunks", &C::num_chunks, "virtual stages on each pipeline rank",
-      {.min = 0, .max = kSizeMax, .note = "0: 2 for interleaved and zb-v, else 1"});
+      {.min = 0, .max = kSizeMax, .note = default_chunks_note()});
   row("use_distributed_optimizer", &C::use_distributed_optimizer,
       "shard master weights and moments over the data-parallel ranks (ZeRO-1)");
   row("ddp_bucket_size", &C::ddp_bucket_size,

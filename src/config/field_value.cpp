@@ -15,7 +15,7 @@ using nlohmann::json;
 
 constexpr std::size_t kShownLength = 80;
 
-// What was found, short enough for one line.
+// Returns a value as it was found, short enough for one line.
 std::string shown(const json& value) {
   std::string text = value.dump(-1, ' ', false, json::error_handler_t::replace);
   if (text.size() > kShownLength) text = text.substr(0, kShownLength) + "...";
@@ -39,7 +39,8 @@ const char* kind(const json& value) {
                   expected(field));
 }
 
-// 1000, 1000.0 and 1e3 are the same whole number; above 2^53 a double no longer says which one was meant.
+// 1000, 1000.0 and 1e3 are the same whole number. Doubles above 2^53 are refused, as they stand for several
+// whole numbers.
 std::optional<std::int64_t> whole_number(const json& value) {
   if (value.is_number_unsigned() && value.get<std::uint64_t>() > INT64_MAX) return std::nullopt;
   if (value.is_number_integer()) return value.get<std::int64_t>();
@@ -49,7 +50,7 @@ std::optional<std::int64_t> whole_number(const json& value) {
   return static_cast<std::int64_t>(number);
 }
 
-// Reads JSON into the place a FieldPointer points to; one overload per type of key.
+// Reads JSON into the value that a FieldPointer points to. There is one overload for each type of key.
 struct Writer {
   const Field& field;
   const json& value;
@@ -227,7 +228,7 @@ FieldPointer locate(const Field& field, const RunConfig& run) {
   return field.locate(const_cast<RunConfig&>(run));
 }
 
-// A value as `FieldRule::built` and messages write it: text without quotes, whole doubles without ".0".
+// Returns a value as FieldRule::built and messages have it: text without quotes, whole doubles without ".0".
 std::string plain(const json& value) {
   if (value.is_string()) return value.get<std::string>();
   if (value.is_number_float()) return fmt::format("{}", value.get<double>());
@@ -275,7 +276,7 @@ void write_value(const Field& field, RunConfig& run, const json& value, const st
 
 void check_value(const Field& field, const RunConfig& run) {
   const json value = read_value(field, run);
-  if (value == read_value(field, RunConfig{})) return;  // right by itself, or check_given's business
+  if (value == read_value(field, RunConfig{})) return;  // a default is right, or check_given refuses it
   const FieldRule& rule = field.rule;
   const std::string text = plain(value);
   if (value.is_number() && !in_range(rule, value.get<double>()))

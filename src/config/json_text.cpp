@@ -14,7 +14,7 @@ namespace {
 
 using nlohmann::json;
 
-// Watches the parser's events. nlohmann keeps the last of two equal keys; here the second is an error.
+// Watches the parser's events to find keys that appear twice, of which nlohmann would silently keep the last.
 class DuplicateKeys {
  public:
   explicit DuplicateKeys(const std::string& name) : name_(name) {}

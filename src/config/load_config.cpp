@@ -50,11 +50,12 @@ void collect_file(const json& file, const std::string& origin, std::vector<Assig
   }
 }
 
-// JSON where it parses as JSON, text otherwise.
+// Parses an override's value: a text that is not JSON is a string.
 json override_value(const std::string& key, const std::string& text) {
   if (json::accept(text)) return parse_json_text(text, key + " on the command line");
   try {
-    static_cast<void>(json(text).dump());  // everything in a config must fit into JSON: manifests record it
+    static_cast<void>(
+        json(text).dump());  // throws if the text is not UTF-8, which a manifest could not record
   } catch (const json::type_error&) {
     throw UserError("{} on the command line is not valid UTF-8", key);
   }
@@ -76,7 +77,7 @@ Assignment parse_override(const std::string& argument) {
   return {field, override_value(key, argument.substr(equals + 1)), kCommandLine};
 }
 
-// The preset lies under every key that was given, wherever its own name was given.
+// Applies the preset before all keys that were given, even if a later source than theirs names it.
 void apply_preset(const std::vector<Assignment>& assignments, LoadedConfig& config) {
   const Field* key = find_field("model", "preset");
   RunConfig named;

@@ -11,7 +11,7 @@
 namespace headwater {
 namespace {
 
-// Levenshtein's distance, one row at a time.
+// Returns Levenshtein's distance of two words, computed one row at a time.
 std::size_t edit_distance(std::string_view a, std::string_view b) {
   std::vector<std::size_t> row(b.size() + 1);
   std::iota(row.begin(), row.end(), std::size_t{0});
@@ -27,7 +27,8 @@ std::size_t edit_distance(std::string_view a, std::string_view b) {
   return row.back();
 }
 
-// "the section is right" counts as much as one letter: a misspelt key is mostly in the section it belongs to.
+// A key in another section counts as half a letter further away, as most misspelt keys are in the right
+// section.
 std::size_t key_distance(const Field& field, std::string_view section, std::string_view name) {
   return 2 * edit_distance(field.name, name) + (field.section == section ? 0 : 1);
 }

@@ -13,7 +13,7 @@ struct Shape {
   double attention_dropout;
 };
 
-// The first three as published (Yuan 2.0, 2023, and its training scripts); the FFN is 4·H in all.
+// The first three are as published (Yuan 2.0, 2023, and its training scripts). F is 4·H in all.
 constexpr Shape kShapes[] = {
     {"yuan2-2.1b", 24, 2048, 32, 135040, 8192, 0.1},  // 2,088,724,480 parameters
     {"yuan2-51b", 42, 8192, 64, 135040, 4096, 0.1},   // 51,842,105,344

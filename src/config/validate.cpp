@@ -1,11 +1,11 @@
-// The rules that join several keys; those of single keys are in the field table.
+// Checks the rules that concern several keys at once. The rules of single keys are in the field table.
 
 #include "headwater/base/error.h"
 #include "headwater/base/nearest.h"
 #include "headwater/config/field_value.h"
 #include "headwater/config/load_config.h"
-#include "headwater/config/pipeline_schedule.h"
 #include "headwater/config/presets.h"
+#include "headwater/schedule/schedule_table.h"
 
 #include <fmt/ranges.h>
 
@@ -110,7 +110,7 @@ void check_optimizer(const OptimizerConfig& optimizer, std::int64_t train_iters)
   if (style == "constant" || style == "inverse-square-root") return;
   const std::int64_t decay = optimizer.lr_decay_iters > 0 ? optimizer.lr_decay_iters : train_iters;
   const char* decay_key = optimizer.lr_decay_iters > 0 ? "optimizer.lr_decay_iters" : "training.train_iters";
-  const std::int64_t longest = style == "wsd" ? decay - 1 : decay;  // wsd falls for one step at least
+  const std::int64_t longest = style == "wsd" ? decay - 1 : decay;  // wsd decays for at least one step
   if (optimizer.lr_warmup_iters > longest)
     throw UserError("optimizer.lr_warmup_iters is {}; with {} {} and lr_decay_style {} it must be at most {}",
                     optimizer.lr_warmup_iters, decay_key, decay, style, longest);
@@ -159,7 +159,7 @@ void validate(const RunConfig& run, bool training) {
   validate_model(run.model);
   for (const FieldSection& section : field_table())
     if (section.name != "model") check_section(section, run, training);
-  check_num_chunks(pipeline_schedule(run.parallel.pipeline_schedule), resolved(run.parallel).num_chunks);
+  check_num_chunks(schedule_kind(run.parallel.pipeline_schedule), resolved(run.parallel).num_chunks);
   check_data(run, training);
   if (!training) return;
   check_training(run);
@@ -177,7 +177,7 @@ ModelConfig resolved(ModelConfig model, std::int64_t seq_length) {
 
 ParallelConfig resolved(ParallelConfig parallel) {
   if (parallel.num_chunks == 0)
-    parallel.num_chunks = pipeline_schedule(parallel.pipeline_schedule).default_chunks;
+    parallel.num_chunks = schedule_kind(parallel.pipeline_schedule).default_chunks;
   return parallel;
 }
 

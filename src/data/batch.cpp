@@ -19,7 +19,7 @@ void check_options(const DocumentOptions& options) {
   if (options.eod_mask_loss) refuse("data.eod_mask_loss");
 }
 
-// Fills position, starts and masked labels of one sample from its inputs.
+// Fills positions, starts and masked labels of one sample, whose tokens and labels are in the batch already.
 void mark_documents(Batch& batch, std::int64_t row, const DocumentOptions& options) {
   const auto first = static_cast<std::int32_t>(row * batch.seq_length);
   const auto end = static_cast<std::int32_t>(first + batch.seq_length);

@@ -9,7 +9,8 @@
 namespace headwater {
 namespace {
 
-// Largest remainder; then at least one each, taken from the largest.
+// Rounds the shares of the period by largest remainder. A source that got nothing then gets 1 from the
+// largest.
 std::vector<std::int64_t> quotas_of(std::span<const double> weights) {
   const double total = std::accumulate(weights.begin(), weights.end(), 0.0);
   std::vector<std::int64_t> quotas;
@@ -40,9 +41,10 @@ Blend::Blend(std::span<const double> weights) : quotas_(quotas_of(weights)) {
   HW_CHECK(!weights.empty() && weights.size() <= kMostSources, "blend of {} sources", weights.size());
   if (weights.size() == 1) return;
 
-  // Tijdeman's rule, in integers. With k sources, d = 2k - 2, and x_i samples of source i before step t, its
-  // lag is a_i = q_i t - kPeriod x_i. Those with d a_i >= kPeriod may be taken without running ahead; among
-  // them the one whose deadline, ((d - 1) kPeriod - d a_i) / q_i steps from now, is the nearest.
+  // Tijdeman's rule, in integers. There are k sources and d = 2k − 2. If source i has been taken x_i times
+  // before step t, its lag is a_i = q_i t − kPeriod x_i. The sources with d a_i >= kPeriod may be taken
+  // without running ahead. Of these the rule takes the one whose deadline is nearest, which is ((d − 1)
+  // kPeriod − d a_i) / q_i steps from now.
   const auto d = static_cast<std::int64_t>(2 * weights.size() - 2);
   std::vector<std::int64_t> taken(weights.size(), 0);
   slots_.reserve(kPeriod);

@@ -7,7 +7,6 @@ constexpr std::int32_t kEod = 256;
 
 class BytesTokenizer final : public Tokenizer {
  public:
-  const std::string& spec() const override { return spec_; }
   std::int32_t vocab_size() const override { return kEod + 1; }
   std::int32_t eod() const override { return kEod; }
 
@@ -22,9 +21,6 @@ class BytesTokenizer final : public Tokenizer {
   }
 
   std::string decode(std::span<const std::int32_t> ids) const override { return joined_texts(*this, ids); }
-
- private:
-  std::string spec_ = kBytesSpec;
 };
 
 }  // namespace

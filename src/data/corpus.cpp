@@ -24,7 +24,7 @@ bool is_utf8_file(const Path& path) {
   InputFile in(path);
   std::string block;
   for (;;) {
-    const std::size_t kept = block.size();  // the last character of the block before may go on in this one
+    const std::size_t kept = block.size();  // the block before may have ended within a character
     block.resize(kLeastChunk);
     block.resize(kept + in.read(std::span(block).subspan(kept)));
     const bool last = block.size() < kLeastChunk;
@@ -75,7 +75,7 @@ void CorpusReader::open(const CorpusFile& file) {
   first_line_ = 1;
 }
 
-// Until the buffer holds more than `bytes`, or the file's rest.
+// Reads until the buffer holds more than `bytes` bytes, or the rest of the file.
 void CorpusReader::fill(std::size_t bytes) {
   if (at_end_ || buffer_.size() > bytes) return;
   const std::size_t before = buffer_.size();
@@ -117,7 +117,7 @@ std::optional<CorpusPiece> CorpusReader::next() {
   fill(kMostChunk);
   if (!file.jsonl) return cut(chunk_length(buffer_, kLeastChunk, kMostChunk));
 
-  // Whole lines only, however long one is.
+  // A piece of JSONL has whole lines only, however long one is.
   std::size_t searched = kLeastChunk - 1;
   std::size_t feed = buffer_.find('\n', searched);
   while (feed == std::string::npos && !at_end_) {

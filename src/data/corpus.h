@@ -1,6 +1,8 @@
 #pragma once
-// The text of a corpus: which files it has, their pieces of about 64 KiB in order, and the documents of a
-// piece. Private to the room. A reader belongs to one thread at a time; for_each_part is a pure function.
+// Reads the text of a corpus: lists its files, cuts them into pieces of about 64 KiB, and finds the
+// documents of a piece.
+//
+// A reader belongs to one thread at a time; for_each_part is a pure function.
 
 #include "headwater/base/file.h"
 #include "input_file.h"
@@ -20,27 +22,27 @@ struct CorpusFile {
   bool jsonl = false;
 };
 
-// Files stand for themselves, folders for the files below them, sorted by path. UserError where one is
-// missing or none is given.
+// Returns the given files, and for a given folder the files below it, sorted by path. Throws UserError if an
+// input is missing or none is given.
 std::vector<CorpusFile> list_corpus(const std::vector<std::string>& inputs);
 std::int64_t total_bytes(const std::vector<CorpusFile>& files);
 
-// A chunk of a document (text) or a group of whole lines (JSONL).
+// A chunk of the document that a text file is, or some whole lines of a JSONL file.
 struct CorpusPiece {
   const CorpusFile* file = nullptr;
-  std::int64_t first_byte = 0;  // where it begins in the file
-  std::int64_t first_line = 1;  // JSONL: the number of its first line
+  std::int64_t first_byte = 0;  // its offset in the file
+  std::int64_t first_line = 1;  // JSONL: the number of its first line, from 1
   std::string text;
-  bool ends_document = false;  // text: the file's last chunk
-  bool skipped = false;        // text: the whole document, left out as invalid
+  bool ends_document = false;  // text: whether it is the file's last chunk
+  bool skipped = false;        // text: the whole document is invalid and left out; `text` is empty
 };
 
 class CorpusReader {
  public:
-  // Text files must be UTF-8. With skip_invalid each is read twice, so that none of it
-  // is used where its end is broken.
+  // Text files must be UTF-8. With skip_invalid each is checked as a whole before it is read, so that no
+  // part of it is used if its end is invalid.
   CorpusReader(const std::vector<CorpusFile>& files, bool skip_invalid);
-  std::optional<CorpusPiece> next();
+  std::optional<CorpusPiece> next();  // empty at the end
 
  private:
   void open(const CorpusFile& file);
@@ -50,20 +52,21 @@ class CorpusReader {
   const std::vector<CorpusFile>& files_;
   bool skip_invalid_;
   std::size_t file_ = 0;
-  std::optional<InputFile> in_;  // of files_[file_]
-  std::string buffer_;           // read, not yet given away
-  bool at_end_ = false;          // nothing follows the buffer
+  std::optional<InputFile> in_;  // files_[file_], while it is open
+  std::string buffer_;           // bytes that are read but not yet part of a piece
+  bool at_end_ = false;          // whether the buffer holds the rest of the file
   std::int64_t first_byte_ = 0, first_line_ = 1;
 };
 
-// Calls `visit` with the text of each document of the piece, or of the part of one that the piece holds, and
-// whether the document ends with it. Gives the number of documents left out as invalid. Text of one call is
-// valid UTF-8.
+// Calls `visit` for each document of the piece, or for the part of a document that the piece is. It passes
+// the text, which is valid UTF-8, and whether the document ends with it. Returns the number of documents
+// that were left out as invalid; without skip_invalid such a document is a UserError.
 using VisitPart = std::function<void(std::string_view text, bool ends_document)>;
 std::int64_t for_each_part(const CorpusPiece& piece, bool skip_invalid, const VisitPart& visit);
 
-// The chunks of a long document; every reader of text uses the same, so that the same text has the same
-// tokens. Larger ones make SentencePiece's BPE slow: 3.1 MB/s by 64 KiB, 1.2 MB/s by 1 MiB.
+// The lengths of a long document's chunks (utf8.h: chunk_length). All code that encodes documents must use
+// the same, so that the same text has the same tokens. SentencePiece's BPE is slow on large chunks: 3.1 MB/s
+// at 64 KiB, 1.2 MB/s at 1 MiB.
 inline constexpr std::size_t kLeastChunk = std::size_t{64} << 10, kMostChunk = std::size_t{128} << 10;
 
 }  // namespace headwater

@@ -7,7 +7,7 @@
 namespace headwater {
 namespace {
 
-// The text of one JSONL line. Throws UserError.
+// Returns the text of one JSONL line. Throws UserError if the line is not UTF-8, not JSON, or has no text.
 std::string text_of_line(std::string_view line, const CorpusPiece& piece, std::int64_t first_byte,
                          std::int64_t number) {
   const std::string& path = piece.file->path.native();

@@ -1,5 +1,5 @@
 #pragma once
-// Constants of the .idx format, docs/formats/indexed-dataset.md. Private to the room.
+// Constants of the .idx format (docs/formats/indexed-dataset.md). …At are offsets in bytes.
 
 #include <cstdint>
 #include <string_view>

@@ -10,7 +10,7 @@
 namespace headwater {
 namespace {
 
-// The arrays of the format begin at odd offsets.
+// Reads a T at `offset`, which need not be aligned: the arrays of the format begin at odd offsets.
 template <class T>
 T load(std::span<const std::byte> bytes, std::int64_t offset) {
   T value;
@@ -114,7 +114,7 @@ void IndexedDataset::check_header() {
   if (size < expected)
     throw UserError("{} is cut: it has {} bytes, {} sequences and {} document entries take {}", path, size,
                     sequences_, document_entries_, expected);
-  // Megatron's multimodal datasets add one byte, the mode, per sequence.
+  // Megatron's multimodal datasets have one more byte per sequence, its mode.
   if (size != expected && size != expected + sequences_)
     throw UserError("{} has {} bytes; {} sequences and {} document entries take {}, or {} with modes", path,
                     size, sequences_, document_entries_, expected, expected + sequences_);
@@ -154,7 +154,8 @@ void IndexedDataset::check_documents() {
                       entry, before, sequences_);
     before = entry;
   }
-  // Writers that never close a document (Yuan 2.0's) leave the first entry alone; each sequence is one then.
+  // Writers that never close a document (Yuan 2.0's) write the first entry only. Each sequence is a document
+  // then.
   if (document_entries_ == 1) {
     documents_ = sequences_;
     return;

@@ -10,7 +10,7 @@
 namespace headwater {
 namespace {
 
-// Calls visit with every value of a spilled array, in order.
+// Calls `visit` with every value of an array that was written to `file`, in order.
 template <class T, class Visit>
 void for_each_spilled(AtomicFile& file, const Visit& visit) {
   file.out().flush();
@@ -99,7 +99,7 @@ void IndexedDatasetWriter::write_index() {
 void IndexedDatasetWriter::finish() {
   HW_CHECK(open_tokens_ == 0 && !finished_, "{} tokens of an open sequence", open_tokens_);
   write_index();
-  // All that needs room on the disk is on it before an older dataset of this name is touched.
+  // Everything that needs disk space is written before an older dataset of this name is touched.
   bin_.out().sync();
   idx_.out().sync();
   replacing_ = true;

@@ -1,6 +1,6 @@
 #pragma once
-// A file read front to back, without mapping it: memory stays constant, and a failing disk is an error, not a
-// signal. Private to the room; one thread.
+// Reads a file front to back. It does not map the file, so that memory stays constant, and a failing disk is
+// an error and not a signal. Belongs to one thread.
 
 #include "headwater/base/file.h"
 
@@ -16,7 +16,8 @@ class InputFile {
   InputFile(const InputFile&) = delete;
   InputFile& operator=(const InputFile&) = delete;
 
-  // Fills `buffer` as far as the file goes; less than its size only at the end.
+  // Fills `buffer` and returns how many bytes were read, which are fewer than its size only at the end of
+  // the file.
   std::size_t read(std::span<char> buffer);
 
  private:

@@ -7,7 +7,7 @@
 namespace headwater {
 namespace {
 
-// Enough that a slow piece does not hold the other workers up.
+// The length of the ring per thread. It is long enough that a slow piece does not hold the other workers up.
 constexpr int kPiecesPerThread = 4;
 
 }  // namespace
@@ -50,8 +50,8 @@ std::optional<EncodedPiece> OrderedEncoder::next() {
   return piece;
 }
 
-// Reads the next piece and its number, once the ring has a slot for it; false where there is none. What
-// reading throws becomes that piece's result, and the last.
+// Waits until the ring has a free slot, then reads the next piece and gives it a number. Returns false if
+// there is none. If reading throws, the error becomes the result of that piece, which is the last.
 bool OrderedEncoder::take(CorpusPiece& piece, std::int64_t& number, EncodedPiece& result) {
   const std::lock_guard turn(turn_);
   {

@@ -1,10 +1,9 @@
 #pragma once
-// Encodes the pieces of a corpus on several threads and gives the results in the order of the corpus. Private
-// to the room; the owner calls next() from one thread.
+// Encodes the pieces of a corpus on several threads, and returns the results in the order of the corpus.
 //
-// Workers take turns at the reader, encode side by side, and put each result into the slot of its number in a
-// ring; a worker reads no further ahead than the ring is long, so memory is bounded whatever the owner's
-// pace.
+// Workers take turns at the reader, encode in parallel, and put each result into a ring, at the slot of its
+// number. A worker reads no further ahead than the ring is long, so that memory is bounded even if the owner
+// is slow. The owner calls next() from one thread.
 
 #include "corpus.h"
 #include "headwater/data/tokenizer.h"
@@ -21,9 +20,9 @@ namespace headwater {
 
 struct EncodedPiece {
   std::vector<std::int32_t> tokens;        // eods included
-  std::vector<std::size_t> document_ends;  // ends within `tokens`; what follows the last stays open
-  std::int64_t bytes = 0;                  // of the corpus
-  std::int64_t empty = 0, skipped = 0;     // documents left out
+  std::vector<std::size_t> document_ends;  // where documents end in `tokens`; the tokens after the last go on
+  std::int64_t bytes = 0;                  // bytes of the corpus that the piece is
+  std::int64_t empty = 0, skipped = 0;     // documents that were left out
   std::exception_ptr error;
 };
 
@@ -34,7 +33,7 @@ class OrderedEncoder {
   OrderedEncoder(const OrderedEncoder&) = delete;
   OrderedEncoder& operator=(const OrderedEncoder&) = delete;
 
-  // The next piece; none at the end. Rethrows what reading or encoding it threw.
+  // Returns the next piece, or nothing at the end. Throws what reading or encoding the piece threw.
   std::optional<EncodedPiece> next();
 
  private:
@@ -48,7 +47,7 @@ class OrderedEncoder {
   const bool skip_invalid_;
 
   std::mutex turn_;   // held by the worker that reads; taken before mutex_
-  std::mutex mutex_;  // guards what follows
+  std::mutex mutex_;  // guards the members below
   std::condition_variable room_, ready_;
   std::vector<std::optional<EncodedPiece>> ring_;
   std::int64_t next_in_ = 0, next_out_ = 0;

@@ -7,7 +7,8 @@
 namespace headwater {
 namespace {
 
-// Four would do for a cipher against whom nobody plots; eight also mix the few bits of a tiny dataset well.
+// Rounds of the network. Four would do, since the order need not withstand an attack; eight also mix the few
+// bits of a tiny dataset well.
 constexpr std::uint64_t kRounds = 8;
 
 }  // namespace

@@ -29,7 +29,7 @@ std::vector<double> checked_weights(const std::vector<DatasetSource>& sources) {
   return weights;
 }
 
-// First document of the part, and one past its last.
+// Returns the first document of the split's part, and one past its last.
 std::pair<std::int64_t, std::int64_t> documents_of(const DatasetSplit& split, std::int64_t documents) {
   double total = 0.0;
   for (const double weight : split.weights) {

@@ -7,7 +7,7 @@
 namespace headwater {
 namespace {
 
-// U+2581, by which SentencePiece writes a space inside pieces.
+// U+2581, which stands for a space in SentencePiece's pieces.
 constexpr std::string_view kSpaceMark = "\xE2\x96\x81";
 constexpr std::string_view kUnknownText = " \xE2\x81\x87 ";  // what SentencePiece prints for <unk>
 
@@ -35,7 +35,6 @@ class SentencePieceTokenizer final : public Tokenizer {
     find_space_rules();
   }
 
-  const std::string& spec() const override { return path_; }
   std::int32_t vocab_size() const override { return static_cast<std::int32_t>(texts_.size()); }
   std::int32_t eod() const override { return eod_; }
 
@@ -44,7 +43,8 @@ class SentencePieceTokenizer final : public Tokenizer {
       encode_part(text, ids);
       return;
     }
-    // The library takes a mark in the text for a space; as bytes it comes back as itself.
+    // The library would take a mark in the text for a space. It is encoded as three bytes instead, which
+    // decode to it.
     for (;;) {
       const std::size_t mark = text.find(kSpaceMark);
       encode_part(text.substr(0, mark), ids);
@@ -96,7 +96,7 @@ class SentencePieceTokenizer final : public Tokenizer {
     std::vector<std::string> pieces;
     leading_space_ =
         processor_.Encode("a", &pieces).ok() && !pieces.empty() && pieces[0].starts_with(kSpaceMark);
-    if (leading_space_) return;  // a second part of the text would get a space of its own
+    if (leading_space_) return;  // marks cannot be cut out: each part of the text would get a leading space
     for (const char* byte : {"<0xE2>", "<0x96>", "<0x81>"}) {
       const int id = processor_.PieceToId(byte);
       if (processor_.IsByte(id)) mark_ids_.push_back(id);
@@ -115,8 +115,8 @@ class SentencePieceTokenizer final : public Tokenizer {
   sentencepiece::SentencePieceProcessor processor_;
   std::int32_t eod_ = -1;
   std::vector<std::string> texts_;      // by id
-  bool leading_space_ = false;          // the model puts a space before a text
-  std::vector<std::int32_t> mark_ids_;  // the bytes of kSpaceMark, where it can be kept apart from a space
+  bool leading_space_ = false;          // whether the model puts a space before a text
+  std::vector<std::int32_t> mark_ids_;  // the byte tokens of kSpaceMark; empty if marks are encoded as spaces
 };
 
 }  // namespace

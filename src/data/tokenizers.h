@@ -1,5 +1,5 @@
 #pragma once
-// The kinds of tokenizer behind make_tokenizer, and what they share. Private to the room.
+// The kinds of tokenizer that make_tokenizer makes, and the code that they share.
 
 #include "headwater/data/tokenizer.h"
 
@@ -16,6 +16,7 @@ inline constexpr const char* kReplacementCharacter = "\xEF\xBF\xBD";  // U+FFFD
 std::unique_ptr<Tokenizer> make_bytes_tokenizer();
 std::unique_ptr<Tokenizer> make_sentencepiece_tokenizer(const std::string& path);
 
+// Returns the token_text of all ids, one after the other.
 std::string joined_texts(const Tokenizer& tokenizer, std::span<const std::int32_t> ids);
 
 }  // namespace headwater

@@ -15,13 +15,12 @@
 namespace headwater {
 namespace {
 
-// A sentence, as the library calls what it learns from, is some lines with their line feeds, so that pieces
-// such as
-// ";\n" are learned.
+// What the library calls a sentence is several lines here, with their line feeds, so that it learns pieces
+// such as ";\n".
 constexpr std::size_t kLeastSentence = 1024, kMostSentence = 4096;
 
-// Gives the library the chosen sentences of a corpus one by one. Errors are kept for after the training,
-// since the library is not made to be thrown through.
+// Gives the library the chosen sentences of a corpus one by one. An exception must not pass through the
+// library: it ends the sentences, and rethrow() throws it after the training.
 class CorpusSentences final : public sentencepiece::SentenceIterator {
  public:
   using Progress = std::function<void(std::int64_t, std::int64_t)>;
@@ -111,13 +110,15 @@ std::unordered_map<std::string, std::string> trainer_settings(const TrainTokeniz
       {"character_coverage", "0.9995"},
       {"max_sentence_length", std::to_string(kMostSentence)},
       {"shuffle_input_sentence", "false"},
-      // The unigram trainer adds up its threads' sums, so their number is part of the result, and fixed.
+      // The unigram trainer adds up sums of its threads. So their number changes the result, and must be
+      // fixed.
       {"num_threads", "16"},
       {"minloglevel", "2"},
   };
 }
 
-// The library says "Internal: file.cc(123) [(condition)] What a person wants to know".
+// Cuts the library's prefix off a message: "Internal: file.cc(123) [(condition)] What a person wants to
+// know".
 std::string reason_of(const std::string& message) {
   const std::size_t bracket = message.rfind("] ");
   return bracket == std::string::npos ? message : message.substr(bracket + 2);
@@ -140,7 +141,8 @@ TrainTokenizerResult train_tokenizer(
     const std::function<void(std::int64_t bytes, std::int64_t total)>& progress) {
   check(options);
   const std::vector<CorpusFile> files = list_corpus(options.inputs);
-  AtomicFile file(options.output);  // first, so that a path that cannot be written is known before the work
+  AtomicFile file(
+      options.output);  // opened first, so that a path that cannot be written is known before the work
   CorpusSentences sentences(files, options, progress);
   sentences.rethrow();
   if (sentences.done())

@@ -8,14 +8,16 @@ namespace {
 
 bool is_continuation(unsigned char byte) { return (byte & 0xC0) == 0x80; }
 
-// Length of the well-formed character at `p`, or 0.
+// Returns the length of the well-formed character at `p`, of which `left` bytes may be read, or 0 if there
+// is none.
 std::size_t character_length(const unsigned char* p, std::size_t left) {
   const unsigned char lead = p[0];
   if (lead < 0x80) return 1;
   if (lead < 0xC2 || lead > 0xF4) return 0;
   const std::size_t length = lead < 0xE0 ? 2 : lead < 0xF0 ? 3 : 4;
   if (left < length) return 0;
-  // The second byte has a narrower range where the lead alone does not fix the code point's.
+  // After some lead bytes the second byte has a narrower range, without which the code point would be out of
+  // range.
   const unsigned char least = lead == 0xE0 ? 0xA0 : lead == 0xF0 ? 0x90 : 0x80;
   const unsigned char most = lead == 0xED ? 0x9F : lead == 0xF4 ? 0x8F : 0xBF;
   if (p[1] < least || p[1] > most) return 0;

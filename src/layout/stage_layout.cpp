@@ -2,6 +2,7 @@
 
 #include "headwater/base/error.h"
 #include "headwater/config/load_config.h"
+#include "headwater/schedule/schedule_table.h"
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -65,6 +66,12 @@ void check(const Counts& counts, std::int64_t layers, std::int64_t stages, const
 }
 
 }  // namespace
+
+Placement placement_of(const ParallelConfig& parallel) {
+  return Placement(static_cast<int>(parallel.pipeline_model_parallel_size),
+                   static_cast<int>(resolved(parallel).num_chunks),
+                   schedule_kind(parallel.pipeline_schedule).folded);
+}
 
 StageLayout::StageLayout(const ModelSpec& model, const ParallelConfig& given) {
   const ParallelConfig parallel = resolved(given);

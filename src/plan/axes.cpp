@@ -2,8 +2,8 @@
 
 #include "headwater/base/error.h"
 #include "headwater/config/load_config.h"
-#include "headwater/config/pipeline_schedule.h"
 #include "headwater/plan/layout_request.h"
+#include "headwater/schedule/schedule_table.h"
 
 #include <algorithm>
 #include <cmath>
@@ -66,12 +66,12 @@ class Ways {
     const bool name_kept = request_.keeps("parallel.pipeline_schedule"),
                chunks_kept = request_.keeps("parallel.num_chunks");
     std::vector<ScheduleChoice> list;
-    for (const std::string& name : pipeline_schedule_names()) {
+    for (const ScheduleKind& kind : schedule_kinds()) {
+      const std::string name(kind.name);
       if (name_kept ? name != asked.pipeline_schedule : pipeline == 1 && name != "1f1b") continue;
-      const PipelineSchedule& schedule = pipeline_schedule(name);
-      std::int64_t least = schedule.default_chunks, most = schedule.any_chunks ? kMostChunks : least;
+      std::int64_t least = kind.default_chunks, most = kind.takes_any_chunks() ? kMostChunks : least;
       if (chunks_kept && asked.num_chunks > 0) {
-        if (schedule.any_chunks)
+        if (kind.takes_any_chunks())
           least = most = asked.num_chunks;
         else if (asked.num_chunks != least)
           continue;
@@ -152,15 +152,16 @@ double least_load(double layer, double head, std::int64_t layers, std::int64_t r
   }
 }
 
-// What a schedule takes longer than its work, for stages of f, b and w seconds, P of them on P ranks
-// (docs/pipeline.md).
+// Returns what a step of the schedule takes longer than its arithmetic, were the model, whose passes take
+// `pass` seconds, shared out equally over the pipeline ranks.
 double bubble(const ParallelConfig& parallel, const PassSeconds& pass) {
   const auto ranks = static_cast<double>(parallel.pipeline_model_parallel_size);
-  const double f = pass.forward.total() / ranks, b = pass.input_gradient.total() / ranks,
-               w = pass.weight_gradient.total() / ranks;
-  if (parallel.pipeline_schedule == "zb-h1") return (ranks - 1.0) * std::max(0.0, f + b - w);
-  if (parallel.pipeline_schedule == "zb-v") return (ranks - 1.0) * f / 2.0;
-  return (ranks - 1.0) * (f + b + w) / static_cast<double>(parallel.num_chunks);
+  return schedule_kind(parallel.pipeline_schedule)
+      .bubble({.ranks = static_cast<int>(parallel.pipeline_model_parallel_size),
+               .chunks = static_cast<int>(parallel.num_chunks),
+               .forward = pass.forward.total() / ranks,
+               .input_gradient = pass.input_gradient.total() / ranks,
+               .weight_gradient = pass.weight_gradient.total() / ranks});
 }
 
 }  // namespace

@@ -42,7 +42,7 @@ class Search {
   const PartitionProblem& problem_;
   const std::size_t how_many_;
   std::int64_t effort_;
-  const QuickPlay play_;
+  const CriticalPath path_;
   std::vector<std::vector<Option>> options_;   // at(stage, first layer): all that fit
   std::vector<std::vector<Suffix>> suffixes_;  // at(stage, first layer): none is worse in both than another
   std::vector<const Option*> chosen_;
@@ -53,7 +53,7 @@ Search::Search(const PartitionProblem& problem, std::size_t how_many, std::int64
     : problem_(problem),
       how_many_(how_many),
       effort_(effort),
-      play_(one_forward_one_backward(problem.stages(), problem.micro_batches)),
+      path_(one_forward_one_backward(problem.stages(), problem.micro_batches)),
       options_(as_index(stages() * (layers() + 1))),
       suffixes_(as_index((stages() + 1) * (layers() + 1))) {}
 
@@ -125,8 +125,8 @@ void Search::time_chosen() {
     partition.stages.push_back({option->layers, option->recompute});
     seconds.push_back(option->seconds);
   }
-  partition.seconds = play_.seconds(seconds);
-  effort_ -= play_.actions();
+  partition.seconds = path_.seconds(seconds);
+  effort_ -= path_.actions();
   auto& best = result_.best;
   best.insert(std::upper_bound(best.begin(), best.end(), partition.seconds,
                                [](double value, const Partition& other) { return value < other.seconds; }),

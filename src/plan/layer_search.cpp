@@ -101,7 +101,7 @@ class LayerSearch {
     return true;
   }
 
-  // Fastest first by the quick play.
+  // Fastest first by their critical paths.
   std::vector<PricedLayout> candidates(const LayoutPricer& pricer) const {
     std::vector<PricedLayout> all;
     const auto add = [&](const std::vector<int>& layers) {

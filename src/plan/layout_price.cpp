@@ -14,7 +14,7 @@ LayoutPricer::LayoutPricer(const PartitionProblem& problem, const Schedule& sche
       placement_(schedule.placement),
       micro_batches_(schedule.micro_batches),
       recompute_(problem),
-      play_(schedule) {}
+      path_(schedule) {}
 
 std::optional<PricedLayout> LayoutPricer::price(const std::vector<int>& layers) const {
   PricedLayout priced;
@@ -45,7 +45,7 @@ std::optional<PricedLayout> LayoutPricer::price(const std::vector<int>& layers) 
     update.push_back(rank_update);
   }
   for (const RankChunk& chunk : all) priced.recompute.push_back(chunk.recompute);
-  const std::vector<double> ends = play_.ends(seconds, problem_.links);
+  const std::vector<double> ends = path_.ends(seconds, problem_.links);
   for (std::size_t r = 0; r < ends.size(); ++r)
     priced.seconds = std::max(priced.seconds, ends[r] + reduce[r]);
   priced.seconds += *std::max_element(update.begin(), update.end());

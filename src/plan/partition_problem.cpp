@@ -1,8 +1,10 @@
 #include "headwater/plan/partition_problem.h"
 
 #include "headwater/nn/unit_record.h"
+#include "headwater/schedule/slot_lifetime.h"
 
 #include <algorithm>
+#include <array>
 #include <limits>
 
 namespace headwater {
@@ -212,7 +214,7 @@ class ProblemMaker {
 }  // namespace
 
 std::vector<StageHolds> stage_holds(const RunSchedules& schedules) {
-  const Placement& placement = schedules.step.schedule.placement;
+  const Placement& placement = schedules.step.source.placement;
   std::vector<StageHolds> holds;
   for (int s = 0; s < placement.stages(); ++s) {
     const int rank = placement.rank_of(s), chunk = placement.chunk_of(s);
@@ -224,6 +226,8 @@ std::vector<StageHolds> stage_holds(const RunSchedules& schedules) {
 }
 
 std::vector<StageHolds> stage_holds(const Schedule& schedule) {
+  constexpr std::array kCounts = {&SlotCounts::slots, &SlotCounts::weight_slots,
+                                  &SlotCounts::delayed_slots};  // in the order of kSlotLifetimes
   const Placement& placement = schedule.placement;
   std::vector<StageHolds> holds(as_index(placement.stages()));
   const int double_buffered = std::min(2, schedule.micro_batches);
@@ -237,16 +241,13 @@ std::vector<StageHolds> stage_holds(const Schedule& schedule) {
     std::vector<SlotCounts> now(holds.size(), {0, 0, 0, false});
     for (const Action& action : actions) {
       SlotCounts &in_use = now[as_index(action.stage)], &most = holds[as_index(action.stage)].slots;
-      if (action.kind == ActionKind::forward) ++in_use.slots, ++in_use.weight_slots;
-      if (action.kind == ActionKind::input_gradient) ++in_use.delayed_slots;
-      most.slots = std::max(most.slots, in_use.slots);
-      most.weight_slots = std::max(most.weight_slots, in_use.weight_slots);
-      most.delayed_slots = std::max(most.delayed_slots, in_use.delayed_slots);
       if (action.kind == ActionKind::backward) most.whole_backward = true;
-      if (action.kind == ActionKind::backward || action.kind == ActionKind::input_gradient) --in_use.slots;
-      if (action.kind == ActionKind::backward || action.kind == ActionKind::weight_gradient)
-        --in_use.weight_slots;
-      if (action.kind == ActionKind::weight_gradient) --in_use.delayed_slots;
+      for (std::size_t life = 0; life < kSlotLifetimes.size(); ++life) {
+        const auto count = kCounts[life];
+        if (kSlotLifetimes[life].begins_with(action.kind))
+          most.*count = std::max(most.*count, ++(in_use.*count));
+        if (kSlotLifetimes[life].ends_with(action.kind, schedule.backward)) --(in_use.*count);
+      }
     }
   }
   return holds;

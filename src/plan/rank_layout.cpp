@@ -120,15 +120,15 @@ RunSchedules::RunSchedules(const RankLayoutRequest& request, int ranks)
 }
 
 const LoweredSchedule& RunSchedules::of(std::int64_t micro_batches) const {
-  if (step.schedule.micro_batches == micro_batches) return step;
-  const auto smaller = std::ranges::find(ramp, micro_batches,
-                                         [](const LoweredSchedule& s) { return s.schedule.micro_batches; });
+  if (step.source.micro_batches == micro_batches) return step;
+  const auto smaller =
+      std::ranges::find(ramp, micro_batches, [](const LoweredSchedule& s) { return s.source.micro_batches; });
   HW_CHECK(smaller != ramp.end(), "no schedule of {} micro-batches", micro_batches);
   return *smaller;
 }
 
 SlotCounts RunSchedules::slots(int pipeline_rank, int chunk) const {
-  return slots_of(steps_of(*this, pipeline_rank), step.schedule.placement, static_cast<std::size_t>(chunk));
+  return slots_of(steps_of(*this, pipeline_rank), step.source.placement, static_cast<std::size_t>(chunk));
 }
 
 RankProgram::Buffers RunSchedules::buffers(int pipeline_rank, int chunk) const {
@@ -148,7 +148,7 @@ RankLayout::RankLayout(const RankLayoutRequest& r, int this_rank, int ranks,
                        std::shared_ptr<const RunSchedules> run_schedules)
     : request(r),
       grid(process_grid(r, ranks)),
-      placement(run_schedules->step.schedule.placement),
+      placement(run_schedules->step.source.placement),
       stages(r.model, r.parallel),
       sharding(sharding_of(r.model, r.parallel, r.batch)),
       rank(this_rank),

@@ -29,13 +29,17 @@ class Simulator {
  public:
   Simulator(const LoweredSchedule& lowered, const std::vector<PassSeconds>& stages,
             const PipelineNetwork& network)
-      : lowered_(lowered), placement_(lowered.schedule.placement), stages_(stages), network_(network) {
+      : lowered_(lowered),
+        placement_(lowered.source.placement),
+        number_(lowered.source),
+        stages_(stages),
+        network_(network) {
     HW_CHECK(static_cast<int>(stages.size()) == placement_.stages(), "costs of {} stages for {}",
              stages.size(), placement_.stages());
     const auto ranks = as_index(placement_.ranks());
     next_.assign(ranks, 0);
     free_.assign(ranks, {});
-    messages_.resize(as_index(2 * lowered.schedule.micro_batches * placement_.stages()));
+    messages_.resize(number_.count());
     result_.ranks.resize(ranks);
   }
 
@@ -61,11 +65,7 @@ class Simulator {
     return lowered_.ranks[as_index(rank)].instructions;
   }
 
-  Message& message(const Transfer& t) {
-    const int payload = t.payload == Payload::activation ? 0 : 1;
-    return messages_[as_index(
-        (payload * lowered_.schedule.micro_batches + t.micro_batch) * placement_.stages() + t.to_stage)];
-  }
+  Message& message(const Transfer& transfer) { return messages_[number_(message_of(transfer))]; }
 
   // What this rank does from `now` on, until it computes or must wait.
   void go_on(int rank, double now) {
@@ -140,11 +140,12 @@ class Simulator {
 
   const LoweredSchedule& lowered_;
   const Placement& placement_;
+  const MessageNumbers number_;
   const std::vector<PassSeconds>& stages_;
   const PipelineNetwork& network_;
   std::vector<std::size_t> next_;  // per rank: the instruction to run next
   std::vector<Links> free_;
-  std::vector<Message> messages_;  // by payload, micro-batch and the stage that it goes to
+  std::vector<Message> messages_;  // by number_
   std::priority_queue<Wake> wakes_;
   Simulation result_;
 };

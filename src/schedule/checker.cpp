@@ -1,8 +1,7 @@
 #include "headwater/schedule/checker.h"
 
 #include "fault.h"
-#include "ledger.h"
-#include "message.h"
+#include "slot_tracker.h"
 
 #include <algorithm>
 #include <array>
@@ -18,13 +17,12 @@ std::size_t as_index(int i) { return static_cast<std::size_t>(i); }
 struct Buffer {
   enum class State : std::uint8_t { empty, moving, full };
   State state = State::empty;
-  bool matched = false;  // while moving: the other end has started too
-  StageMessage message;  // unless empty
+  bool matched = false;  // whether the other end of a moving buffer has started too
+  StageMessage message;  // what it holds, unless empty
 };
 
-// By payload.
 struct Buffers {
-  std::array<std::vector<Buffer>, 2> sends, receives;
+  std::array<std::vector<Buffer>, 2> sends, receives;  // by payload
 };
 
 struct Link {
@@ -38,10 +36,10 @@ class Execution {
  public:
   Execution(const LoweredSchedule& lowered, ScheduleReport& report)
       : lowered_(lowered),
-        placement_(lowered.schedule.placement),
+        placement_(lowered.source.placement),
         next_(as_index(placement_.ranks()), 0),
         links_(as_index(placement_.ranks() * placement_.ranks())),
-        ledger_(lowered, report) {
+        tracker_(lowered, report) {
     const auto ranks = as_index(placement_.ranks()), chunks = as_index(placement_.chunks());
     if (lowered.ranks.size() != ranks) fail("{} programs for {} ranks", lowered.ranks.size(), ranks);
     for (const RankProgram& program : lowered.ranks) {
@@ -65,7 +63,7 @@ class Execution {
         for (; !finished(rank) && step(rank); ++next_[as_index(rank)]) moved = true;
     }
     check_deadlock();
-    ledger_.close();
+    tracker_.check_complete();
     check_empty();
   }
 
@@ -76,7 +74,7 @@ class Execution {
   }
   const Instruction& current(int rank) const { return program(rank)[next_[as_index(rank)]]; }
 
-  // False where the instruction must wait.
+  // Takes the rank's next instruction. Returns false where it must wait.
   bool step(int rank) {
     const Instruction& instruction = current(rank);
     try {
@@ -133,7 +131,7 @@ class Execution {
   void compute(int rank, const Instruction& instruction) {
     const Action& action = instruction.action;
     const int stages = placement_.stages();
-    ledger_.enter(rank, instruction);
+    tracker_.compute(rank, instruction);
     Buffers& own = buffers_of(rank, action.stage);
     if (const auto in = input_of(action, stages)) {
       Buffer& read = buffer(own, false, in->payload, instruction.input);
@@ -151,7 +149,8 @@ class Execution {
     }
   }
 
-  // The buffer of a transfer at this end, after a look at what the transfer says of itself.
+  // Returns the buffer of `transfer` at this rank's end. Fails where the transfer is none between
+  // neighbouring stages, or one that this rank has no part in.
   Buffer& buffer_of(int rank, const Transfer& transfer, bool send) {
     const int step = transfer.payload == Payload::activation ? 1 : -1;
     if (std::min(transfer.from_stage, transfer.to_stage) < 0 ||
@@ -224,7 +223,7 @@ class Execution {
   std::vector<std::size_t> next_;              // per rank: the instruction to run next
   std::vector<std::vector<Buffers>> buffers_;  // [rank][chunk]
   std::vector<Link> links_;                    // [from · ranks + to]
-  Ledger ledger_;
+  SlotTracker tracker_;
 };
 
 }  // namespace

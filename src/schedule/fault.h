@@ -1,5 +1,6 @@
 #pragma once
-// What the checker's parts throw where a program goes wrong; check() turns it into the report's fault.
+// The checker's parts throw a ScheduleFault where a program goes wrong; check() turns it into the report's
+// fault.
 
 #include <fmt/format.h>
 

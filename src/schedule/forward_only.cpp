@@ -1,8 +1,8 @@
-// Evaluation. With all stages alike, micro-batch m enters at a time of its own and moves on by one stage per
-// unit of time: on a looped placement a round of P micro-batches enters in P successive units and then passes
-// P · chunks units on the ranks before the next round does; on a folded one each enters 2 units after the
-// last, as a rank's two stages are an odd number apart. No rank then has two things to do at once, and after
-// the first round none has nothing.
+// The schedule of an evaluation. With all stages alike, micro-batch m enters at a time of its own and moves
+// on by one stage per unit of time: on a looped placement a round of P micro-batches enters in P successive
+// units and then passes P · chunks units on the ranks before the next round does; on a folded one each enters
+// 2 units after the last, as a rank's two stages are an odd number apart. No rank then has two things to do
+// at once, and after the first round none has nothing.
 
 #include "headwater/base/error.h"
 #include "headwater/schedule/schedule.h"

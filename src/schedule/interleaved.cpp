@@ -20,7 +20,7 @@ struct Unit {
   int micro_batch, chunk;
 };
 
-// Where each round starts, and the end of the last.
+// Returns the first micro-batch of each round and, behind them, the end of the last.
 std::vector<int> rounds_of(int ranks, int micro_batches) {
   const int rounds = micro_batches / ranks, longer = micro_batches % rounds;
   std::vector<int> starts;
@@ -28,7 +28,7 @@ std::vector<int> rounds_of(int ranks, int micro_batches) {
   return starts;
 }
 
-// In the order in which every rank runs them.
+// Returns all (micro-batch, chunk) in the order in which every rank runs their forwards, or their backwards.
 std::vector<Unit> units_of(const std::vector<int>& rounds, int chunks, bool forward) {
   std::vector<Unit> units;
   for (std::size_t round = 0; round + 1 < rounds.size(); ++round)
@@ -52,8 +52,8 @@ Schedule interleaved(int ranks, int chunks, int micro_batches) {
       if (unit.micro_batch < micro_batches)
         actions.push_back({kind, unit.micro_batch, schedule.placement.stage_of(rank, unit.chunk)});
     };
-    // Forwards before the first pair. Where a rank has several chunks, two for each rank behind: one to reach
-    // the last rank, one to cover the way back.
+    // `ahead` forwards come before the first pair. Where a rank has several chunks, that is two for each
+    // later rank: one to reach the last rank, one to cover the way back.
     const int way = (ranks - 1 - rank) * (chunks > 1 ? 2 : 1);
     const auto ahead = std::min(static_cast<std::size_t>(way + (chunks - 1) * rounds[1]), forwards.size());
     for (std::size_t i = 0; i < ahead; ++i) add(ActionKind::forward, forwards[i]);

@@ -1,10 +1,9 @@
 #include "headwater/schedule/lowering.h"
 
 #include "headwater/base/error.h"
-#include "ideal_play.h"
-#include "message.h"
+#include "headwater/schedule/slot_lifetime.h"
 #include "receive_order.h"
-#include "slot_lifetime.h"
+#include "unit_times.h"
 
 #include <algorithm>
 #include <array>
@@ -14,8 +13,8 @@
 namespace headwater {
 namespace {
 
-// So many messages of one kind may wait to be sent before their sender waits for the first: the transfer of
-// one overlaps the computing of the next.
+// A chunk's sends of one payload have this many buffers, and more only where these would not do: the transfer
+// of one message overlaps the computing of the next.
 constexpr std::size_t kSendBuffers = 2;
 
 std::size_t as_index(int i) { return static_cast<std::size_t>(i); }
@@ -40,12 +39,13 @@ class Numbers {
 // Writes the program of one rank, action by action.
 class RankLowering {
  public:
-  RankLowering(const Schedule& schedule, const IdealPlay& play, const ReceiveOrder& receives, int rank)
+  RankLowering(const Schedule& schedule, const UnitTimes& times, const ReceiveOrder& receives, int rank)
       : schedule_(schedule),
-        play_(play),
+        times_(times),
         receives_(receives),
         rank_(rank),
-        input_(play.numbers(), -1),
+        number_(schedule),
+        input_(number_.count(), -1),
         held_(as_index(schedule.micro_batches * schedule.placement.chunks()), {-1, -1, -1}),
         chunks_(as_index(schedule.placement.chunks())) {}
 
@@ -69,9 +69,9 @@ class RankLowering {
  private:
   struct Chunk {
     std::array<Numbers, kSlotLifetimes.size()> slots;
-    // Indexed by payload.
+    // By payload; of the send buffers the last message in each, oldest first.
     std::array<Numbers, 2> receives;
-    std::array<std::deque<Transfer>, 2> sends;  // the last message in each send buffer, oldest first
+    std::array<std::deque<Transfer>, 2> sends;
   };
 
   Chunk& chunk_of(int stage) { return chunks_[as_index(schedule_.placement.chunk_of(stage))]; }
@@ -87,11 +87,11 @@ class RankLowering {
     return {message.payload, message.micro_batch, message.from_stage, message.to_stage, peer, buffer};
   }
 
-  // The receive buffer that will hold `message` until it is read.
+  // Takes and returns the receive buffer that will hold `message` until it is read.
   int take_input(const StageMessage& message) {
     const int buffer =
         chunk_of(message.to_stage).receives[as_index(static_cast<int>(message.payload))].take();
-    input_[play_.number(message)] = buffer;
+    input_[number_(message)] = buffer;
     return buffer;
   }
 
@@ -100,11 +100,12 @@ class RankLowering {
     emit(Instruction::Kind::start_receive, transfer_of(message, peer, take_input(message)));
   }
 
-  // A send buffer for what action `place` gives: a new one, or the oldest once its message is out of the way.
+  // Takes and returns a send buffer for `message`, which the action at `place` makes: the oldest where its
+  // last message is out of the way by then, else a new one.
   int take_output(const StageMessage& message, ActionPlace place) {
     auto& sends = chunk_of(message.from_stage).sends[as_index(static_cast<int>(message.payload))];
     int buffer = static_cast<int>(sends.size());
-    if (sends.size() >= kSendBuffers && sent_by(message_of(sends.front()), play_.start(place))) {
+    if (sends.size() >= kSendBuffers && sent_by(message_of(sends.front()), times_.start(place))) {
       const Transfer last = sends.front();
       sends.pop_front();
       unwaited_.erase(std::find(unwaited_.begin(), unwaited_.end(), last));
@@ -116,8 +117,9 @@ class RankLowering {
     return buffer;
   }
 
+  // Whether both ends of `message` have started it by `time`.
   bool sent_by(const StageMessage& message, std::int64_t time) const {
-    return play_.end(play_.route(message).producer) <= time && receives_.start(message) <= time;
+    return times_.end(times_.route(message).producer) <= time && receives_.start(message) <= time;
   }
 
   // Names the slots of an action, taking those that it begins to hold and giving back those that it ends.
@@ -127,7 +129,7 @@ class RankLowering {
     for (std::size_t life = 0; life < kSlotLifetimes.size(); ++life) {
       const SlotLifetime& lifetime = kSlotLifetimes[life];
       Numbers& slots = chunks_[as_index(number)].slots[life];
-      if (action.kind == lifetime.first) held[life] = slots.take();
+      if (lifetime.begins_with(action.kind)) held[life] = slots.take();
       compute.*lifetime.slot = held[life];
       if (!lifetime.ends_with(action.kind, schedule_.backward)) continue;
       HW_CHECK(held[life] >= 0, "the {} comes too early", describe(action));
@@ -145,7 +147,7 @@ class RankLowering {
     if (sends) compute.output = take_output(*output, place);
     if (output && !sends) compute.output = take_input(*output);
     if (input) {
-      compute.input = input_[play_.number(*input)];
+      compute.input = input_[number_(*input)];
       const int peer = placement.rank_of(input->from_stage);
       if (peer != rank_) emit(Instruction::Kind::wait_receive, transfer_of(*input, peer, compute.input));
     }
@@ -157,11 +159,12 @@ class RankLowering {
   }
 
   const Schedule& schedule_;
-  const IdealPlay& play_;
+  const UnitTimes& times_;
   const ReceiveOrder& receives_;
   const int rank_;
+  const MessageNumbers number_;
   RankProgram program_;
-  std::vector<int> input_;  // by number(message): the receive buffer that holds it
+  std::vector<int> input_;  // by number_(message): the receive buffer that holds it
   std::vector<std::array<int, kSlotLifetimes.size()>> held_;  // slots, by micro-batch and chunk; −1: none
   std::vector<Chunk> chunks_;
   std::deque<Transfer> unwaited_;  // sends in the order of their start
@@ -170,11 +173,11 @@ class RankLowering {
 }  // namespace
 
 LoweredSchedule lower(const Schedule& schedule) {
-  const IdealPlay play(schedule);
-  const ReceiveOrder receives(schedule, play);
+  const UnitTimes times(schedule);
+  const ReceiveOrder receives(schedule, times);
   LoweredSchedule lowered{schedule, {}};
   for (int rank = 0; rank < schedule.placement.ranks(); ++rank)
-    lowered.ranks.push_back(RankLowering(schedule, play, receives, rank).lower());
+    lowered.ranks.push_back(RankLowering(schedule, times, receives, rank).lower());
   return lowered;
 }
 

@@ -1,4 +1,4 @@
-#include "message.h"
+#include "headwater/schedule/message.h"
 
 #include <fmt/format.h>
 

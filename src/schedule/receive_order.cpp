@@ -5,7 +5,7 @@
 namespace headwater {
 namespace {
 
-// Everything that `from` sends to `to`, in the order in which it is computed.
+// Returns everything that rank `from` sends to rank `to`, in the order in which it is computed.
 std::vector<StageMessage> link(const Schedule& schedule, int from, int to) {
   std::vector<StageMessage> messages;
   for (const Action& action : schedule.actions[static_cast<std::size_t>(from)]) {
@@ -17,8 +17,8 @@ std::vector<StageMessage> link(const Schedule& schedule, int from, int to) {
 
 }  // namespace
 
-ReceiveOrder::ReceiveOrder(const Schedule& schedule, const IdealPlay& play)
-    : play_(play), before_(schedule.actions.size()), starts_(play.numbers()) {
+ReceiveOrder::ReceiveOrder(const Schedule& schedule, const UnitTimes& times)
+    : times_(times), number_(schedule), before_(schedule.actions.size()), starts_(number_.count()) {
   for (int rank = 0; rank < schedule.placement.ranks(); ++rank) order(rank, schedule);
 }
 
@@ -41,11 +41,11 @@ void ReceiveOrder::order(int rank, const Schedule& schedule) {
     auto& next = started[static_cast<std::size_t>(from)];
     const auto found =
         std::find(messages.begin() + static_cast<std::ptrdiff_t>(next), messages.end(), *input);
-    if (found == messages.end()) continue;  // started already, with a message behind it
+    if (found == messages.end()) continue;  // it was started already, with a message that is read earlier
     const int ahead = std::max(i - 1, 0);
     for (const auto end = static_cast<std::size_t>(found - messages.begin()) + 1; next < end; ++next) {
       before[static_cast<std::size_t>(ahead)].push_back(messages[next]);
-      starts_[play_.number(messages[next])] = ahead == 0 ? 0 : play_.end({rank, ahead - 1});
+      starts_[number_(messages[next])] = ahead == 0 ? 0 : times_.end({rank, ahead - 1});
     }
   }
 }

@@ -1,11 +1,11 @@
 #pragma once
-// When every rank starts its receives.
+// The receive order says when every rank starts its receives.
 //
 // One rank's messages to another are matched in order, so the receiver starts its receives in the order in
 // which the sender computes what it sends. The input of an action is started before the action ahead of it,
 // and with it all that comes before it on its link, even what is read later.
 
-#include "ideal_play.h"
+#include "unit_times.h"
 
 #include <vector>
 
@@ -13,21 +13,22 @@ namespace headwater {
 
 class ReceiveOrder {
  public:
-  ReceiveOrder(const Schedule& schedule, const IdealPlay& play);
+  ReceiveOrder(const Schedule& schedule, const UnitTimes& times);
 
-  // The messages whose receives start right before action `place`.
+  // Returns the messages whose receives start right before the action at `place`.
   const std::vector<StageMessage>& before(ActionPlace place) const {
     return before_[static_cast<std::size_t>(place.rank)][static_cast<std::size_t>(place.index)];
   }
-  // When the receive of a message starts in the play.
-  std::int64_t start(const StageMessage& message) const { return starts_[play_.number(message)]; }
+  // When the receive of a message starts, in unit times.
+  std::int64_t start(const StageMessage& message) const { return starts_[number_(message)]; }
 
  private:
   void order(int rank, const Schedule& schedule);
 
-  const IdealPlay& play_;
+  const UnitTimes& times_;
+  const MessageNumbers number_;
   std::vector<std::vector<std::vector<StageMessage>>> before_;  // [rank][action]
-  std::vector<std::int64_t> starts_;                            // by number(message)
+  std::vector<std::int64_t> starts_;                            // by number_(message)
 };
 
 }  // namespace headwater

@@ -10,8 +10,8 @@
 //            (P − p) × (F up, I up, W up)   until its gradient is back from the ranks below
 //   steady   (F down, I down, W down, F up, I up, W up) to the last F up
 //   drain    p × (I down, I up), (P − p) × (I down, W down), then what is left of W up and W down
-// This needs 2P − 1 micro-batches; fewer run as so many without those that are missing, which nothing waits
-// for.
+// This needs 2P − 1 micro-batches. Fewer run in the order of 2P − 1 without those that are missing, which
+// nothing waits for.
 
 #include "headwater/base/error.h"
 #include "headwater/schedule/schedule.h"
@@ -30,7 +30,7 @@ class Writer {
 
   struct Way {
     int stage = 0;
-    int forwards = 0, input_gradients = 0, weight_gradients = 0;  // written
+    int forwards = 0, input_gradients = 0, weight_gradients = 0;  // how many are written
   };
   void forward(Way& way) { write(ActionKind::forward, way.forwards, way.stage); }
   void input_gradient(Way& way) { write(ActionKind::input_gradient, way.input_gradients, way.stage); }

@@ -11,7 +11,7 @@
 namespace headwater {
 namespace {
 
-// One allocation: the segments that were reserved before the first of them was taken from.
+// One allocation, which holds the segments that were reserved before the first take() from one of them.
 struct Chunk {
   std::int64_t bytes = 0;
   DeviceMemory memory;
@@ -20,7 +20,7 @@ struct Chunk {
 struct Block {
   Arena::Segment segment;
   std::size_t chunk = 0;
-  std::int64_t offset = 0;  // in its chunk
+  std::int64_t offset = 0;  // within its chunk
 };
 
 }  // namespace
@@ -29,7 +29,7 @@ struct Arena::Impl {
   explicit Impl(Device where) : device(where) {}
 
   Device device;
-  std::vector<Block> blocks;  // a handful: searched in order
+  std::vector<Block> blocks;  // so few that a search in order is fast
   std::vector<Chunk> chunks;
 
   Block* find(std::string_view name) {
@@ -91,7 +91,5 @@ std::vector<Arena::Segment> Arena::segments() const {
   for (const Block& block : impl_->blocks) all.push_back(block.segment);
   return all;
 }
-
-Device Arena::device() const { return impl_->device; }
 
 }  // namespace headwater

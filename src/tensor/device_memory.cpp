@@ -13,7 +13,7 @@
 namespace headwater {
 namespace {
 
-// Anonymous pages: zero-filled by the system, touched only when used.
+// Anonymous pages: the system fills them with zeros, and provides each only when it is first touched.
 DeviceMemory allocate_pages(std::int64_t bytes, std::string_view purpose) {
   const auto size = static_cast<std::size_t>(std::max<std::int64_t>(bytes, 1));
   void* memory = mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);

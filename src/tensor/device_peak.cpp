@@ -10,12 +10,13 @@ namespace headwater {
 namespace {
 
 struct Figures {
-  double bf16, f32;  // dense; 0: not known here
+  double bf16, f32;  // of dense products; 0 if not known here
   double of(DType dtype) const { return dtype == DType::bf16 ? bf16 : f32; }
 };
 
-// NVIDIA's data sheets and white papers, by the name that the driver gives, which tells apart what differs:
-// "H100 80GB HBM3" is the SXM module. Sheets that state figures with sparsity state twice these.
+// FLOP/s from NVIDIA's data sheets and white papers, by the name that the driver gives. The name tells
+// variants apart: "H100 80GB HBM3" is the SXM module. Some sheets state figures with sparsity, which are
+// twice those given here.
 struct Sheet {
   std::string_view name;
   Figures flops;
@@ -51,8 +52,9 @@ constexpr Sheet kSheets[] = {
     {"NVIDIA GeForce RTX 3090", {71e12, 35.6e12}},
 };
 
-// FLOPs of one multiprocessor in one clock: CUDA C++ programming guide, "Arithmetic instructions"; tensor
-// cores by the white papers. With 8.6, 8.9 and 12.0 they differ from product to product.
+// FLOPs that one multiprocessor executes in one clock, from the CUDA C++ programming guide, "Arithmetic
+// instructions", and for tensor cores from the white papers. With capability 8.6, 8.9 and 12.0 tensor cores
+// differ from product to product.
 struct Capability {
   int major, minor;
   Figures per_clock;

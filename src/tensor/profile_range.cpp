@@ -7,7 +7,7 @@
 namespace headwater {
 namespace {
 
-// Null where no profiler looks on.
+// Returns null if no profiler is attached.
 nvtxDomainHandle_t domain() {
   static const nvtxDomainHandle_t made = nvtxDomainCreateA("headwater");
   return made;

@@ -8,8 +8,8 @@
 namespace headwater {
 namespace {
 
-// Two boxes over the same tensor, with as few dimensions as describe them: trailing ones that both boxes hold
-// alike are folded into the one before, so that runs are as long as they can be.
+// Two boxes of the same tensor, described by as few dimensions as possible: trailing dimensions along which
+// both boxes are equal are folded into the dimension before, so that runs get as long as possible.
 struct FoldedBoxes {
   using Dims = std::array<std::int64_t, Shape::kMaxRank>;
   int rank = 1;
@@ -89,7 +89,7 @@ std::int64_t for_shared_runs(const Slice& from, const Slice& to,
   const auto last = static_cast<std::size_t>(boxes.rank - 1);
   FoldedBoxes::Dims at = begin;
   std::int64_t shared = 0;
-  for (;;) {  // over the rows of the boxes' common part
+  for (;;) {  // one row of the boxes' common part each time
     std::int64_t from_index = 0, to_index = 0;
     for (std::size_t d = 0; d <= last; ++d) {
       from_index = from_index * boxes.from_size[d] + at[d] - boxes.from_begin[d];

@@ -52,8 +52,8 @@ const char* word_of(const Instruction& i) {
 
 }  // namespace
 
-// The state of one played program.
-struct Engine::Play {
+// The state of one program under way.
+struct Engine::Execution {
   const LoweredSchedule& schedule;
   HeadMode mode;
   const BatchSource& batches;
@@ -63,7 +63,7 @@ struct Engine::Play {
   std::map<int, int> micro_batches;  // whose gradients a unit has
   // The unfinished transfers of this rank, by direction and what they carry.
   std::map<std::tuple<bool, Payload, int, int>, Event> transfers;
-  PlayTimes times;
+  ExecutionTimes times;
 
   Event& transfer(bool send, const Transfer& t) {
     return transfers[{send, t.payload, t.micro_batch, t.from_stage}];
@@ -191,37 +191,36 @@ bool Engine::sums_travel() const {
 // weights of other ranks unit by unit, and sums of gradients begin unit by unit while the last micro-batch's
 // backward goes on. Both halves of a backward are decided on alike, since the first leaves the second its
 // products.
-bool Engine::may_repeat(const Play& play, const Instruction& i, const StageUnits& units) const {
-  if (play.recorded || layout_.sharding.tensor > 1) return false;
+bool Engine::may_repeat(const Execution& execution, const Instruction& i, const StageUnits& units) const {
+  if (execution.recorded || layout_.sharding.tensor > 1) return false;
   if (i.action.kind != ActionKind::forward)
-    return !(play.complete && sums_travel() &&
-             i.action.micro_batch + 1 == play.schedule.schedule.micro_batches);
+    return !(execution.complete && sums_travel() &&
+             i.action.micro_batch + 1 == execution.schedule.source.micro_batches);
   for (int unit = units.first; unit < units.last; ++unit)
     if (!store_->settled(unit)) return false;
   return true;
 }
 
-void Engine::compute(Play& play, const Instruction& i) {
-  const Placement& placement = play.schedule.schedule.placement;
+void Engine::compute(Execution& execution, const Instruction& i) {
+  const Placement& placement = execution.schedule.source.placement;
   const int chunk = placement.chunk_of(i.action.stage);
   Stage& stage = stages_[static_cast<std::size_t>(chunk)];
-  const auto added = [&play](int unit) {
-    if (++play.micro_batches[unit] == play.schedule.schedule.micro_batches && play.complete)
-      play.complete(unit);
+  const auto added = [&execution](int unit) {
+    if (++execution.micro_batches[unit] == execution.schedule.source.micro_batches && execution.complete)
+      execution.complete(unit);
   };
   const bool forward = i.action.kind == ActionKind::forward;
-  const Payload payload = forward ? Payload::activation : Payload::gradient;
 
-  const TensorView input = i.input >= 0 ? buffer(chunk, payload, false, i.input) : TensorView();
-  TensorView output;
-  if (i.output >= 0) {
-    const int next = i.action.stage + (forward ? 1 : -1);
-    const bool here = placement.rank_of(next) == layout_.pipeline_rank;
-    output = buffer(here ? placement.chunk_of(next) : chunk, payload, !here, i.output);
+  TensorView input, output;
+  if (const auto read = input_of(i.action, placement.stages()))
+    input = buffer(chunk, read->payload, false, i.input);
+  if (const auto made = output_of(i.action, placement.stages())) {
+    const bool here = placement.rank_of(made->to_stage) == layout_.pipeline_rank;
+    output = buffer(here ? placement.chunk_of(made->to_stage) : chunk, made->payload, !here, i.output);
   }
   const auto pass = [&](const UnitHook& complete) {
     if (forward)
-      stage.forward({i.slot, i.weight_slot}, input, output, play.mode);
+      stage.forward({i.slot, i.weight_slot}, input, output, execution.mode);
     else if (i.action.kind == ActionKind::weight_gradient)
       stage.weight_gradient(i.delayed_slot, complete);
     else
@@ -229,12 +228,12 @@ void Engine::compute(Play& play, const Instruction& i) {
   };
 
   if (forward) {
-    fill(stage.micro_batch(i.slot), play.batches(i.action.micro_batch), play.dropout_seed);
+    fill(stage.micro_batch(i.slot), execution.batches(i.action.micro_batch), execution.dropout_seed);
     // all weights were made here: none is waited for
     if (!store_->layout().sharded()) store_->settle(*backend_);
   }
-  if (!may_repeat(play, i, stage.units())) return pass(added);
-  const PassKey key(i.action.kind, play.mode, chunk, i.slot, i.weight_slot, i.delayed_slot, input.data,
+  if (!may_repeat(execution, i, stage.units())) return pass(added);
+  const PassKey key(i.action.kind, execution.mode, chunk, i.slot, i.weight_slot, i.delayed_slot, input.data,
                     output.data);
   Pass& known = passes_.try_emplace(key, Pass{passes_.size(), {}}).first->second;
   backend_->repeat(known.number, [&] {
@@ -244,10 +243,10 @@ void Engine::compute(Play& play, const Instruction& i) {
   for (const int unit : known.units) added(unit);
 }
 
-PlayTimes Engine::play(const LoweredSchedule& schedule, HeadMode mode, const BatchSource& batches,
-                       RandomKey dropout_seed, const UnitHook& complete, Recording* recording) {
-  Play play{schedule, mode, batches, dropout_seed, complete, recording != nullptr, {}, {}, {}};
-  const Placement& placement = schedule.schedule.placement;
+ExecutionTimes Engine::execute(const LoweredSchedule& schedule, HeadMode mode, const BatchSource& batches,
+                               RandomKey dropout_seed, const UnitHook& complete, Recording* recording) {
+  Execution execution{schedule, mode, batches, dropout_seed, complete, recording != nullptr, {}, {}, {}};
+  const Placement& placement = schedule.source.placement;
   Queue& queue = backend_->queue();
   for (const Instruction& i : layout_.program(schedule).instructions) {
     const Stopwatch watch;
@@ -258,28 +257,28 @@ PlayTimes Engine::play(const LoweredSchedule& schedule, HeadMode mode, const Bat
     const double begin = recording != nullptr ? recording->now() : 0.0, waited = waited_seconds();
     switch (i.kind) {
       case Instruction::Kind::compute: {
-        compute(play, i);
+        compute(execution, i);
         const double tensor = waited_seconds() - waited;
-        play.times.tensor += tensor;
-        play.times.compute += watch.seconds() - tensor;
+        execution.times.tensor += tensor;
+        execution.times.compute += watch.seconds() - tensor;
         if (recording != nullptr)
           recording->add(
               {span_kind(i.action.kind), i.action.micro_batch, i.action.stage, begin, recording->now()});
         break;
       }
       case Instruction::Kind::start_send:
-        play.transfer(true, t) = pipeline_->send(
+        execution.transfer(true, t) = pipeline_->send(
             buffer(placement.chunk_of(t.from_stage), t.payload, true, t.buffer), t.peer, queue.record());
         break;
       case Instruction::Kind::start_receive:
-        play.transfer(false, t) = pipeline_->receive(
+        execution.transfer(false, t) = pipeline_->receive(
             buffer(placement.chunk_of(t.to_stage), t.payload, false, t.buffer), t.peer, queue.record());
         break;
       case Instruction::Kind::wait_send:
       case Instruction::Kind::wait_receive: {
         const bool send = i.kind == Instruction::Kind::wait_send;
-        queue.wait(play.transfer(send, t));
-        play.times.waiting += watch.seconds();
+        queue.wait(execution.transfer(send, t));
+        execution.times.waiting += watch.seconds();
         if (recording != nullptr)
           recording->add(
               {SpanKind::wait, t.micro_batch, send ? t.from_stage : t.to_stage, begin, recording->now()});
@@ -287,7 +286,7 @@ PlayTimes Engine::play(const LoweredSchedule& schedule, HeadMode mode, const Bat
       }
     }
   }
-  return play.times;
+  return execution.times;
 }
 
 void Engine::logits(std::int64_t first_row, const LogitSink& sink) {

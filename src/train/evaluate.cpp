@@ -55,7 +55,7 @@ Evaluation evaluate(Engine& engine, const SampleStream& stream, const DocumentOp
     }
     // read by every chunk
     std::vector<double> of_micro_batch(static_cast<std::size_t>(layout.request.micro_batches));
-    engine.play(layout.evaluation, HeadMode::evaluate, [&](int micro_batch) {
+    engine.execute(layout.evaluation, HeadMode::evaluate, [&](int micro_batch) {
       Batch batch = batch_up_to(stream, first_sample_of(layout, first, micro_batch), micro, end, documents);
       of_micro_batch[static_cast<std::size_t>(micro_batch)] = static_cast<double>(batch.unmasked_targets());
       return batch;

@@ -103,8 +103,8 @@ StepCosts measured_costs(Engine& engine, const CostSamples& samples, const Pipel
 
   // How much of a rank's blocks is waiting for those that share them.
   const double blocks =
-      median_of(samples.times, [](const StepTimes& t) { return t.play.compute + t.play.tensor; });
-  const double tensor = median_of(samples.times, [](const StepTimes& t) { return t.play.tensor; });
+      median_of(samples.times, [](const StepTimes& t) { return t.execution.compute + t.execution.tensor; });
+  const double tensor = median_of(samples.times, [](const StepTimes& t) { return t.execution.tensor; });
   const double share = max_over_ranks(ranks, blocks > 0.0 ? tensor / blocks : 0.0);
   const auto parts = [&](double seconds) {
     return ActionSeconds{seconds * (1.0 - share), 0.0, seconds * share};

@@ -39,9 +39,9 @@ RankSeconds predicted_of(const StepTime& step, std::size_t pipeline_rank) {
 
 RankSeconds measured_of(const std::vector<StepTimes>& steps) {
   RankSeconds seconds;
-  seconds.compute = median_of(steps, [](const StepTimes& t) { return t.play.compute; });
-  seconds.waiting = median_of(steps, [](const StepTimes& t) { return t.play.waiting; });
-  seconds.communication = median_of(steps, [](const StepTimes& t) { return t.play.tensor + t.reduce; });
+  seconds.compute = median_of(steps, [](const StepTimes& t) { return t.execution.compute; });
+  seconds.waiting = median_of(steps, [](const StepTimes& t) { return t.execution.waiting; });
+  seconds.communication = median_of(steps, [](const StepTimes& t) { return t.execution.tensor + t.reduce; });
   seconds.update = median_of(steps, [](const StepTimes& t) { return t.update; });
   return seconds;
 }
@@ -65,7 +65,8 @@ PredictionCheck compare(Engine& engine, const StepTime& predicted, const std::st
   for (const Arena::Segment& segment : engine.arena().segments())
     mine.comparison.measured_bytes += segment.taken;
   mine.step = median_of(measured, [](const StepTimes& t) { return t.total(); });
-  mine.busy = median_of(measured, [](const StepTimes& t) { return t.play.compute + t.play.tensor; });
+  mine.busy =
+      median_of(measured, [](const StepTimes& t) { return t.execution.compute + t.execution.tensor; });
   mine.schedule = median_of(measured, [](const StepTimes& t) { return t.schedule; });
 
   PredictionCheck check;

@@ -105,8 +105,8 @@ std::vector<float> probe_logits(World& world, const RunConfig& run, const Weight
   const std::int64_t replicas = engine->layout().grid.size(Axis::data);
   for (std::int64_t first = 0; first < batch.samples; first += replicas) {
     const std::int64_t sample = first_sample_of(engine->layout(), first, 0);
-    engine->play(engine->layout().evaluation, HeadMode::none,
-                 [&](int) { return sample_of(batch, sample, documents); });
+    engine->execute(engine->layout().evaluation, HeadMode::none,
+                    [&](int) { return sample_of(batch, sample, documents); });
     engine->logits(0, [&](std::int64_t row, std::int64_t column, TensorView block) {
       // Rows are strided where the vocabulary is padded: one by one.
       for (std::int64_t r = 0; r < block.rows(); ++r) {
@@ -132,8 +132,9 @@ ProbeGradients probe_gradients(World& world, const RunConfig& run, const WeightS
   const std::unique_ptr<Engine> engine = make_engine(world, run, weights, choices, batch, true);
   Optimizer optimizer = make_optimizer(run.optimizer, *engine, run.training.seed);
   optimizer.begin_step(0.0, static_cast<double>(targets));
-  engine->play(engine->layout().schedule, HeadMode::train,
-               [&](int m) { return sample_of(batch, first_sample_of(engine->layout(), 0, m), documents); });
+  engine->execute(engine->layout().schedule, HeadMode::train, [&](int m) {
+    return sample_of(batch, first_sample_of(engine->layout(), 0, m), documents);
+  });
   optimizer.reduce();
 
   ProbeGradients result;

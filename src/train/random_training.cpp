@@ -42,7 +42,7 @@ void RandomTraining::time_parts(CostSamples& samples) {
   times.update = begin.seconds();
   barrier(ranks());
   Recording recording;
-  times.play = engine_->play(
+  times.execution = engine_->execute(
       alone, HeadMode::train, [&](int m) { return batch(m); }, {}, {}, &recording);
   samples.spans.insert(samples.spans.end(), recording.spans().begin(), recording.spans().end());
   barrier(ranks());

@@ -152,7 +152,7 @@ StepMetrics Trainer::step() {
                      tokens = batch * start_.run.training.seq_length;
   const LoweredSchedule& schedule = layout.schedules->of(batch / samples_of_round(layout));
   const bool full = batch == batch_->full();  // what is predicted
-  const double targets = targets_of_step(first_sample, schedule.schedule.micro_batches);
+  const double targets = targets_of_step(first_sample, schedule.source.micro_batches);
   auto [scalars, times] = training_step(
       *engine_, *optimizer_, schedule, rate, targets,
       [&](int m) {
@@ -182,7 +182,7 @@ StepMetrics Trainer::step() {
   metrics.global_batch = batch;
   metrics.skipped = counters_.skipped;
   metrics.clip_factor = at(scalars, StepScalar::clip_factor);
-  metrics.waiting_ms = times.play.waiting * 1e3;
+  metrics.waiting_ms = times.execution.waiting * 1e3;
   const double seconds = last_step_seconds_ = watch.seconds();
   metrics.elapsed_ms = seconds * 1e3;
   metrics.tokens_per_second = static_cast<double>(tokens) / seconds;

@@ -31,7 +31,8 @@ StepResult training_step(Engine& engine, Optimizer& optimizer, const LoweredSche
   optimizer.begin_step(learning_rate, targets);
   const double begun = lap();
   const UnitHook complete = [&](int unit) { optimizer.complete(unit); };
-  result.times.play = engine.play(schedule, HeadMode::train, batches, dropout_seed, complete, recording);
+  result.times.execution =
+      engine.execute(schedule, HeadMode::train, batches, dropout_seed, complete, recording);
   result.times.schedule = lap();
   optimizer.reduce();
   result.times.reduce = lap();

@@ -45,14 +45,5 @@ TEST(Error, CheckSaysWhereAndWhat) {
   }
 }
 
-TEST(Error, CheckInDestructorsOnlyLogs) {
-  testing::internal::CaptureStderr();
-  HW_CHECK_LOG(1 + 1 == 3);
-  HW_CHECK_LOG(1 + 1 == 2);
-  const std::string logged = testing::internal::GetCapturedStderr();
-  EXPECT_NE(logged.find("expected 1 + 1 == 3"), std::string::npos) << logged;
-  EXPECT_EQ(logged.find("1 + 1 == 2"), std::string::npos) << logged;
-}
-
 }  // namespace
 }  // namespace headwater

@@ -1,4 +1,4 @@
-// What belongs to the process: its signals, clock and cores.
+// Signals, clock and cores of the process.
 #include "headwater/base/clock.h"
 #include "headwater/base/signals.h"
 #include "headwater/base/threads.h"
@@ -33,7 +33,7 @@ TEST(Signals, TheFirstStopSignalIsRemembered) {
 }
 
 #if defined(__x86_64__)
-// As a kernel of oneDNN does it: the stack pointer is in the heap when the signal comes.
+// A kernel of oneDNN has its stack pointer in the heap, and so has this test when the signal comes.
 TEST(Signals, TheHandlerWritesNothingWhereTheStackPointerIs) {
   signals::install();
   signals::clear();

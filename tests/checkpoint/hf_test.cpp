@@ -83,8 +83,8 @@ TEST(HfFolder, HoldsEveryParameterOfTheModel) {
   }
 }
 
-// By hand from the rows [head][q | k][D] of the matrix whose halves q_proj and k_proj are: three heads of D =
-// 8, so q_proj has q0 k0 q1, k_proj has k1 q2 k2.
+// Worked out by hand. The matrix whose halves q_proj and k_proj are has the rows [head][q | k][D]. With
+// three heads of D = 8, q_proj has q0 k0 q1, and k_proj has k1 q2 k2.
 TEST(HfFolder, SeparatesQueriesAndKeys) {
   const HfFolder folder(kGolden / "yuan2-odd");
   const SafetensorsReader file(kGolden / "yuan2-odd" / "model.safetensors");
@@ -137,8 +137,8 @@ TEST(HfFolder, ReadsAnyPartInAnyPrecision) {
   }
 }
 
-// Export is the table read backward: it gives the very file back, under the names and shapes of the golden
-// gradients.
+// Export reads the table in the other direction. It must give back the same tensors, under the names and
+// shapes of the golden gradients.
 TEST(HfTensors, GiveTheFileBack) {
   for (const char* name : {"yuan2", "yuan2-odd"}) {
     const HfFolder folder(kGolden / name);
@@ -194,7 +194,7 @@ TEST(HfFolder, ReadsShards) {
   EXPECT_NE(error_of(folder.path()).find("../elsewhere"), std::string::npos);
 }
 
-// The golden folder's tensors again, without those named and with one more.
+// Writes the golden folder's tensors again, without those named and with one more.
 void write_variant(const Path& folder, const std::set<std::string>& without, const std::string& extra,
                    const std::vector<float>& extra_values, const Shape& extra_shape) {
   const SafetensorsReader file(kGolden / "yuan2-odd" / "model.safetensors");

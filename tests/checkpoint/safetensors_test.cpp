@@ -113,7 +113,7 @@ TEST(Safetensors, EveryTypeThatHoldsNumbersIsConverted) {
       {"U8", bytes_of(std::vector<std::uint8_t>{1, 2, 100}), true},
   };
   for (const Case& c : cases) {
-    // One byte before it, so that nothing is aligned.
+    // A tensor of one byte comes first, so that the others are not aligned.
     put(folder / "x", file_text(fmt::format(R"({{"p":{{"dtype":"U8","shape":[1],"data_offsets":[0,1]}},)"
                                             R"("v":{{"dtype":"{}","shape":[3],"data_offsets":[1,{}]}}}})",
                                             c.type, 1 + c.data.size()),
@@ -205,7 +205,7 @@ TEST(Safetensors, HostileHeadersAreRefused) {
     return fmt::format(R"({{"a":{{"dtype":{},"shape":{},"data_offsets":{}}}}})", dtype, shape, offsets);
   };
   const std::vector<std::pair<std::string, std::string>> cases{
-      // header, and what the message must speak of
+      // {header, what the message must contain}
       {"", "header"},
       {"null", "object"},
       {"[1]", "object"},

@@ -11,7 +11,7 @@
 
 namespace headwater {
 
-// Everything of one rank: the memory and what it says of it.
+// The state of one rank: its memory, and the tensors in it.
 struct RankState {
   std::vector<std::vector<float>> memory;
   std::vector<SaveTensor> tensors;
@@ -20,7 +20,7 @@ struct RankState {
 enum class Cut { whole_on_first, dealt_out, boxes_and_ranges };
 inline constexpr StateKind kKinds[] = {StateKind::weight, StateKind::exp_avg, StateKind::exp_avg_sq};
 
-// The slices of a tensor that a rank holds.
+// Returns the slices of a tensor that a rank holds.
 inline std::vector<Slice> slices_of(Cut cut, std::size_t number, const Shape& shape, int rank, int ranks) {
   switch (cut) {
     case Cut::whole_on_first: return rank == 0 ? std::vector{whole(shape)} : std::vector<Slice>{};
@@ -28,9 +28,8 @@ inline std::vector<Slice> slices_of(Cut cut, std::size_t number, const Shape& sh
       return static_cast<int>(number) % ranks == rank ? std::vector{whole(shape)} : std::vector<Slice>{};
     case Cut::boxes_and_ranges: break;
   }
-  // Two boxes along the last dimension, as tensor parallelism cuts, and of each an equal range, as ZeRO-1
-  // does; the rank before the last also takes over the last one's ranges, so that it has two slices of one
-  // box.
+  // Tensor parallelism would cut two boxes along the last dimension, and ZeRO-1 equal ranges of each. Here
+  // the rank before the last also holds the last rank's ranges, so that it has two slices of one box.
   const int last = shape.rank() - 1;
   const std::int64_t half = shape[last] / 2;
   std::vector<Slice> slices;
@@ -52,7 +51,7 @@ inline const std::vector<std::pair<std::string, Shape>>& saved_shapes() {
   return shapes;
 }
 
-// Element `index` of a state after `step`.
+// The value of element `index` of a state after `step`.
 inline float saved_value(const std::string& name, StateKind kind, std::int64_t step, std::int64_t index) {
   return static_cast<float>(name.size()) + 100.0F * static_cast<float>(kind) +
          1000.0F * static_cast<float>(step) + static_cast<float>(index) / 128.0F;
@@ -97,7 +96,7 @@ inline SaveHeader saved_header(std::int64_t step) {
   return header;
 }
 
-// How many elements of the checkpoint are not what the state after `step` has.
+// Counts the elements of the checkpoint that differ from the state after `step`.
 inline int wrong_elements(const Checkpoint& checkpoint, std::int64_t step) {
   int wrong = 0;
   for (const auto& [name, shape] : saved_shapes()) {

@@ -13,18 +13,13 @@
 #include <chrono>
 #include <csignal>
 #include <mutex>
-#include <numeric>
 #include <set>
 #include <thread>
 
 namespace headwater {
 namespace {
 
-std::unique_ptr<Communicator> everybody(World& world) {
-  std::vector<int> ranks(static_cast<std::size_t>(world.size()));
-  std::iota(ranks.begin(), ranks.end(), 0);
-  return world.group("save", ranks);
-}
+std::unique_ptr<Communicator> everybody(World& world) { return world.group("save", world.all_ranks()); }
 
 void save(World& world, const SaveFolder& folder, Cut cut, std::int64_t step, std::int64_t keep = 0) {
   const auto ranks = everybody(world);
@@ -76,7 +71,7 @@ TEST(Saver, AnyLayoutWritesWhatAnyLayoutReads) {
       EXPECT_TRUE(verify_checkpoint(folder.checkpoint(1000)).bad.empty());
       EXPECT_EQ(parameter_count(checkpoint.manifest()), 30 + 24 + 7 + 72);
 
-      // A part that no writer held as such: some columns, and of those a range.
+      // A part that no rank wrote as such: a range of the elements of some columns.
       const Slice odd{{{1, 2}, {6, 5}}, 3, 20};
       std::vector<double> values(20);
       checkpoint.read("layers.1.attention.o.weight", StateKind::exp_avg, odd,
@@ -100,13 +95,13 @@ TEST(Saver, NumbersFilesAmongThoseThatWrite) {
                              "weights-00001-of-00003.safetensors", "weights-00002-of-00003.safetensors",
                              "optimizer-00000-of-00003.safetensors", "optimizer-00001-of-00003.safetensors",
                              "optimizer-00002-of-00003.safetensors"}));
-  // Without the optimizer's, weights stand in their file under the parameter's name and in its shape.
+  // In the weights' file a tensor has its parameter's name and shape.
   save_alone(folder, 2);
   const SafetensorsReader file(folder.checkpoint(2) / "weights-00000-of-00001.safetensors");
   for (const auto& [name, shape] : saved_shapes()) EXPECT_EQ(file.at(name).shape, shape);
 }
 
-TEST(Saver, SavesOverAndOverWithOneMemory) {
+TEST(Saver, SavesOverAndOver) {
   TemporaryFolder place;
   const SaveFolder folder(place.path());
   run_on_threads(2, [&](World& world) {
@@ -122,12 +117,46 @@ TEST(Saver, SavesOverAndOverWithOneMemory) {
     EXPECT_EQ(wrong_elements(Checkpoint(folder.checkpoint(step)), step), 0);
 }
 
+// The address space that this process has mapped.
+std::int64_t mapped_bytes() {
+  const std::string statm = read_text("/proc/self/statm");  // "PAGES …"
+  return std::stoll(statm) * ::sysconf(_SC_PAGESIZE);
+}
+
+TEST(Saver, HoldsNoMemoryAfterASave) {
+  constexpr std::int64_t kElements = 8 << 20, kBytes = 4 * kElements, kSlack = kBytes / 4;
+  TemporaryFolder place;
+  const SaveFolder folder(place.path());
+  const auto world = make_self_world();
+  const auto ranks = everybody(*world);
+  Saver saver(folder, *ranks, 1);
+  std::vector<float> values(kElements, 1.0F);
+  const std::vector<SaveTensor> tensors{{"embedding.weight",
+                                         StateKind::weight,
+                                         {kElements},
+                                         whole({kElements}),
+                                         TensorView(values.data(), DType::f32, {kElements})}};
+  const std::int64_t before = mapped_bytes();
+  for (const std::int64_t step : {1, 2, 2}) {  // the last time there is nothing to write
+    saver.stage(tensors);
+    EXPECT_GE(mapped_bytes(), before + kBytes);
+    saver.commit(saved_header(step));
+    EXPECT_LT(mapped_bytes(), before + kSlack) << step;
+  }
+  saver.stage(tensors);
+  inject_write_fault(1, ENOSPC);
+  EXPECT_THROW(saver.commit(saved_header(4)), SystemError);
+  inject_write_fault(0, 0);
+  EXPECT_LT(mapped_bytes(), before + kSlack);
+}
+
 TEST(Saver, KeepsTheNewest) {
   TemporaryFolder place;
   const SaveFolder folder(place.path());
   for (std::int64_t step = 1; step <= 5; ++step) save_alone(folder, step, step < 3 ? 0 : 2);
   EXPECT_EQ(folder.complete(), (std::vector<std::int64_t>{4, 5}));
-  // Those after the latest belong to a run that was turned back; they are not counted and not touched.
+  // Checkpoints after the latest are from before a resume at an earlier step. They are neither counted nor
+  // removed.
   folder.set_latest(4);
   folder.prune(1);
   EXPECT_EQ(folder.complete(), (std::vector<std::int64_t>{4, 5}));
@@ -143,13 +172,13 @@ TEST(Saver, AStepThatIsSavedIsNotSavedAgain) {
   const auto before = std::filesystem::last_write_time(folder.checkpoint(3) / "manifest.json");
   save_alone(folder, 3);
   EXPECT_EQ(std::filesystem::last_write_time(folder.checkpoint(3) / "manifest.json"), before);
-  // But one that is damaged is.
+  // A damaged one is saved again.
   std::filesystem::resize_file(folder.checkpoint(3) / "optimizer-00000-of-00001.safetensors", 100);
   save_alone(folder, 3);
   EXPECT_EQ(wrong_elements(Checkpoint(folder.checkpoint(3)), 3), 0);
 }
 
-// A fault at every write, sync, rename and close in turn, on whichever rank makes it.
+// Makes every write, sync, rename and close fail in turn, on whichever rank makes the call.
 TEST(Saver, AFaultAtAnyWriteLeavesThePreviousCheckpoint) {
   for (const int ranks : {1, 2}) {
     TemporaryFolder place;
@@ -185,11 +214,11 @@ TEST(Saver, AFaultAtAnyWriteLeavesThePreviousCheckpoint) {
       if (latest == 20) {  // only the sync after `latest` moved had failed
         ++published;
         folder.set_latest(10);
-        remove_all(folder.checkpoint(20));
+        remove_tree(folder.checkpoint(20));
       }
     }
-    // Per rank two files of write, sync and close; rank 0 two more, the folder's sync, rename and its sync,
-    // and `latest`.
+    // Each rank writes, syncs and closes two files. Rank 0 does so with two more, syncs the folder, renames
+    // it, syncs again, and writes `latest` in five calls.
     EXPECT_EQ(faults, ranks * 6 + 6 + 3 + 5);
     EXPECT_EQ(published, 1);
     EXPECT_EQ(wrong_elements(Checkpoint(folder.checkpoint(20)), 20), 0);
@@ -216,7 +245,7 @@ TEST(Saver, AKillAtAnyMomentLeavesACompleteCheckpoint) {
           if (step == first && ::write(first_saved[1], "", 1) != 1) break;
         }
       } catch (...) {
-        // The parent finds that this process ended by itself.
+        // The parent sees that this process ended by itself.
       }
       std::_Exit(1);
     }
@@ -274,9 +303,9 @@ TEST(SaveFolder, ALatestThatCannotBeUsedNamesAnother) {
   EXPECT_NE(cut.find("step-00000020"), std::string::npos) << cut;
   EXPECT_NE(cut.find("step-00000010"), std::string::npos) << cut;
   EXPECT_NE(cut.find("200 bytes"), std::string::npos) << cut;
-  remove_all(folder.checkpoint(20));
+  remove_tree(folder.checkpoint(20));
   EXPECT_NE(error_of([&] { folder.newest(); }).find("step-00000010"), std::string::npos);
-  remove_all(folder.checkpoint(10));
+  remove_tree(folder.checkpoint(10));
   EXPECT_NE(error_of([&] { folder.newest(); }).find("no other complete checkpoint"), std::string::npos);
   write_text_atomically(place / "latest", "whatever\n");
   EXPECT_NE(error_of([&] { folder.newest(); }).find("whatever"), std::string::npos);

@@ -1,21 +1,15 @@
 #pragma once
-// What every kind of communicator must do, checked on each rank of a world of any kind. Throws InternalError.
+// Checks of what every kind of communicator must do. All ranks of a world of any kind call them. They throw
+// InternalError.
 
 #include "headwater/comm/world.h"
 
 #include <algorithm>
-#include <numeric>
 
 namespace headwater::test {
 
-inline std::vector<int> all_ranks(const World& world) {
-  std::vector<int> ranks(static_cast<std::size_t>(world.size()));
-  std::iota(ranks.begin(), ranks.end(), 0);
-  return ranks;
-}
-
-// Element i of rank r's data: anybody can compute what anybody else holds. Spread over magnitudes, so that
-// the order of a sum shows in its bits.
+// Element i of rank r's data, so that each rank can compute what the others hold. The values differ in
+// magnitude, so that the order of a sum shows in its bits.
 template <class T>
 T value_of(int rank, std::size_t i) {
   std::uint64_t x =
@@ -49,7 +43,7 @@ TensorView view(std::vector<T>& values, std::size_t begin, std::size_t count) {
   return {values.data() + begin, dtype_of<T>(), {static_cast<std::int64_t>(count)}};
 }
 
-// Bit by bit.
+// Compares bit by bit.
 template <class T>
 void check_equal(const std::vector<T>& found, const std::vector<T>& expected, std::string_view what) {
   HW_CHECK(found.size() == expected.size(), "{}", what);
@@ -60,7 +54,7 @@ void check_equal(const std::vector<T>& found, const std::vector<T>& expected, st
         "{}: element {} of {} ({})", what, i, found.size(), name_of(dtype_of<T>()));
 }
 
-// In rank order, in f32 for bf16.
+// The sum over all ranks in rank order, taken in f32 for bf16.
 template <class T>
 std::vector<T> expected_sum(int ranks, std::size_t count, std::size_t first = 0) {
   using A = std::conditional_t<std::is_same_v<T, bf16>, float, T>;
@@ -130,7 +124,7 @@ void check_ops_of_type(Communicator& group, std::size_t count) {
   check_equal(incoming, expected, "all_to_all");
 }
 
-// Every rank sends several messages of different sizes around the ring, none waited for before all are
+// Every rank sends several messages of different sizes around the ring, and waits for them when all are
 // queued.
 inline void check_messages(Communicator& group) {
   if (group.size() == 1) return;
@@ -152,7 +146,7 @@ inline void check_messages(Communicator& group) {
     check_equal(in[i], values_of<float>(previous, sizes[i], sizes[i]), "message");
 }
 
-// Calls queued one after the other, each on the result of the last, without a wait between.
+// Queues calls one after the other, each on the result of the call before, without waiting in between.
 inline void check_chain(Communicator& group) {
   constexpr std::size_t kCount = 1000;
   const auto parts = static_cast<std::size_t>(group.size());
@@ -198,15 +192,15 @@ inline void check_group(Communicator& group) {
   check_host_values(group);
 }
 
-// All ranks; the even ones and the odd ones; all but the last: groups that overlap, their calls mixed.
+// Mixes calls of groups that overlap: all ranks, the even and the odd ranks, all but the last.
 inline void check_world(World& world) {
-  const auto everybody = world.group("everybody", all_ranks(world));
+  const auto everybody = world.group("everybody", world.all_ranks());
   std::vector<int> alike;
   for (int rank = world.rank() % 2; rank < world.size(); rank += 2) alike.push_back(rank);
   const auto half = world.group("half", alike);
   std::unique_ptr<Communicator> but_last;
   if (world.size() > 1 && world.rank() + 1 < world.size()) {
-    std::vector<int> ranks = all_ranks(world);
+    std::vector<int> ranks = world.all_ranks();
     ranks.pop_back();
     but_last = world.group("but_last", ranks);
   }
@@ -218,7 +212,7 @@ inline void check_world(World& world) {
   check_group(*half);
   if (but_last) check_messages(*but_last);
 
-  // In another order on odd ranks: groups do not wait for each other.
+  // Odd ranks make the two calls in the other order, since groups do not wait for each other.
   std::vector<float> a = values_of<float>(world.rank(), 5000), b = a;
   Event first, second;
   if (world.rank() % 2 == 0) {

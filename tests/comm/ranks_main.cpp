@@ -1,5 +1,5 @@
-// Runs under mpirun, driven by tests/parallel/comm_test.py: the checks that thread worlds pass too, and ranks
-// that stop, die, fail or do not come. Fails as `headwater` does.
+// A program for tests/parallel/comm_test.py, which runs it under mpirun. It makes the checks that thread
+// worlds pass too, or lets ranks stop, die, fail or not come. It fails in the way that `headwater` does.
 
 #include "tests/comm/op_checks.h"
 
@@ -28,7 +28,7 @@ void reduce(Communicator& group) {
 
 double cpu_seconds() { return static_cast<double>(std::clock()) / CLOCKS_PER_SEC; }
 
-// Latency, speed, and the processor time that waiting takes.
+// Measures latency, speed, and the processor time that waiting takes.
 void measure(World& world, Communicator& group) {
   const auto report = [&world](std::string_view what, double seconds, double cpu, int rounds) {
     if (world.rank() == 0)
@@ -65,7 +65,7 @@ void measure(World& world, Communicator& group) {
 void run(World& world, const std::string& mode, int who) {
   const bool me = world.rank() == who;
   world.set_timeout(3.0);
-  const auto group = world.group("data", test::all_ranks(world));
+  const auto group = world.group("data", world.all_ranks());
   for (int i = 0; i < 3; ++i) reduce(*group);
   if (mode == "check") {
     test::check_world(world);

@@ -9,7 +9,6 @@
 namespace headwater {
 namespace {
 
-using test::all_ranks;
 using test::values_of;
 using test::view;
 
@@ -36,7 +35,7 @@ TEST(ThreadWorlds, CutsDoNotChangeTheBitsOfASum) {
   constexpr std::size_t kCount = 12'345;
   std::vector<float> whole;
   run_on_threads(3, [&](World& world) {
-    const auto group = world.group("data", all_ranks(world));
+    const auto group = world.group("data", world.all_ranks());
     auto data = values_of<float>(world.rank(), kCount);
     group->all_reduce(view(data), ReduceOp::sum).wait();
     auto pieces = values_of<float>(world.rank(), kCount);
@@ -47,7 +46,7 @@ TEST(ThreadWorlds, CutsDoNotChangeTheBitsOfASum) {
   });
 }
 
-// An event that the test ends by hand.
+// An event that is done when the test says so.
 class Gate final : public EventState {
  public:
   bool done() const override { return open; }
@@ -59,7 +58,7 @@ class Gate final : public EventState {
 
 TEST(ThreadWorlds, ACallStartsAfterItsEvent) {
   run_on_threads(2, [](World& world) {
-    const auto group = world.group("data", all_ranks(world));
+    const auto group = world.group("data", world.all_ranks());
     const auto gate = std::make_shared<Gate>();
     std::vector<float> data(10, 1.0F);
     const Event sum = group->all_reduce(view(data), ReduceOp::sum, Event(gate));
@@ -77,7 +76,7 @@ TEST(ThreadWorlds, ACallStartsAfterItsEvent) {
 
 TEST(ThreadWorlds, AMessageDoesNotWaitForOneTheOtherWay) {
   run_on_threads(2, [](World& world) {
-    const auto group = world.group("pipeline", all_ranks(world));
+    const auto group = world.group("pipeline", world.all_ranks());
     std::vector<float> in(1000), out = values_of<float>(world.rank(), 1000);
     const Event received = group->receive(view(in), 1 - world.rank());  // both receive first
     group->send(view(out), 1 - world.rank()).wait();
@@ -88,7 +87,7 @@ TEST(ThreadWorlds, AMessageDoesNotWaitForOneTheOtherWay) {
 
 TEST(ThreadWorlds, RecordCalls) {
   run_on_threads(2, [](World& world) {
-    const auto group = world.group("data", all_ranks(world));
+    const auto group = world.group("data", world.all_ranks());
     std::vector<float> data(10);
     for (int i = 0; i < 600; ++i) group->all_reduce(view(data), ReduceOp::sum).wait();
     (world.rank() == 0 ? group->send(view(data), 1) : group->receive(view(data), 0)).wait();
@@ -108,7 +107,8 @@ TEST(ThreadWorlds, RecordCalls) {
   });
 }
 
-// The message of what running `body` on so many threads throws.
+// Returns the message of the error that running `body` on `ranks` threads throws, which must have the exit
+// code.
 std::string error_of(int ranks, const std::function<void(World&)>& body, int exit_code) {
   try {
     run_on_threads(ranks, body);
@@ -126,7 +126,7 @@ TEST(Deadline, NamesTheRankThatDidNotCome) {
       4,
       [](World& world) {
         world.set_timeout(0.3);
-        const auto group = world.group("data", all_ranks(world));
+        const auto group = world.group("data", world.all_ranks());
         std::vector<float> data(10);
         for (int i = 0; i < 16; ++i) group->all_reduce(view(data), ReduceOp::sum).wait();
         if (world.rank() == 2) return sleep(1.0);
@@ -144,13 +144,14 @@ TEST(Deadline, LooksBehindARankThatWaitsItself) {
       4,
       [](World& world) {
         world.set_timeout(0.3);
-        const auto group = world.group("pipeline", all_ranks(world));
+        const auto group = world.group("pipeline", world.all_ranks());
         std::vector<float> data(10);
         if (world.rank() == 3) return sleep(1.0);
         group->receive(view(data), world.rank() + 1).wait();
       },
       4);
-  // Rank 2 says so of its own message, and the others of theirs; whoever is first.
+  // The message is that of the rank whose deadline passes first: rank 2's, or that of a rank that waits for
+  // rank 2.
   EXPECT_NE(message.find(" of group pipeline waited 0.3 s: "), std::string::npos) << message;
   EXPECT_NE(message.find("rank 3 ("), std::string::npos) << message;
 }
@@ -160,7 +161,7 @@ TEST(Deadline, SaysThatRanksMakeDifferentCalls) {
       2,
       [](World& world) {
         world.set_timeout(0.3);
-        const auto group = world.group("pipeline", all_ranks(world));
+        const auto group = world.group("pipeline", world.all_ranks());
         std::vector<float> data(10);
         group->receive(view(data), 1 - world.rank()).wait();
       },
@@ -171,7 +172,7 @@ TEST(Deadline, SaysThatRanksMakeDifferentCalls) {
 TEST(Deadline, RunsOnlyWhileSomebodyWaits) {
   run_on_threads(2, [](World& world) {
     world.set_timeout(0.3);
-    const auto group = world.group("pipeline", all_ranks(world));
+    const auto group = world.group("pipeline", world.all_ranks());
     std::vector<float> data(10);
     if (world.rank() == 0) {
       const Event early = group->receive(view(data), 1);
@@ -188,7 +189,7 @@ TEST(Failure, ReachesEveryWait) {
   const std::string message = error_of(
       3,
       [](World& world) {
-        const auto group = world.group("data", all_ranks(world));
+        const auto group = world.group("data", world.all_ranks());
         if (world.rank() == 1) world.fail("no space left", 3);
         std::vector<float> data(10);
         try {
@@ -210,7 +211,7 @@ TEST(Failure, OfMatchingSizesIsABug) {
   const std::string message = error_of(
       2,
       [](World& world) {
-        const auto group = world.group("data", all_ranks(world));
+        const auto group = world.group("data", world.all_ranks());
         std::vector<float> data(world.rank() == 0 ? 10 : 12);
         (world.rank() == 0 ? group->send(view(data), 1) : group->receive(view(data), 0)).wait();
       },

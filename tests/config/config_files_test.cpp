@@ -1,4 +1,4 @@
-// Every file in configs/ is a run that could start; the published ones say what was published.
+// Every file in configs/ must be a run that can start, and the published ones must say what was published.
 
 #include "headwater/config/load_config.h"
 #include "tests/config/refusal.h"
@@ -31,7 +31,7 @@ struct Published {
   std::int64_t recomputed;  // first layers of each stage
 };
 
-// Table of the pre-training scripts of Yuan 2.0.
+// The settings in the pre-training scripts of Yuan 2.0.
 constexpr Published kPublished[] = {
     {"yuan2-2.1b", 1, 24, 24, 2, 384, 8192, 95367, 1900, 2e-4, 24},
     {"yuan2-51b", 16, 2, 2, 1, 1152, 4096, 63578, 1300, 9e-5, 1},

@@ -1,8 +1,10 @@
 #include "headwater/base/file.h"
 #include "headwater/config/field_value.h"
 #include "headwater/config/load_config.h"
+#include "headwater/schedule/schedule_table.h"
 #include "tests/config/refusal.h"
 
+#include <fmt/ranges.h>
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
 
@@ -27,7 +29,7 @@ TEST(FieldTable, NamesAreUniqueAndDescribed) {
   }
 }
 
-// Two rows that named the same member would be one key under two names.
+// Two rows that name the same struct member would be one key under two names.
 TEST(FieldTable, EachKeyHasItsOwnPlace) {
   RunConfig run;
   std::set<const void*> places;
@@ -75,7 +77,9 @@ TEST(DescribeConfig, HelpAndReferenceNameEveryKey) {
       expect_says(reference, "| `" + field.name + "` | " + type_name(field));
     }
   }
-  expect_says(help, "one of 1f1b, gpipe, interleaved, zb-h1, zb-v");
+  expect_says(help, fmt::format("one of {}", fmt::join(schedule_names(), ", ")));
+  for (const ScheduleKind& kind : schedule_kinds())
+    expect_says(reference, fmt::format("| `{}` | {}", kind.name, kind.default_chunks));
 }
 
 TEST(DescribeConfig, ReferenceInDocsIsCurrent) {

@@ -7,8 +7,8 @@
 namespace headwater {
 namespace {
 
-// Per layer: attention, MLP, the filter with its biases and gain, two norms; then the tied embedding and the
-// last norm.
+// Counts the parameters: for each layer attention, MLP, the filter with its biases and gain, and two norms;
+// then the tied embedding and the last norm.
 std::int64_t yuan2_parameters(const ModelConfig& given) {
   const ModelConfig m = resolved(given, 1);
   const std::int64_t h = m.hidden_size;

@@ -1,6 +1,6 @@
 #pragma once
-// What a refused call says: the UserError's message; a test failure where the call succeeds or throws
-// anything else.
+// Returns the message of the UserError that a call throws. If it succeeds or throws anything else, the test
+// fails.
 
 #include "headwater/base/error.h"
 

@@ -1,7 +1,9 @@
 #include "headwater/config/field_table.h"
 #include "headwater/config/load_config.h"
+#include "headwater/schedule/schedule_table.h"
 #include "tests/config/refusal.h"
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 namespace headwater {
@@ -10,7 +12,7 @@ namespace {
 using test::expect_says;
 using test::refusal;
 
-// A run that is right, with some keys changed.
+// Returns a valid run with some keys changed.
 RunConfig run_with(std::vector<std::string> changes) {
   std::vector<std::string> overrides = {"model.preset=yuan2-tiny", "data.train=corpus",
                                         "training.seq_length=64", "training.train_iters=100",
@@ -20,20 +22,15 @@ RunConfig run_with(std::vector<std::string> changes) {
 }
 
 TEST(Validate, AcceptsWhatIsRight) {
-  const std::vector<std::vector<std::string>> cases = {
+  std::vector<std::vector<std::string>> cases = {
       {},
       {"model.num_query_groups=2"},                             // grouped queries
       {"model.kv_channels=24", "model.num_attention_heads=5"},  // A·D need not be H
       {"parallel.pipeline_model_parallel_size=2"},
       {"parallel.pipeline_model_parallel_size=3", "parallel.pipeline_layout=[0,3,1]"},
       {"parallel.pipeline_model_parallel_size=6", "parallel.pipeline_layout=[0,1,1,1,1,0]"},
-      {"parallel.pipeline_schedule=gpipe"},
-      {"parallel.pipeline_schedule=interleaved"},
       {"parallel.pipeline_schedule=interleaved", "parallel.num_chunks=1"},
       {"parallel.pipeline_schedule=interleaved", "parallel.num_chunks=3"},
-      {"parallel.pipeline_schedule=zb-h1"},
-      {"parallel.pipeline_schedule=zb-v"},
-      {"parallel.pipeline_schedule=zb-v", "parallel.num_chunks=2"},
       {"parallel.lfa_sharding=channels"},  // no effect on one tensor rank
       {"training.micro_batch_size=4", "training.global_batch_size=12"},
       {"training.eval_interval=5", "data.validation=other"},
@@ -48,6 +45,11 @@ TEST(Validate, AcceptsWhatIsRight) {
       {"model.lfa=false", "model.hidden_size=63", "model.num_attention_heads=1", "model.kv_channels=2"},
       {"optimizer.clip_grad=0", "optimizer.weight_decay=0"},
   };
+  for (const ScheduleKind& kind : schedule_kinds()) {
+    const std::string schedule = fmt::format("parallel.pipeline_schedule={}", kind.name);
+    cases.push_back({schedule});
+    cases.push_back({schedule, fmt::format("parallel.num_chunks={}", kind.default_chunks)});
+  }
   for (const auto& changes : cases)
     EXPECT_NO_THROW(validate(run_with(changes))) << testing::PrintToString(changes);
 }
@@ -87,7 +89,7 @@ TEST(Validate, RulesSayWhichValueWouldWork) {
       {{"model.hidden_dropout=-0.5"}, "model.hidden_dropout is -0.5", "at least 0 and below 1"},
       {{"model.rotary_base=1"}, "model.rotary_base is 1", "above 1"},
       {{"model.norm_epsilon=0"}, "model.norm_epsilon is 0", "above 0"},
-      {{"parallel.pipeline_schedule=2f1b"}, "parallel.pipeline_schedule is \"2f1b\"", "one of 1f1b, gpipe"},
+      {{"parallel.pipeline_schedule=2f1b"}, "parallel.pipeline_schedule is \"2f1b\"", "one of 1f1b"},
       {{"parallel.num_chunks=2"}, "parallel.num_chunks is 2", "1f1b takes 1"},
       {{"parallel.num_chunks=-1"}, "parallel.num_chunks is -1", "0 to"},
       {{"parallel.pipeline_schedule=zb-v", "parallel.num_chunks=1"},

@@ -1,5 +1,5 @@
 #pragma once
-// What the tests of `data` share: datasets made by hand, and the message of an error.
+// Helpers that the tests of `data` share: datasets made by hand, and the message of an error.
 
 #include "headwater/base/error.h"
 #include "headwater/base/file.h"
@@ -31,7 +31,7 @@ inline void write_bytes(const Path& path, std::string_view bytes) {
   file.close();
 }
 
-// One sequence per document.
+// Writes a dataset with one sequence per document, and returns its prefix.
 inline std::string write_dataset(const Path& prefix, const std::vector<Tokens>& documents,
                                  TokenType type = TokenType::uint16) {
   IndexedDatasetWriter writer(prefix.native(), type);

@@ -73,8 +73,8 @@ TEST(IndexedDatasetWriter, WithoutFinishNothingIsLeft) {
   EXPECT_TRUE(names_in(folder.path()).empty());
 }
 
-// Every write, sync, close and rename fails in turn. What is there in the end is nothing, or the whole older
-// dataset where nothing had been replaced yet.
+// Every write, sync, close and rename fails in turn. In the end there is no dataset, or the whole older one
+// if nothing had been replaced yet.
 TEST(IndexedDatasetWriter, AFaultAtAnyCallLeavesNothingHalfWritten) {
   const Tokens older = {9, 9};
   for (const bool replaces : {false, true}) {

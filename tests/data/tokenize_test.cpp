@@ -155,7 +155,7 @@ TEST_F(TokenizeTest, TextThatIsNotUtf8IsNamedByFileAndByte) {
   EXPECT_EQ(documents(spec), (std::vector<std::string>{"good\n", "good\n"}));
 }
 
-// The check that precedes a skip reads in blocks; characters lie across their borders.
+// skip_invalid checks a file in blocks first. Here characters lie across the blocks' borders.
 TEST_F(TokenizeTest, SkippingChecksWholeFiles) {
   const std::string spec = model();
   for (std::size_t shift = 0; shift < 4; ++shift) {
@@ -197,7 +197,7 @@ TEST_F(TokenizeTest, InputsThatAreNotThereAreNamed) {
   expect_refused({"empty"}, (folder_ / "none.model").native(), "none.model does not exist");
 }
 
-// Wherever a write fails, workers end, the first reason is told, and no file is left.
+// Whichever write fails: the workers end, the first error is thrown, and no file is left.
 TEST_F(TokenizeTest, AFullDiskLeavesNothing) {
   write_bytes(folder_ / "big.txt", made_up_text(1, 6'000'000));
   int faults = 0;

@@ -12,7 +12,7 @@
 namespace headwater {
 namespace {
 
-// Trained once for all tests of this program.
+// Tokenizers that are trained once for all tests of this program.
 class SentencePieceTest : public testing::Test {
  protected:
   static void SetUpTestSuite() {
@@ -50,7 +50,6 @@ TEST(BytesTokenizer, IdsAreTheBytes) {
   const auto tokenizer = make_tokenizer("bytes");
   EXPECT_EQ(tokenizer->vocab_size(), 257);
   EXPECT_EQ(tokenizer->eod(), 256);
-  EXPECT_EQ(tokenizer->spec(), "bytes");
   std::string all;
   for (int i = 0; i < 256; ++i) all += static_cast<char>(i);
   EXPECT_EQ(tokenizer->encode(all), counted(256));
@@ -81,7 +80,7 @@ TEST_F(SentencePieceTest, TextComesBackUnchanged) {
       EXPECT_EQ(std::count(ids.begin(), ids.end(), tokenizer->eod()), 0) << text;
     }
     EXPECT_EQ(tokenizer->token_text(tokenizer->eod()), "");
-    // Learned: much shorter than its bytes.
+    // The model has learned something: the text has far fewer tokens than bytes.
     EXPECT_LT(tokenizer->encode(texts.back()).size() * 2, texts.back().size());
   }
 }
@@ -159,8 +158,7 @@ TEST_F(SentencePieceTest, WhatCannotBeLearnedIsRefusedAndLeavesNothing) {
   EXPECT_EQ(read_text(path("out")), read_text(path("bpe")));
 }
 
-// Models as others train them: an end-of-sequence piece for want of an <eod>, and a space put before every
-// text.
+// Models of other people have an end-of-sequence piece and no <eod>, and put a space before every text.
 TEST_F(SentencePieceTest, ForeignModelsAreRead) {
   const auto train_foreign = [&](const std::string& name, const std::string& settings) {
     const auto status = sentencepiece::SentencePieceTrainer::Train(

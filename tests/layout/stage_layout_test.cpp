@@ -1,6 +1,7 @@
 #include "headwater/layout/stage_layout.h"
 
 #include "headwater/base/error.h"
+#include "headwater/schedule/schedule_table.h"
 
 #include <gtest/gtest.h>
 
@@ -33,6 +34,17 @@ std::vector<int> layers_of(const StageLayout& layout) {
   std::vector<int> layers;
   for (int stage = 0; stage < layout.stages(); ++stage) layers.push_back(layout.stage(stage).layers());
   return layers;
+}
+
+TEST(StageLayout, PlacementFollowsTheSchedule) {
+  for (const ScheduleKind& kind : schedule_kinds()) {
+    ParallelConfig parallel = parallel_of(2, {}, 0);
+    parallel.pipeline_schedule = kind.name;
+    EXPECT_EQ(placement_of(parallel), Placement(2, kind.default_chunks, kind.folded)) << kind.name;
+    if (!kind.takes_any_chunks()) continue;
+    parallel.num_chunks = 3;
+    EXPECT_EQ(placement_of(parallel), Placement(2, 3, kind.folded)) << kind.name;
+  }
 }
 
 TEST(StageLayout, CutsUnevenly) {

@@ -2,6 +2,7 @@
 
 #include "headwater/base/error.h"
 #include "headwater/plan/layout_request.h"
+#include "headwater/schedule/schedule_table.h"
 
 #include "tests/support/models.h"
 
@@ -94,7 +95,7 @@ TEST(BatchRamp, EveryBatchIsSharedOutInWholeMicroBatches) {
 
 // Rounds of 4 samples: 1 to 5 micro-batches, then 6.
 TEST(BatchRamp, ThereIsASchedulePerSizeAndMemoryForEach) {
-  for (const char* schedule : {"1f1b", "interleaved", "zb-h1", "zb-v"}) {
+  for (const std::string& schedule : schedule_names()) {
     RunConfig run = a_run({4, 4, 100});
     run.parallel.pipeline_schedule = schedule;
     const RankLayoutRequest request = training_request(run, {"fp32", 1}, 4);
@@ -102,7 +103,7 @@ TEST(BatchRamp, ThereIsASchedulePerSizeAndMemoryForEach) {
     EXPECT_EQ(request.ramp, (std::vector<int>{1, 2, 3, 4, 5}));
     const RankLayout ramped(request, 2, 4);
     for (int micro_batches = 1; micro_batches <= 6; ++micro_batches) {
-      EXPECT_EQ(ramped.schedules->of(micro_batches).schedule.micro_batches, micro_batches);
+      EXPECT_EQ(ramped.schedules->of(micro_batches).source.micro_batches, micro_batches);
       RankLayoutRequest constant = request;
       constant.ramp.clear();
       constant.micro_batches = micro_batches;

@@ -42,14 +42,14 @@ std::vector<int> counts(const Partition& partition) {
 // Every layout and every recomputation of every stage.
 double brute_force(const PartitionProblem& problem) {
   const StageCosts costs(problem);
-  const QuickPlay play(one_forward_one_backward(problem.stages(), problem.micro_batches));
+  const CriticalPath path(one_forward_one_backward(problem.stages(), problem.micro_batches));
   const int layers = static_cast<int>(problem.layers.size());
   double best = std::numeric_limits<double>::infinity();
   std::vector<StageSeconds> chosen;
   std::function<void(int)> place = [&](int first) {
     const int stage = static_cast<int>(chosen.size());
     if (stage == problem.stages()) {
-      if (first == layers) best = std::min(best, play.seconds(chosen));
+      if (first == layers) best = std::min(best, path.seconds(chosen));
       return;
     }
     const bool inside = stage > 0 && stage + 1 < problem.stages();
@@ -126,7 +126,7 @@ class PapersExample : public testing::TestWithParam<std::pair<int, double>> {
   // A layer that is recomputed keeps its input: 2 of the about 49 bytes per token and hidden element
   // (reference model).
   PapersExample()
-      : problem(equal_layers(24, 8, GetParam().first)), play(one_forward_one_backward(8, GetParam().first)) {
+      : problem(equal_layers(24, 8, GetParam().first)), path(one_forward_one_backward(8, GetParam().first)) {
     for (LayerCost& layer : problem.layers)
       layer.kept.slot = 49, layer.kept_full.slot = 2, layer.kept_selective.slot = 49;
     const double head = GetParam().second;
@@ -142,11 +142,11 @@ class PapersExample : public testing::TestWithParam<std::pair<int, double>> {
       stages.push_back(costs.cost(stage, first, last, {}).seconds);
       first = last;
     }
-    return play.seconds(stages);
+    return path.seconds(stages);
   }
 
   PartitionProblem problem;
-  QuickPlay play;
+  CriticalPath path;
 };
 
 TEST_P(PapersExample, IsNeverSlowerUnderItsOwnPeak) {

@@ -1,9 +1,10 @@
-// What docs/pipeline.md says each schedule costs, in time and in memory. Time is that of the ideal play: a
+// What docs/pipeline.md says each schedule costs, in time and in memory. Time is counted in units: a
 // forward takes 1 on every stage, an input gradient 1, a weight gradient 1, a transfer nothing. A rank holds
 // one unit of layers, or `chunks` of them, so that times are in units of one stage.
 
 #include "headwater/schedule/checker.h"
-#include "src/schedule/ideal_play.h"
+#include "headwater/schedule/schedule_table.h"
+#include "src/schedule/unit_times.h"
 
 #include <gtest/gtest.h>
 
@@ -15,11 +16,12 @@ namespace {
 
 // T − m (F + B + W) of the slowest rank, where F + B + W is a rank's whole share of a micro-batch.
 std::int64_t bubble(const Schedule& schedule) {
-  const IdealPlay play(schedule);
+  const UnitTimes times(schedule);
   std::int64_t end = 0;
   for (int rank = 0; rank < schedule.placement.ranks(); ++rank)
     end = std::max(
-        end, play.end({rank, static_cast<int>(schedule.actions[static_cast<std::size_t>(rank)].size()) - 1}));
+        end,
+        times.end({rank, static_cast<int>(schedule.actions[static_cast<std::size_t>(rank)].size()) - 1}));
   return end - (schedule.backward ? 3 : 1) * schedule.micro_batches * schedule.placement.chunks();
 }
 
@@ -61,6 +63,34 @@ TEST(Bubble, OfZeroBubbleV) {
       EXPECT_EQ(bubble(zero_bubble_v(p, m)), p - 1) << p << " ranks, " << m;
 }
 
+// Half of 1F1B's, which is 6 (p − 1) in this unit, once there are as many micro-batches as a rank may hold.
+TEST(Bubble, OfVHalf) {
+  for (int p = 1; p <= 16; ++p) {
+    for (int m = 1; m <= 64; ++m) {
+      const int held = std::min(m, p / 2 + 1), least = p == 1 ? 0 : 2;
+      EXPECT_EQ(bubble(v_half(p, m)), std::max(4 * p - 3 - 2 * held, least)) << p << " ranks, " << m;
+      if (m <= p / 2) continue;
+      EXPECT_LE(2 * bubble(v_half(p, m)), 6 * (p - 1)) << p << " ranks, " << m;
+    }
+  }
+}
+
+// The search prices schedules by the formula of their row.
+TEST(Bubble, OfEveryScheduleIsWhatItsRowSays) {
+  for (const ScheduleKind& kind : schedule_kinds()) {
+    for (int p = 1; p <= 16; ++p) {
+      for (int chunks = 1; chunks <= 4; ++chunks) {
+        if (chunks != kind.default_chunks && !kind.takes_any_chunks()) continue;
+        const double rank = chunks;  // the time of a pass through all of a rank's chunks
+        const double found = static_cast<double>(bubble(make_schedule(kind.name, p, chunks, 64)));
+        const double formula = kind.bubble({p, chunks, rank, rank, rank});
+        const bool exact = kind.name != "v-half" || p != 2;  // there it is a bound from below
+        EXPECT_EQ(found, exact ? formula : formula + 1.0) << kind.name << ", " << p << " ranks, " << chunks;
+      }
+    }
+  }
+}
+
 TEST(Bubble, OfEvaluationIsTheWayOfOneMicroBatch) {
   for (int p = 1; p <= 16; ++p) {
     for (int m = 1; m <= 64; ++m) {
@@ -78,8 +108,7 @@ struct Memory {
 };
 
 // The most on any rank, in units of one stage's layers.
-Memory memory(const Schedule& schedule) {
-  const ScheduleReport report = check(lower(schedule));
+Memory most_of(const ScheduleReport& report) {
   EXPECT_EQ(report.fault, std::nullopt);
   const auto sum = [](const std::vector<int>& chunks) {
     return std::accumulate(chunks.begin(), chunks.end(), 0);
@@ -92,6 +121,8 @@ Memory memory(const Schedule& schedule) {
   }
   return most;
 }
+
+Memory memory(const Schedule& schedule) { return most_of(check(lower(schedule))); }
 
 // As many micro-batches as 1F1B holds. While an input gradient runs, what it reads and what it makes are both
 // there, which takes one slot more.
@@ -121,6 +152,22 @@ TEST(Memory, OfZeroBubbleVIsThatOf1F1B) {
       EXPECT_LE(v.others, 4 * std::min(p, m) + 1) << p << " ranks, " << m;
       if (m < 2 * p) continue;
       for (int held : check(lower(schedule)).held) EXPECT_EQ(held, 2 * p) << p << " ranks, " << m;
+    }
+  }
+}
+
+// In chunks, of which a rank has two: (p + 2) / 2p of 1F1B's peak where p is even.
+TEST(Memory, OfVHalfIsHalfOf1F1B) {
+  for (int p = 1; p <= 16; ++p) {
+    for (int m = 1; m <= 64; ++m) {
+      const ScheduleReport report = check(lower(v_half(p, m)));
+      const Memory half = most_of(report);
+      const int most = 2 * std::min(m, p / 2 + 1);
+      EXPECT_EQ(half.held, most) << p << " ranks, " << m;
+      EXPECT_LE(half.weights, most + 1) << p << " ranks, " << m;
+      EXPECT_LE(half.others, most + 3) << p << " ranks, " << m;
+      if (m <= p) continue;
+      for (int held : report.held) EXPECT_EQ(held, most) << p << " ranks, " << m;
     }
   }
 }

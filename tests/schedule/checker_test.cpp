@@ -3,6 +3,7 @@
 
 #include "headwater/schedule/checker.h"
 
+#include "headwater/schedule/schedule_table.h"
 #include "tests/schedule/written_schedules.h"
 
 #include <gtest/gtest.h>
@@ -17,12 +18,20 @@ using Kind = Instruction::Kind;
 using Program = std::vector<Instruction>;
 
 std::vector<LoweredSchedule> proved_programs() {
+  std::vector<Schedule> schedules = {one_forward_one_backward(1, 3),
+                                     one_forward_one_backward(4, 6),
+                                     forward_only(Placement(3, 1), 4),
+                                     written_interleaved(),
+                                     split_backward(),
+                                     folded(),
+                                     one_rank_two_chunks(),
+                                     flooding(6),
+                                     interleaved(2, 3, 5),
+                                     forward_only(Placement(2, 2, true), 3)};
+  for (const ScheduleKind& kind : schedule_kinds())
+    schedules.push_back(make_schedule(kind.name, 3, kind.default_chunks, 5));
   std::vector<LoweredSchedule> programs;
-  for (const Schedule& schedule :
-       {one_forward_one_backward(1, 3), one_forward_one_backward(4, 6), forward_only(Placement(3, 1), 4),
-        written_interleaved(), split_backward(), folded(), one_rank_two_chunks(), flooding(6),
-        interleaved(2, 3, 5), zero_bubble_h1(3, 5), zero_bubble_v(3, 6),
-        forward_only(Placement(2, 2, true), 3)}) {
+  for (const Schedule& schedule : schedules) {
     programs.push_back(lower(schedule));
     EXPECT_EQ(check(programs.back()).fault, std::nullopt);
   }
@@ -39,9 +48,8 @@ void expect_all_found(const std::function<bool(Program&, std::size_t)>& plant) {
         LoweredSchedule changed = proved;
         if (!plant(changed.ranks[rank].instructions, i)) continue;
         ++planted;
-        EXPECT_NE(check(changed).fault, std::nullopt)
-            << proved.schedule.name << " with " << proved.ranks.size() << " ranks, rank " << rank
-            << ", instruction " << i;
+        EXPECT_NE(check(changed).fault, std::nullopt) << proved.source.name << " with " << proved.ranks.size()
+                                                      << " ranks, rank " << rank << ", instruction " << i;
       }
     }
   }
@@ -229,7 +237,7 @@ TEST(Checker, FindsAWeightGradientTakenTooEarly) {
 
 TEST(Checker, FindsABackwardInAForwardOnlySchedule) {
   LoweredSchedule lowered = lower(one_forward_one_backward(1, 2));
-  lowered.schedule.backward = false;
+  lowered.source.backward = false;
   EXPECT_EQ(check(lowered).fault,
             "rank 0, instruction 1, backward of micro-batch 0 on stage 0: the schedule is forward only");
 }

@@ -3,6 +3,7 @@
 
 #include "headwater/base/error.h"
 #include "headwater/schedule/checker.h"
+#include "headwater/schedule/schedule_table.h"
 
 #include <gtest/gtest.h>
 
@@ -13,17 +14,19 @@
 
 namespace headwater::test {
 
-// Every schedule that can be made of so many ranks and micro-batches, with up to `most_chunks` chunks.
+// Returns every schedule that can be made of `ranks` ranks and `micro_batches` micro-batches, those that take
+// any number of chunks with 1 to `most_chunks`, and the forward-only schedules of the same placements.
 inline std::vector<Schedule> every_schedule(int ranks, int micro_batches, int most_chunks) {
   std::vector<Schedule> schedules;
-  for (const char* name : {"1f1b", "gpipe", "zb-h1"})
-    schedules.push_back(make_schedule(name, ranks, 1, micro_batches));
-  schedules.push_back(make_schedule("zb-v", ranks, 2, micro_batches));
-  schedules.push_back(forward_only(Placement(ranks, 2, true), micro_batches));
-  for (int chunks = 1; chunks <= most_chunks; ++chunks) {
-    schedules.push_back(make_schedule("interleaved", ranks, chunks, micro_batches));
-    schedules.push_back(forward_only(Placement(ranks, chunks), micro_batches));
+  for (const ScheduleKind& kind : schedule_kinds()) {
+    const int least = kind.takes_any_chunks() ? 1 : kind.default_chunks,
+              most = kind.takes_any_chunks() ? most_chunks : kind.default_chunks;
+    for (int chunks = least; chunks <= most; ++chunks)
+      schedules.push_back(make_schedule(kind.name, ranks, chunks, micro_batches));
   }
+  schedules.push_back(forward_only(Placement(ranks, 2, true), micro_batches));
+  for (int chunks = 1; chunks <= most_chunks; ++chunks)
+    schedules.push_back(forward_only(Placement(ranks, chunks), micro_batches));
   return schedules;
 }
 

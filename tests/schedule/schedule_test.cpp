@@ -1,6 +1,5 @@
 #include "headwater/schedule/schedule.h"
 
-#include "headwater/base/error.h"
 #include "tests/schedule/written_schedules.h"
 
 #include <gtest/gtest.h>
@@ -80,35 +79,18 @@ TEST(Schedule, ZeroBubbleVFoldsBack) {
             "W2/1 W3/2 W3/1");
 }
 
+TEST(Schedule, VHalfFillsTheWaitingWithWeightGradients) {
+  const Schedule schedule = v_half(2, 3);
+  EXPECT_EQ(text_of(schedule.actions[0]),
+            "F0/0 F1/0 F0/3 I0/3 F2/0 W0/3 F1/3 I1/3 W1/3 I0/0 W0/0 F2/3 I2/3 I1/0 W2/3 I2/0 W1/0 W2/0");
+  EXPECT_EQ(text_of(schedule.actions[1]),
+            "F0/1 F0/2 F1/1 I0/2 F1/2 W0/2 F2/1 I0/1 I1/2 W0/1 F2/2 I1/1 W1/2 I2/2 I2/1 W1/1 W2/2 W2/1");
+}
+
 TEST(Schedule, EvaluationKeepsEveryRankBusy) {
   EXPECT_EQ(text_of(forward_only(Placement(2, 2), 4).actions[1]), "F0/1 F1/1 F0/3 F1/3 F2/1 F3/1 F2/3 F3/3");
   EXPECT_EQ(text_of(forward_only(Placement(3, 2, true), 4).actions[1]),
             "F0/1 F1/1 F0/4 F2/1 F1/4 F3/1 F2/4 F3/4");
-}
-
-std::string refusal(std::string_view name, int chunks) {
-  try {
-    make_schedule(name, 2, chunks, 4);
-  } catch (const UserError& error) {
-    return error.what();
-  }
-  return {};
-}
-
-TEST(Schedule, IsMadeByName) {
-  EXPECT_EQ(make_schedule("1f1b", 3, 1, 4).actions, one_forward_one_backward(3, 4).actions);
-  EXPECT_EQ(make_schedule("gpipe", 3, 1, 4).actions, gpipe(3, 4).actions);
-  EXPECT_EQ(make_schedule("interleaved", 3, 4, 4).actions, interleaved(3, 4, 4).actions);
-  EXPECT_EQ(make_schedule("zb-h1", 3, 1, 4).actions, zero_bubble_h1(3, 4).actions);
-  EXPECT_EQ(make_schedule("zb-v", 3, 2, 4).actions, zero_bubble_v(3, 4).actions);
-  EXPECT_EQ(
-      refusal("1f2b", 1),
-      "parallel.pipeline_schedule: there is no schedule 1f2b; it must be one of 1f1b, gpipe, interleaved, "
-      "zb-h1, zb-v");
-  EXPECT_EQ(refusal("1f1b", 2), "parallel.num_chunks is 2, but parallel.pipeline_schedule 1f1b takes 1");
-  EXPECT_EQ(refusal("zb-v", 1), "parallel.num_chunks is 1, but parallel.pipeline_schedule zb-v takes 2");
-  EXPECT_EQ(refusal("interleaved", 0),
-            "parallel.num_chunks is 0, but parallel.pipeline_schedule interleaved takes 1 or more");
 }
 
 }  // namespace

@@ -42,7 +42,7 @@ TEST(Bf16, EveryValueSurvivesTheWayToFloatAndBack) {
   }
 }
 
-// Between each two neighbours: the point half-way goes to the even one, anything beside it to the nearer one.
+// Between two neighbours the midpoint is rounded to the even one, and all other values to the nearer one.
 TEST(Bf16, RoundsToNearestTiesToEven) {
   for (std::uint32_t low = 0; low < 0x7F80; ++low) {  // the last upper neighbour is infinity
     const std::uint32_t high = low + 1;
@@ -59,7 +59,7 @@ TEST(Bf16, RoundsToNearestTiesToEven) {
   }
 }
 
-// Against distances in double, which hold every float and the midpoints exactly.
+// Compares with distances in double, in which every float and every midpoint is exact.
 TEST(Bf16, ErrorIsAtMostHalfAStep) {
   for (std::uint32_t u = 0x00000001; u < 0x7F000000; u += 0x3E6D) {
     const float value = std::bit_cast<float>(u);

@@ -9,7 +9,7 @@
 namespace headwater {
 namespace {
 
-// Which element of the tensor each element of the slice is, by plain counting.
+// Returns, by plain counting, which element of the tensor each element of the slice is.
 std::vector<std::int64_t> elements_of(const Slice& slice, const Shape& shape) {
   std::vector<std::int64_t> elements;
   for (std::int64_t i = slice.first; i < slice.first + slice.count; ++i) {
@@ -24,7 +24,7 @@ std::vector<std::int64_t> elements_of(const Slice& slice, const Shape& shape) {
   return elements;
 }
 
-// 0 to `most`, small ones more often.
+// A random number from 0 to `most`; small ones are more frequent.
 std::int64_t draw_small(RandomKey key, std::uint64_t& counter, std::int64_t most) {
   const double u = uniform(key, counter++);
   return static_cast<std::int64_t>(u * u * u * static_cast<double>(most + 1));

@@ -87,7 +87,7 @@ TEST_F(View, ReshapedWholeTakesAnyShape) {
   EXPECT_THROW(view_.reshaped({7, 9}), InternalError);
 }
 
-// As heads are split off a slice of the fused q, k and v.
+// Heads are split off a slice of the fused q, k and v in this way.
 TEST_F(View, ReshapedPartKeepsItsRows) {
   const TensorView heads = view_.slice_columns(2, 6).reshaped({6, 3, 2});
   EXPECT_EQ(heads.row_stride, 10);

@@ -48,8 +48,8 @@ TEST(MeasuredCosts, EachStageCostsWhatItsPassesTakeInATypicalStep) {
       samples.spans.push_back({SpanKind::backward, 0, world.rank(), 5.0, 5.0 + 2.0 * slow * seconds});
     }
     StepTimes times;
-    times.play.compute = 3.0;
-    times.play.tensor = 1.0;
+    times.execution.compute = 3.0;
+    times.execution.tensor = 1.0;
     times.reduce = world.rank() == 0 ? 0.25 : 4.0;  // the first to come waits for the other
     times.update = world.rank() == 0 ? 0.5 : 0.75;
     samples.times = {times, times, times};

@@ -2,6 +2,9 @@
 // Mixes of everything that shares out a run: what each may be, which of them fit together, and a set of mixes
 // in which every pair of values that can meet does.
 
+#include "headwater/schedule/schedule_table.h"
+
+#include <algorithm>
 #include <array>
 #include <cstdint>
 #include <string>
@@ -17,7 +20,7 @@ inline const std::vector<std::vector<std::string>>& factors() {
       {"pipeline 1", "pipeline 2", "pipeline 2 uneven", "pipeline 4", "pipeline 4 uneven"},
       {"data 1", "data 2"},
       {"zero off", "zero on"},
-      {"1f1b", "gpipe", "interleaved", "zb-h1", "zb-v"},
+      schedule_names(),
       {"recompute none", "recompute selective", "recompute full", "recompute 1"},
       {"lfa", "no lfa"}};
   return all;
@@ -44,13 +47,26 @@ inline int stages(const Mix& mix) { return mix[kPipeline] == 0 ? 1 : mix[kPipeli
 inline int ranks(const Mix& mix) { return tensor_ranks(mix) * stages(mix) * (1 + mix[kData]); }
 inline bool has_lfa(const Mix& mix) { return mix[kLfa] == 0; }
 
-// Up to 8 ranks; tokens are cut among several; a filter is cut where there is one; one stage has nothing to
-// interleave.
+// Whether a schedule has one chunk and whole backwards.
+inline bool is_plain(const std::string& schedule) {
+  const int chunks = schedule_kind(schedule).default_chunks;
+  const Schedule made = make_schedule(schedule, 1, chunks, 1);
+  return chunks == 1 &&
+         std::ranges::any_of(made.actions[0], [](const Action& a) { return a.kind == ActionKind::backward; });
+}
+
+// A mix takes up to 8 ranks; it cuts tokens among several ranks only, and a filter only where there is one;
+// on one stage it interleaves nothing and takes no backward apart.
 inline bool fits(const Mix& mix) {
   if (ranks(mix) > 8) return false;
   if (mix[kTensor] == 0 && mix[kTokens] != 0) return false;
   if (!has_lfa(mix) && mix[kTokens] == 2) return false;
-  return !(stages(mix) == 1 && mix[kSchedule] >= 2);
+  static const std::vector<bool> plain = [] {
+    std::vector<bool> by_value;
+    for (const std::string& schedule : factors()[kSchedule]) by_value.push_back(is_plain(schedule));
+    return by_value;
+  }();
+  return stages(mix) > 1 || plain[static_cast<std::size_t>(mix[kSchedule])];
 }
 
 inline std::string name(const Mix& mix) {
@@ -65,9 +81,8 @@ inline std::string name(const Mix& mix) {
 // Of a model with 8 layers.
 inline std::vector<std::string> overrides(const Mix& mix) {
   const std::string& schedule = value(mix, kSchedule);
-  const bool two_chunks = schedule == "interleaved" || schedule == "zb-v",
-             uneven = mix[kPipeline] == 2 || mix[kPipeline] == 4;
-  const int virtual_stages = stages(mix) * (two_chunks ? 2 : 1);
+  const bool uneven = mix[kPipeline] == 2 || mix[kPipeline] == 4;
+  const int chunks = schedule_kind(schedule).default_chunks, virtual_stages = stages(mix) * chunks;
   const char* layers = virtual_stages == 2   ? "[5,3]"
                        : virtual_stages == 4 ? "[1,3,4,0]"
                                              : "[0,2,1,1,1,2,1,0]";
@@ -77,7 +92,7 @@ inline std::vector<std::string> overrides(const Mix& mix) {
       "parallel.pipeline_schedule=" + schedule,
       std::string("parallel.use_distributed_optimizer=") + (mix[kZero] == 1 ? "true" : "false"),
       std::string("model.lfa=") + (has_lfa(mix) ? "true" : "false")};
-  if (two_chunks) all.emplace_back("parallel.num_chunks=2");
+  if (chunks > 1) all.push_back("parallel.num_chunks=" + std::to_string(chunks));
   if (uneven) all.push_back(std::string("parallel.pipeline_layout=") + layers);
   if (mix[kTokens] > 0) all.emplace_back("parallel.sequence_parallel=true");
   if (mix[kTokens] > 0)
@@ -116,10 +131,12 @@ inline std::vector<Mix> all_mixes() {
 // meet.
 inline std::vector<Mix> covering_mixes(std::size_t count) {
   const std::vector<Mix> all = all_mixes();
-  constexpr int kValues = 5;  // at most, of a factor
-  std::vector<bool> met(static_cast<std::size_t>(kFactors * kValues * kFactors * kValues), false);
-  const auto pair = [](int f, int a, int g, int b) {
-    return static_cast<std::size_t>(((f * kValues + a) * kFactors + g) * kValues + b);
+  std::size_t most_values = 0;  // of a factor
+  for (const auto& values : factors()) most_values = std::max(most_values, values.size());
+  std::vector<bool> met(kFactors * most_values * kFactors * most_values, false);
+  const auto pair = [&](int f, int a, int g, int b) {
+    const auto index = [](int i) { return static_cast<std::size_t>(i); };
+    return ((index(f) * most_values + index(a)) * kFactors + index(g)) * most_values + index(b);
   };
   const auto visit = [&](const Mix& mix, bool mark) {
     int fresh = 0;

@@ -43,7 +43,7 @@ class Replica {
   void play(const std::function<void(int unit)>& complete) {
     const std::vector<std::int32_t> tokens(8, world_.rank() + 1), labels(8, 3);
     optimizer_->begin_step(1e-3, 32.0);
-    engine_->play(
+    engine_->execute(
         engine_->layout().schedule, HeadMode::train,
         [&](int) { return make_batch(tokens, labels, 1, 8, DocumentOptions{}); }, {}, complete);
   }

@@ -1,4 +1,7 @@
+#include "headwater/schedule/schedule_table.h"
 #include "tests/train/training_run.h"
+
+#include <map>
 
 namespace headwater {
 namespace {
@@ -11,14 +14,20 @@ TEST(Schedules, AllTrainTheSame) {
                                          "training.eval_iters=2", "data.split=[9,1,0]"};
   constexpr int kSteps = 10;
   const test::TrainingRun one = test::train({"one rank", 1, {}}, kSteps, more);
-  for (const test::Layout& layout :
-       {scheduled("gpipe", 2, "[1,3]"), scheduled("gpipe", 6, "[0,1,1,1,1,0]"),
-        scheduled("interleaved", 1, "[1,3]"), scheduled("interleaved", 1, "[0,1,1,2,0]", 5),
-        scheduled("interleaved", 2, "[3,1]", 1), scheduled("interleaved", 2, "[0,1,1,1,1,0]", 3),
-        scheduled("interleaved", 3, "[0,1,1,1,1,0]"), scheduled("zb-h1", 1, "[4]"),
-        scheduled("zb-h1", 3, "[1,2,1]"), scheduled("zb-h1", 6, "[0,1,1,1,1,0]"),
-        scheduled("zb-v", 1, "[4,0]"), scheduled("zb-v", 2, "[2,1,1,0]"),
-        scheduled("zb-v", 3, "[0,1,1,1,1,0]")})
+  std::vector<test::Layout> layouts = {scheduled("interleaved", 1, "[0,1,1,2,0]", 5),
+                                       scheduled("interleaved", 2, "[3,1]", 1),
+                                       scheduled("interleaved", 2, "[0,1,1,1,1,0]", 3)};
+  const std::map<int, const char*> layers = {// by virtual stages
+                                             {1, "[4]"},
+                                             {2, "[1,3]"},
+                                             {3, "[1,2,1]"},
+                                             {4, "[2,1,1,0]"},
+                                             {6, "[0,1,1,1,1,0]"}};
+  for (const ScheduleKind& kind : schedule_kinds())
+    for (const int ranks : {1, 2, 3, 6})
+      if (const auto found = layers.find(ranks * kind.default_chunks); found != layers.end())
+        layouts.push_back(scheduled(std::string(kind.name), ranks, found->second));
+  for (const test::Layout& layout : layouts)
     test::expect_equal_curves(test::train(layout, kSteps, more).curve, one.curve, layout.name);
 }
 

@@ -62,8 +62,8 @@ std::int64_t sent(const PlanRequest& request) {
     barrier(engine.world_group());
     const std::int64_t before = world.sent_bytes();
     const std::vector<std::int32_t> tokens(64, 5), labels(64, 7);
-    engine.play(layout.schedule, HeadMode::train,
-                [&](int) { return make_batch(tokens, labels, 2, 32, DocumentOptions{}); });
+    engine.execute(layout.schedule, HeadMode::train,
+                   [&](int) { return make_batch(tokens, labels, 2, 32, DocumentOptions{}); });
     const std::int64_t mine = world.sent_bytes() - before;
     for (std::int64_t known = most; mine > known && !most.compare_exchange_weak(known, mine);) {
     }

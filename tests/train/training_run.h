@@ -22,21 +22,21 @@
 namespace headwater::test {
 
 struct Layout {
-  const char* name;
+  std::string name;
   int ranks;
   std::vector<std::string> overrides;
 };
 
-inline Layout pipeline(const char* name, int ranks, int stages, const char* layers) {
+inline Layout pipeline(const std::string& name, int ranks, int stages, const char* layers) {
   return {name,
           ranks,
           {"parallel.pipeline_model_parallel_size=" + std::to_string(stages),
            "parallel.pipeline_layout=" + std::string(layers)}};
 }
 
-inline Layout scheduled(const char* schedule, int ranks, const char* layers, int chunks = 0) {
+inline Layout scheduled(const std::string& schedule, int ranks, const char* layers, int chunks = 0) {
   Layout layout = pipeline(schedule, ranks, ranks, layers);
-  layout.overrides.push_back("parallel.pipeline_schedule=" + std::string(schedule));
+  layout.overrides.push_back("parallel.pipeline_schedule=" + schedule);
   if (chunks > 0) layout.overrides.push_back("parallel.num_chunks=" + std::to_string(chunks));
   return layout;
 }

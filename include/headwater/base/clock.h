@@ -1,5 +1,5 @@
 #pragma once
-// Time as seconds of a monotonic clock.
+// Time, in seconds of a monotonic clock.
 
 namespace headwater {
 

@@ -27,57 +27,58 @@ class Error : public std::runtime_error {
 // Exit 2: the person can fix it (usage, config, layout, data or checkpoint that is missing or wrong).
 class UserError : public Error {
  public:
+  static constexpr int kExitCode = 2;
+
   template <class... Args>
   explicit UserError(fmt::format_string<Args...> format, Args&&... args)
-      : Error(2, fmt::format(format, std::forward<Args>(args)...)) {}
+      : Error(kExitCode, fmt::format(format, std::forward<Args>(args)...)) {}
 };
 
 // Exit 3: the system refused (disk full, no permission, out of memory, no device).
 class SystemError : public Error {
  public:
+  static constexpr int kExitCode = 3;
+
   template <class... Args>
   explicit SystemError(fmt::format_string<Args...> format, Args&&... args)
-      : Error(3, fmt::format(format, std::forward<Args>(args)...)) {}
+      : Error(kExitCode, fmt::format(format, std::forward<Args>(args)...)) {}
 };
 
 // Exit 4: a peer was lost, or communication failed.
 class CommError : public Error {
  public:
+  static constexpr int kExitCode = 4;
+
   template <class... Args>
   explicit CommError(fmt::format_string<Args...> format, Args&&... args)
-      : Error(4, fmt::format(format, std::forward<Args>(args)...)) {}
+      : Error(kExitCode, fmt::format(format, std::forward<Args>(args)...)) {}
 };
 
 // Exit 1: a bug in Headwater.
 class InternalError : public Error {
  public:
+  static constexpr int kExitCode = 1;
+
   template <class... Args>
   explicit InternalError(fmt::format_string<Args...> format, Args&&... args)
-      : Error(1, fmt::format(format, std::forward<Args>(args)...)) {}
+      : Error(kExitCode, fmt::format(format, std::forward<Args>(args)...)) {}
 };
 
-// The one place that maps errno. No such file, not a folder, is a folder: UserError; everything else:
-// SystemError. The message reads "cannot {action} {path}: {strerror}".
+// Throws the error for an errno, with the message "cannot {action} {path}: {strerror}": UserError if the
+// file does not exist, if it is a folder, or if a part of its path is no folder (ENOENT, EISDIR, ENOTDIR),
+// and SystemError for everything else. This is the one place that maps errno.
 [[noreturn]] void throw_errno(int error, std::string_view action, std::string_view path);
 
 namespace detail {
 [[noreturn]] void check_failed(const char* file, int line, const char* condition, const std::string& message);
-void log_check_failed(const char* file, int line, const char* condition) noexcept;
 }  // namespace detail
 
-// Throws InternalError with file, line, the condition and a formatted message. Never for what a user can
-// cause.
+// Throws InternalError with file, line, condition and a formatted message unless the condition holds. It is
+// for bugs, never for errors that a person can cause.
 #define HW_CHECK(condition, ...)                                                                     \
   do {                                                                                               \
     if (!(condition)) [[unlikely]]                                                                   \
       ::headwater::detail::check_failed(__FILE__, __LINE__, #condition, ::fmt::format(__VA_ARGS__)); \
-  } while (false)
-
-// For destructors: logs instead of throwing.
-#define HW_CHECK_LOG(condition)                                              \
-  do {                                                                       \
-    if (!(condition)) [[unlikely]]                                           \
-      ::headwater::detail::log_check_failed(__FILE__, __LINE__, #condition); \
   } while (false)
 
 }  // namespace headwater

@@ -1,6 +1,6 @@
 #pragma once
-// What went wrong, as plain data: it travels between threads and ranks, is thrown where somebody waits, and
-// ends as the line and the exit code of the program.
+// An error as plain data. It travels between threads and ranks, is thrown again wherever somebody waits, and
+// gives the program its last line and its exit code.
 
 #include <exception>
 #include <string>
@@ -12,10 +12,10 @@ struct Failure {
   std::string message;
 };
 
-// The error of that exit code (docs: "Exit codes").
+// Throws the kind of Error that has the failure's exit code.
 [[noreturn]] void raise(const Failure& failure);
-// What an exception says: an Error its own code, std::bad_alloc 3, an error of std::filesystem what
-// throw_errno makes of it, anything else 1.
+// Returns what an exception says, with its exit code: that of an Error, 3 for std::bad_alloc, what
+// throw_errno makes of an error of std::filesystem, 1 for anything else.
 Failure failure_of(std::exception_ptr exception);
 
 }  // namespace headwater

@@ -1,9 +1,10 @@
 #pragma once
 // Files: reading by memory map, writing through one layer, and the atomic replacement of a whole file.
 //
-// Every write, sync and rename of the program passes through here, so that a fault can be injected at each in
-// turn (HEADWATER_FAIL_WRITE=N[:ERRNO] makes the N-th write, sync, rename or close of this process fail, with
-// ENOSPC unless said; tests use it). Errors go through throw_errno. Objects are owned by one thread.
+// Every write, sync and rename of the program passes through here, so that tests can inject a fault at each
+// in turn: HEADWATER_FAIL_WRITE=N[:ERRNO] makes the N-th write, sync, rename or close of this process fail
+// with that errno (ENOSPC if none is given). Errors of the system are thrown by throw_errno. Each object
+// belongs to one thread.
 
 #include <cstddef>
 #include <cstdint>
@@ -17,13 +18,12 @@ namespace headwater {
 
 using Path = std::filesystem::path;
 
-// A read-only map of a whole file; moves, never copies. An empty file maps to an empty span.
+// A read-only map of a whole file. It can be moved, not copied. An empty file maps to an empty span.
 class MappedFile {
  public:
   explicit MappedFile(const Path& path);
   ~MappedFile();
   MappedFile(MappedFile&& other) noexcept;
-  MappedFile& operator=(MappedFile&& other) noexcept;
   MappedFile(const MappedFile&) = delete;
   MappedFile& operator=(const MappedFile&) = delete;
 
@@ -37,15 +37,16 @@ class MappedFile {
   std::size_t size_ = 0;
 };
 
-// A file that is written front to back (`create`) or at its end (`append`), buffered. close() reports late
-// errors; a destructor that finds the file still open hands over what is buffered and closes it, silently.
+// A file that is written front to back (`create`) or at its end (`append`), through a buffer. Call close()
+// to hear of late errors: the destructor of a file that is still open writes the buffer and closes the file,
+// and ignores errors.
 class OutputFile {
  public:
   static OutputFile create(const Path& path);  // truncates
-  static OutputFile append(const Path& path);  // creates where missing
+  static OutputFile append(const Path& path);  // creates it if it does not exist
   ~OutputFile();
-  OutputFile(OutputFile&& other) noexcept;
-  OutputFile& operator=(OutputFile&& other) noexcept;
+  OutputFile(const OutputFile&) = delete;
+  OutputFile& operator=(const OutputFile&) = delete;
 
   void write(std::span<const std::byte> bytes);
   void write(std::string_view text);
@@ -53,7 +54,7 @@ class OutputFile {
   void write_value(const T& value) {
     write(std::as_bytes(std::span<const T, 1>(&value, 1)));
   }
-  void flush();  // hands the buffer to the system
+  void flush();  // gives the buffer to the system
   void sync();   // flush, then fsync
   void close();
   std::uint64_t offset() const { return offset_; }  // bytes written so far through this object
@@ -67,8 +68,9 @@ class OutputFile {
   std::vector<std::byte> buffer_;
 };
 
-// Writes PATH.tmp-PID beside PATH; commit() syncs it, renames it over PATH and syncs the folder. Without
-// commit the temporary file is removed and PATH is untouched.
+// Replaces a whole file or leaves it alone. out() writes PATH.tmp-PID beside PATH; commit() syncs that file,
+// renames it to PATH and syncs the folder. Without commit() the destructor removes the temporary file, and
+// PATH is untouched.
 class AtomicFile {
  public:
   explicit AtomicFile(const Path& path);
@@ -88,19 +90,19 @@ std::string read_text(const Path& path);
 void write_text_atomically(const Path& path, std::string_view text);
 void make_folders(const Path& path);                    // mkdir -p
 void rename_durably(const Path& from, const Path& to);  // rename, then sync of the folder
-void remove_tree(const Path& path);                     // no error where it does not exist
+void remove_tree(const Path& path);  // a file or a folder with all below; it need not exist
 void sync_folder(const Path& path);
 std::uint64_t file_hash(const Path& path);  // xxHash64 (XXH3) of the contents
 
-// The fault of HEADWATER_FAIL_WRITE, set within the process: the `call`-th counted call from now on fails
-// once; 0: none.
+// Injects the fault of HEADWATER_FAIL_WRITE from within the process: counted call number `call` from now on
+// fails, once, with the errno `error`. 0 injects none.
 void inject_write_fault(std::uint64_t call, int error);
 
-// An advisory lock on a file (flock, created where missing); two holders on one path cannot be. Released by
-// the destructor or by the death of the process.
+// An advisory lock (flock) on a file, which is created if it does not exist. A path has one holder at a
+// time. The destructor releases the lock, and so does the death of the process.
 class FileLock {
  public:
-  // Throws UserError where another process holds it; `what` names the thing in that message.
+  // Throws UserError if the lock has a holder. `what` names the locked thing in the message.
   FileLock(const Path& path, std::string_view what);
   ~FileLock();
   FileLock(FileLock&& other) noexcept;

@@ -1,6 +1,8 @@
 #pragma once
-// xxHash's XXH3, 64 bits, of bytes that come in pieces: the checksum of every file that we write. Owned by
-// one thread.
+// The checksum of every file that Headwater writes: xxHash's XXH3 with 64 bits, of bytes that may be added
+// in pieces.
+//
+// An object belongs to one thread.
 
 #include <cstddef>
 #include <cstdint>
@@ -13,8 +15,6 @@ class ContentHash {
  public:
   ContentHash();
   ~ContentHash();
-  ContentHash(ContentHash&& other) noexcept;
-  ContentHash& operator=(ContentHash&& other) noexcept;
 
   void add(std::span<const std::byte> bytes);
   std::uint64_t digest() const;  // of everything added so far

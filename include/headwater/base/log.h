@@ -1,9 +1,8 @@
 #pragma once
 // The program's log: one line per event on standard error, "[time] [rank] message" (spdlog behind it).
 //
-// Owned by the process; set up once by `cli` before any thread starts. Any thread may log. Only rank 0 logs
-// at `info` unless asked; warnings of every rank are shown with their rank. What is printed *for people*
-// (tables, results) goes through `cli` or a stream that it passes down, not through here.
+// The process has one log. `cli` sets it up before any thread starts; then any thread may log. Tables and
+// results for people are no log: `cli` prints them, or passes a stream down for them.
 
 #include <fmt/format.h>
 
@@ -14,9 +13,10 @@ namespace headwater::log {
 
 enum class Level { debug, info, warning, error };
 
-// Ranks above 0 show warnings and errors only, each line with the prefix "rank R: ".
+// From then on a rank above 0 logs only warnings and errors (everything at level `debug`), with the prefix
+// "rank R: ".
 void set_rank(int rank, int ranks);
-// `debug` lets every rank show everything.
+// Messages below `level` are dropped.
 void set_level(Level level);
 void write(Level level, std::string_view message);
 

@@ -1,8 +1,9 @@
 #pragma once
-// Counter-based random numbers: a pure function of a key and a counter, so that any element of any stream can
-// be made anywhere, in any order, by any number of threads. Philox 4x32-10 (Salmon et al., "Parallel random
-// numbers: as easy as 1, 2, 3", SC 2011); for dropout Philox 4x32-7, of the fewest rounds that pass all tests
-// there.
+// Counter-based random numbers. They are a pure function of a key and a counter, so that any element of any
+// stream can be computed anywhere, in any order, by any number of threads.
+//
+// The function is Philox 4x32-10 (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC 2011).
+// Dropout uses Philox 4x32-7, which has the fewest rounds that pass all tests of that paper.
 
 #include <array>
 #include <cstdint>
@@ -14,10 +15,12 @@ struct RandomKey {
   std::uint64_t value = 0;
 };
 
-// A new key from an old one and a word, a number or a name; the order of calls matters.
+// Makes a new key from a key and a number or name. Deriving by a, then by b, gives another key than by b,
+// then by a.
 RandomKey derive(RandomKey key, std::uint64_t word);
 RandomKey derive(RandomKey key, std::string_view name);
 
+// Returns the four random words of block (`counter`, `stream`) under `key`.
 template <int kRounds = 10>
 std::array<std::uint32_t, 4> philox(RandomKey key, std::uint64_t counter, std::uint64_t stream = 0) {
   std::uint32_t c0 = static_cast<std::uint32_t>(counter), c1 = static_cast<std::uint32_t>(counter >> 32);
@@ -35,10 +38,11 @@ std::array<std::uint32_t, 4> philox(RandomKey key, std::uint64_t counter, std::u
   return {c0, c1, c2, c3};
 }
 
-// Element `index` of the stream of `key`: uniform in [0, 1), never 1; the 32 bits that `index & 3` picks out
-// of block `index >> 2`.
+// Returns element `index` of the key's stream of uniform numbers in [0, 1). It is word `index & 3` of block
+// `index >> 2`.
 double uniform(RandomKey key, std::uint64_t index);
-// Standard normal, Box-Muller on two words of block `index >> 1`.
+// Returns element `index` of the key's stream of standard normal numbers, by Box-Muller from two words of
+// block `index >> 1`.
 double normal(RandomKey key, std::uint64_t index);
 
 }  // namespace headwater

@@ -1,10 +1,11 @@
 #pragma once
-// SIGTERM and SIGUSR1 as flags that the training loop polls; nothing else happens in the handler.
+// The stop signals SIGTERM and SIGUSR1. Their handler only notes which came first; the training loop polls
+// that.
 
 namespace headwater::signals {
 
-void install();  // once, by `train`, before threads start
-int pending();   // the first stop signal that came, or 0
-void clear();    // for tests
+void install();  // called once, before threads start
+int pending();   // the number of the first stop signal that came, or 0
+void clear();    // forgets it; for tests
 
 }  // namespace headwater::signals

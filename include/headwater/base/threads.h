@@ -1,9 +1,12 @@
 #pragma once
-// How many threads a rank uses: the affinity mask's cores shared out among the ranks of this host.
+// How many threads a rank uses: the host's ranks share the cores of the affinity mask.
 
 namespace headwater {
 
-int available_cores();             // of the affinity mask
-int threads_for(int local_ranks);  // at least 1; OMP_NUM_THREADS where set
+// The number of cores in this process's affinity mask.
+int available_cores();
+// OMP_NUM_THREADS if that is set; otherwise the cores divided by the number of ranks on this host, at
+// least 1.
+int threads_for(int local_ranks);
 
 }  // namespace headwater

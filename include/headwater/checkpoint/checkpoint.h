@@ -1,6 +1,8 @@
 #pragma once
-// A checkpoint on disk, read by whoever needs a part of it: any layout reads what any layout wrote, weights
-// and optimizer state alike. One owner; read() may be called by one thread at a time.
+// A checkpoint on disk, from which each rank reads the parts that it needs. Any layout reads what any other
+// layout wrote, weights and optimizer state alike.
+//
+// read() may be called by one thread at a time.
 
 #include "headwater/checkpoint/manifest.h"
 #include "headwater/checkpoint/safetensors.h"
@@ -15,7 +17,8 @@ namespace headwater {
 
 class Checkpoint final : public WeightSource {
  public:
-  // Checks the manifest, and that every file is there in its size; the checksums are verify_checkpoint's.
+  // Checks the manifest, and that every file exists and has its size. Throws UserError. verify_checkpoint
+  // checks the files' checksums.
   explicit Checkpoint(const Path& folder);
 
   const Path& path() const { return path_; }
@@ -36,19 +39,21 @@ class Checkpoint final : public WeightSource {
   Path path_;
   std::string description_;
   Manifest manifest_;
-  mutable std::map<std::string, std::unique_ptr<SafetensorsReader>> files_;  // opened when first read
+  mutable std::map<std::string, std::unique_ptr<SafetensorsReader>> files_;  // opened at the first read
 };
 
-// `path` itself where it is a checkpoint, the newest where it is a `save` folder; UserError otherwise.
+// Returns `path` if that is a checkpoint, or the newest checkpoint in it if it is a `save` folder. Throws
+// UserError if it is neither.
 Path find_checkpoint(const Path& path);
 
 struct VerifyResult {
-  std::int64_t files = 0;        // that were looked at
-  std::vector<std::string> bad;  // missing, cut or altered, by name
+  std::int64_t files = 0;        // how many were checked
+  std::vector<std::string> bad;  // names of those that are missing, cut or altered
 };
+// Compares every file with its checksum.
 VerifyResult verify_checkpoint(const Path& folder);
 
 std::int64_t parameter_count(const Manifest& manifest);
-std::int64_t total_bytes(const Manifest& manifest);  // of its files
+std::int64_t total_bytes(const Manifest& manifest);  // of the files that it lists
 
 }  // namespace headwater

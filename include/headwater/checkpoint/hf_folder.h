@@ -1,7 +1,9 @@
 #pragma once
-// A Hugging Face model folder: config.json and model.safetensors, or the shards that
-// model.safetensors.index.json lists. `model_type` "yuan" (Yuan 2.0's dense models) is read; other families
-// are refused by name.
+// A Hugging Face model folder: config.json, and model.safetensors or the shards that
+// model.safetensors.index.json lists.
+//
+// Folders of `model_type` "yuan" (Yuan 2.0's dense models) can be read; others are refused, with the name of
+// their type.
 
 #include "headwater/checkpoint/hf_tensors.h"
 #include "headwater/checkpoint/safetensors.h"
@@ -11,12 +13,14 @@
 
 namespace headwater {
 
-// The resolved model that a config.json describes. Dropout, which is a matter of training, stays 0.
+// Returns the resolved model that a config.json describes. Dropout, which belongs to training, stays 0.
+// Throws UserError.
 ModelConfig read_hf_config(const Path& config_json);
 
 class HfFolder final : public WeightSource {
  public:
-  // Checks that every tensor of the model is there in its shape, and none that the model does not know.
+  // Checks that the folder has every tensor of the model in its shape, and no tensor that the model does not
+  // have. Throws UserError.
   explicit HfFolder(const Path& folder);
 
   const std::string& description() const override { return description_; }
@@ -29,7 +33,7 @@ class HfFolder final : public WeightSource {
     const SafetensorsReader* file;
     const StoredTensor* tensor;
   };
-  // A canonical tensor: which of tensors_ hold pieces of it.
+  // A canonical tensor: its shape, and the indices in tensors_ of the tensors that hold pieces of it.
   struct Canonical {
     Shape shape;
     std::vector<std::size_t> holders;

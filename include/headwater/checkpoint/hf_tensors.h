@@ -1,9 +1,10 @@
 #pragma once
-// How Hugging Face names, shapes and mixes the tensors of a family, beside our canonical ones: one table that
-// import reads forward and export (and `gradients`) backward.
+// The tensors of a Hugging Face folder, and where each of their elements stands in the canonical tensors
+// (model/parameter_spec.h). Import reads this table in one direction; export and `gradients` read it in the
+// other.
 //
-// Yuan 2.0's q_proj and k_proj are the two halves of one matrix whose rows run [head][q | k][D]; its up_proj
-// is the half that is activated, our `gate`; its convolutions are [out, in, tap, 1].
+// In Yuan 2.0, q_proj and k_proj are the two halves of one matrix whose rows are ordered [head][q | k][D];
+// up_proj is the product that is activated, which is `gate` here; convolutions are [out, in, tap, 1].
 
 #include "headwater/config/run_config.h"
 #include "headwater/tensor/tensor_view.h"
@@ -15,8 +16,8 @@
 
 namespace headwater {
 
-// A block of up to three dimensions that lies in a canonical tensor and in a Hugging Face tensor; offsets and
-// strides in elements.
+// A block of up to three dimensions that a canonical tensor and a Hugging Face tensor have in common.
+// Offsets and strides are in elements.
 struct HfPiece {
   std::string canonical;
   std::int64_t canonical_offset = 0, hf_offset = 0;
@@ -26,19 +27,23 @@ struct HfPiece {
 struct HfTensor {
   std::string name;
   Shape shape;
-  std::vector<HfPiece> pieces;  // together all of it, once
+  std::vector<HfPiece> pieces;  // each element of the tensor is in exactly one
 
-  bool plain() const;  // the same elements in the same order as one canonical tensor
+  // Whether the tensor has the same elements in the same order as one canonical tensor.
+  bool plain() const;
 };
 
-// In the order of the file that Hugging Face would write: by layer. `model` is resolved.
+// Returns the tensors of a resolved model, layer by layer, in the order in which Hugging Face would write
+// them.
 std::vector<HfTensor> hf_tensors(const ModelConfig& model);
 
-// Moves elements between the two forms; both dense, on the host, of one dtype.
+// Copy a piece's elements from one form to the other. Both tensors must be dense, on the host and of one
+// dtype.
 void copy_from_hf(const HfPiece& piece, TensorView hf, TensorView canonical);
 void copy_to_hf(const HfPiece& piece, TensorView canonical, TensorView hf);
 
-// Fills `out` (of the tensor's shape) from canonical tensors of the same dtype.
+// Fills `out`, which has the tensor's shape, from canonical tensors of the same dtype. `find` returns the
+// one of a name.
 void assemble(const HfTensor& tensor, const std::function<TensorView(const std::string& canonical)>& find,
               TensorView out);
 

@@ -1,5 +1,5 @@
 #pragma once
-// Whether a checkpoint is of the model that was asked for.
+// Compares the model of a checkpoint with the model that was asked for.
 
 #include "headwater/config/run_config.h"
 
@@ -8,12 +8,14 @@
 
 namespace headwater {
 
-// `all`: a resume, where nothing of the model may change. `weights`: only what the weights must fit (sizes,
-// family, LFA, tying, norms and positions), not dropout, initialisation or padding.
-enum class Compare { all, weights };
+enum class Compare {
+  all,      // every key, for a resume
+  weights,  // the keys that weights must fit (sizes, family, LFA, tying, norms, positions), for other uses of
+            // them
+};
 
-// The first key that differs, with both values ("model.hidden_size is 128 there and 256 here"); none where
-// none does. Both resolved. The preset's name does not count.
+// Returns the first key that differs, with both values ("model.hidden_size is 128 there and 256 here"), or
+// nothing. Both models must be resolved. The preset's name is not compared.
 std::optional<std::string> model_difference(const ModelConfig& there, const ModelConfig& here, Compare what);
 
 }  // namespace headwater

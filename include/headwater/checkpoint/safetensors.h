@@ -1,8 +1,8 @@
 #pragma once
 // The safetensors format: a header of JSON, then the tensors' bytes (docs/formats/checkpoint.md).
 //
-// A reader maps its file and checks the whole header first: a file that opens is complete. Its tensors may be
-// read by any thread. A writer streams through an OutputFile that its caller owns, syncs and closes.
+// A reader maps its file and checks the whole header, so that a file that opens is complete. Any thread may
+// read its tensors. A writer streams to an OutputFile that its caller owns, syncs and closes.
 
 #include "headwater/base/file.h"
 #include "headwater/base/hash.h"
@@ -17,7 +17,8 @@
 
 namespace headwater {
 
-// Every element type that the format knows; those that Headwater cannot convert may lie in a file, unread.
+// All element types of the format. A file may have tensors of types that Headwater cannot convert; they
+// cannot be read.
 enum class StoredType : std::uint8_t {
   f64,
   f32,
@@ -44,25 +45,25 @@ struct StoredTensor {
   std::string name;
   StoredType type = StoredType::f32;
   Shape shape;
-  std::uint64_t offset = 0;  // of its first byte, from the start of the data
+  std::uint64_t offset = 0;  // its first byte, counted from the start of the data
 };
 
 class SafetensorsReader {
  public:
-  // Throws UserError where the header is cut or wrong, or the file has not exactly the bytes that it
-  // promises.
+  // Throws UserError if the header is cut or wrong, or if the file is shorter or longer than the header says.
   explicit SafetensorsReader(const Path& path);
 
   const Path& path() const { return file_.path(); }
   std::uint64_t size() const { return file_.size(); }
   const std::vector<StoredTensor>& tensors() const { return tensors_; }  // in the order of their data
-  const StoredTensor* find(std::string_view name) const;                 // null where there is none
-  const StoredTensor& at(std::string_view name) const;                   // UserError where there is none
+  const StoredTensor* find(std::string_view name) const;                 // null if there is none
+  const StoredTensor& at(std::string_view name) const;                   // UserError if there is none
   const std::map<std::string, std::string>& metadata() const { return metadata_; }
   std::span<const std::byte> bytes(const StoredTensor& tensor) const;
 
-  // Elements [first, first + out.elements()) in row order, converted to the dense host tensor `out`: any
-  // number to f32, bf16 or f64; whole numbers to i32, where one that does not fit is a UserError.
+  // Reads elements [first, first + out.elements()), in row order, into the dense host tensor `out`. Any
+  // number is converted to f32, bf16 or f64, and whole numbers to i32. Throws UserError if a number does not
+  // fit i32.
   void read(const StoredTensor& tensor, std::int64_t first, TensorView out) const;
   void read(const StoredTensor& tensor, const Slice& slice, TensorView out) const;
 
@@ -76,15 +77,16 @@ class SafetensorsReader {
 
 class SafetensorsWriter {
  public:
-  // Writes the header; the offsets of `tensors` are filled in here.
+  // Writes the header. `tensors` declares what will be written; their offsets are computed here.
   SafetensorsWriter(OutputFile& out, std::vector<StoredTensor> tensors,
                     const std::map<std::string, std::string>& metadata = {});
 
-  // The next declared tensor, on the host; its type and element count must be the declared ones.
+  // Writes the next declared tensor, which must be on the host and have the declared type and number of
+  // elements.
   void write(TensorView tensor);
   void finish() const;  // checks that everything declared has been written
 
-  std::uint64_t size() const { return size_; }  // bytes so far, as the hash
+  std::uint64_t size() const { return size_; }  // bytes written so far, which hash() covers
   std::uint64_t hash() const { return hash_.digest(); }
 
  private:
@@ -102,7 +104,7 @@ struct NamedTensor {
   TensorView data;
 };
 
-// A whole file at once, atomically.
+// Writes a whole file, atomically.
 void write_safetensors(const Path& path, const std::vector<NamedTensor>& tensors);
 
 }  // namespace headwater

@@ -1,15 +1,17 @@
 #pragma once
-// Collectives and messages among the ranks of one group. Four kinds: self (one rank, pays nothing), threads
-// (ranks that are threads of one process, for tests and the thread sanitizer), MPI, and NCCL for tensors of
-// GPUs.
+// Collectives and messages among the ranks of one group. There are four kinds of communicator: self (one
+// rank, at no cost), threads (ranks that are threads of one process, for tests and the thread sanitizer),
+// MPI, and NCCL for tensors of GPUs.
 //
-// Every call takes the event after which its data is ready and gives the event of its result; the host does
-// not wait. The memory must live, untouched, until that event is done. All ranks of a group make the same
-// calls in the same order; messages are matched in order per ordered pair (from, to), each a channel of its
-// own: one that is not yet matched delays neither other pairs, nor the reverse direction, nor collectives.
-// Sums of f32 are taken in f32 and of bf16 in f32 (by NCCL in bf16), in an order that depends on the layout
-// only, so that the same layout gives the same bits, and every rank the same. Every call is recorded by the
-// flight recorder. A wait longer than the deadline, or a lost peer, makes Event::wait throw CommError.
+// - Every call takes the event after which its data is ready and returns the event of its result; the host
+//   does not wait. The memory must live, untouched, until that event is done.
+// - All ranks of a group make the same collective calls in the same order. Messages are matched in order
+//   per ordered pair (from, to). A message that is not yet matched delays neither other pairs, nor the
+//   reverse direction, nor collectives.
+// - Sums of f32 are taken in f32, and sums of bf16 in f32 (by NCCL in bf16). Their order depends on the
+//   layout only: the same layout gives the same bits, and all ranks get the same.
+// - The flight recorder records every call.
+// - Event::wait throws CommError when the wait passes the deadline (World::set_timeout) or a peer is lost.
 //
 // A communicator belongs to the compute thread of its rank.
 
@@ -29,14 +31,16 @@ class Communicator {
   virtual ~Communicator() = default;
 
   virtual const std::string& name() const = 0;  // "data", "pipeline", …
-  virtual int rank() const = 0;                 // within the group
+  virtual int rank() const = 0;                 // this rank's number within the group
   virtual int size() const = 0;
 
-  // In place; f32, f64, bf16 (sum only) and i32.
+  // Tensors must be dense. `root` and `peer` are ranks within the group.
+
+  // Works in place, on f32, f64, i32, and bf16 (sum only).
   virtual Event all_reduce(TensorView data, ReduceOp op, Event after = {}) = 0;
-  // `in` holds size() equal parts; `out` gets the sum of everybody's part rank().
+  // `in` holds size() equal parts. `out` gets the sum over all ranks of their part number rank().
   virtual Event reduce_scatter(TensorView in, TensorView out, Event after = {}) = 0;
-  // `out` gets everybody's `in`, in rank order; `in` may be part rank() of `out`.
+  // `out` gets the `in` of all ranks, in rank order. `in` may lie in `out`, as part number rank().
   virtual Event all_gather(TensorView in, TensorView out, Event after = {}) = 0;
   virtual Event broadcast(TensorView data, int root, Event after = {}) = 0;
   virtual Event send(TensorView data, int peer, Event after = {}) = 0;
@@ -45,12 +49,13 @@ class Communicator {
   virtual Event all_to_all(TensorView in, TensorView out, Event after = {}) = 0;
 };
 
-// For host values; waits. Built on the calls above.
+// Collectives of values on the host, made of the calls above. They wait for the result.
 std::int64_t sum_over(Communicator& group, std::int64_t value);
 std::int64_t max_over(Communicator& group, std::int64_t value);
 void barrier(Communicator& group);
+// Sets `bytes` on every rank to those of `root`, whatever their number.
 void broadcast_bytes(Communicator& group, std::vector<std::byte>& bytes, int root);
-// Everybody's bytes in rank order, on every rank.
+// Returns the bytes of all ranks, in rank order, on every rank. Their numbers may differ.
 std::vector<std::vector<std::byte>> gather_bytes(Communicator& group, std::span<const std::byte> bytes);
 
 }  // namespace headwater

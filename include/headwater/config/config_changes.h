@@ -1,5 +1,5 @@
 #pragma once
-// What differs between two configs, for people: a resume says what was changed since its checkpoint.
+// Lists the differences between two configs for people. A resume logs what was changed since its checkpoint.
 
 #include "headwater/config/run_config.h"
 
@@ -8,8 +8,8 @@
 
 namespace headwater {
 
-// "optimizer.lr: 0.001 -> 0.0005" for each key outside `model` (checkpoint/model_difference.h compares
-// models).
+// Returns a line such as "optimizer.lr: 0.001 -> 0.0005" for each key that differs, except those of `model`,
+// which checkpoint/model_difference.h compares.
 std::vector<std::string> config_changes(const RunConfig& before, const RunConfig& after);
 
 }  // namespace headwater

@@ -1,8 +1,10 @@
 #pragma once
-// The one table of config keys. Each section lists its fields: name, where the value lies in a RunConfig,
-// what it means and which values are right. Parsing, --help, --print-config, docs/config-reference.md, JSON
-// and the checks of single values are loops over this table; a default is what the struct's own initialiser
-// says. Built once, never changed after: any thread may read.
+// The one table of config keys. Each section lists its fields: name, place of the value in a RunConfig,
+// meaning, and allowed values.
+//
+// Parsing, --help, --print-config, docs/config-reference.md, JSON and the checks of single values are loops
+// over this table. A field's default is the initialiser of its struct member. The table is built once and
+// never changed: any thread may read it.
 
 #include "headwater/config/run_config.h"
 
@@ -15,21 +17,21 @@
 
 namespace headwater {
 
-// Where a field's value lies in one RunConfig; its alternatives are the types that a key can have.
+// Points to a field's value in one RunConfig. The alternatives are the types that a key can have.
 using FieldPointer =
     std::variant<bool*, std::int64_t*, double*, std::string*, PipelineLayout*, RecomputeLayout*,
                  std::vector<WeightedPrefix>*, std::vector<double>*, std::vector<std::int64_t>*>;
 
-// Which values are right. A value that the interface names and whose feature does not exist yet is in the
-// range or among the choices but not in `built`.
+// The values that a field may have. A value whose feature does not exist yet is within the range or among
+// the choices, but not in `built`, and is refused with `feature` as the reason.
 struct FieldRule {
   std::optional<double> min = {}, max = {};      // inclusive
   std::optional<double> above = {}, below = {};  // exclusive
-  std::vector<std::string> choices = {};         // of a text
-  std::vector<std::string> built = {};           // as plain text; empty: every value
-  std::string feature = {};                      // what the other values need: "{feature} is not built yet"
-  bool required = false;                         // a value that is still empty or 0 is refused
-  std::string note = {};                         // what an empty value, 0 or -1 stands for
+  std::vector<std::string> choices = {};         // for a text: the texts that it may be
+  std::vector<std::string> built = {};           // values that exist, as plain text; empty: all values do
+  std::string feature = {};                      // the message for others is "{feature} is not built yet"
+  bool required = false;                         // whether an empty value or 0 is refused
+  std::string note = {};                         // what an empty value, 0 or −1 stands for
 };
 
 struct Field {
@@ -47,7 +49,7 @@ struct FieldSection {
 };
 
 const std::vector<FieldSection>& field_table();
-const FieldSection* find_section(std::string_view name);                   // null where there is none
-const Field* find_field(std::string_view section, std::string_view name);  // null where there is none
+const FieldSection* find_section(std::string_view name);                   // null if there is none
+const Field* find_field(std::string_view section, std::string_view name);  // null if there is none
 
 }  // namespace headwater

@@ -1,6 +1,6 @@
 #pragma once
-// A field's value as JSON and back, and what can be said of it for people: its type, its default, the values
-// that are right. Everything here goes by the field table. Pure functions; any thread may call.
+// Turns a field's value into JSON and back, checks it, and describes it for people: its type, its default,
+// the values that it may have. Everything goes by the field table. Pure functions: any thread may call.
 
 #include "headwater/config/field_table.h"
 
@@ -12,14 +12,15 @@ namespace headwater {
 
 nlohmann::json read_value(const Field& field, const RunConfig& run);
 
-// Throws UserError where the type is wrong; `where` says who gave the value ("in FILE", "on the command
-// line").
+// Throws UserError if the value has the wrong type. `where` says in the message where the value was given
+// ("in FILE", "on the command line").
 void write_value(const Field& field, RunConfig& run, const nlohmann::json& value, const std::string& where);
 
-// Throws UserError where the value is outside the field's rule, or needs a feature that is not built yet.
+// Throws UserError if the field's rule does not allow the value, or if the value needs a feature that is not
+// built yet.
 void check_value(const Field& field, const RunConfig& run);
 
-// Throws UserError where a required field is still empty.
+// Throws UserError if the field is required and still empty.
 void check_given(const Field& field, const RunConfig& run);
 
 std::string type_name(const Field& field);

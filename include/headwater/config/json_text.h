@@ -1,6 +1,5 @@
 #pragma once
-// JSON as people write it: // comments are allowed, a key that appears twice is not. Pure; any thread may
-// call.
+// Parses JSON as people write it: `//` comments are allowed, and a key that appears twice is an error.
 
 #include <nlohmann/json_fwd.hpp>
 
@@ -8,7 +7,7 @@
 
 namespace headwater {
 
-// `name` names the text in errors: UserError "NAME:LINE:COLUMN: what is wrong".
+// Throws UserError "NAME:LINE:COLUMN: what is wrong", where `name` is the text's name.
 nlohmann::json parse_json_text(const std::string& text, const std::string& name);
 
 }  // namespace headwater

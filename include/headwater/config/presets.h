@@ -9,6 +9,7 @@
 namespace headwater {
 
 std::vector<std::string> preset_names();
-ModelConfig preset(const std::string& name);  // throws UserError naming the presets there are
+// Throws UserError, which names the known presets, if there is none of this name.
+ModelConfig preset(const std::string& name);
 
 }  // namespace headwater

@@ -1,9 +1,12 @@
 #pragma once
-// What was asked for: every key of a run, as plain data. One struct per section; the table of its fields is
-// in field_table.h, and parsing, help, the config reference and validation all come from that table. Nothing
-// below `train` computes from these structs what `model`, `layout` or `schedule` already describe.
+// A run as the user asked for it: every config key, as plain data.
 //
-// Names and meanings: docs/config-reference.md (generated) and, to the letter, Megatron-LM's long names.
+// There is one struct per section. The table of their fields is in field_table.h; parsing, help, the config
+// reference and validation all come from that table. Other code takes what `model`, `layout` and `schedule`
+// compute from these structs, and does not compute it again.
+//
+// docs/config-reference.md, which is generated, says what each key means. The names are Megatron-LM's long
+// names.
 
 #include <cstdint>
 #include <string>
@@ -35,19 +38,20 @@ struct ModelConfig {
   bool operator==(const ModelConfig&) const = default;
 };
 
-// "uniform", or layer counts in the order of the model, one per virtual stage; none of them: "auto"
-// (plan/auto_layout.h).
+// "uniform"; or, if that is false, numbers of layers in the order of the model, one for each virtual stage;
+// or "auto" (plan/auto_layout.h), for which `uniform` is false and `layers` empty.
 struct PipelineLayout {
   bool uniform = true;
   std::vector<std::int64_t> layers;
   bool operator==(const PipelineLayout&) const = default;
 };
 
-// What backward computes again instead of keeping it: on every stage alike, or stage by stage.
+// What backward computes again instead of keeping it, either on all stages alike or stage by stage.
 struct RecomputeLayout {
-  using Entry = std::variant<std::string, std::int64_t>;  // a word as `all`, or n: the first n layers in full
-  std::string all = "none";                               // "none", "selective" or "full"
-  std::vector<Entry> stages;                              // one per virtual stage; empty: `all`
+  using Entry =
+      std::variant<std::string, std::int64_t>;  // a word as for `all`; or n: the first n layers in full
+  std::string all = "none";                     // "none", "selective" or "full"
+  std::vector<Entry> stages;                    // one per virtual stage; empty: `all` on each
   bool operator==(const RecomputeLayout&) const = default;
 };
 
@@ -79,7 +83,7 @@ struct DataConfig {
   std::vector<double> split;  // three weights, or empty
   std::string tokenizer;      // "bytes" or a SentencePiece model
   bool shuffle = true;
-  std::int64_t eod = -1;  // -1: the tokenizer's
+  std::int64_t eod = -1;  // −1: the tokenizer's
   bool reset_position_ids = false;
   bool reset_attention_mask = false;
   bool reset_lfa = false;
@@ -111,7 +115,7 @@ struct TrainingConfig {
   double exit_duration_in_mins = 0.0;  // 0: never
   std::string init_from;
   std::string metrics_file;
-  std::string tensorboard_dir;  // "": SAVE/tensorboard where there is a `save`
+  std::string tensorboard_dir;  // "": SAVE/tensorboard if `save` is set
   double comm_timeout_s = 600.0;
   std::int64_t max_bad_steps = 5;
   std::int64_t check_weight_hash_across_dp_replicas_interval = 0;  // 0: never

@@ -1,9 +1,12 @@
 #pragma once
 // A micro-batch as every pipeline stage takes it from the stream: tokens, labels, and the borders of
-// documents as int32 arrays of fixed size. Plain data, owned by the caller; free functions, any thread.
+// documents, as int32 arrays of fixed size.
 //
-// T = B*S; row b is [b*S, (b+1)*S). A document is the tokens up to and including its eod, so the token after
-// an eod begins one; a sample's first token begins one too. Nothing reaches from one sample into another.
+// T = B·S, and row b is [b·S, (b + 1)·S). A document begins at a sample's first token and after each eod
+// token, which is the last token of its document. Attention and taps never reach from one sample into
+// another.
+//
+// A batch is plain data that the caller owns. Any thread may call the functions.
 
 #include "headwater/data/sample_stream.h"
 
@@ -16,10 +19,10 @@ namespace headwater {
 inline constexpr std::int32_t kMaskedLabel = -1;
 
 struct DocumentOptions {
-  std::int64_t eod = -1;              // -1: unknown; then every switch below must be false (else UserError)
+  std::int64_t eod = -1;              // −1: unknown; then all switches below must be false (else UserError)
   bool reset_position_ids = false;    // positions restart at a document's first token
   bool reset_attention_mask = false;  // attention does not cross a document's start
-  bool reset_lfa = false;             // nor do the taps of localized filtering
+  bool reset_lfa = false;             // the taps of localized filtering do not cross it either
   bool eod_mask_loss = false;         // no loss where the input token is an eod
 };
 
@@ -29,20 +32,21 @@ struct Batch {
   std::vector<std::int32_t> tokens;             // [T]
   std::vector<std::int32_t> labels;             // [T], kMaskedLabel where there is no loss
   std::vector<std::int32_t> position;           // [T], from 0 at each sample's start
-  std::vector<std::int32_t> attention_start;    // [T], index into the T axis of the first token in reach
-  std::vector<std::int32_t> lfa_start;          // [T], the same for the taps
-  std::int64_t unmasked_targets() const;
+  std::vector<std::int32_t> attention_start;  // [T], index (within T) of the first token that attention sees
+  std::vector<std::int32_t> lfa_start;        // [T], index of the first token that the taps see
+  std::int64_t unmasked_targets() const;      // labels that are not masked
 };
 
-// Rows first_sample .. first_sample + batch_size - 1 of the stream.
+// Makes the batch of samples [first_sample, first_sample + batch_size) of the stream.
 Batch make_batch(const SampleStream& stream, std::int64_t first_sample, std::int64_t batch_size,
                  const DocumentOptions& options);
-// From given inputs and labels, both [B*S]; labels may hold kMaskedLabel already, or be empty (all masked).
+// Makes a batch of given tokens and labels, both [B·S]. Labels may be kMaskedLabel; if `labels` is empty,
+// all are.
 Batch make_batch(std::span<const std::int32_t> tokens, std::span<const std::int32_t> labels,
                  std::int64_t batch_size, std::int64_t seq_length, const DocumentOptions& options);
 
-// How many targets of samples [first_sample, first_sample + count) carry loss, without building the batches.
-// Reads the samples only where eod_mask_loss is set.
+// Returns how many targets of samples [first_sample, first_sample + count) carry loss. It makes no batches,
+// and reads the samples only if eod_mask_loss is set.
 std::int64_t unmasked_targets(const SampleStream& stream, std::int64_t first_sample, std::int64_t count,
                               const DocumentOptions& options);
 

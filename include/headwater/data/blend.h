@@ -1,11 +1,12 @@
 #pragma once
-// Which source of a weighted blend the n-th sample comes from, and the how-manieth of that source it is, as a
-// pure function of n. Immutable: any thread may call.
+// A weighted blend of sources: tells, as a pure function of n, from which source the blend's n-th sample
+// comes, and which sample of that source it is. Immutable: any thread may call.
 //
-// The assignment repeats with period kPeriod = 65536. Within a period source i is taken exactly q_i times:
-// its share of the weights times kPeriod, rounded by largest remainder, at least once. The order within the
-// period keeps every source's count after any number of samples within one of its share (Tijdeman, "The
-// chairman assignment problem", Discrete Mathematics 32, 1980: at most 1 - 1/(2k - 2) off for k sources).
+// The order of sources repeats after kPeriod = 65536 samples. Within a period, source i is taken q_i times:
+// q_i is its share of the weights times kPeriod, rounded by largest remainder, and at least 1. The order
+// within the period is such that after any number of samples each source's count differs by less than one
+// from its share (Tijdeman, "The chairman assignment problem", Discrete Mathematics 32, 1980: by at most 1 −
+// 1/(2k − 2) for k sources).
 
 #include <cstddef>
 #include <cstdint>
@@ -21,10 +22,10 @@ class Blend {
 
   struct Place {
     int source;
-    std::int64_t sample;  // the source's own counter
+    std::int64_t sample;  // counted within the source
   };
 
-  // Weights are finite and above zero; the caller has checked.
+  // Weights must be finite and above zero, which is not checked here.
   explicit Blend(std::span<const double> weights);
 
   Place operator()(std::int64_t n) const;

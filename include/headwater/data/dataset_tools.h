@@ -1,6 +1,6 @@
 #pragma once
-// What `data merge` and `data info` do: several datasets into one, and what a dataset holds. Free functions;
-// the progress callback is called by the calling thread.
+// The work of `data merge`, which makes one dataset of several, and of `data info`, which says what a
+// dataset holds.
 
 #include "headwater/data/indexed_dataset.h"
 
@@ -14,10 +14,10 @@ namespace headwater {
 struct DatasetInfo {
   std::int64_t sequences = 0, documents = 0, tokens = 0;
   TokenType type = TokenType::uint16;
-  std::int64_t largest_token = -1;  // -1 where there is none
+  std::int64_t largest_token = -1;  // −1 if there are no tokens
 };
 
-// Reads every token once.
+// Reads all tokens of the dataset.
 DatasetInfo dataset_info(const std::string& prefix);
 
 struct MergeOptions {
@@ -25,9 +25,9 @@ struct MergeOptions {
   std::string output;               // prefix
 };
 
-// The sequences and documents of the inputs, one after the other. The result is uint16 where every input is
-// uint8 or uint16, else int32; a token that int32 cannot hold, or a negative one, is a UserError. Constant
-// memory.
+// Writes the sequences and documents of the inputs one after the other, in constant memory. The result is
+// uint16 if all inputs are uint8 or uint16, and int32 otherwise. Throws UserError for a token that is
+// negative or that int32 cannot hold. The calling thread calls `progress`.
 DatasetInfo merge_datasets(const MergeOptions& options,
                            const std::function<void(std::int64_t tokens, std::int64_t total)>& progress = {});
 

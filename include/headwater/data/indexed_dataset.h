@@ -2,9 +2,8 @@
 // A Megatron indexed dataset, PREFIX.bin and PREFIX.idx, read through memory maps
 // (docs/formats/indexed-dataset.md).
 //
-// The object owns its two maps, uses constant memory besides, and is immutable: any thread may call. Opening
-// it checks the whole index, so that nothing later can read past an end; token values are checked by whoever
-// reads them.
+// An object owns its two maps, takes constant memory besides, and is immutable: any thread may call. Opening
+// it checks the whole index, so that no later read can pass an end. Values of tokens are not checked here.
 
 #include "headwater/base/file.h"
 
@@ -22,8 +21,8 @@ std::int64_t bytes_per_token(TokenType type);
 
 class IndexedDataset {
  public:
-  // UserError: a file that is missing, cut, of another format or version, or whose parts contradict each
-  // other.
+  // Throws UserError if a file is missing, cut, or of another format or version, or if its parts contradict
+  // each other.
   explicit IndexedDataset(const std::string& prefix);
 
   const std::string& prefix() const { return prefix_; }
@@ -33,12 +32,13 @@ class IndexedDataset {
   std::int64_t tokens() const { return tokens_; }
 
   std::int64_t sequence_length(std::int64_t sequence) const;
-  // First sequence and first token of a document; `documents()` is allowed and gives the end.
+  // The first sequence and the first token of a document. For `document` = documents() they are the end of
+  // the last.
   std::int64_t document_first_sequence(std::int64_t document) const;
   std::int64_t document_first_token(std::int64_t document) const;
 
-  // Tokens [begin, begin + out.size()) of the sequences laid end to end. As int32, a value that none can hold
-  // reads as -1.
+  // Reads tokens [begin, begin + out.size()), counted over all sequences end to end. A value that int32
+  // cannot hold is read as −1 into int32.
   void read(std::int64_t begin, std::span<std::int32_t> out) const;
   void read(std::int64_t begin, std::span<std::int64_t> out) const;
 
@@ -51,8 +51,8 @@ class IndexedDataset {
   MappedFile index_, data_;
   TokenType type_ = TokenType::uint16;
   std::int64_t sequences_ = 0, documents_ = 0, tokens_ = 0;
-  std::int64_t document_entries_ =
-      0;  // length of the document index: documents + 1, or 1 where it was never filled
+  // The length of the document index: documents + 1, or 1 if the writer never filled it.
+  std::int64_t document_entries_ = 0;
 };
 
 }  // namespace headwater

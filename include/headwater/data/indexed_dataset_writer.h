@@ -1,9 +1,9 @@
 #pragma once
-// Writes PREFIX.bin and PREFIX.idx front to back in constant memory. One thread.
+// Writes PREFIX.bin and PREFIX.idx front to back in constant memory. Belongs to one thread.
 //
-// Everything goes to temporary names; finish() syncs both files, renames the .bin, then the .idx, so that an
-// index never stands beside tokens that are not its own. Without finish(), or where it fails, nothing is left
-// behind.
+// Everything is written to temporary names. finish() syncs both files, then renames the .bin and then the
+// .idx, so that an index never stands beside tokens that are not its own. Without finish(), or if it fails,
+// no file is left.
 
 #include "headwater/base/file.h"
 #include "headwater/data/indexed_dataset.h"
@@ -15,7 +15,8 @@
 
 namespace headwater {
 
-TokenType token_type_for(std::int64_t vocab_size);  // uint16 below 65500, else int32: Megatron's rule
+// Megatron's rule: uint16 for a vocabulary below 65500, else int32.
+TokenType token_type_for(std::int64_t vocab_size);
 
 class IndexedDatasetWriter {
  public:
@@ -24,8 +25,8 @@ class IndexedDatasetWriter {
   IndexedDatasetWriter(const IndexedDatasetWriter&) = delete;
   IndexedDatasetWriter& operator=(const IndexedDatasetWriter&) = delete;
 
-  // Tokens of the open sequence. One that would pass the format's 2^31 - 1 tokens goes on in a further
-  // sequence of the same document.
+  // Adds tokens to the open sequence. Where that reaches the format's limit of 2^31 − 1 tokens, the tokens
+  // go on in a further sequence of the same document.
   void append(std::span<const std::int32_t> tokens);
   void end_sequence();
   void end_document();
@@ -41,10 +42,11 @@ class IndexedDatasetWriter {
   TokenType type_;
   Path bin_path_, idx_path_;
   AtomicFile bin_, idx_;
-  AtomicFile lengths_, document_ends_;  // spilled, never committed
+  // Parts of the index, kept on disk until write_index() copies them. Never committed, so they vanish.
+  AtomicFile lengths_, document_ends_;
   std::vector<std::uint16_t> narrow_;
   std::int64_t sequences_ = 0, documents_ = 0, tokens_ = 0;
-  std::int64_t open_tokens_ = 0;  // of the open sequence
+  std::int64_t open_tokens_ = 0;  // in the open sequence
   bool replacing_ = false, finished_ = false;
 };
 

@@ -1,10 +1,11 @@
 #pragma once
-// A keyed bijection of [0, size): the order of the samples of an epoch, without a table. Immutable; any
-// thread.
+// A keyed bijection of [0, size), which gives the order of an epoch's samples without a table. Immutable:
+// any thread may call.
 //
-// A Feistel network over the smallest power of two that holds `size`, its round function taken from Philox,
-// with cycle walking: what falls outside [0, size) is sent through again (Black and Rogaway, "Ciphers with
-// arbitrary finite domains", CT-RSA 2002). Fewer than two rounds of it are needed on average.
+// It is a Feistel network over the smallest power of two that is at least `size`, with a round function from
+// Philox. A value that falls outside [0, size) is sent through the network again ("cycle walking": Black and
+// Rogaway, "Ciphers with arbitrary finite domains", CT-RSA 2002). On average a value passes fewer than two
+// times.
 
 #include "headwater/base/random.h"
 
@@ -16,7 +17,6 @@ class Permutation {
  public:
   Permutation(RandomKey key, std::uint64_t size);  // 1 <= size <= 2^62
   std::uint64_t operator()(std::uint64_t index) const;
-  std::uint64_t size() const { return size_; }
 
  private:
   std::uint64_t once(std::uint64_t value) const;

@@ -1,8 +1,8 @@
 #pragma once
-// Text to token ids and back. A tokenizer is immutable: any thread may call any method.
+// Turns text into token ids and back. A tokenizer is immutable: any thread may call any method.
 //
-// Two kinds: "bytes" (ids 0..255 are the bytes, 256 ends a document) and SentencePiece models. encode never
-// adds the end of document; whoever builds a document does.
+// There are two kinds: "bytes" (ids 0 to 255 are the bytes, 256 ends a document) and SentencePiece models.
+// encode() never adds the end of document; the code that puts a document together does.
 
 #include <cstdint>
 #include <memory>
@@ -17,18 +17,18 @@ class Tokenizer {
  public:
   virtual ~Tokenizer() = default;
 
-  virtual const std::string& spec() const = 0;  // what make_tokenizer was given
   virtual std::int32_t vocab_size() const = 0;
   virtual std::int32_t eod() const = 0;  // the id that closes a document
 
-  // Appends the ids of `text`, which is valid UTF-8 (bytes: anything).
+  // Appends the ids of `text` to `ids`. The text must be valid UTF-8; the kind "bytes" takes any bytes.
   virtual void encode(std::string_view text, std::vector<std::int32_t>& ids) const = 0;
-  // The bytes that one token adds to a text: a printed continuation is the token_text of its tokens, one
-  // after the other (a character may be made of several). Empty for the end of document and other control
-  // tokens; U+FFFD for an id outside the vocabulary (a model's vocabulary may be larger than its
-  // tokenizer's).
+  // Returns the bytes that one token adds to a text, which may be a part of a character. A printed
+  // continuation is the token_text of its tokens one after the other. It is empty for the end of document
+  // and other control tokens, and U+FFFD for an id outside the vocabulary (a model's vocabulary may be
+  // larger than its tokenizer's).
   virtual std::string token_text(std::int32_t id) const = 0;
-  // A whole text: the tokens' texts, without the space that some SentencePiece models put before a text.
+  // Returns a whole text: the token_text of all ids, without the space that some SentencePiece models put
+  // before a text.
   virtual std::string decode(std::span<const std::int32_t> ids) const = 0;
 
   std::vector<std::int32_t> encode(std::string_view text) const {
@@ -38,8 +38,8 @@ class Tokenizer {
   }
 };
 
-// `spec` is "bytes" or the path of a SentencePiece model. UserError where the file is missing, is no such
-// model, or has neither a piece "<eod>" nor an end-of-sequence id.
+// `spec` is "bytes" or the path of a SentencePiece model. Throws UserError if the file is missing or no such
+// model, or if the model has neither a piece "<eod>" nor an end-of-sequence id.
 std::unique_ptr<Tokenizer> make_tokenizer(const std::string& spec);
 
 }  // namespace headwater

@@ -1,8 +1,9 @@
 #pragma once
-// What `data train-tokenizer` does: a SentencePiece model from text files, folders and JSONL, made so that
-// text comes back unchanged: no normalisation, no added or removed spaces, line feeds and tabs as they are,
-// bytes for characters that have no piece. Its control piece "<eod>" closes documents and is never made from
-// text.
+// The work of `data train-tokenizer`: trains a SentencePiece model on text files, folders and JSONL.
+//
+// The model decodes to the unchanged text: it does not normalise, adds and removes no spaces, keeps line
+// feeds and tabs, and encodes characters without a piece as bytes. Its control piece "<eod>" closes
+// documents and never results from text.
 
 #include <cstdint>
 #include <functional>
@@ -12,12 +13,12 @@
 namespace headwater {
 
 struct TrainTokenizerOptions {
-  std::vector<std::string> inputs;  // as TokenizeOptions::inputs
+  std::vector<std::string> inputs;  // files and folders, as for TokenizeOptions
   std::string output;               // path of the model file
   std::int32_t vocab_size = 8000;   // all pieces: bytes, <unk>, <eod> and learned ones
   std::string model_type = "bpe";   // or "unigram"
-  std::int64_t sample_bytes =
-      32 << 20;  // about how much text to learn from; chosen by `seed` where there is more
+  // About how much text to learn from. If there is more, `seed` decides which text is taken.
+  std::int64_t sample_bytes = 32 << 20;
   std::uint64_t seed = 1234;
   bool skip_invalid = false;  // leave out text that is not UTF-8, and lines that are not JSON
 };
@@ -25,12 +26,12 @@ struct TrainTokenizerOptions {
 struct TrainTokenizerResult {
   std::int32_t vocab_size = 0;
   std::int64_t read_bytes = 0, sampled_bytes = 0;
-  std::int64_t skipped = 0;  // documents left out
+  std::int64_t skipped = 0;  // documents that were left out
 };
 
-// The same inputs and options give the same file. The callback hears of the reading; the library's own work
-// after it is silent. UserError where the text is too small for the vocabulary, or the vocabulary for the
-// bytes and characters.
+// The same inputs and options give the same file. `progress` is called while the text is read, not during
+// the library's work after that. Throws UserError if the text is too small for the vocabulary, or the
+// vocabulary for the bytes and characters.
 TrainTokenizerResult train_tokenizer(
     const TrainTokenizerOptions& options,
     const std::function<void(std::int64_t bytes, std::int64_t total)>& progress = {});

@@ -4,9 +4,9 @@
 // before anything is allocated.
 
 #include "headwater/config/run_config.h"
-#include "headwater/layout/placement.h"
 #include "headwater/model/model_spec.h"
 #include "headwater/model/recompute.h"
+#include "headwater/schedule/placement.h"
 
 #include <string>
 #include <vector>
@@ -24,6 +24,10 @@ struct StageUnits {
   Recompute recompute_of(int unit) const;
   std::string recompute_text() const;  // "none", "selective", "full", or "2 in full" where it has more than 2
 };
+
+// Where the virtual stages of a run lie: by its pipeline ranks, schedule and chunks, which check_num_chunks
+// has passed.
+Placement placement_of(const ParallelConfig& parallel);
 
 class StageLayout {
  public:

@@ -3,7 +3,7 @@
 // step is shortest by the simulator, and every rank fits.
 //
 // Candidates are balanced layouts, for 1F1B also the best by dynamic programming (layer_partition.h), and
-// what they become by moving layers under the quick play. The best of them are played by the simulator, and
+// what they become by moving layers by the critical path. The best of them are played by the simulator, and
 // layers moved once more under it. For 1F1B without links and without ends of a step that differ, the result
 // is exact; elsewhere tests hold it against every layout there is, on small problems.
 
@@ -15,8 +15,9 @@
 namespace headwater {
 
 struct LayerSearchOptions {
-  bool keep_recompute = false;      // what the request says of each stage; otherwise the least that fits
-  std::int64_t effort = 8'000'000;  // actions that quick plays may take; the simulator gets a fiftieth
+  bool keep_recompute = false;  // what the request says of each stage; otherwise the least that fits
+  std::int64_t effort =
+      8'000'000;  // actions that critical paths may be made of; the simulator gets a fiftieth
 };
 
 // The request's own layout does not matter, nor does its recomputation where that is free. Nothing: no layout

@@ -1,6 +1,6 @@
 #pragma once
-// What a list of layer counts costs, by the quick play: the recomputation that each rank needs, and the time
-// of a step. And the lists with which a search begins.
+// What a list of layer counts costs, by the critical path: the recomputation that each rank needs, and the
+// time of a step. And the lists with which a search begins.
 
 #include "headwater/plan/rank_recompute.h"
 #include "headwater/schedule/schedule.h"
@@ -25,14 +25,14 @@ class LayoutPricer {
 
   // Nothing: it does not fit.
   std::optional<PricedLayout> price(const std::vector<int>& layers) const;
-  std::int64_t actions() const { return play_.actions(); }
+  std::int64_t actions() const { return path_.actions(); }
 
  private:
   const PartitionProblem& problem_;
   const Placement placement_;
   const int micro_batches_;
   const RankRecompute recompute_;
-  const QuickPlay play_;
+  const CriticalPath path_;
 };
 
 // Layouts in which no rank's work is more than it must be: the layers that are free then taken from the first

@@ -9,14 +9,14 @@
 
 namespace headwater {
 
-// What a virtual stage holds at most, whatever its layers.
+// The most that a virtual stage holds at one time, whatever its layers.
 struct StageHolds {
   SlotCounts slots;
   int buffers = 0;  // of transfers, all kinds together
 };
 
-// One per virtual stage. Of lowered schedules exactly; of one that is not lowered, slots exactly and buffers
-// as most lowerings give.
+// Returns an entry for each virtual stage. For lowered schedules it is exact; for a schedule that is not
+// lowered the slots are exact, and the buffers are as many as most lowerings give.
 std::vector<StageHolds> stage_holds(const RunSchedules& schedules);
 std::vector<StageHolds> stage_holds(const Schedule& schedule);
 

@@ -2,8 +2,8 @@
 // The fastest way to share a run out over a cluster's devices that fits into their memory, all axes together.
 //
 // All ways (axes.h) in the order of what they would take with ideal stages; the first of them are estimated
-// with balanced stages and the quick play; the best of those get their layers searched (layer_search.h) and
-// are timed by the simulator. Nothing depends on the clock: the same question has the same answer.
+// with balanced stages and the critical path; the best of those get their layers searched (layer_search.h)
+// and are timed by the simulator. Nothing depends on the clock: the same question has the same answer.
 
 #include "headwater/plan/axes.h"
 #include "headwater/plan/plan.h"

@@ -5,7 +5,7 @@
 
 #include "headwater/config/run_config.h"
 #include "headwater/layout/arena_layout.h"
-#include "headwater/plan/quick_play.h"
+#include "headwater/plan/critical_path.h"
 
 #include <cstdint>
 #include <optional>

@@ -15,14 +15,17 @@ namespace headwater {
 
 struct ScheduleReport {
   using PerChunk = std::vector<std::vector<int>>;  // [rank][chunk]
-  PerChunk in_flight;                              // forwards whose input gradient is due
-  PerChunk kept_for_weights;                       // forwards whose weight gradient is due
-  PerChunk delayed_weights;                        // input gradients whose weight gradient is due
-  std::vector<int>
-      held;  // [rank]: forwards, of all chunks at one time, whose backward has not come to its end
-  std::optional<std::string> fault;  // what is wrong, naming rank, action and peer; nothing: proved
+  // The most of each kind of slot that is in use at one time.
+  PerChunk in_flight;         // held by forwards whose input gradient is due
+  PerChunk kept_for_weights;  // held by forwards whose weight gradient is due
+  PerChunk delayed_weights;   // held by input gradients whose weight gradient is due
+  // By rank: the most forwards, over all its chunks at one time, whose backward has not come to its end.
+  std::vector<int> held;
+  // What is wrong, naming rank, action and peer. Nothing: the program is proved.
+  std::optional<std::string> fault;
 };
 
+// Plays the programs of all ranks against each other. Where it finds a fault, the counts end there.
 ScheduleReport check(const LoweredSchedule& lowered);
 
 }  // namespace headwater

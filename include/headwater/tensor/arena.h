@@ -1,8 +1,9 @@
 #pragma once
-// Owns a rank's memory for training: a part for each named segment, reserved before the first step.
+// Owns a rank's memory for training, which is divided into named segments and reserved before the first step.
 //
-// A segment is reserved once with its size (ArenaLayout says it) and handed out front to back by take(),
-// never back; a test holds what was taken equal to the layout. Not thread-safe: filled at start-up.
+// Each segment is reserved once, with the size that ArenaLayout computes. take() hands its memory out front
+// to back, and none of it is given back before the arena goes. A test checks that what is taken equals the
+// layout. Not thread-safe: it is used at start-up only.
 
 #include "headwater/tensor/tensor_view.h"
 
@@ -13,7 +14,7 @@
 
 namespace headwater {
 
-inline constexpr std::int64_t kAlignment = 256;  // bytes; every take() starts at a multiple
+inline constexpr std::int64_t kAlignment = 256;  // bytes; every taken tensor starts at a multiple of it
 constexpr std::int64_t aligned(std::int64_t bytes) {
   return (bytes + kAlignment - 1) / kAlignment * kAlignment;
 }
@@ -30,14 +31,15 @@ class Arena {
   Arena(const Arena&) = delete;
   Arena& operator=(const Arena&) = delete;
 
-  // Zero-filled. All segments that are reserved before one of them is taken from are one allocation, made
-  // then: SystemError, naming them and their sizes, where the device has not so much.
+  // Reserves zero-filled memory. All segments that are reserved before the first take() from one of them
+  // share an allocation, which that take() makes. It throws SystemError with the names and sizes of these
+  // segments if the device lacks the memory.
   void reserve(std::string_view segment, std::int64_t bytes);
-  // Counts the aligned size, so that the layout's sum of aligned() sizes is what is taken.
+  // Takes aligned(bytes of the tensor) from the segment. Throws InternalError if that is more than is left.
   TensorView take(std::string_view segment, DType dtype, Shape shape);
   std::vector<Segment> segments() const;
-  Device device() const;
-  void leak();  // its memory stays until the process ends, for what may still use it after a failure
+  // Makes the memory stay until the process ends, for calls that may still use it after a failure.
+  void leak();
 
  private:
   struct Impl;

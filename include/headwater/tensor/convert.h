@@ -5,7 +5,8 @@
 
 namespace headwater {
 
-// Dense tensors of equally many elements; f32, bf16 and f64, rounding to nearest.
+// Converts all elements of `from` to the type of `to`, rounding to nearest. Both must be dense tensors of
+// f32, bf16 or f64 on the host, with the same number of elements.
 void convert(TensorView from, TensorView to);
 
 }  // namespace headwater

@@ -1,5 +1,5 @@
 #pragma once
-// Where memory lies and work runs.
+// A place where memory lies and work runs: the CPU, or one of the host's GPUs.
 
 #include <cstdint>
 #include <string>

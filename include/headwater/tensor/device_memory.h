@@ -1,5 +1,5 @@
 #pragma once
-// A block of a device's memory, zero-filled. Owned by whoever holds the pointer, and given back with it.
+// Blocks of a device's memory. Whoever holds the pointer owns the block, which is freed with it.
 
 #include "headwater/tensor/device.h"
 
@@ -12,11 +12,12 @@ namespace headwater {
 
 using DeviceMemory = std::unique_ptr<std::byte, std::function<void(std::byte*)>>;
 
-// Aligned to 256 bytes at least. SystemError, naming `purpose`, the bytes asked for and (of a GPU) those that
-// are free, where there is not so much, or no such device.
+// Returns zero-filled memory that is aligned to at least 256 bytes. Throws SystemError if the device does
+// not exist or lacks the memory; the message names `purpose`, the bytes asked for and, for a GPU, the bytes
+// that are free.
 DeviceMemory allocate(Device device, std::int64_t bytes, std::string_view purpose);
 
-// Copies between two places of one device, and returns when the copy has been made.
+// Copies within one device, and returns when the copy is complete.
 void copy_within(Device device, const void* from, void* to, std::size_t bytes);
 
 }  // namespace headwater

@@ -1,5 +1,5 @@
 #pragma once
-// What the dense products of a device reach at best: MFU is a share of it.
+// The peak rate of a GPU's dense matrix products, of which MFU is the fraction that a run reaches.
 
 #include "headwater/tensor/cuda/devices.h"
 #include "headwater/tensor/dtype.h"
@@ -10,14 +10,16 @@
 namespace headwater {
 
 struct DevicePeak {
-  std::optional<double> flops;  // FLOP/s; none where no peak is known
-  std::string source;           // for people: where the figure comes from, or of what none is known
+  std::optional<double> flops;  // FLOP/s; empty if no peak is known
+  std::string source;           // for people: where the figure comes from, or which figure is not known
 };
 
-// Of bf16 by the GPU's tensor cores with sums in f32, of f32 by its other units. What NVIDIA's data sheet
-// states, where it is known here; that rests on the clock that the maker warrants, and is what others print
-// MFU by. Of a GPU of another name, or a part of one, what its multiprocessors do at the highest clock, where
-// that is known of its compute capability.
+// Returns the peak in `dtype`: for bf16 that of the tensor cores, with sums in f32, and for f32 that of the
+// other units.
+//
+// For a GPU in the table of data sheets it is NVIDIA's figure, which assumes the clock that NVIDIA
+// guarantees; others print MFU relative to the same figure. For another GPU, or a part of one, it is what
+// its multiprocessors do at the highest clock, if that is known for its compute capability.
 DevicePeak peak_of_gpu(const cuda::DeviceDescription& gpu, DType dtype);
 
 }  // namespace headwater

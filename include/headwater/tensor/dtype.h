@@ -1,7 +1,8 @@
 #pragma once
-// The element types of tensors, and the bf16 conversion that everything shares.
-// f64 exists for accumulators and for the reference op catalogue of the tests; i32 for tokens, positions and
-// borders.
+// The element types of tensors, and the conversion to bf16 that all code shares.
+//
+// f64 exists for accumulators and for the reference op catalogue of the tests; i32 exists for tokens,
+// positions and borders of documents.
 
 #include <bit>
 #include <cstddef>
@@ -25,12 +26,12 @@ constexpr std::size_t size_of(DType dtype) {
 
 std::string_view name_of(DType dtype);  // "f32", "bf16", "f64", "i32"
 
-// The upper half of a float; arithmetic is done in float.
+// The upper half of a float. It has no arithmetic: code computes in float.
 struct bf16 {
   std::uint16_t bits = 0;
 
   bf16() = default;
-  // Round to nearest, ties to even; NaN stays NaN.
+  // Rounds to nearest, ties to even; a NaN stays a NaN.
   explicit bf16(float value) {
     const std::uint32_t u = std::bit_cast<std::uint32_t>(value);
     if ((u & 0x7FFFFFFFU) > 0x7F800000U)

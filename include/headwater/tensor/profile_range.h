@@ -1,6 +1,8 @@
 #pragma once
-// Names for stretches of time, which NVIDIA's profilers show (NVTX, domain "headwater"). Where none looks on,
-// and in builds without CUDA, a range costs one test and its name is never made. Any thread may call.
+// Named ranges of time that NVIDIA's profilers show (NVTX, domain "headwater").
+//
+// Without a profiler, and in builds without CUDA, a range costs one test and its name is not formatted. Any
+// thread may call.
 
 #include <fmt/format.h>
 
@@ -10,7 +12,7 @@
 
 namespace headwater {
 
-// Of the thread that makes it, from there to the end of its scope; ranges nest.
+// A range of the calling thread that lasts until the object's scope ends. Ranges nest.
 class ProfileRange {
  public:
   template <class... Args>
@@ -23,7 +25,7 @@ class ProfileRange {
   ProfileRange(const ProfileRange&) = delete;
   ProfileRange& operator=(const ProfileRange&) = delete;
 
-  static bool watched();  // a profiler looks on
+  static bool watched();  // whether a profiler is attached
 
  private:
   static void push(const std::string& name);
@@ -31,7 +33,8 @@ class ProfileRange {
   bool open_;
 };
 
-// One that may end on another thread, and beside others. begin_range gives what end_range takes.
+// A range that may end on another thread, and that need not nest. begin_range returns its id, which
+// end_range takes.
 std::uint64_t begin_range(const std::string& name);
 void end_range(std::uint64_t range);
 

@@ -1,9 +1,10 @@
 #pragma once
 // Order between pieces of work without making the host wait.
 //
-// A Queue runs work in order on one device (CPU: at once, in the calling thread; CUDA: a stream). An Event
-// marks a point: it is done once everything before it is. A default-made Event is done. Events are cheap
-// handles, shared freely between threads; a Queue belongs to one thread.
+// A Queue runs work in order on one device: a GPU's queue is a CUDA stream, and the CPU's runs work at once
+// in the calling thread. An Event stands for a point in a queue, and is done once all work before that point
+// is. A default-constructed Event is done. Events are cheap handles that threads may share; a Queue belongs
+// to one thread.
 
 #include "headwater/tensor/device.h"
 
@@ -16,7 +17,7 @@ class EventState {
  public:
   virtual ~EventState() = default;
   virtual bool done() const = 0;
-  // Blocks the host until done. Throws what made the work fail (CommError of a lost peer).
+  // Blocks the host until done. Throws the error that made the work fail, such as CommError for a lost peer.
   virtual void wait() = 0;
 };
 
@@ -38,7 +39,7 @@ class Queue {
  public:
   virtual ~Queue() = default;
   virtual Device device() const = 0;
-  virtual Event record() = 0;                 // done when all work queued so far is
+  virtual Event record() = 0;                 // an event that is done when all work queued so far is
   virtual void wait(const Event& event) = 0;  // work queued later starts after `event`
   virtual void synchronize() = 0;             // blocks the host until all queued work is done
 };

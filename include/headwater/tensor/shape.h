@@ -1,5 +1,5 @@
 #pragma once
-// Up to four dimensions.
+// The dimensions of a tensor, at most four.
 
 #include <array>
 #include <cstddef>
@@ -20,9 +20,9 @@ class Shape {
 
   int rank() const { return rank_; }
   std::int64_t operator[](int dim) const { return dims_[static_cast<std::size_t>(dim)]; }
-  std::int64_t elements() const;      // 1 for rank 0
-  std::int64_t row_elements() const;  // product of all dimensions but the first
-  Shape with_first(std::int64_t first) const;
+  std::int64_t elements() const;               // 1 for rank 0
+  std::int64_t row_elements() const;           // product of all dimensions but the first
+  Shape with_first(std::int64_t first) const;  // the same with another first dimension
 
   bool operator==(const Shape&) const = default;
 

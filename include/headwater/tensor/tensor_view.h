@@ -1,10 +1,12 @@
 #pragma once
-// A typed, shaped window on memory that someone else owns (an Arena, mostly). Copying it copies the window.
+// A typed, shaped view of memory that something else owns (mostly an Arena). Copying a view copies no data.
 //
-// Row stride is the number of elements from one index of the first dimension to the next; all later
-// dimensions are dense. Activations have T = B·S first, so that q, k and v are views of one fused output: q
-// is [T, A, D] with row stride (A + 2G)·D. Letters: B batch, S sequence, T tokens, H hidden, F ffn, A heads,
-// G KV heads, D head size, C = H/2 LFA channels, V vocabulary, L layers.
+// The row stride is the number of elements from one index of the first dimension to the next; all later
+// dimensions are dense. The first dimension of activations is T = B·S, so that q, k and v are views of one
+// fused output: q is [T, A, D] with row stride (A + 2G)·D.
+//
+// Letters: B batch, S sequence, T tokens, H hidden, F ffn, A heads, G KV heads, D head size, C = H/2 LFA
+// channels, V vocabulary, L layers.
 
 #include "headwater/base/error.h"
 #include "headwater/tensor/device.h"
@@ -40,8 +42,7 @@ struct TensorView {
   TensorView rows(std::int64_t begin, std::int64_t count) const;  // rows [begin, begin + count)
   // Columns [begin, begin + count) of a [rows, n] view: same row stride, shape [rows, count].
   TensorView slice_columns(std::int64_t begin, std::int64_t count) const;
-  // The same memory under another shape. Where the view is not dense only the dimensions after the first may
-  // change.
+  // The same memory under another shape. If the view is not dense, the first dimension must stay as it is.
   TensorView reshaped(Shape dims) const;
 };
 

@@ -1,7 +1,7 @@
 #pragma once
 // One rank's machinery: its arena, backend, parameters, stages and communicators, made from a RankLayout. It
-// plays this rank's program of a schedule on the micro-batches that it is given; it knows nothing of steps,
-// data or files.
+// executes this rank's program of a schedule on the micro-batches that it is given; it knows nothing of
+// steps, data or files.
 //
 // Owned and called by the compute thread; every rank of the run calls the same functions in the same order.
 
@@ -22,8 +22,8 @@ namespace headwater {
 // The micro-batch of that number, on the host, as this replica reads it.
 using BatchSource = std::function<Batch(int micro_batch)>;
 
-// Seconds of a played program.
-struct PlayTimes {
+// What the execution of a program took, in seconds.
+struct ExecutionTimes {
   double compute = 0.0;  // in blocks
   double tensor = 0.0;   // of blocks too: waiting for the ranks that share them
   double waiting = 0.0;  // for the neighbours' transfers
@@ -57,16 +57,17 @@ class Engine {
 
   // `dropout_seed` keys the masks of this step, and `complete` hears of each unit whose last gradient of this
   // program has been added (training only). `recording` gets computes and waits.
-  PlayTimes play(const LoweredSchedule& schedule, HeadMode mode, const BatchSource& batches,
-                 RandomKey dropout_seed = {}, const UnitHook& complete = {}, Recording* recording = nullptr);
-  // Logits of the micro-batch that the last play() of one micro-batch put through; only where the head is.
+  ExecutionTimes execute(const LoweredSchedule& schedule, HeadMode mode, const BatchSource& batches,
+                         RandomKey dropout_seed = {}, const UnitHook& complete = {},
+                         Recording* recording = nullptr);
+  // Logits of the micro-batch that the last execute() of one micro-batch put through; only where the head is.
   void logits(std::int64_t first_row, const LogitSink& sink);
 
  private:
   struct Buffers {
     std::vector<TensorView> send_activation, send_gradient, receive_activation, receive_gradient;
   };
-  struct Play;
+  struct Execution;
   // What decides which ops a pass makes, and on which memory: kind, what the head does, chunk, slots, input,
   // output.
   using PassKey = std::tuple<ActionKind, HeadMode, int, int, int, int, const void*, const void*>;
@@ -76,8 +77,8 @@ class Engine {
   };
   TensorView& buffer(int chunk, Payload payload, bool send, int index);
   void fill(MicroBatch& to, const Batch& from, RandomKey dropout_seed);
-  void compute(Play& play, const Instruction& instruction);
-  bool may_repeat(const Play& play, const Instruction& instruction, const StageUnits& units) const;
+  void compute(Execution& execution, const Instruction& instruction);
+  bool may_repeat(const Execution& execution, const Instruction& instruction, const StageUnits& units) const;
   bool sums_travel() const;
 
   World& ranks_;

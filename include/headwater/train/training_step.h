@@ -8,7 +8,7 @@ namespace headwater {
 
 // Seconds on this rank.
 struct StepTimes {
-  PlayTimes play;
+  ExecutionTimes execution;
   double schedule = 0.0;  // the schedule's part of the step: computes, waits and what lies between
   double reduce = 0.0;    // sums over ranks, and waiting for the slowest of them
   double update = 0.0;    // what the optimizer does for itself, at the beginning and the end

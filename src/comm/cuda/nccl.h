@@ -1,6 +1,6 @@
 #pragma once
-// Calls of NCCL that throw CommError (exit 4): with the call, NCCL's own words, and `where`, the rank and the
-// stream.
+// Calls of NCCL that throw CommError if they fail. The message has `where` (rank and stream), the call, and
+// NCCL's own words.
 
 #include "headwater/base/error.h"
 
@@ -14,7 +14,7 @@ namespace headwater::comm {
 static_assert(NCCL_VERSION_CODE >= NCCL_VERSION(2, 17, 0),
               "NCCL before 2.17 cannot bound a communicator's blocks");
 
-// Made by one rank of a new communicator, and given to the others.
+// The id of a new NCCL communicator. One of its ranks makes it and sends it to the others.
 using NcclId = std::array<std::int32_t, sizeof(ncclUniqueId) / sizeof(std::int32_t)>;
 NcclId new_nccl_id();
 

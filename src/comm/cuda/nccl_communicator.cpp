@@ -20,13 +20,13 @@ ncclDataType_t type_of(DType dtype) {
 
 std::size_t count_of(TensorView x) { return static_cast<std::size_t>(x.elements()); }
 
-// Ends when the device has come past the call.
+// The step that ends when the device has executed the call.
 class WatchStep final : public Step {
  public:
   WatchStep(std::shared_ptr<Group> group, std::shared_ptr<cuda::Mark> mark)
       : group_(std::move(group)), mark_(std::move(mark)) {}
   bool run(Transport&) override {
-    static_cast<NcclGroup&>(*group_).look();
+    static_cast<NcclGroup&>(*group_).check_for_errors();
     return mark_->done();
   }
 
@@ -35,29 +35,31 @@ class WatchStep final : public Step {
   std::shared_ptr<cuda::Mark> mark_;
 };
 
-// What a call gives its caller. A device comes past calls that were given up, too.
+// The event of a call. A device also gets past calls that were aborted, so wait() asks afterwards whether
+// communication has failed.
 class CallEvent final : public cuda::StreamEvent {
  public:
-  CallEvent(const Engine& engine, std::shared_ptr<cuda::Mark> mark, std::shared_ptr<Operation> operation)
+  CallEvent(const ProgressEngine& engine, std::shared_ptr<cuda::Mark> mark,
+            std::shared_ptr<Operation> operation)
       : engine_(engine), mark_(std::move(mark)), operation_(std::move(operation)) {}
 
   bool done() const override { return operation_->done() || mark_->done(); }
   void wait() override {
     if (!mark_->done()) operation_->wait();
-    engine_.check();
+    engine_.throw_if_broken();
   }
   cudaEvent_t get() const override { return mark_->get(); }
   bool may_fail() const override { return true; }
 
  private:
-  const Engine& engine_;
+  const ProgressEngine& engine_;
   std::shared_ptr<cuda::Mark> mark_;
   std::shared_ptr<Operation> operation_;
 };
 
 class NcclCommunicator final : public Communicator {
  public:
-  NcclCommunicator(Engine& engine, std::unique_ptr<Communicator> host, const std::vector<int>& ranks,
+  NcclCommunicator(ProgressEngine& engine, std::unique_ptr<Communicator> host, const std::vector<int>& ranks,
                    const Traffic& traffic, const MakeNcclGroup& make)
       : engine_(engine), host_(std::move(host)), ranks_(ranks) {
     if (traffic.collectives != Traffic::Collectives::none) {
@@ -97,7 +99,7 @@ class NcclCommunicator final : public Communicator {
 
   Event reduce_scatter(TensorView in, TensorView out, Event after) override {
     if (on_host(in)) return host_->reduce_scatter(in, out, std::move(after));
-    check_same(in, out, size());
+    check_parts(in, out, size());
     return collective("reduce_scatter", in, after, [&](ncclComm_t comm, cudaStream_t stream) {
       return ncclReduceScatter(in.data, out.data, count_of(out), type_of(in.dtype), ncclSum, comm, stream);
     });
@@ -105,7 +107,7 @@ class NcclCommunicator final : public Communicator {
 
   Event all_gather(TensorView in, TensorView out, Event after) override {
     if (on_host(in)) return host_->all_gather(in, out, std::move(after));
-    check_same(out, in, size());
+    check_parts(out, in, size());
     return collective("all_gather", out, after, [&](ncclComm_t comm, cudaStream_t stream) {
       return ncclAllGather(in.data, out.data, count_of(in), type_of(in.dtype), comm, stream);
     });
@@ -121,7 +123,7 @@ class NcclCommunicator final : public Communicator {
 
   Event all_to_all(TensorView in, TensorView out, Event after) override {
     if (on_host(in)) return host_->all_to_all(in, out, std::move(after));
-    check_same(in, out, 1);
+    check_parts(in, out, 1);
     HW_CHECK(in.elements() % size() == 0, "{} elements for {} ranks", in.elements(), size());
     const std::size_t count = count_of(in) / static_cast<std::size_t>(size()),
                       bytes = count * size_of(in.dtype);
@@ -171,7 +173,7 @@ class NcclCommunicator final : public Communicator {
     return queue({.group = collectives_, .operation = operation}, data, after, launch);
   }
 
-  // `launch` gets the peer's place in the group of the two.
+  // `launch` is called with the peer's number within the pair's group, 0 or 1.
   template <class Launch>
   Event message(CallKind kind, TensorView data, int from, int to, const Event& after, const Launch& launch) {
     check_dense(data);
@@ -191,13 +193,13 @@ class NcclCommunicator final : public Communicator {
 
   template <class Launch>
   Event queue(Call call, TensorView data, const Event& after, const Launch& launch) {
-    engine_.check();
+    engine_.throw_if_broken();
     auto& group = static_cast<NcclGroup&>(*call.group);
     std::shared_ptr<cuda::Mark> mark;
     try {
       mark = group.queue(after, launch);
     } catch (const CommError&) {
-      engine_.check();  // given up since: what for is the better reason
+      engine_.throw_if_broken();  // the group was aborted meanwhile; why is the better reason
       throw;
     }
     call.bytes = static_cast<std::int64_t>(data.bytes());
@@ -207,7 +209,7 @@ class NcclCommunicator final : public Communicator {
         std::make_shared<CallEvent>(engine_, mark, engine_.submit(std::move(call), std::move(steps), after)));
   }
 
-  Engine& engine_;
+  ProgressEngine& engine_;
   std::unique_ptr<Communicator> host_;
   std::vector<int> ranks_;  // of the world
   std::shared_ptr<NcclGroup> collectives_;
@@ -216,7 +218,8 @@ class NcclCommunicator final : public Communicator {
 
 }  // namespace
 
-std::unique_ptr<Communicator> make_nccl_communicator(Engine& engine, std::unique_ptr<Communicator> host,
+std::unique_ptr<Communicator> make_nccl_communicator(ProgressEngine& engine,
+                                                     std::unique_ptr<Communicator> host,
                                                      const std::vector<int>& ranks, const Traffic& traffic,
                                                      const MakeNcclGroup& make) {
   return std::make_unique<NcclCommunicator>(engine, std::move(host), ranks, traffic, make);

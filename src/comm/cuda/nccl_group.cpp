@@ -9,8 +9,8 @@
 namespace headwater::comm {
 namespace {
 
-// A call that is being queued returns at once, but where a connection is being made to a rank that is gone.
-constexpr std::chrono::seconds kQueues{1};
+// Queueing a call takes no longer than this, unless NCCL is making a connection to a rank that is gone.
+constexpr std::chrono::seconds kQueueing{1};
 
 }  // namespace
 
@@ -20,8 +20,9 @@ NcclId new_nccl_id() {
   return std::bit_cast<NcclId>(id);
 }
 
-NcclGroup::NcclGroup(Place place, const NcclId& id, Device device, std::string_view owner, int blocks)
-    : Group(std::move(place)),
+NcclGroup::NcclGroup(Membership membership, const NcclId& id, Device device, std::string_view owner,
+                     int blocks)
+    : Group(std::move(membership)),
       stream_(device, owner, "group " + name, cuda::Priority::high),
       free_before_(cuda::free_memory(device)),
       blocks_(blocks) {
@@ -62,7 +63,7 @@ std::shared_ptr<cuda::Mark> NcclGroup::queue(
   return std::make_shared<cuda::Mark>(stream_);
 }
 
-void NcclGroup::look() {
+void NcclGroup::check_for_errors() {
   const std::unique_lock lock(mutex_, std::try_to_lock);
   if (!lock.owns_lock() || comm_ == nullptr) return;
   ncclResult_t state = ncclSuccess;
@@ -71,7 +72,7 @@ void NcclGroup::look() {
 }
 
 void NcclGroup::abandon() {
-  const std::unique_lock lock(mutex_, kQueues);
+  const std::unique_lock lock(mutex_, kQueueing);
   if (!lock.owns_lock()) return log::error("{}: the compute thread hangs in a call of NCCL", stream_.name());
   if (comm_ == nullptr) return;
   const ncclResult_t result = ncclCommAbort(std::exchange(comm_, nullptr));

@@ -8,7 +8,7 @@ namespace headwater::cuda {
 void check(cudaError_t error, std::string_view where, const char* call, const char* file, int line) {
   if (error == cudaSuccess) [[likely]]
     return;
-  cudaGetLastError();  // forgotten, so that it is not taken for a later call's
+  cudaGetLastError();  // clears the error, so that it is not taken for a later call's
   switch (error) {
     case cudaErrorNoDevice:
     case cudaErrorInsufficientDriver:

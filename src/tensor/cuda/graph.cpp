@@ -5,7 +5,8 @@
 namespace headwater::cuda {
 namespace {
 
-// A capture that goes on, and ends in any case: a stream that is left in one refuses everything.
+// A capture of a stream. It ends at the latest with the object, since a stream in capture refuses all other
+// work.
 class Capture {
  public:
   explicit Capture(const Stream& stream) : stream_(stream) {
@@ -13,7 +14,9 @@ class Capture {
     open_ = true;
   }
   ~Capture() {
-    if (open_) cudaStreamEndCapture(stream_.get(), &graph_);  // an error is under way, which tells more
+    if (open_)
+      cudaStreamEndCapture(stream_.get(),
+                           &graph_);  // its result is ignored: an exception is on its way, which says more
     if (graph_ != nullptr) HW_CUDA_LOG(stream_.name(), cudaGraphDestroy(graph_));
   }
   Capture(const Capture&) = delete;

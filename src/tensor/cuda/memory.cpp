@@ -12,7 +12,8 @@
 namespace headwater::cuda {
 namespace {
 
-constexpr std::size_t kSlot = 1 << 20, kLine = 256;  // of Staging, bytes; where its copies begin
+constexpr std::size_t kSlot = 1 << 20;  // bytes of a slot of Staging
+constexpr std::size_t kLine = 256;      // copies begin at multiples of it
 
 }  // namespace
 
@@ -33,17 +34,19 @@ DeviceMemory allocate(Device device, std::int64_t bytes, std::string_view purpos
   DeviceMemory owned(static_cast<std::byte*>(memory),
                      [where](std::byte* p) { HW_CUDA_LOG(where, cudaFree(p)); });
   HW_CUDA(where, cudaMemset(memory, 0, size));
-  HW_CUDA(where, cudaDeviceSynchronize());  // before streams that do not wait for the one that filled it
+  // The default stream fills the memory, and other streams do not wait for that one. So the host waits here.
+  HW_CUDA(where, cudaDeviceSynchronize());
   return owned;
 }
 
 void copy_within(Device device, const void* from, void* to, std::size_t bytes) {
   use(device);
   HW_CUDA(name_of(device), cudaMemcpy(to, from, bytes, cudaMemcpyDeviceToDevice));
-  HW_CUDA(name_of(device), cudaDeviceSynchronize());  // such a copy may return before it is made
+  HW_CUDA(name_of(device),
+          cudaDeviceSynchronize());  // cudaMemcpy within a device may return before it is complete
 }
 
-// One slot more than the bytes fill, as the first copy may begin in the middle of one.
+// The ring has one slot more than the bytes fill, as the first copy may begin in the middle of a slot.
 Staging::Staging(Stream& stream, std::int64_t bytes)
     : stream_(stream),
       slots_((static_cast<std::size_t>(std::max<std::int64_t>(bytes, 1)) + kSlot - 1) / kSlot + 1) {

@@ -1,4 +1,4 @@
-// What all communicators that a rank can have may take of a GPU at once finds room on it.
+// All communicators that a rank can have find room on a GPU at once.
 
 #include "src/comm/cuda/nccl_share.h"
 
@@ -23,8 +23,9 @@ TEST(NcclShare, OfAllCommunicatorsFindsRoomOnAnyGpu) {
     EXPECT_LE(worst(multiprocessors), 3 * multiprocessors / 4 + 2) << multiprocessors;
 }
 
-// As docs/cuda.md states it. NCCL's blocks come in clusters of four on an H100. Where 108 of its
-// multiprocessors are taken, three of each of its eight groups could be free: room, but for no cluster.
+// The figures that docs/cuda.md states. On an H100 NCCL's blocks come in clusters of four. If 108 of the
+// multiprocessors are taken, three could be free in each of the eight groups of multiprocessors, which is
+// room for no cluster.
 TEST(NcclShare, OfAnH100AndAnA100) {
   EXPECT_EQ(most_blocks(awaited, 132), 32);
   EXPECT_EQ(most_blocks(beside, 132), 8);

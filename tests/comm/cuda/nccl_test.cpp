@@ -1,4 +1,5 @@
-// Ranks that are threads, each with a GPU of its own, joined by NCCL; here by its emulation, in every mode.
+// NCCL communicators between ranks that are threads, each with a GPU of its own. NCCL is the emulation, in
+// every mode.
 
 #include "headwater/base/clock.h"
 #include "headwater/tensor/cuda/check.h"
@@ -19,7 +20,6 @@ namespace headwater {
 namespace {
 
 using emulation::Settings;
-using test::all_ranks;
 using test::OnDevice;
 using test::Twin;
 using test::view;
@@ -34,7 +34,7 @@ Traffic ring(int ranks) {
 }
 
 std::unique_ptr<Communicator> everybody(World& world, const Traffic& traffic = {}) {
-  return world.device_group("data", all_ranks(world), device_of(world), traffic);
+  return world.device_group("data", world.all_ranks(), device_of(world), traffic);
 }
 
 class Nccl : public testing::TestWithParam<Settings::Time> {
@@ -68,7 +68,8 @@ TEST_P(Nccl, DoesEveryOp) {
     });
 }
 
-// Each on the result of the last, without a wait between; the first on that of a compute stream.
+// Each call waits for the event of the call before, and the first for that of a compute stream. The host
+// does not wait.
 TEST_P(Nccl, CallsFollowEachOther) {
   run_on_threads(3, [](World& world) {
     constexpr std::size_t kCount = 1000;
@@ -78,7 +79,7 @@ TEST_P(Nccl, CallsFollowEachOther) {
     cuda::Stream compute(device_of(world), "a test", "compute");
     const Twin in(device_of(world), view(whole)), out(device_of(world), view(all));
     const Twin part(device_of(world), view(whole, 0, kCount));
-    // Pinned, so that the copy is a stream's work like any other.
+    // The memory is pinned, so that the copy is asynchronous work of the stream.
     void* pinned = nullptr;
     HW_CUDA("a test", cudaHostAlloc(&pinned, 3 * kCount * sizeof(float), cudaHostAllocDefault));
     std::copy(whole.begin(), whole.end(), static_cast<float*>(pinned));
@@ -94,7 +95,7 @@ TEST_P(Nccl, CallsFollowEachOther) {
   });
 }
 
-// Both ranks queue their receive first: it holds up neither the reverse direction nor collectives.
+// Both ranks queue their receive first, which must hold up neither the reverse direction nor collectives.
 TEST_P(Nccl, AMessageHoldsUpNothingElse) {
   run_on_threads(2, [](World& world) {
     const auto group =
@@ -128,7 +129,7 @@ TEST_P(Nccl, TensorsOfTheHostGoAsBefore) {
   });
 }
 
-// How a run of two ranks ends, and within how many seconds.
+// Returns the CommError with which a run of two ranks ends, and checks that it ends within `within` seconds.
 std::string failure_of_run(const std::function<void(World&, Communicator&, TensorView)>& body,
                            double within) {
   const Stopwatch watch;
@@ -160,7 +161,7 @@ TEST_P(Nccl, ARankThatDoesNotComeIsNamed) {
   EXPECT_NE(message.find("all_reduce #2 of group data waited 0.5 s: rank 1"), std::string::npos) << message;
 }
 
-// The host waits for a stream, which tells it nothing: the communication thread gives up the call.
+// The host waits for a stream and learns nothing of the failure until the engine's thread aborts the call.
 TEST_P(Nccl, AStreamThatWaitsForALostRankIsFreed) {
   const std::string message = failure_of_run(
       [](World& world, Communicator& group, TensorView data) {

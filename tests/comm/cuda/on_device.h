@@ -1,5 +1,5 @@
 #pragma once
-// A communicator for tests of communicators: what they hold on the host travels by way of a device's memory.
+// A communicator for tests that moves tensors of the host through a device's memory.
 
 #include "headwater/comm/communicator.h"
 #include "headwater/tensor/cuda/memory.h"
@@ -9,7 +9,7 @@
 
 namespace headwater::test {
 
-// Memory of a device beside a tensor of the host.
+// A copy on a device of a tensor of the host.
 class Twin {
  public:
   Twin(Device device, TensorView host)
@@ -25,7 +25,7 @@ class Twin {
 
  private:
   void copy(void* to, const void* from, cudaMemcpyKind kind) const {
-    // For this copy, not for the device: calls may be under way that end only with what their peers do next.
+    // Waits for this copy only, not for the device, where calls may wait for what this rank does next.
     HW_CUDA("a test", cudaMemcpyAsync(to, from, host_.bytes(), kind, nullptr));
     HW_CUDA("a test", cudaStreamSynchronize(nullptr));
   }
@@ -66,7 +66,8 @@ class OnDevice final : public Communicator {
   }
 
  private:
-  static constexpr std::int64_t kBytes = 64 << 20;  // at once: an allocation waits for all that is under way
+  static constexpr std::int64_t kBytes =
+      64 << 20;  // taken at the start, since an allocation waits for all calls under way
 
   class Back final : public EventState {
    public:
@@ -84,7 +85,7 @@ class OnDevice final : public Communicator {
     std::shared_ptr<void> in_use_;
   };
 
-  // What is taken is given back when no call is under way.
+  // Takes memory for a copy of `host`. All memory is given back once no call is under way.
   Twin twin(TensorView host) {
     constexpr std::size_t kAlignment = 256;
     std::byte* const begin = memory_.get() + taken_;
@@ -109,7 +110,7 @@ class OnDevice final : public Communicator {
   Device device_;
   DeviceMemory memory_;
   std::size_t taken_ = 0;
-  // as often held as calls are under way, and once more
+  // Held once by this object, and once by each call under way.
   std::shared_ptr<void> calls_ = std::make_shared<int>();
 };
 

@@ -1,6 +1,6 @@
-// The ring that copies from the host go through: what it holds goes on its way without a wait, more than it
-// holds is right too. The emulation copies when somebody waits for it, so that all that was given is under
-// way until then.
+// Staging, the ring through which copies from the host go. Copies that fit into the ring must not wait, and
+// copies that do not fit must be right, too. The emulation makes a copy only when it is waited for, so that
+// all copies are under way until then.
 
 #include "headwater/tensor/cuda/memory.h"
 
@@ -22,7 +22,7 @@ class StagingTest : public testing::Test {
 
   StagingTest() : stream_({Device::Kind::cuda, 0}, "rank 0", "test") {}
 
-  // Copies numbered bytes in pieces, and gives the waits that a profiler sees.
+  // Copies numbered bytes in pieces, and returns the number of waits that a profiler sees.
   int waits_of(Staging& staging, std::int64_t bytes, std::int64_t piece) {
     memory_ = allocate({Device::Kind::cuda, 0}, bytes, "a test");
     size_ = bytes;
@@ -57,8 +57,8 @@ class StagingTest : public testing::Test {
   std::int64_t size_ = 0;
 };
 
-// As small as a micro-batch's borders, as large as weights, and of no round size; whole lines come first, as
-// a step has them.
+// Copies as small as a micro-batch's borders and as large as weights, of odd sizes; whole lines come first,
+// as in a step.
 TEST_F(StagingTest, WhatTheRingHoldsIsNotWaitedFor) {
   for (const std::int64_t piece : {std::int64_t{256}, std::int64_t{1280}, kMiB, 3 * kMiB}) {
     Staging staging(stream_, 3 * kMiB);

@@ -1,8 +1,10 @@
 #pragma once
-// Calls of CUDA that throw. SystemError (exit 3) where the system refuses: no driver, no device, no memory.
-// Everything else is an InternalError that names the call, where in the code it stands, CUDA's own words, and
-// `where`: the rank and the stream, "rank 3, cuda:1, compute". CUDA reports a kernel's fault at some later
-// call.
+// Calls of CUDA that throw if they fail: SystemError if the driver, the device or the memory is missing, and
+// InternalError for everything else.
+//
+// The message has the call, CUDA's own words and `where`, which names the rank and the stream ("rank 3,
+// cuda:1, compute"). An InternalError also has file and line; the fault may be an earlier kernel's, which
+// CUDA reports at some later call.
 
 #include <cuda_runtime_api.h>
 

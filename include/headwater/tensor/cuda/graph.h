@@ -1,5 +1,5 @@
 #pragma once
-// Work of a stream, captured as a CUDA graph and launched again and again.
+// A stream's work, captured once as a CUDA graph and launched any number of times.
 
 #include "headwater/tensor/cuda/stream.h"
 
@@ -10,14 +10,14 @@ namespace headwater::cuda {
 // Owns the graph. Belongs to the thread of its stream.
 class Graph {
  public:
-  // What `work` queues on the stream, which does not run: only launch() does. `work` may wait for nothing.
-  // What other threads do meanwhile is not captured, and does not disturb.
+  // Captures what `work` queues on the stream, without running it. `work` must not wait for anything. Other
+  // threads may use CUDA meanwhile; their work is not captured.
   Graph(Stream& stream, const std::function<void()>& work);
   ~Graph();
   Graph(const Graph&) = delete;
   Graph& operator=(const Graph&) = delete;
 
-  void launch();  // after all that the stream was given before
+  void launch();  // queues the captured work on the stream
 
  private:
   Stream& stream_;

@@ -1,5 +1,5 @@
 #pragma once
-// Memory of a GPU, and memory of the host that a GPU can reach while the host goes on.
+// Memory of a GPU, and copies to it that the host does not wait for.
 
 #include "headwater/tensor/cuda/stream.h"
 #include "headwater/tensor/device_memory.h"
@@ -12,17 +12,18 @@
 
 namespace headwater::cuda {
 
-// See allocate() of device_memory.h.
+// These two do for GPUs what device_memory.h promises.
 DeviceMemory allocate(Device device, std::int64_t bytes, std::string_view purpose);
-
 void copy_within(Device device, const void* from, void* to, std::size_t bytes);
 
-// Copies from the host to the device through a ring of pinned memory, so that the host's may be used again at
-// once. Nobody waits for the device until copies of more than the ring holds are under way; such a wait is a
-// range of its own (profile_range.h). Belongs to the thread of its stream.
+// Copies from the host to a device through a ring of pinned memory, so that the caller may overwrite its
+// memory at once.
+//
+// A copy waits only if more bytes are under way than the ring holds; profilers show such a wait as a range
+// (profile_range.h). Belongs to the thread of its stream.
 class Staging {
  public:
-  // A ring that holds the copies of `bytes` bytes.
+  // The ring has room for copies of `bytes` bytes in all.
   Staging(Stream& stream, std::int64_t bytes);
   ~Staging();
   Staging(const Staging&) = delete;
@@ -31,7 +32,8 @@ class Staging {
   void to_device(std::span<const std::byte> host, void* device);
 
  private:
-  // Filled by one copy after the other, and again when all of them are over.
+  // A part of the ring. Copies fill it one after the other; it is filled again once the device has made all
+  // of them.
   struct Slot {
     std::byte* memory = nullptr;
     Event copied;
@@ -41,7 +43,7 @@ class Staging {
   Stream& stream_;
   std::byte* pinned_ = nullptr;
   std::vector<Slot> slots_;
-  std::size_t slot_ = 0, used_ = 0;  // the one being filled, and how far
+  std::size_t slot_ = 0, used_ = 0;  // the slot being filled, and the bytes used in it
 };
 
 }  // namespace headwater::cuda

@@ -1,5 +1,5 @@
 #pragma once
-// Streams of a GPU and the events that join them, behind the house's Queue and Event.
+// CUDA's streams and events, as Queue and Event (tensor/queue.h).
 
 #include "headwater/tensor/queue.h"
 
@@ -12,16 +12,16 @@ namespace headwater::cuda {
 
 class Stream;
 
-// An event that other streams can wait for. Any thread may ask it.
+// An event that streams can wait for. Any thread may use it.
 class StreamEvent : public EventState {
  public:
   virtual cudaEvent_t get() const = 0;
-  // Whether wait() may throw though the device has come past it: work that others take part in can be given
-  // up.
+  // Whether wait() may throw although the device has passed the event. This is so for work that other ranks
+  // take part in, since it can be aborted.
   virtual bool may_fail() const { return false; }
 };
 
-// A point of a stream.
+// The event of a point in a stream: done when the work that was queued before it is.
 class Mark final : public StreamEvent {
  public:
   explicit Mark(const Stream& stream);
@@ -40,11 +40,11 @@ class Mark final : public StreamEvent {
 
 enum class Priority { normal, high };
 
-// Owns a stream. Work that is queued on it runs in order, and beside that of other streams. Belongs to one
-// thread, whose device it makes its own.
+// Owns a CUDA stream. Work queued on it runs in order, and concurrently with other streams. It belongs to
+// one thread, and its constructor makes `device` that thread's current device.
 class Stream final : public Queue {
  public:
-  // `owner`: "rank 3", for errors.
+  // `owner` ("rank 3") and `purpose` ("compute") name the stream in errors.
   Stream(Device device, std::string_view owner, std::string_view purpose,
          Priority priority = Priority::normal);
   ~Stream() override;
@@ -56,16 +56,18 @@ class Stream final : public Queue {
 
   Device device() const override { return device_; }
   Event record() override;
-  // An event of a GPU is awaited by the stream, any other by the host.
+  // The stream waits for a StreamEvent; the host waits for any other event.
   void wait(const Event& event) override;
-  // Throws what made the events fail that this stream has waited for.
+  // Also throws the error of an event that the stream has waited for, if it failed.
   void synchronize() override;
 
  private:
   Device device_;
   std::string name_;
   cudaStream_t stream_ = nullptr;
-  Event may_fail_;  // the last such event that was waited for: one failure ends all that may
+  // The last event that the stream has waited for and that may fail. The last is enough: a failure ends all
+  // of them.
+  Event may_fail_;
 };
 
 }  // namespace headwater::cuda
