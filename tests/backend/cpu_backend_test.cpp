@@ -2,7 +2,6 @@
 // numbers that are not finite reaching the loss, an exponential exact enough for f32.
 
 #include "headwater/backend/cpu_backend.h"
-#include "headwater/model/op_workspace.h"
 #include "src/backend/cpu/vector_math.h"
 #include "tests/backend/op_cases.h"
 
@@ -40,61 +39,51 @@ struct Array {
   operator TensorView() { return {values.data(), dtype_of<T>(), shape}; }
 };
 
-// Runs every op of a layer that takes scratch.
-void run_ops_with_scratch(Backend& ops, const LayerSpec& layer, BatchShape batch) {
-  const std::int64_t tokens = batch.tokens(), hidden = layer.hidden;
-  const Shape q_shape{tokens, layer.heads, layer.head_dim}, k_shape{tokens, layer.kv_heads, layer.head_dim};
+// Calls run(op) with every op that takes scratch, on two samples of 150 tokens.
+template <class Run>
+void for_ops_with_scratch(std::int64_t head_dim, const Run& run) {
+  const std::int64_t samples = 2, sequence = 150, tokens = samples * sequence, hidden = 4 * head_dim;
+  const Shape q_shape{tokens, 4, head_dim}, k_shape{tokens, 2, head_dim};
   Array<bf16> q(q_shape), k(k_shape), v(k_shape), out(q_shape), dq(q_shape), dk(k_shape), dv(k_shape);
-  Array<float> lse({tokens, layer.heads});
+  Array<float> lse({tokens, 4});
   Array<std::int32_t> start({tokens});
   for (std::int64_t t = 0; t < tokens; ++t)
-    start.values[static_cast<std::size_t>(t)] =
-        static_cast<std::int32_t>(t / batch.sequence * batch.sequence);
+    start.values[static_cast<std::size_t>(t)] = static_cast<std::int32_t>(t / sequence * sequence);
   AttentionArguments args;
   args.q = q;
   args.k = k;
   args.v = v;
-  args.samples = batch.samples;
+  args.samples = samples;
   args.borders = {start, 0};
-  ops.run(op::Attention{.of = args, .out = out, .lse = lse});
-  ops.run(
-      op::AttentionBackward{.of = args, .out = out, .lse = lse, .d_out = out, .dq = dq, .dk = dk, .dv = dv});
+  run(op::Attention{.of = args, .out = out, .lse = lse});
+  run(op::AttentionBackward{.of = args, .out = out, .lse = lse, .d_out = out, .dq = dq, .dk = dk, .dv = dv});
 
   Array<bf16> x({tokens, hidden}), dx({tokens, hidden}), gain({hidden}), products({tokens, 2 * hidden});
   Array<float> rstd({tokens}), d_gain({hidden});
-  ops.run(op::NormBackward{.dy = x, .x = x, .gain = gain, .rstd = rstd, .dx = dx, .d_gain = d_gain});
-  ops.run(op::LfaTapsBackward{
-      .d_out = x, .borders = {start, 0}, .samples = batch.samples, .d_products = products, .d_bias = d_gain});
+  run(op::NormBackward{.dy = x, .x = x, .gain = gain, .rstd = rstd, .dx = dx, .d_gain = d_gain});
+  run(op::LfaTapsBackward{
+      .d_out = x, .borders = {start, 0}, .samples = samples, .d_products = products, .d_bias = d_gain});
 
   Array<bf16> w({hidden, hidden}, bf16(1.0F));
-  ops.run(op::Linear{.x = x, .w = w, .y = dx});
+  run(op::Linear{.x = x, .w = w, .y = dx});
   Array<double> sum({1});
-  ops.run(op::AddSquaredNorm{.x = d_gain, .sum = sum});
+  run(op::AddSquaredNorm{.x = d_gain, .sum = sum});
 }
 
 TEST(CpuWorkspace, TheStatedNumberOfBytesIsEnoughForEveryOp) {
   for (const std::int64_t head_dim : {8, 20, 256})
-    for (const int threads : {1, 3}) {
-      LayerSpec layer;
-      layer.heads = 4;
-      layer.kv_heads = 2;
-      layer.head_dim = head_dim;
-      layer.hidden = 4 * head_dim;
-      ModelSpec model;
-      model.hidden = layer.hidden;
-      model.layers = {layer};
-      const BatchShape batch{2, 150};
-      const std::int64_t bytes = cpu_workspace_bytes(model, batch, {DType::bf16, DType::f32}, threads);
-      const CpuWithWorkspace cpu({threads, true}, bytes);
-      run_ops_with_scratch(*cpu.ops, layer, batch);
-    }
+    for (const int threads : {1, 3})
+      for_ops_with_scratch(head_dim, [&](const auto& op) {
+        const CpuWithWorkspace cpu({threads, true}, op.scratch({Device::Kind::cpu, threads}));
+        cpu.ops->run(op);
+      });
 }
 
 TEST(CpuWorkspace, AnOpThatHasTooLittleSaysSo) {
-  const std::int64_t bytes = cpu_column_sums_bytes(100, 2);
-  const CpuWithWorkspace enough({2, false}, bytes), little({2, false}, bytes - 4);
   Array<float> x({5, 100}, 1.0F), gain({100}, 1.0F), rstd({5}, 1.0F), dx({5, 100}), d_gain({100});
   const op::NormBackward backward{.dy = x, .x = x, .gain = gain, .rstd = rstd, .dx = dx, .d_gain = d_gain};
+  const std::int64_t bytes = backward.scratch({Device::Kind::cpu, 2});
+  const CpuWithWorkspace enough({2, false}, bytes), little({2, false}, bytes - 4);
   enough.ops->run(backward);
   EXPECT_THROW(little.ops->run(backward), InternalError);
 }

@@ -2,7 +2,6 @@
 // independent double-precision program (eighths in, all gradients confirmed by central differences).
 
 #include "headwater/backend/cpu_backend.h"
-#include "headwater/model/op_workspace.h"
 #include "tests/reference/reference_backend.h"
 
 #include <gtest/gtest.h>

@@ -3,7 +3,6 @@
 
 #include "headwater/backend/cpu_backend.h"
 #include "headwater/backend/make_backend.h"
-#include "headwater/model/op_workspace.h"
 #include "headwater/tensor/arena.h"
 #include "tests/backend/op_cases.h"
 

@@ -1,5 +1,6 @@
 #include "headwater/layout/arena_layout.h"
 
+#include "headwater/nn/model_units.h"
 #include "headwater/tensor/arena.h"
 
 #include "tests/support/models.h"

@@ -2,6 +2,7 @@
 
 #include "headwater/base/error.h"
 #include "headwater/layout/parameter_layout.h"
+#include "headwater/nn/model_units.h"
 
 #include "tests/support/models.h"
 

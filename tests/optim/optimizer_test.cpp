@@ -4,7 +4,7 @@
 
 #include "headwater/backend/cpu_backend.h"
 #include "headwater/comm/world.h"
-#include "headwater/model/op_workspace.h"
+#include "headwater/nn/unit_record.h"
 
 #include "tests/support/models.h"
 
@@ -31,7 +31,8 @@ class OptimizerTest : public testing::Test {
     for (const char* segment : {"weights", "master", "gradients"})
       arena_.reserve(segment, aligned(4 * layout.elements()));
     arena_.reserve("optimizer", 2 * aligned(4 * layout.elements()));
-    const std::int64_t workspace = aligned(cpu_workspace_bytes(model, {1, 8}, precision, 1));
+    const std::int64_t workspace =
+        aligned(op_workspace_bytes({.model = model, .batch = {1, 8}, .precision = precision}, true, 1));
     arena_.reserve("workspace", workspace);
     arena_.reserve("constants", aligned(8 * kStepScalars));
     store_ = std::make_unique<ParameterStore>(layout, arena_, precision, true);

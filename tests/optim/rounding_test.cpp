@@ -4,7 +4,7 @@
 
 #include "headwater/backend/cpu_backend.h"
 #include "headwater/comm/world.h"
-#include "headwater/model/op_workspace.h"
+#include "headwater/nn/unit_record.h"
 #include "headwater/stage/initialize.h"
 
 #include "tests/support/models.h"
@@ -38,7 +38,8 @@ Weights rounded(const Sharding& sharding, int tensor_rank, bool by_chance) {
   for (const char* segment : {"weights", "master", "gradients"})
     arena.reserve(segment, aligned(4 * layout.elements()));
   arena.reserve("optimizer", 2 * aligned(4 * layout.elements()));
-  const std::int64_t workspace = aligned(cpu_workspace_bytes(model, {1, 8}, precision, 1));
+  const std::int64_t workspace =
+      aligned(op_workspace_bytes({.model = model, .batch = {1, 8}, .precision = precision}, true, 1));
   arena.reserve("workspace", workspace);
   arena.reserve("constants", aligned(8 * kStepScalars));
   backend->use_workspace(arena.take("workspace", DType::i32, {workspace / 4}));

@@ -1,6 +1,7 @@
 #include "headwater/plan/cost_model.h"
 
-#include "headwater/model/flops.h"
+#include "headwater/nn/flops.h"
+
 
 #include "tests/support/models.h"
 
@@ -23,7 +24,7 @@ RankWork a_rank(bool lfa = true, std::int64_t tensor = 1) {
 }
 
 double forward_flops(const RankWork& work, int layer) {
-  return forward_flops_per_token(work.model.layers[static_cast<std::size_t>(layer)], 16).total() * 32.0;
+  return forward_flops_per_token(work.model, layer + 1, 16).total() * 32.0;
 }
 
 // Where memory is free only products take time: forward once, backward twice, attention's backward two and a
@@ -32,7 +33,7 @@ TEST(CostModel, CountsTheFlopsOfTheDescriptions) {
   const RankWork work = a_rank();
   const CostModel model(work, {1e6, kFree, {}}, {});
   const PassSeconds& layer = model.unit(1, Recompute::none);
-  const UnitFlops flops = forward_flops_per_token(work.model.layers[0], 16);
+  const Flops flops = forward_flops_per_token(work.model, 1, 16);
   EXPECT_DOUBLE_EQ(layer.forward.compute, forward_flops(work, 0) / 1e6);
   EXPECT_DOUBLE_EQ(layer.input_gradient.compute, 32.0 * (flops.linear + 2.5 * flops.attention) / 1e6);
   EXPECT_DOUBLE_EQ(layer.weight_gradient.compute, 32.0 * flops.linear / 1e6);

@@ -1,7 +1,7 @@
+#include "headwater/nn/flops.h"
 #include "headwater/plan/plan.h"
 
 #include "headwater/base/error.h"
-#include "headwater/model/flops.h"
 #include "headwater/plan/plan_report.h"
 #include "headwater/plan/shortage.h"
 #include "headwater/plan/timeline.h"

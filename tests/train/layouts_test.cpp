@@ -2,6 +2,7 @@
 // has the mixes of all of them.
 
 #include "headwater/backend/cpu_backend.h"
+#include "headwater/nn/model_units.h"
 #include "headwater/stage/initialize.h"
 
 #include "tests/train/training_run.h"

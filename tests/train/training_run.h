@@ -4,6 +4,7 @@
 
 #include "headwater/base/file.h"
 #include "headwater/checkpoint/checkpoint.h"
+#include "headwater/nn/model_units.h"
 #include "headwater/train/trainer.h"
 
 #include "tests/support/temporary_folder.h"

@@ -1,4 +1,4 @@
-#include "headwater/model/parameter_spec.h"
+#include "headwater/nn/model_units.h"
 
 #include "headwater/config/load_config.h"
 #include "headwater/config/presets.h"

@@ -6,7 +6,7 @@
 
 #include "headwater/base/random.h"
 #include "headwater/data/batch.h"
-#include "headwater/model/op_workspace.h"
+#include "headwater/nn/unit_record.h"
 #include "headwater/stage/stage.h"
 #include "headwater/tensor/convert.h"
 
@@ -32,14 +32,11 @@ class WholeModel {
     request.sharding = sharding;
     request.batch = shape;
     request.precision = precision;
-    request.op_workspace = cpu_workspace_bytes(model, shape, precision, 1);
+    request.op_workspace = op_workspace_bytes(request.site(model, 0), true, 1);
     for (const SegmentSize& segment : arena_layout(model, parameters, request))
       arena_.reserve(segment.name, segment.bytes);
 
-    memory_.rotary_table =
-        arena_.take("constants", precision.accumulate,
-                    {rotary_positions(model, shape), model.layers.front().head_dim / 2, 2});
-    fill_rotary_table(memory_.rotary_table, model.layers.front().rotary_base);
+    memory_.constants = take_constants(unit_constants(model, request), arena_, *backend_);
     memory_.scalars = arena_.take("constants", DType::f64, {kStepScalars});
     for (TensorView& gradient : memory_.stream_gradient)
       gradient =

@@ -3,8 +3,8 @@
 
 #include "headwater/backend/cpu_backend.h"
 
-#include "tests/nn/whole_model.h"
 #include "tests/reference/reference_backend.h"
+#include "tests/stage/whole_model.h"
 #include "tests/support/models.h"
 
 #include <gtest/gtest.h>

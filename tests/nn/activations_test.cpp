@@ -1,4 +1,5 @@
-#include "headwater/model/activation_spec.h"
+#include "headwater/nn/head.h"
+#include "headwater/nn/model_units.h"
 
 #include "headwater/config/load_config.h"
 #include "headwater/config/presets.h"
@@ -14,6 +15,16 @@ namespace headwater {
 namespace {
 
 constexpr Precision kMixed{DType::bf16, DType::f32};
+
+std::vector<ActivationSpec> of_unit(const ModelSpec& model, int unit, BatchShape batch) {
+  return describe({.model = model, .unit = unit, .batch = batch, .precision = kMixed}).tensors();
+}
+std::vector<ActivationSpec> of_layer(const ModelSpec& model, BatchShape batch) {
+  return of_unit(model, 1, batch);
+}
+std::vector<ActivationSpec> of_head(const ModelSpec& model, BatchShape batch) {
+  return of_unit(model, model.head_unit(), batch);
+}
 
 const ActivationSpec* find(const std::vector<ActivationSpec>& list, const std::string& name) {
   const auto it =
@@ -37,7 +48,7 @@ TEST(Activations, AYuanLayerKeeps45BytesPerTokenAndH) {
   for (const char* name : {"yuan2-2.1b", "yuan2-51b"}) {
     const ModelSpec model = expand(resolved(preset(name), 4096));
     const BatchShape batch{2, 64};
-    const std::int64_t kept = bytes_kept_of_forward(activations(model.layers[0], {}, batch, kMixed));
+    const std::int64_t kept = bytes_kept_of_forward(of_layer(model, batch));
     EXPECT_EQ(kept, batch.tokens() * (45 * model.hidden + 4 * (3 + model.layers[0].heads)));
   }
 }
@@ -47,7 +58,7 @@ TEST(Activations, WithoutTheFilter40Bytes) {
   ModelConfig config = resolved(preset("yuan2-2.1b"), 4096);
   config.lfa = false;
   const ModelSpec model = expand(config);
-  EXPECT_EQ(bytes_kept_of_forward(activations(model.layers[0], {}, {1, 64}, kMixed)),
+  EXPECT_EQ(bytes_kept_of_forward(of_layer(model, {1, 64})),
             64 * (40 * model.hidden + 4 * (2 + model.layers[0].heads)));
 }
 
@@ -55,18 +66,16 @@ TEST(Activations, WithoutTheFilter40Bytes) {
 TEST(Activations, RecomputationKeeps29BytesOr2) {
   const ModelSpec model = expand(resolved(preset("yuan2-51b"), 4096));
   const BatchShape batch{1, 64};
-  const std::vector<ActivationSpec> list = activations(model.layers[0], {}, batch, kMixed);
+  const std::vector<ActivationSpec> list = of_layer(model, batch);
   EXPECT_EQ(bytes_kept_of_forward(list, Recompute::selective), batch.tokens() * 29 * model.hidden);
   EXPECT_EQ(bytes_kept_of_forward(list, Recompute::full), batch.tokens() * 2 * model.hidden);
-  for (const ActivationSpec& spec : head_activations(model, {}, batch, kMixed, Device::Kind::cpu))
-    EXPECT_EQ(spec.dropped, Dropped::never);
+  for (const ActivationSpec& spec : of_head(model, batch)) EXPECT_EQ(spec.dropped, Dropped::never);
 }
 
 TEST(Activations, NamesAreUniqueAndSizesWhole) {
   for (const bool lfa : {true, false}) {
     const ModelSpec model = expand(test::small_model({.lfa = lfa, .grouped = true, .dropout = 0.1}, 8));
-    for (const auto& list : {activations(model.layers[0], {}, {3, 8}, kMixed),
-                             head_activations(model, {}, {3, 8}, kMixed, Device::Kind::cpu)}) {
+    for (const auto& list : {of_layer(model, {3, 8}), of_head(model, {3, 8})}) {
       std::set<std::string> names;
       for (const ActivationSpec& spec : list) {
         EXPECT_TRUE(names.insert(spec.name).second) << spec.name << " twice";
@@ -77,8 +86,8 @@ TEST(Activations, NamesAreUniqueAndSizesWhole) {
 }
 
 TEST(Activations, DropoutKeepsItsBranchesGradients) {
-  const auto with = activations(expand(test::small_model({.dropout = 0.1}, 8)).layers[0], {}, {1, 8}, kMixed);
-  const auto without = activations(expand(test::small_model({}, 8)).layers[0], {}, {1, 8}, kMixed);
+  const auto with = of_layer(expand(test::small_model({.dropout = 0.1}, 8)), {1, 8});
+  const auto without = of_layer(expand(test::small_model({}, 8)), {1, 8});
   for (const char* name : {"mlp.d_branch", "attention.d_branch"}) {
     EXPECT_NE(find(with, name), nullptr) << name;
     EXPECT_EQ(find(without, name), nullptr) << name;
@@ -86,8 +95,7 @@ TEST(Activations, DropoutKeepsItsBranchesGradients) {
 }
 
 TEST(Activations, GroupedHeadsKeepFewerKeys) {
-  const auto list =
-      activations(expand(test::small_model({.grouped = true}, 8)).layers[0], {}, {1, 8}, kMixed);
+  const auto list = of_layer(expand(test::small_model({.grouped = true}, 8)), {1, 8});
   ASSERT_NE(find(list, "attention.qk"), nullptr);
   EXPECT_EQ(find(list, "attention.qk")->shape, (Shape{8, 24 + 8}));
   EXPECT_EQ(find(list, "attention.v")->shape, (Shape{8, 8}));

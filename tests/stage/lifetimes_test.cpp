@@ -4,7 +4,7 @@
 
 #include "headwater/backend/cpu_backend.h"
 
-#include "tests/nn/whole_model.h"
+#include "tests/stage/whole_model.h"
 #include "tests/support/models.h"
 
 #include <gtest/gtest.h>

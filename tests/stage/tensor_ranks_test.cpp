@@ -3,9 +3,10 @@
 // on the borders of token shards and beside them.
 
 #include "headwater/comm/world.h"
+#include "headwater/nn/model_units.h"
 
-#include "tests/nn/whole_model.h"
 #include "tests/reference/reference_backend.h"
+#include "tests/stage/whole_model.h"
 #include "tests/support/models.h"
 
 #include <gtest/gtest.h>

@@ -1,8 +1,8 @@
-#include "headwater/model/flops.h"
+#include "headwater/nn/flops.h"
 
 #include "headwater/config/load_config.h"
 #include "headwater/config/presets.h"
-#include "headwater/model/parameter_spec.h"
+#include "headwater/nn/model_units.h"
 
 #include "tests/support/models.h"
 
@@ -37,11 +37,11 @@ TEST(Flops, ByHand) {
 }
 
 TEST(Flops, RecomputationRepeatsAttentionOrAllButTheLastProduct) {
-  const LayerSpec layer = expand(test::small_model({}, 8)).layers[0];
-  const UnitFlops forward = forward_flops_per_token(layer, 7);
-  EXPECT_EQ(recompute_flops_per_token(layer, 7, Recompute::none).total(), 0.0);
-  EXPECT_EQ(recompute_flops_per_token(layer, 7, Recompute::selective).total(), forward.attention);
-  EXPECT_DOUBLE_EQ(recompute_flops_per_token(layer, 7, Recompute::full).total(),
+  const ModelSpec model = expand(test::small_model({}, 8));
+  const Flops forward = forward_flops_per_token(model, 1, 7);
+  EXPECT_EQ(recompute_flops_per_token(model, 1, 7, Recompute::none).total(), 0.0);
+  EXPECT_EQ(recompute_flops_per_token(model, 1, 7, Recompute::selective).total(), forward.attention);
+  EXPECT_DOUBLE_EQ(recompute_flops_per_token(model, 1, 7, Recompute::full).total(),
                    forward.total() - 2.0 * 12 * 20);
 }
 
