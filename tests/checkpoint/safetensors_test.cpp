@@ -75,12 +75,12 @@ TEST(Safetensors, WhatIsWrittenIsRead) {
 TEST(Safetensors, HashAndSizeAreTheFile) {
   TemporaryFolder folder;
   std::vector<float> values(1000, 0.25F);
-  OutputFile out = OutputFile::create(folder / "x");
-  SafetensorsWriter writer(out, {{"v", StoredType::f32, {10, 100}}}, {{"made by", "a test"}});
+  OutputFile unfinished = OutputFile::create(folder / "unfinished");
+  SafetensorsWriter writer(unfinished, {{"v", StoredType::f32, {10, 100}}}, {{"made by", "a test"}});
   EXPECT_THROW(writer.finish(), InternalError);
   EXPECT_THROW(writer.write({values.data(), DType::f32, {999}}), InternalError);
-  SafetensorsWriter good(out = OutputFile::create(folder / "x"), {{"v", StoredType::f32, {10, 100}}},
-                         {{"made by", "a test"}});
+  OutputFile out = OutputFile::create(folder / "x");
+  SafetensorsWriter good(out, {{"v", StoredType::f32, {10, 100}}}, {{"made by", "a test"}});
   good.write({values.data(), DType::f32, {10, 100}});
   good.finish();
   out.close();
