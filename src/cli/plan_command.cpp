@@ -1,13 +1,14 @@
-#include "config_without_data.h"
 #include "headwater/base/error.h"
 #include "headwater/base/file.h"
 #include "headwater/cli/commands.h"
 #include "headwater/config/load_config.h"
-#include "headwater/plan/layout_request.h"
+#include "headwater/plan/auto_layout.h"
 #include "headwater/plan/paper_plan.h"
 #include "headwater/plan/plan_report.h"
 #include "headwater/plan/search_report.h"
 #include "headwater/plan/timeline.h"
+
+#include "config_without_data.h"
 
 #include <CLI/CLI.hpp>
 #include <nlohmann/json.hpp>
@@ -54,7 +55,9 @@ PlanRequest request_of(const Asked& asked, int threads) {
   request.cluster = asked.cluster;
   request.ranks = asked.ranks;
   request.dtype = asked.dtype;
-  request.layout = training_request(asked.run, choices_on(asked.cluster, asked.dtype, threads), asked.ranks);
+  request.layout = with_layers_found(
+      training_request(asked.run, settings_on(asked.cluster, asked.dtype, threads), asked.ranks), asked.dtype,
+      asked.ranks);
   return request;
 }
 

@@ -6,10 +6,17 @@
 
 namespace headwater {
 
-PipelineLayout resolved_pipeline_layout(const RankLayoutRequest& request, const std::string& dtype,
-                                        int ranks) {
+namespace {
+
+int searched_ranks(const RankLayoutRequest& request, int ranks) {
   const ParallelConfig& parallel = request.parallel;
-  if (!is_auto(parallel.pipeline_layout)) return parallel.pipeline_layout;
+  return request.training
+             ? ranks
+             : static_cast<int>(parallel.tensor_model_parallel_size * parallel.pipeline_model_parallel_size);
+}
+
+PipelineLayout layers_found(const RankLayoutRequest& request, const std::string& dtype, int ranks) {
+  const ParallelConfig& parallel = request.parallel;
   PlanRequest asked;
   asked.layout = request;
   asked.layout.ramp.clear();
@@ -34,6 +41,14 @@ PipelineLayout resolved_pipeline_layout(const RankLayoutRequest& request, const 
       "devices of "
       "{}; in the fastest {}; headwater plan --search looks at other sizes",
       asked.cluster.name, shortages(*best).front().text);
+}
+
+}  // namespace
+
+RankLayoutRequest with_layers_found(RankLayoutRequest request, const std::string& dtype, int ranks) {
+  if (is_auto(request.parallel.pipeline_layout))
+    request.parallel.pipeline_layout = layers_found(request, dtype, searched_ranks(request, ranks));
+  return request;
 }
 
 }  // namespace headwater

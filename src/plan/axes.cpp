@@ -3,7 +3,7 @@
 #include "headwater/base/error.h"
 #include "headwater/config/load_config.h"
 #include "headwater/config/pipeline_schedule.h"
-#include "headwater/plan/layout_request.h"
+#include "headwater/run/layout_request.h"
 
 #include <algorithm>
 #include <cmath>
@@ -118,7 +118,7 @@ class Ways {
       run.parallel.sequence_parallel = sequence_parallel;
       try {
         PlanRequest way;
-        way.layout = training_request(run, choices_on(request_.cluster, request_.dtype, request_.threads),
+        way.layout = training_request(run, settings_on(request_.cluster, request_.dtype, request_.threads),
                                       request_.ranks);
         way.dtype = request_.dtype;
         way.cluster = request_.cluster;

@@ -2,7 +2,7 @@
 
 #include "headwater/config/load_config.h"
 #include "headwater/model/flops.h"
-#include "headwater/plan/layout_request.h"
+#include "headwater/run/global_batch.h"
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>

@@ -1,6 +1,7 @@
 #include "headwater/plan/partition_problem.h"
 
 #include "headwater/model/op_workspace.h"
+#include "headwater/run/sharding_of.h"
 
 #include <algorithm>
 #include <limits>

@@ -1,6 +1,7 @@
 #include "headwater/plan/plan_report.h"
 
 #include "headwater/plan/shortage.h"
+#include "headwater/run/memory_table.h"
 
 #include <fmt/format.h>
 

@@ -1,5 +1,7 @@
 #include "headwater/plan/run_costs.h"
 
+#include "headwater/run/sharding_of.h"
+
 namespace headwater {
 namespace {
 
@@ -27,6 +29,10 @@ BucketBytes bytes_of(const PlanRequest& request, const ParameterLayout& paramete
 }
 
 }  // namespace
+
+RunSettings settings_on(const Cluster& cluster, const std::string& dtype, int threads) {
+  return {.dtype = dtype, .threads = threads, .device = {cluster.device.kind, 0}};
+}
 
 CostModel unit_costs(const PlanRequest& request, const ProcessGrid& grid) {
   const RankLayoutRequest& run = request.layout;

@@ -1,6 +1,7 @@
 #include "headwater/plan/shortage.h"
 
 #include "headwater/base/error.h"
+#include "headwater/run/sharding_of.h"
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>

@@ -1,6 +1,7 @@
 #include "headwater/train/bench_matmul.h"
 
 #include "headwater/backend/make_backend.h"
+
 #include "random_training.h"
 
 namespace headwater {
@@ -27,13 +28,13 @@ MatmulAlgorithms over_ranks(Communicator& ranks, const MatmulAlgorithms& mine) {
 }  // namespace
 
 MatmulAlgorithms bench_matmul(World& world, const RunConfig& run) {
-  Choices choices = choose(run.training, world);
-  if (choices.device.kind != Device::Kind::cuda)
+  RunSettings settings = choose(run.training, world);
+  if (settings.device.kind != Device::Kind::cuda)
     throw UserError(
         "bench matmul times algorithms of cuBLASLt, and this run has no GPUs (training.device {})",
         run.training.device);
-  choices.matmul_algorithms.clear();
-  RandomTraining training(world, run, choices);
+  settings.matmul_algorithms.clear();
+  RandomTraining training(world, run, settings);
   training.step();
   return over_ranks(training.ranks(), fastest_matmuls(training.backend().inner()));
 }

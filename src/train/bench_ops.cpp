@@ -79,29 +79,30 @@ double seconds_of(const ModelOp& op, std::int64_t bytes, Operands& operands, Bac
 
 OpsBenchmark bench_ops(World& world, const RunConfig& run, const std::optional<Cluster>& cluster, int runs) {
   const ModelSpec model = model_of(run);
-  const Choices choices = choose(run.training, world);
-  const Precision precision = precision_of(choices.dtype);
+  const RunSettings settings = choose(run.training, world);
+  const Precision precision = precision_of(settings.dtype);
   std::optional<DeviceSpeed> stated;
-  if (cluster) stated = speed_of(*cluster, choices.dtype);
-  const std::unique_ptr<Backend> backend = make_backend(choices, world);
+  if (cluster) stated = speed_of(*cluster, settings.dtype);
+  const std::unique_ptr<Backend> backend = make_backend(settings, world);
   const std::int64_t workspace =
-      workspace_bytes(choices.device.kind, model, batch_of(run), precision, choices.threads);
-  Arena arena(choices.device);
+      workspace_bytes(settings.device.kind, model, batch_of(run), precision, settings.threads);
+  Arena arena(settings.device);
   arena.reserve("workspace", workspace);
   backend->use_workspace(arena.take("workspace", DType::i32, {(workspace + 3) / 4}));
 
   OpsBenchmark result = about(model, batch_of(run));
-  result.device = identity_of(choices.device).name;
-  if (choices.device.kind == Device::Kind::cpu) result.device += fmt::format(", {} threads", choices.threads);
-  result.dtype = choices.dtype;
+  result.device = identity_of(settings.device).name;
+  if (settings.device.kind == Device::Kind::cpu)
+    result.device += fmt::format(", {} threads", settings.threads);
+  result.dtype = settings.dtype;
   const auto measure = [&] {
-    return DeviceSpeed{measure_matmul_flops(*backend, precision.compute, choices.threads),
-                       measure_memory_bandwidth(*backend, choices.threads)};
+    return DeviceSpeed{measure_matmul_flops(*backend, precision.compute, settings.threads),
+                       measure_memory_bandwidth(*backend, settings.threads)};
   };
   const DeviceSpeed before = measure();
   {
     Operands operands(*backend);
-    for_each_model_op(model, batch_of(run), precision, choices.device.kind, [&](const ModelOp& op) {
+    for_each_model_op(model, batch_of(run), precision, settings.device.kind, [&](const ModelOp& op) {
       const auto [row, bytes] = counted(op);
       result.ops.push_back(row);
       result.ops.back().seconds = seconds_of(op, bytes, operands, *backend, runs);

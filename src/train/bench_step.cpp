@@ -3,6 +3,8 @@
 #include "headwater/backend/device_speed.h"
 #include "headwater/backend/make_backend.h"
 #include "headwater/model/flops.h"
+#include "headwater/train/measured_timeline.h"
+
 #include "random_training.h"
 
 #include <nlohmann/json.hpp>
@@ -26,9 +28,9 @@ double reduced(Communicator& group, double value, ReduceOp op) {
 }
 
 // This rank's speed while all ranks do the same.
-double matmul_speed(RandomTraining& training, const Choices& choices) {
+double matmul_speed(RandomTraining& training, const RunSettings& settings) {
   barrier(training.ranks());
-  return measure_matmul_flops(training.backend(), precision_of(choices.dtype).compute, choices.threads);
+  return measure_matmul_flops(training.backend(), precision_of(settings.dtype).compute, settings.threads);
 }
 
 // The mean over the ranks, longest first.
@@ -56,18 +58,18 @@ std::vector<OpSeconds> over_ranks(Communicator& ranks, const std::vector<OpSecon
 
 }  // namespace
 
-bool can_predict(const Choices& choices) { return choices.device.kind == Device::Kind::cpu; }
+bool can_predict(const RunSettings& settings) { return settings.device.kind == Device::Kind::cpu; }
 
 StepBenchmark bench_step(World& world, const RunConfig& run, int steps) {
-  const Choices choices = choose(run.training, world);
-  const bool predicts = can_predict(choices);
-  RandomTraining training(world, run, choices);
+  const RunSettings settings = choose(run.training, world);
+  const bool predicts = can_predict(settings);
+  RandomTraining training(world, run, settings);
   Communicator& ranks = training.ranks();
 
   std::vector<double> matmul, seconds, observed;
-  const double bandwidth = measure_memory_bandwidth(training.backend(), choices.threads);
+  const double bandwidth = measure_memory_bandwidth(training.backend(), settings.threads);
   for (int i = 0; i < kWarmUpSteps; ++i) training.step();
-  matmul.push_back(matmul_speed(training, choices));
+  matmul.push_back(matmul_speed(training, settings));
   PipelineNetwork network;
   if (predicts) network = measure_pipeline_network(world, training.engine());
   CostSamples samples;
@@ -84,7 +86,7 @@ StepBenchmark bench_step(World& world, const RunConfig& run, int steps) {
     seconds.push_back(reduced(ranks, times.back().total(), ReduceOp::max));
     if (predicts && i + 1 == steps) measured = measured_timeline(training.engine(), recording);
   }
-  matmul.push_back(matmul_speed(training, choices));
+  matmul.push_back(matmul_speed(training, settings));
   std::map<std::string, std::vector<double>> op_seconds;
   std::map<std::string, OpTotals> totals;  // of the last step: all count the same
   training.backend().measure(true);
@@ -94,13 +96,13 @@ StepBenchmark bench_step(World& world, const RunConfig& run, int steps) {
     for (const auto& [name, op] : totals) op_seconds[name].push_back(op.seconds);
   }
   training.backend().measure(false);
-  matmul.push_back(matmul_speed(training, choices));
+  matmul.push_back(matmul_speed(training, settings));
 
   StepBenchmark result;
-  result.device = identity_of(choices.device).name;
+  result.device = identity_of(settings.device).name;
   result.ranks = world.size();
-  result.threads = choices.threads;
-  result.dtype = choices.dtype;
+  result.threads = settings.threads;
+  result.dtype = settings.dtype;
   result.tokens = training.tokens_per_step();
   result.elapsed_seconds = median(seconds);
   result.tokens_per_second = static_cast<double>(result.tokens) / result.elapsed_seconds;
@@ -109,8 +111,8 @@ StepBenchmark bench_step(World& world, const RunConfig& run, int steps) {
   result.achieved_flops = result.model_flops_per_token * result.tokens_per_second;
   result.matmul_flops = reduced(ranks, median(matmul), ReduceOp::sum);
   result.share_of_matmul = result.achieved_flops / result.matmul_flops;
-  if (choices.device.kind == Device::Kind::cuda) {
-    result.peak = peak_of_all(ranks, choices);
+  if (settings.device.kind == Device::Kind::cuda) {
+    result.peak = peak_of_all(ranks, settings);
     if (result.peak->flops) result.mfu = result.achieved_flops / *result.peak->flops;
   }
   result.memory_bandwidth = reduced(ranks, bandwidth, ReduceOp::sum);

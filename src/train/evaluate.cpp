@@ -1,6 +1,7 @@
 #include "headwater/train/evaluate.h"
 
 #include "headwater/optim/optimizer.h"
+#include "headwater/run/step_samples.h"
 
 #include <algorithm>
 #include <numeric>
@@ -25,16 +26,6 @@ Batch batch_up_to(const SampleStream& stream, std::int64_t first, std::int64_t c
 }
 
 }  // namespace
-
-std::int64_t first_sample_of(const RankLayout& layout, std::int64_t first, int micro_batch) {
-  const std::int64_t replicas = layout.grid.size(Axis::data),
-                     replica = layout.grid.coordinate(layout.rank, Axis::data);
-  return first + (micro_batch * replicas + replica) * layout.request.batch.samples;
-}
-
-std::int64_t samples_of_round(const RankLayout& layout) {
-  return layout.request.batch.samples * layout.grid.size(Axis::data);
-}
 
 Evaluation evaluate(Engine& engine, const SampleStream& stream, const DocumentOptions& documents,
                     std::int64_t samples, const std::function<bool()>& stop) {

@@ -16,14 +16,14 @@ Shape words(std::int64_t bytes) { return {aligned(bytes) / 4}; }
 
 }  // namespace
 
-Generator::Generator(const WeightSource& weights, const Choices& choices, std::int64_t max_tokens,
+Generator::Generator(const WeightSource& weights, const RunSettings& settings, std::int64_t max_tokens,
                      const DocumentOptions& documents)
     : model_(expand(weights.model())),
-      precision_(precision_of(choices.dtype)),
+      precision_(precision_of(settings.dtype)),
       documents_(documents),
-      threads_(choices.threads),
+      threads_(settings.threads),
       max_tokens_(max_tokens),
-      backend_(make_backend({choices.device, choices.threads})),
+      backend_(make_backend({settings.device, settings.threads})),
       arena_(backend_->device()) {
   const ParameterLayout parameters(model_, {all_units(model_)}, {});
   arena_.reserve("weights",

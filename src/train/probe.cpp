@@ -1,8 +1,11 @@
 #include "headwater/train/probe.h"
 
 #include "headwater/checkpoint/safetensors.h"
+#include "headwater/plan/auto_layout.h"
+#include "headwater/run/global_batch.h"
+#include "headwater/run/step_samples.h"
 #include "headwater/tensor/convert.h"
-#include "headwater/train/evaluate.h"
+#include "headwater/train/engine.h"
 #include "headwater/train/state_io.h"
 #include "headwater/train/training_step.h"
 
@@ -28,7 +31,7 @@ std::vector<std::int32_t> read_integers(const SafetensorsReader& file, const std
 
 // An engine with one sample a micro-batch, and dropout off.
 std::unique_ptr<Engine> make_engine(World& world, const RunConfig& run, const WeightSource& weights,
-                                    const Choices& choices, const ProbeBatch& batch, bool training) {
+                                    const RunSettings& settings, const ProbeBatch& batch, bool training) {
   const std::int64_t replicas = data_parallel_size(run.parallel, world.size());
   if (batch.samples % replicas != 0)
     throw UserError("the batch has {} samples, which {} data-parallel replicas cannot share equally",
@@ -37,10 +40,11 @@ std::unique_ptr<Engine> make_engine(World& world, const RunConfig& run, const We
   without_dropout.model = weights.model();
   without_dropout.model.attention_dropout = without_dropout.model.hidden_dropout = 0.0;
   const int micro_batches = training ? static_cast<int>(batch.samples / replicas) : 1;
-  const RankLayout layout(
-      forward_request(without_dropout, choices, {1, batch.sequence}, micro_batches, training), world.rank(),
-      world.size());
-  auto engine = std::make_unique<Engine>(world, layout, make_backend(choices, world, layout.host_bytes()));
+  const RankLayoutRequest request =
+      forward_request(without_dropout, settings, {1, batch.sequence}, micro_batches, training);
+  const RankLayout layout(with_layers_found(request, settings.dtype, world.size()), world.rank(),
+                          world.size());
+  auto engine = std::make_unique<Engine>(world, layout, make_backend(settings, world, layout.host_bytes()));
   load_weights(engine->store(), engine->backend(), weights);
   return engine;
 }
@@ -96,9 +100,9 @@ ProbeBatch read_probe_batch(const std::string& path, bool with_labels, std::int6
 }
 
 std::vector<float> probe_logits(World& world, const RunConfig& run, const WeightSource& weights,
-                                const Choices& choices, const ProbeBatch& batch,
+                                const RunSettings& settings, const ProbeBatch& batch,
                                 const DocumentOptions& documents) {
-  const std::unique_ptr<Engine> engine = make_engine(world, run, weights, choices, batch, false);
+  const std::unique_ptr<Engine> engine = make_engine(world, run, weights, settings, batch, false);
   const std::int64_t vocabulary = weights.model().vocab_size;
   std::vector<float> logits(static_cast<std::size_t>(batch.samples * batch.sequence * vocabulary));
   const std::int64_t replicas = engine->layout().grid.size(Axis::data);
@@ -123,12 +127,12 @@ std::vector<float> probe_logits(World& world, const RunConfig& run, const Weight
 }
 
 ProbeGradients probe_gradients(World& world, const RunConfig& run, const WeightSource& weights,
-                               const Choices& choices, const ProbeBatch& batch,
+                               const RunSettings& settings, const ProbeBatch& batch,
                                const DocumentOptions& documents) {
   const auto targets =
       std::count_if(batch.labels.begin(), batch.labels.end(), [](std::int32_t label) { return label >= 0; });
   if (targets == 0) throw UserError("the batch has no label that is not masked");
-  const std::unique_ptr<Engine> engine = make_engine(world, run, weights, choices, batch, true);
+  const std::unique_ptr<Engine> engine = make_engine(world, run, weights, settings, batch, true);
   Optimizer optimizer = make_optimizer(run.optimizer, *engine, run.training.seed);
   optimizer.begin_step(0.0, static_cast<double>(targets));
   engine->play(engine->layout().schedule, HeadMode::train,

@@ -2,20 +2,24 @@
 
 #include "headwater/config/load_config.h"
 #include "headwater/nn/initialize.h"
-#include "headwater/train/evaluate.h"
+#include "headwater/plan/auto_layout.h"
+#include "headwater/run/global_batch.h"
+#include "headwater/run/step_samples.h"
 
 namespace headwater {
 
-RandomTraining::RandomTraining(World& world, const RunConfig& run, const Choices& choices)
+RandomTraining::RandomTraining(World& world, const RunConfig& run, const RunSettings& settings)
     : run_(run), global_batch_(global_batch_size(run, world.size())) {
   run_.model = resolved(run.model, run.training.seq_length);
-  const RankLayout layout(training_request(run_, choices, world.size()), world.rank(), world.size());
-  auto timed = std::make_unique<TimedBackend>(make_backend(choices, world, layout.host_bytes()));
+  const RankLayoutRequest request = training_request(run_, settings, world.size());
+  const RankLayout layout(with_layers_found(request, settings.dtype, world.size()), world.rank(),
+                          world.size());
+  auto timed = std::make_unique<TimedBackend>(make_backend(settings, world, layout.host_bytes()));
   backend_ = timed.get();
   engine_ = std::make_unique<Engine>(world, layout, std::move(timed));
   optimizer_ = std::make_unique<Optimizer>(make_optimizer(run_.optimizer, *engine_, run_.training.seed));
-  if (choices.device.kind == Device::Kind::cpu)
-    initialize(engine_->store(), *backend_, static_cast<std::uint64_t>(run.training.seed), choices.threads);
+  if (settings.device.kind == Device::Kind::cpu)
+    initialize(engine_->store(), *backend_, static_cast<std::uint64_t>(run.training.seed), settings.threads);
   else
     initialize_by_copies(engine_->store(), *backend_);
 }

@@ -13,7 +13,7 @@ namespace headwater {
 
 class RandomTraining {
  public:
-  RandomTraining(World& world, const RunConfig& run, const Choices& choices);
+  RandomTraining(World& world, const RunConfig& run, const RunSettings& settings);
 
   Engine& engine() { return *engine_; }
   TimedBackend& backend() { return *backend_; }

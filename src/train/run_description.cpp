@@ -33,8 +33,8 @@ std::string describe_run(const RunStart& start, const RankLayout& layout, int ra
                      model.vocab_size, model.lfa ? "on" : "off") +
          fmt::format("ranks: {} = {}{} pipeline stages x {} replicas, {} threads each, {} on {}\n", ranks,
                      tensor_ranks(layout), layout.grid.size(Axis::pipeline), layout.grid.size(Axis::data),
-                     start.choices.threads, start.choices.dtype,
-                     start.choices.device.kind == Device::Kind::cpu ? "the CPU" : "GPUs") +
+                     start.settings.threads, start.settings.dtype,
+                     start.settings.device.kind == Device::Kind::cpu ? "the CPU" : "GPUs") +
          fmt::format("data: {} tokens, {} samples an epoch; a step takes {} samples of {} tokens{}\n",
                      data.tokens(), data.samples_per_epoch(), training.global_batch_size, training.seq_length,
                      growth_of(training));

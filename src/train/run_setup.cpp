@@ -54,27 +54,27 @@ Device choose_device(const std::string& asked, World& world, Communicator& ranks
 
 }  // namespace
 
-Choices choose(const TrainingConfig& training, World& world) {
+RunSettings choose(const TrainingConfig& training, World& world) {
   std::vector<int> all(static_cast<std::size_t>(world.size()));
   std::iota(all.begin(), all.end(), 0);
-  const std::unique_ptr<Communicator> ranks = world.group("choices", all);
-  Choices choices;
-  choices.deterministic = training.deterministic;
-  choices.graphs = training.enable_cuda_graph;
-  choices.matmul_algorithms = training.matmul_algorithms;
-  choices.device = choose_device(training.device, world, *ranks);
-  if (choices.device.kind == Device::Kind::cuda && world.size() > 1 && world.rank() == 0 &&
+  const std::unique_ptr<Communicator> ranks = world.group("settings", all);
+  RunSettings settings;
+  settings.deterministic = training.deterministic;
+  settings.graphs = training.enable_cuda_graph;
+  settings.matmul_algorithms = training.matmul_algorithms;
+  settings.device = choose_device(training.device, world, *ranks);
+  if (settings.device.kind == Device::Kind::cuda && world.size() > 1 && world.rank() == 0 &&
       device_queues() > 0 && device_queues() < kDeviceQueues)
     log::warning(
         "CUDA_DEVICE_MAX_CONNECTIONS is {}: streams that share a queue hold each other up, which may end in "
         "a "
         "deadlock between GPUs; leave it unset, or {}",
         device_queues(), kDeviceQueues);
-  choices.threads = static_cast<int>(-max_over(*ranks, -threads_for(world.local_size())));
-  const bool has_bf16 = choices.device.kind == Device::Kind::cuda || cpu_has_bf16();
+  settings.threads = static_cast<int>(-max_over(*ranks, -threads_for(world.local_size())));
+  const bool has_bf16 = settings.device.kind == Device::Kind::cuda || cpu_has_bf16();
   const bool bf16_everywhere = max_over(*ranks, has_bf16 ? 0 : 1) == 0;
-  choices.dtype = training.dtype != "auto" ? training.dtype : bf16_everywhere ? "bf16" : "fp32";
-  return choices;
+  settings.dtype = training.dtype != "auto" ? training.dtype : bf16_everywhere ? "bf16" : "fp32";
+  return settings;
 }
 
 std::string device_table(World& world, Communicator& ranks, Device mine) {
@@ -89,19 +89,20 @@ std::string device_table(World& world, Communicator& ranks, Device mine) {
   return table;
 }
 
-DevicePeak peak_of_all(Communicator& ranks, const Choices& choices) {
-  const DevicePeak mine = peak_of(choices.device, precision_of(choices.dtype).compute, choices.threads);
+DevicePeak peak_of_all(Communicator& ranks, const RunSettings& settings) {
+  const DevicePeak mine = peak_of(settings.device, precision_of(settings.dtype).compute, settings.threads);
   double sum = mine.flops.value_or(0.0);
   ranks.all_reduce(TensorView(&sum, DType::f64, {1}), ReduceOp::sum).wait();
   const std::string missing = mine.flops ? "" : mine.source;
   for (const std::vector<std::byte>& bytes : gather_bytes(ranks, std::as_bytes(std::span(missing))))
     if (!bytes.empty()) return {std::nullopt, text_of(bytes)};
-  return {sum, fmt::format("{}, {}, all ranks", mine.source, choices.dtype)};
+  return {sum, fmt::format("{}, {}, all ranks", mine.source, settings.dtype)};
 }
 
-std::unique_ptr<Backend> make_backend(const Choices& choices, const World& world, std::int64_t host_bytes) {
-  return make_backend({choices.device, choices.threads, fmt::format("rank {}", world.rank()),
-                       choices.deterministic, choices.graphs, choices.matmul_algorithms, host_bytes});
+std::unique_ptr<Backend> make_backend(const RunSettings& settings, const World& world,
+                                      std::int64_t host_bytes) {
+  return make_backend({settings.device, settings.threads, fmt::format("rank {}", world.rank()),
+                       settings.deterministic, settings.graphs, settings.matmul_algorithms, host_bytes});
 }
 
 }  // namespace headwater

@@ -8,6 +8,7 @@
 #include "headwater/config/config_changes.h"
 #include "headwater/data/tokenizer.h"
 #include "headwater/plan/auto_layout.h"
+#include "headwater/run/global_batch.h"
 
 #include <fmt/ranges.h>
 
@@ -72,8 +73,9 @@ void resolve_layout(RunStart& start, Communicator& ranks) {
   }
   std::string found;
   if (ranks.rank() == 0) {
+    const RankLayoutRequest request = training_request(start.run, start.settings, ranks.size());
     const PipelineLayout layout =
-        training_request(start.run, start.choices, ranks.size()).parallel.pipeline_layout;
+        with_layers_found(request, start.settings.dtype, ranks.size()).parallel.pipeline_layout;
     found = fmt::format("{}", fmt::join(layout.layers, ","));
     log::info("parallel.pipeline_layout \"auto\" is [{}]", found);
   }
@@ -122,14 +124,14 @@ RunStart find_start(const LoadedConfig& config, const std::optional<Path>& newes
   const TrainingConfig& training = config.run.training;
   RunStart start;
   start.run = config.run;
-  start.choices = choose(training, world);
+  start.settings = choose(training, world);
   const std::string resume = shared(ranks, ranks.rank() == 0 ? find_resume(training, newest) : "");
   if (!resume.empty()) {
     start.checkpoint = std::make_unique<Checkpoint>(resume);
     const SaveHeader& header = start.checkpoint->manifest().header;
-    if (training.dtype == "auto") start.choices.dtype = header.dtype;
-    start.choices.threads = resumed_threads(header, start.choices.threads, world);
-    const auto other = other_library(header.cublaslt, matmul_library_version(start.choices.device));
+    if (training.dtype == "auto") start.settings.dtype = header.dtype;
+    start.settings.threads = resumed_threads(header, start.settings.threads, world);
+    const auto other = other_library(header.cublaslt, matmul_library_version(start.settings.device));
     if (other && ranks.rank() == 0) log::warning("{}", *other);
     check_files(*start.checkpoint, ranks);
     start.counters = header.counters;

@@ -2,19 +2,20 @@
 
 #include "headwater/base/file.h"
 #include "headwater/plan/plan.h"
+#include "headwater/train/measured_timeline.h"
 
 #include <fmt/format.h>
 
 namespace headwater {
 
-StepCheck::StepCheck(World& world, Engine& engine, const RunConfig& run, const Choices& choices)
+StepCheck::StepCheck(World& world, Engine& engine, const RunConfig& run, const RunSettings& settings)
     : world_(world),
       engine_(engine),
       timeline_(run.training.timeline),
       done_(engine.backend().device().kind != Device::Kind::cpu) {
   if (run.parallel.cluster.empty()) return;
   const RankLayout& layout = engine.layout();
-  PlanRequest request{layout.request, choices.dtype, read_cluster(run.parallel.cluster), world.size()};
+  PlanRequest request{layout.request, settings.dtype, read_cluster(run.parallel.cluster), world.size()};
   Plan plan = predict(request, layout.schedules);
   prediction_ = {fmt::format("parallel.cluster {}", run.parallel.cluster), std::move(plan.costs),
                  std::move(plan.time)};

@@ -7,6 +7,8 @@
 #include "headwater/model/flops.h"
 #include "headwater/nn/initialize.h"
 #include "headwater/optim/learning_rate.h"
+#include "headwater/run/memory_table.h"
+#include "headwater/run/step_samples.h"
 #include "headwater/train/data_streams.h"
 #include "headwater/train/not_finite.h"
 #include "headwater/train/replica_check.h"
@@ -54,7 +56,7 @@ std::optional<Path> Trainer::claim_save_folder() {
 }
 
 RankLayout Trainer::lay_out() const {
-  const RankLayoutRequest request = training_request(start_.run, start_.choices, world_.size());
+  const RankLayoutRequest request = training_request(start_.run, start_.settings, world_.size());
   RankLayout layout(request, world_.rank(), world_.size());
   if (out_ != nullptr)
     *out_ << layout.stages.table(request.model, layout.placement, layout.bytes_per_parameter()) << "\n"
@@ -72,11 +74,11 @@ void Trainer::open_data() {
 void Trainer::build(const RankLayout& layout) {
   batch_ = batch_ramp(start_.run, world_.size());
   engine_ =
-      std::make_unique<Engine>(world_, layout, make_backend(start_.choices, world_, layout.host_bytes()));
+      std::make_unique<Engine>(world_, layout, make_backend(start_.settings, world_, layout.host_bytes()));
   optimizer_ =
       std::make_unique<Optimizer>(make_optimizer(start_.run.optimizer, *engine_, start_.run.training.seed));
   optimizer_->set_updates(counters_.updates);
-  check_ = std::make_unique<StepCheck>(world_, *engine_, start_.run, start_.choices);
+  check_ = std::make_unique<StepCheck>(world_, *engine_, start_.run, start_.settings);
   if (save_folder_) saver_ = std::make_unique<Saver>(*save_folder_, *saving_, start_.run.training.keep);
 
   if (start_.checkpoint) {
@@ -86,10 +88,10 @@ void Trainer::build(const RankLayout& layout) {
     load_weights(engine_->store(), engine_->backend(), *start_.initial_weights);
   } else {
     initialize(engine_->store(), engine_->backend(), static_cast<std::uint64_t>(start_.run.training.seed),
-               start_.choices.threads);
+               start_.settings.threads);
   }
 
-  const DevicePeak peak = peak_of_all(*control_, start_.choices);
+  const DevicePeak peak = peak_of_all(*control_, start_.settings);
   mfu_ = {model_flops_per_token(layout.request.model, start_.run.training.seq_length), peak.flops,
           peak.source};
 }
@@ -246,9 +248,9 @@ void Trainer::save() {
   header.model = start_.run.model;
   header.parallel = engine_->layout().request.parallel;
   header.data_parallel_size = engine_->layout().grid.size(Axis::data);
-  header.dtype = start_.choices.dtype;
-  header.threads = start_.choices.threads;
-  header.cublaslt = matmul_library_version(start_.choices.device);
+  header.dtype = start_.settings.dtype;
+  header.threads = start_.settings.threads;
+  header.cublaslt = matmul_library_version(start_.settings.device);
   header.counters = counters_;
   // while new weights are gathered, nothing says what their memory holds
   engine_->store().settle(engine_->backend());
@@ -260,7 +262,7 @@ void Trainer::save() {
 
 int Trainer::run() {
   const TrainingConfig& training = start_.run.training;
-  const std::string devices = device_table(world_, *control_, start_.choices.device);
+  const std::string devices = device_table(world_, *control_, start_.settings.device);
   if (out_ != nullptr) {
     *out_ << devices << describe_run(start_, engine_->layout(), world_.size(), *training_data_)
           << mfu_.statement() << "\n";

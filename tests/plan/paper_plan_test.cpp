@@ -3,7 +3,7 @@
 #include "headwater/plan/paper_plan.h"
 
 #include "headwater/config/load_config.h"
-#include "headwater/plan/layout_request.h"
+#include "headwater/run/layout_request.h"
 
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>

@@ -5,7 +5,7 @@
 
 #include "headwater/base/clock.h"
 #include "headwater/config/load_config.h"
-#include "headwater/plan/layout_request.h"
+#include "headwater/run/layout_request.h"
 
 #include <gtest/gtest.h>
 

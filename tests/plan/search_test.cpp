@@ -5,9 +5,8 @@
 #include "headwater/base/error.h"
 #include "headwater/config/load_config.h"
 #include "headwater/plan/layer_search.h"
-#include "headwater/plan/layout_request.h"
 #include "headwater/plan/search_report.h"
-
+#include "headwater/run/layout_request.h"
 #include "tests/support/models.h"
 
 #include <gtest/gtest.h>

@@ -5,7 +5,6 @@
 #include "headwater/base/error.h"
 #include "headwater/comm/world.h"
 #include "headwater/train/probe.h"
-
 #include "tests/support/random_weights.h"
 
 #include <gtest/gtest.h>
@@ -20,7 +19,7 @@ namespace {
 // Documents of one token and of several; the last one goes on.
 const std::vector<std::int32_t> kTokens = {4, 9, 0, 0, 17, 3, 3, 0, 5, 8, 12, 18, 0, 7, 1, 2};
 constexpr std::int64_t kVocabulary = 19;
-const Choices kSingle{"fp32", 1};
+const RunSettings kSingle{"fp32", 1};
 
 struct Case {
   const char* name;
@@ -32,19 +31,19 @@ void PrintTo(const Case& c, std::ostream* out) { *out << c.name; }
 class Generation : public testing::TestWithParam<Case> {
  protected:
   // Of the token after each position, from one forward of all tokens.
-  std::vector<float> whole(const Choices& choices = kSingle) const {
+  std::vector<float> whole(const RunSettings& settings = kSingle) const {
     const std::unique_ptr<World> world = make_self_world();
     const auto length = static_cast<std::int64_t>(kTokens.size());
     std::vector<float> logits =
-        probe_logits(*world, {}, weights_, choices, {1, length, kTokens, {}}, GetParam().documents);
+        probe_logits(*world, {}, weights_, settings, {1, length, kTokens, {}}, GetParam().documents);
     EXPECT_EQ(logits.size(), kTokens.size() * kVocabulary);
     return logits;
   }
 
   // Feeds `pieces` tokens after one another; each time the logits must be those of the whole.
   void expect_same(const std::vector<std::size_t>& pieces, const std::vector<float>& all,
-                   const Choices& choices = kSingle, double relative = 1e-5) const {
-    Generator generator(weights_, choices, static_cast<std::int64_t>(kTokens.size()), GetParam().documents);
+                   const RunSettings& settings = kSingle, double relative = 1e-5) const {
+    Generator generator(weights_, settings, static_cast<std::int64_t>(kTokens.size()), GetParam().documents);
     double largest = 0.0;
     for (const float logit : all) largest = std::max(largest, std::abs(static_cast<double>(logit)));
     std::size_t end = 0;
@@ -76,7 +75,7 @@ TEST_P(Generation, InPieces) {
 // Both ways round the same tensors, about 30 from token to logit, by 2^−8/√3 each on average: √30 · 2^−8/√3
 // = 1.2 % apart if none of the roundings were the same, and most are.
 TEST_P(Generation, InBf16) {
-  const Choices bf16{"bf16", 1};
+  const RunSettings bf16{"bf16", 1};
   expect_same({5, 1, 1, 1, 8}, whole(bf16), bf16, 0.02);
 }
 

@@ -5,7 +5,6 @@
 
 #include "headwater/backend/cpu_backend.h"
 #include "headwater/base/file.h"
-
 #include "tests/train/training_run.h"
 
 #include <iterator>
@@ -72,10 +71,10 @@ TEST(StepCheck, WithAClusterThePlanIsThereBefore) {
     run.model = resolved(run.model, run.training.seq_length);
     run.parallel.pipeline_model_parallel_size = 2;
     run.parallel.cluster = file.string();
-    const Choices choices{"fp32", 1};
-    Engine engine(world, RankLayout(training_request(run, choices, 2), world.rank(), 2),
+    const RunSettings settings{"fp32", 1};
+    Engine engine(world, RankLayout(training_request(run, settings, 2), world.rank(), 2),
                   make_cpu_backend({}));
-    StepCheck check(world, engine, run, choices);
+    StepCheck check(world, engine, run, settings);
     EXPECT_EQ(
         count(check.announcement(), "predicted (parallel.cluster " + file.string() + "): a step takes "), 1U);
     StepTimes times;

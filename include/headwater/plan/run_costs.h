@@ -2,8 +2,9 @@
 // What a run's parts cost on its cluster: the cost model's figures, and the links between its ranks.
 // Everything that time_step() asks for.
 
-#include "headwater/plan/rank_layout.h"
+#include "headwater/plan/cluster.h"
 #include "headwater/plan/step_time.h"
+#include "headwater/run/rank_layout.h"
 
 #include <string>
 #include <vector>
@@ -16,6 +17,9 @@ struct PlanRequest {
   Cluster cluster;
   int ranks = 1;
 };
+
+// The settings of a run on machines that need not be here.
+RunSettings settings_on(const Cluster& cluster, const std::string& dtype, int threads);
 
 // Sent by one device in a step.
 struct SentBytes {

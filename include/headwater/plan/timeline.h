@@ -3,32 +3,12 @@
 // format of Chrome (about:tracing, Perfetto) and a picture. Plain data; any thread may call.
 
 #include "headwater/plan/step_time.h"
+#include "headwater/run/span.h"
 
 #include <string>
 #include <vector>
 
 namespace headwater {
-
-enum class SpanKind : std::uint8_t {
-  forward,
-  backward,
-  input_gradient,
-  weight_gradient,
-  wait,  // for a transfer
-  receive_activation,
-  receive_gradient,  // a transfer on its way to this rank
-  reduce,
-  update,
-  gather  // at the end of the step
-};
-
-struct Span {
-  SpanKind kind = SpanKind::forward;
-  int micro_batch = -1, stage = -1;  // where there is one
-  double begin = 0.0, end = 0.0;     // seconds since the step began
-};
-
-SpanKind span_kind(ActionKind action);
 
 struct Timeline {
   std::string name;                      // "predicted", "measured"

@@ -5,7 +5,8 @@
 
 #include "headwater/comm/world.h"
 #include "headwater/config/run_config.h"
-#include "headwater/plan/layout_request.h"
+#include "headwater/plan/timeline.h"
+#include "headwater/run/run_settings.h"
 #include "headwater/tensor/device_peak.h"
 #include "headwater/train/prediction_check.h"
 
@@ -53,7 +54,7 @@ struct StepBenchmark {
 };
 
 // Not on GPUs: there the host's clock tells when a part was launched, not how long it took.
-bool can_predict(const Choices& choices);
+bool can_predict(const RunSettings& settings);
 
 // A few steps to warm up, `steps` against the clock, and as many again with every op timed. The config's
 // data, learning rate and train_iters do not matter: tokens are random, in one document per sample.

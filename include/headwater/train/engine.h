@@ -9,7 +9,7 @@
 #include "headwater/comm/world.h"
 #include "headwater/data/batch.h"
 #include "headwater/nn/stage.h"
-#include "headwater/plan/rank_layout.h"
+#include "headwater/run/rank_layout.h"
 #include "headwater/train/recording.h"
 
 #include <functional>

@@ -17,7 +17,7 @@ namespace headwater {
 class Generator {
  public:
   // Room for `max_tokens`, prompt and continuation together.
-  Generator(const WeightSource& weights, const Choices& choices, std::int64_t max_tokens,
+  Generator(const WeightSource& weights, const RunSettings& settings, std::int64_t max_tokens,
             const DocumentOptions& documents);
 
   // Appends tokens and gives the logits [V] of what follows the last of them. UserError for an id outside the

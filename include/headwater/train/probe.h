@@ -24,7 +24,7 @@ ProbeBatch read_probe_batch(const std::string& path, bool with_labels, std::int6
 
 // fp32 [B, S, V], V without padding.
 std::vector<float> probe_logits(World& world, const RunConfig& run, const WeightSource& weights,
-                                const Choices& choices, const ProbeBatch& batch,
+                                const RunSettings& settings, const ProbeBatch& batch,
                                 const DocumentOptions& documents);
 
 struct ProbeGradients {
@@ -32,7 +32,7 @@ struct ProbeGradients {
   std::map<std::string, std::vector<float>> gradients;  // by canonical name, in the canonical shape
 };
 ProbeGradients probe_gradients(World& world, const RunConfig& run, const WeightSource& weights,
-                               const Choices& choices, const ProbeBatch& batch,
+                               const RunSettings& settings, const ProbeBatch& batch,
                                const DocumentOptions& documents);
 
 }  // namespace headwater

@@ -2,7 +2,7 @@
 // What a run is, in a few lines for people: its model, its ranks, its data.
 
 #include "headwater/data/sample_stream.h"
-#include "headwater/plan/rank_layout.h"
+#include "headwater/run/rank_layout.h"
 #include "headwater/train/run_start.h"
 
 #include <string>

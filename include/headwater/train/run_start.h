@@ -1,6 +1,6 @@
 #pragma once
 // Where a run starts: at a checkpoint of its save folder, at the one of `training.load`, from the weights of
-// `training.init_from`, or afresh; and the model, the config and the choices that follow from that.
+// `training.init_from`, or afresh; and the model, the config and the settings that follow from that.
 
 #include "headwater/checkpoint/checkpoint.h"
 #include "headwater/config/load_config.h"
@@ -14,8 +14,8 @@ namespace headwater {
 class Communicator;
 
 struct RunStart {
-  RunConfig run;    // validated; model, chunks, global batch and end of document resolved
-  Choices choices;  // a resume goes on with its checkpoint's
+  RunConfig run;         // validated; model, chunks, global batch and end of document resolved
+  RunSettings settings;  // a resume goes on with its checkpoint's
   Counters counters;
   std::unique_ptr<Checkpoint> checkpoint;         // that this run goes on from
   std::unique_ptr<WeightSource> initial_weights;  // of `init_from`, where there is no checkpoint

@@ -5,7 +5,7 @@
 #include "headwater/checkpoint/checkpoint.h"
 #include "headwater/checkpoint/saver.h"
 #include "headwater/nn/parameter_store.h"
-#include "headwater/plan/rank_layout.h"
+#include "headwater/run/rank_layout.h"
 
 #include <vector>
 

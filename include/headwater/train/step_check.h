@@ -6,7 +6,7 @@
 //
 // Collective: every rank has one, and calls the same functions in the same order, on its compute thread.
 
-#include "headwater/plan/layout_request.h"
+#include "headwater/run/run_settings.h"
 #include "headwater/train/prediction_check.h"
 
 #include <optional>
@@ -15,7 +15,7 @@ namespace headwater {
 
 class StepCheck {
  public:
-  StepCheck(World& world, Engine& engine, const RunConfig& run, const Choices& choices);
+  StepCheck(World& world, Engine& engine, const RunConfig& run, const RunSettings& settings);
 
   // The planner's figures for people; empty where there are none yet.
   std::string announcement() const;

@@ -7,7 +7,7 @@
 #include "headwater/checkpoint/saver.h"
 #include "headwater/data/sample_stream.h"
 #include "headwater/optim/optimizer.h"
-#include "headwater/plan/batch_ramp.h"
+#include "headwater/run/global_batch.h"
 #include "headwater/train/engine.h"
 #include "headwater/train/evaluate.h"
 #include "headwater/train/metrics.h"

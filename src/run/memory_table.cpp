@@ -1,4 +1,4 @@
-#include "headwater/plan/rank_layout.h"
+#include "headwater/run/memory_table.h"
 
 #include <fmt/format.h>
 
@@ -6,7 +6,6 @@
 
 namespace headwater {
 
-// A line for each pipeline rank.
 std::string memory_table(const std::vector<std::vector<SegmentSize>>& by_pipeline_rank) {
   std::vector<std::string> names;
   for (const std::vector<SegmentSize>& segments : by_pipeline_rank)
@@ -32,6 +31,12 @@ std::string memory_table(const std::vector<std::vector<SegmentSize>>& by_pipelin
     cell(total);
   }
   return text;
+}
+
+std::vector<std::vector<SegmentSize>> segments_of(const std::vector<RankLayout>& layouts) {
+  std::vector<std::vector<SegmentSize>> segments;
+  for (const RankLayout& layout : layouts) segments.push_back(layout.segments);
+  return segments;
 }
 
 }  // namespace headwater

@@ -1,5 +1,6 @@
+#include "headwater/run/sharding_of.h"
+
 #include "headwater/base/error.h"
-#include "headwater/plan/rank_layout.h"
 
 namespace headwater {
 namespace {

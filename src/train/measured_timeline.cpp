@@ -1,6 +1,4 @@
-#include "headwater/train/recording.h"
-
-#include "headwater/train/engine.h"
+#include "headwater/train/measured_timeline.h"
 
 #include <cstring>
 

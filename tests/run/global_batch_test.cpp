@@ -1,8 +1,7 @@
-#include "headwater/plan/batch_ramp.h"
+#include "headwater/run/global_batch.h"
 
 #include "headwater/base/error.h"
-#include "headwater/plan/layout_request.h"
-
+#include "headwater/run/rank_layout.h"
 #include "tests/support/models.h"
 
 #include <gtest/gtest.h>

@@ -1,12 +1,33 @@
-#include "headwater/plan/batch_ramp.h"
+#include "headwater/run/global_batch.h"
 
 #include "headwater/base/error.h"
 #include "headwater/base/nearest.h"
-#include "headwater/plan/layout_request.h"
+#include "headwater/layout/process_grid.h"
 
 #include <fmt/ranges.h>
 
 namespace headwater {
+
+std::int64_t data_parallel_size(const ParallelConfig& parallel, int ranks) {
+  return ProcessGrid::make(ranks, static_cast<int>(parallel.tensor_model_parallel_size), 1,
+                           static_cast<int>(parallel.pipeline_model_parallel_size))
+      .size(Axis::data);
+}
+
+std::int64_t global_batch_size(const RunConfig& run, int ranks) {
+  const std::int64_t data = data_parallel_size(run.parallel, ranks);
+  const std::int64_t micro = run.training.micro_batch_size, per_round = micro * data;
+  if (run.training.global_batch_size == 0) return per_round;
+  if (run.training.global_batch_size % per_round != 0)
+    throw UserError(
+        "training.global_batch_size is {}: it must be a multiple of training.micro_batch_size {} x "
+        "data-parallel size {} = {}, "
+        "such as {}",
+        run.training.global_batch_size, micro, data, per_round,
+        nearest_multiple(run.training.global_batch_size, per_round));
+  return run.training.global_batch_size;
+}
+
 BatchRamp::BatchRamp(std::int64_t start, std::int64_t increment, std::int64_t samples, std::int64_t full)
     : start_(start), increment_(increment), samples_(samples), full_(full) {
   HW_CHECK(start == full || (start < full && increment > 0 && (full - start) % increment == 0 && samples > 0),
