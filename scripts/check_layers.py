@@ -16,11 +16,11 @@ import tempfile
 from pathlib import Path
 
 # From the ground up. CMakeLists.txt links them in this order too, and docs/architecture.md says what lives in each.
-ROOMS = ("base tensor config model layout schedule run plan data comm backend nn optim checkpoint train cli").split()
+ROOMS = ("base tensor config model layout schedule run data comm backend nn optim checkpoint plan train bench generate cli").split()
 
 TOP_LEVEL = set(
     "CMakeLists.txt src include kernels configs tests scripts docs README.md LICENSE CHANGELOG.md CMakePresets.json "
-    ".ci .clang-format .clang-tidy .gitignore".split()
+    ".ci .clang-format .clang-tidy .gitignore .git-blame-ignore-revs".split()
 )
 NOT_OURS = {".git", "build"}
 

@@ -1,10 +1,10 @@
-#include "bench_config.h"
-
 #include "headwater/base/file.h"
-#include "headwater/cli/commands.h"
-#include "headwater/train/bench_step.h"
-#include "headwater/train/measure_machine.h"
+#include "headwater/bench/bench_step.h"
+#include "headwater/bench/measure_machine.h"
 #include "headwater/train/run_setup.h"
+
+#include "bench_config.h"
+#include "commands.h"
 
 #include <CLI/CLI.hpp>
 #include <nlohmann/json.hpp>

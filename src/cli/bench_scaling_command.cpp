@@ -1,13 +1,13 @@
-#include "bench_config.h"
-#include "scaling_launch.h"
-#include "scaling_output.h"
-
 #include "headwater/base/error.h"
 #include "headwater/base/failure.h"
 #include "headwater/base/file.h"
 #include "headwater/base/log.h"
 #include "headwater/base/threads.h"
-#include "headwater/cli/commands.h"
+
+#include "bench_config.h"
+#include "commands.h"
+#include "scaling_launch.h"
+#include "scaling_output.h"
 
 #include <fmt/ranges.h>
 #include <nlohmann/json.hpp>

@@ -1,8 +1,9 @@
 #include "headwater/base/error.h"
 #include "headwater/checkpoint/checkpoint.h"
 #include "headwater/checkpoint/save_folder.h"
-#include "headwater/cli/commands.h"
 #include "headwater/config/load_config.h"
+
+#include "commands.h"
 
 #include <CLI/CLI.hpp>
 #include <nlohmann/json.hpp>

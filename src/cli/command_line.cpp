@@ -1,5 +1,6 @@
 #include "headwater/base/error.h"
-#include "headwater/cli/commands.h"
+
+#include "commands.h"
 
 #include <fmt/ranges.h>
 

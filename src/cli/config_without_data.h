@@ -2,7 +2,7 @@
 // The config of a run whose time matters and nothing else: what `bench` and `plan` look at.
 
 #include "headwater/config/run_config.h"
-#include "headwater/plan/cluster.h"
+#include "headwater/plan/cost/cluster.h"
 
 namespace headwater {
 

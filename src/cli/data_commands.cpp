@@ -1,9 +1,10 @@
 #include "headwater/base/clock.h"
 #include "headwater/base/error.h"
-#include "headwater/cli/commands.h"
 #include "headwater/data/dataset_tools.h"
 #include "headwater/data/tokenize.h"
 #include "headwater/data/train_tokenizer.h"
+
+#include "commands.h"
 
 #include <CLI/CLI.hpp>
 #include <nlohmann/json.hpp>

@@ -1,4 +1,4 @@
-#include "headwater/plan/auto_layout.h"
+#include "headwater/plan/search/auto_layout.h"
 #include "headwater/run/global_batch.h"
 #include "headwater/train/evaluate.h"
 #include "headwater/train/state_io.h"

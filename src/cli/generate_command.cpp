@@ -1,7 +1,7 @@
-#include "model_options.h"
-
 #include "headwater/base/log.h"
-#include "headwater/train/generator.h"
+#include "headwater/generate/generator.h"
+
+#include "model_options.h"
 
 #include <CLI/CLI.hpp>
 

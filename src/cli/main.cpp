@@ -4,8 +4,9 @@
 #include "headwater/base/error.h"
 #include "headwater/base/failure.h"
 #include "headwater/base/log.h"
-#include "headwater/cli/commands.h"
 #include "headwater/comm/world.h"
+
+#include "commands.h"
 
 #include <cstdlib>
 #include <iostream>

@@ -3,11 +3,12 @@
 // goes with it.
 
 #include "headwater/checkpoint/weight_source.h"
-#include "headwater/cli/commands.h"
 #include "headwater/config/load_config.h"
 #include "headwater/data/tokenizer.h"
 #include "headwater/train/data_streams.h"
 #include "headwater/train/run_setup.h"
+
+#include "commands.h"
 
 #include <memory>
 #include <string>

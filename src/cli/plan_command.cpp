@@ -1,13 +1,13 @@
 #include "headwater/base/error.h"
 #include "headwater/base/file.h"
-#include "headwater/cli/commands.h"
 #include "headwater/config/load_config.h"
-#include "headwater/plan/auto_layout.h"
-#include "headwater/plan/paper_plan.h"
-#include "headwater/plan/plan_report.h"
-#include "headwater/plan/search_report.h"
-#include "headwater/plan/timeline.h"
+#include "headwater/plan/paper/paper_plan.h"
+#include "headwater/plan/search/auto_layout.h"
+#include "headwater/plan/search/search_report.h"
+#include "headwater/plan/simulate/plan_report.h"
+#include "headwater/plan/simulate/timeline.h"
 
+#include "commands.h"
 #include "config_without_data.h"
 
 #include <CLI/CLI.hpp>

@@ -1,7 +1,7 @@
 #include "headwater/checkpoint/hf_tensors.h"
 #include "headwater/checkpoint/safetensors.h"
+#include "headwater/generate/probe.h"
 #include "headwater/model/parameter_spec.h"
-#include "headwater/train/probe.h"
 
 #include "model_options.h"
 

@@ -1,8 +1,9 @@
-#include "headwater/cli/commands.h"
 #include "headwater/config/load_config.h"
 #include "headwater/config/pipeline_schedule.h"
-#include "headwater/plan/simulator.h"
+#include "headwater/plan/simulate/simulator.h"
 #include "headwater/schedule/checker.h"
+
+#include "commands.h"
 
 #include <CLI/CLI.hpp>
 #include <nlohmann/json.hpp>

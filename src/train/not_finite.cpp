@@ -1,4 +1,4 @@
-#include "headwater/train/not_finite.h"
+#include "not_finite.h"
 
 #include <algorithm>
 #include <cmath>

@@ -1,4 +1,4 @@
-#include "headwater/train/replica_check.h"
+#include "replica_check.h"
 
 #include "headwater/base/hash.h"
 

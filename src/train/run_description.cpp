@@ -1,4 +1,4 @@
-#include "headwater/train/run_description.h"
+#include "run_description.h"
 
 #include <fmt/format.h>
 

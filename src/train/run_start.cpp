@@ -7,7 +7,7 @@
 #include "headwater/comm/world.h"
 #include "headwater/config/config_changes.h"
 #include "headwater/data/tokenizer.h"
-#include "headwater/plan/auto_layout.h"
+#include "headwater/plan/search/auto_layout.h"
 #include "headwater/run/global_batch.h"
 
 #include <fmt/ranges.h>

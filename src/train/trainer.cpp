@@ -10,12 +10,13 @@
 #include "headwater/run/memory_table.h"
 #include "headwater/run/step_samples.h"
 #include "headwater/train/data_streams.h"
-#include "headwater/train/not_finite.h"
-#include "headwater/train/replica_check.h"
-#include "headwater/train/run_description.h"
 #include "headwater/train/run_setup.h"
 #include "headwater/train/state_io.h"
 #include "headwater/train/training_step.h"
+
+#include "not_finite.h"
+#include "replica_check.h"
+#include "run_description.h"
 
 #include <cmath>
 #include <numeric>
@@ -34,7 +35,8 @@ std::vector<int> all_ranks(const World& world) {
 
 }  // namespace
 
-Trainer::Trainer(World& world, const LoadedConfig& config, std::ostream* out) : world_(world), out_(out) {
+Trainer::Trainer(World& world, const LoadedConfig& config, std::ostream* out, const MakeStepObserver& observe)
+    : world_(world), out_(out) {
   world_.set_timeout(config.run.training.comm_timeout_s);
   control_ = world_.group("control", all_ranks(world_));
   saving_ = world_.group("saving", all_ranks(world_));
@@ -43,7 +45,7 @@ Trainer::Trainer(World& world, const LoadedConfig& config, std::ostream* out) : 
   counters_ = start_.counters;
   const RankLayout layout = lay_out();
   open_data();
-  build(layout);
+  build(layout, observe);
   open_metrics();
 }
 
@@ -71,14 +73,14 @@ void Trainer::open_data() {
   validation_data_ = validation_stream(start_.run, start_.run.training.seq_length);
 }
 
-void Trainer::build(const RankLayout& layout) {
+void Trainer::build(const RankLayout& layout, const MakeStepObserver& observe) {
   batch_ = batch_ramp(start_.run, world_.size());
   engine_ =
       std::make_unique<Engine>(world_, layout, make_backend(start_.settings, world_, layout.host_bytes()));
   optimizer_ =
       std::make_unique<Optimizer>(make_optimizer(start_.run.optimizer, *engine_, start_.run.training.seed));
   optimizer_->set_updates(counters_.updates);
-  check_ = std::make_unique<StepCheck>(world_, *engine_, start_.run, start_.settings);
+  if (observe) observer_ = observe(world_, *engine_, start_.run, start_.settings);
   if (save_folder_) saver_ = std::make_unique<Saver>(*save_folder_, *saving_, start_.run.training.keep);
 
   if (start_.checkpoint) {
@@ -153,7 +155,7 @@ StepMetrics Trainer::step() {
   const std::int64_t batch = batch_->batch_after(first_sample),
                      tokens = batch * start_.run.training.seq_length;
   const LoweredSchedule& schedule = layout.schedules->of(batch / samples_of_round(layout));
-  const bool full = batch == batch_->full();  // what is predicted
+  const bool observed = observer_ && batch == batch_->full();
   const double targets = targets_of_step(first_sample, schedule.schedule.micro_batches);
   auto [scalars, times] = training_step(
       *engine_, *optimizer_, schedule, rate, targets,
@@ -161,7 +163,7 @@ StepMetrics Trainer::step() {
         return make_batch(*training_data_, first_sample_of(layout, first_sample, m),
                           layout.request.batch.samples, documents_);
       },
-      dropout, full ? check_->next() : nullptr);
+      dropout, observed ? observer_->next() : nullptr);
   stop_agreed.wait();
   signal_ = std::max(signal_, static_cast<int>(stop_[0]));
   time_is_up_ = stop_[1] != 0;
@@ -189,7 +191,7 @@ StepMetrics Trainer::step() {
   metrics.elapsed_ms = seconds * 1e3;
   metrics.tokens_per_second = static_cast<double>(tokens) / seconds;
   metrics.mfu = mfu_.mfu(metrics.tokens_per_second);
-  table_ = full ? check_->add(times) : std::nullopt;
+  observed_ = observed ? observer_->add(times) : std::nullopt;
   return metrics;
 }
 
@@ -200,7 +202,7 @@ void Trainer::judge(const StepMetrics& metrics) {
     if (out_ != nullptr) *out_ << *line << std::endl;
     if (tensorboard_) tensorboard_->flush();
   }
-  if (table_ && out_ != nullptr) *out_ << *table_ << std::flush;
+  if (observed_ && out_ != nullptr) *out_ << *observed_ << std::flush;
   if (counters_.bad_in_a_row >= start_.run.training.max_bad_steps)
     throw UserError(
         "loss or gradient norm was not finite in {} steps in a row up to step {} (training.max_bad_steps); "
@@ -266,7 +268,8 @@ int Trainer::run() {
   if (out_ != nullptr) {
     *out_ << devices << describe_run(start_, engine_->layout(), world_.size(), *training_data_)
           << mfu_.statement() << "\n";
-    if (const std::string plan = check_->announcement(); !plan.empty()) *out_ << plan << "\n";
+    if (const std::string said = observer_ ? observer_->announcement() : ""; !said.empty())
+      *out_ << said << "\n";
     out_->flush();
   }
   const auto due = [&](std::int64_t interval) { return interval > 0 && counters_.step % interval == 0; };

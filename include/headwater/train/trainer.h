@@ -10,11 +10,11 @@
 #include "headwater/run/global_batch.h"
 #include "headwater/train/engine.h"
 #include "headwater/train/evaluate.h"
-#include "headwater/train/metrics.h"
-#include "headwater/train/progress_log.h"
+#include "headwater/train/log/metrics.h"
+#include "headwater/train/log/progress_log.h"
+#include "headwater/train/log/tensorboard.h"
 #include "headwater/train/run_start.h"
-#include "headwater/train/step_check.h"
-#include "headwater/train/tensorboard.h"
+#include "headwater/train/step_observer.h"
 
 #include <array>
 #include <iosfwd>
@@ -25,8 +25,9 @@ namespace headwater {
 
 class Trainer {
  public:
-  // Reads config, data, checkpoint or weights; allocates. `config` is as loaded, not yet validated.
-  Trainer(World& world, const LoadedConfig& config, std::ostream* out);
+  // Reads config, data, checkpoint or weights; allocates. `config` is as loaded, not yet validated. `observe`
+  // may be empty; it is called once, before the weights are there.
+  Trainer(World& world, const LoadedConfig& config, std::ostream* out, const MakeStepObserver& observe = {});
   ~Trainer();
 
   // Until train_iters, exit_interval, exit_duration_in_mins or a signal. Gives the exit code: 0, 75, or 128 +
@@ -37,7 +38,7 @@ class Trainer {
   std::optional<Path> claim_save_folder();
   RankLayout lay_out() const;
   void open_data();
-  void build(const RankLayout& layout);
+  void build(const RankLayout& layout, const MakeStepObserver& observe);
   void open_metrics();
   StepMetrics step();
   double targets_of_step(std::int64_t first_sample, int micro_batches) const;
@@ -74,8 +75,8 @@ class Trainer {
   std::unique_ptr<MetricsFile> metrics_file_;       // rank 0
   std::unique_ptr<TensorBoardWriter> tensorboard_;  // rank 0
   std::unique_ptr<ProgressLog> progress_;
-  std::unique_ptr<StepCheck> check_;
-  std::optional<std::string> table_;  // of the step before, where it is the check's last
+  std::unique_ptr<StepObserver> observer_;  // null: nobody watches
+  std::optional<std::string> observed_;     // what the observer said after the last step
 };
 
 }  // namespace headwater

@@ -1,0 +1,26 @@
+#pragma once
+// When each rank does what during one step, predicted or measured, and two ways to look at it: the trace
+// format of Chrome (about:tracing, Perfetto) and a picture. Plain data; any thread may call.
+
+#include "headwater/plan/simulate/step_time.h"
+#include "headwater/run/span.h"
+
+#include <string>
+#include <vector>
+
+namespace headwater {
+
+struct Timeline {
+  std::string name;                      // "predicted", "measured"
+  std::vector<std::vector<Span>> ranks;  // by pipeline rank; of one replica
+};
+
+Timeline timeline_of(const StepTime& time, const StepCosts& costs);
+
+// One process for each timeline, so that they stand one below the other.
+std::string chrome_trace(const std::vector<Timeline>& timelines);
+
+// A row for each rank; what is narrower than a hair is left out.
+std::string timeline_svg(const Timeline& timeline, const std::string& title);
+
+}  // namespace headwater

@@ -1,0 +1,42 @@
+#include "headwater/bench/bench_matmul.h"
+
+#include "headwater/backend/make_backend.h"
+
+#include "random_training.h"
+
+namespace headwater {
+namespace {
+
+// Of every rank: products that several have are those of the lowest.
+MatmulAlgorithms over_ranks(Communicator& ranks, const MatmulAlgorithms& mine) {
+  MatmulAlgorithms all = mine;
+  all.products.clear();
+  const std::string text = text_of(mine);
+  for (const std::vector<std::byte>& bytes : gather_bytes(ranks, std::as_bytes(std::span(text)))) {
+    MatmulAlgorithms theirs =
+        parse_matmul_algorithms({reinterpret_cast<const char*>(bytes.data()), bytes.size()}, "a rank");
+    if (theirs.device != mine.device || theirs.cublaslt != mine.cublaslt)
+      throw UserError(
+          "ranks compute on {} with cuBLASLt {} and on {} with cuBLASLt {}: bench matmul measures one kind "
+          "at a time",
+          mine.device, mine.cublaslt, theirs.device, theirs.cublaslt);
+    all.products.merge(theirs.products);
+  }
+  return all;
+}
+
+}  // namespace
+
+MatmulAlgorithms bench_matmul(World& world, const RunConfig& run) {
+  RunSettings settings = choose(run.training, world);
+  if (settings.device.kind != Device::Kind::cuda)
+    throw UserError(
+        "bench matmul times algorithms of cuBLASLt, and this run has no GPUs (training.device {})",
+        run.training.device);
+  settings.matmul_algorithms.clear();
+  RandomTraining training(world, run, settings);
+  training.step();
+  return over_ranks(training.ranks(), fastest_matmuls(training.backend().inner()));
+}
+
+}  // namespace headwater

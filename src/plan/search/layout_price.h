@@ -1,0 +1,39 @@
+#pragma once
+// What a list of layer counts costs, by the quick play: the recomputation that each rank needs, and the time
+// of a step.
+
+#include "headwater/schedule/schedule.h"
+
+#include "rank_recompute.h"
+
+#include <optional>
+#include <vector>
+
+namespace headwater {
+
+struct PricedLayout {
+  std::vector<int> layers;  // per virtual stage
+  std::vector<StageRecompute> recompute;
+  std::vector<double> loads;  // per rank: seconds of a micro-batch
+  double seconds = 0.0;       // of a step
+};
+
+class LayoutPricer {
+ public:
+  // `problem` must outlive it. Times are for the schedule's micro-batches; where the problem has more, a step
+  // takes so many times more of the slowest rank's.
+  LayoutPricer(const PartitionProblem& problem, const Schedule& schedule);
+
+  // Nothing: it does not fit.
+  std::optional<PricedLayout> price(const std::vector<int>& layers) const;
+  std::int64_t actions() const { return play_.actions(); }
+
+ private:
+  const PartitionProblem& problem_;
+  const Placement placement_;
+  const int micro_batches_;
+  const RankRecompute recompute_;
+  const QuickPlay play_;
+};
+
+}  // namespace headwater
