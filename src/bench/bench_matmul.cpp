@@ -1,6 +1,7 @@
 #include "headwater/bench/bench_matmul.h"
 
 #include "headwater/backend/make_backend.h"
+#include "headwater/base/bytes.h"
 
 #include "random_training.h"
 
@@ -12,9 +13,8 @@ MatmulAlgorithms over_ranks(Communicator& ranks, const MatmulAlgorithms& mine) {
   MatmulAlgorithms all = mine;
   all.products.clear();
   const std::string text = text_of(mine);
-  for (const std::vector<std::byte>& bytes : gather_bytes(ranks, std::as_bytes(std::span(text)))) {
-    MatmulAlgorithms theirs =
-        parse_matmul_algorithms({reinterpret_cast<const char*>(bytes.data()), bytes.size()}, "a rank");
+  for (const std::vector<std::byte>& bytes : gather_bytes(ranks, as_bytes(text))) {
+    MatmulAlgorithms theirs = parse_matmul_algorithms(as_text(bytes), "a rank");
     if (theirs.device != mine.device || theirs.cublaslt != mine.cublaslt)
       throw UserError(
           "ranks compute on {} with cuBLASLt {} and on {} with cuBLASLt {}: bench matmul measures one kind "
@@ -28,7 +28,7 @@ MatmulAlgorithms over_ranks(Communicator& ranks, const MatmulAlgorithms& mine) {
 }  // namespace
 
 MatmulAlgorithms bench_matmul(World& world, const RunConfig& run) {
-  RunSettings settings = choose(run.training, world);
+  RunSettings settings = choose_settings(run.training, world);
   if (settings.device.kind != Device::Kind::cuda)
     throw UserError(
         "bench matmul times algorithms of cuBLASLt, and this run has no GPUs (training.device {})",

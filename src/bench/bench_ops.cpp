@@ -80,7 +80,7 @@ double seconds_of(const ModelOp& op, std::int64_t bytes, Operands& operands, Bac
 
 OpsBenchmark bench_ops(World& world, const RunConfig& run, const std::optional<Cluster>& cluster, int runs) {
   const ModelSpec model = model_of(run);
-  const RunSettings settings = choose(run.training, world);
+  const RunSettings settings = choose_settings(run.training, world);
   const Precision precision = precision_of(settings.dtype);
   std::optional<DeviceSpeed> stated;
   if (cluster) stated = speed_of(*cluster, settings.dtype);

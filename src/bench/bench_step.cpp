@@ -2,6 +2,7 @@
 
 #include "headwater/backend/device_speed.h"
 #include "headwater/backend/make_backend.h"
+#include "headwater/base/bytes.h"
 #include "headwater/model/flops.h"
 
 #include "measured_timeline.h"
@@ -39,9 +40,8 @@ std::vector<OpSeconds> over_ranks(Communicator& ranks, const std::vector<OpSecon
   for (const OpSeconds& op : mine) rows.push_back({op.name, op.calls, op.seconds, op.floor_seconds});
   const std::string text = rows.dump();
   std::map<std::string, OpSeconds> sums;
-  for (const std::vector<std::byte>& bytes : gather_bytes(ranks, std::as_bytes(std::span(text)))) {
-    const auto* begin = reinterpret_cast<const char*>(bytes.data());
-    for (const nlohmann::json& row : nlohmann::json::parse(begin, begin + bytes.size())) {
+  for (const std::vector<std::byte>& bytes : gather_bytes(ranks, as_bytes(text))) {
+    for (const nlohmann::json& row : nlohmann::json::parse(as_text(bytes))) {
       OpSeconds& sum = sums[row[0]];
       sum.name = row[0];
       sum.calls += row[1].get<double>() / ranks.size();
@@ -61,7 +61,7 @@ std::vector<OpSeconds> over_ranks(Communicator& ranks, const std::vector<OpSecon
 bool can_predict(const RunSettings& settings) { return settings.device.kind == Device::Kind::cpu; }
 
 StepBenchmark bench_step(World& world, const RunConfig& run, int steps) {
-  const RunSettings settings = choose(run.training, world);
+  const RunSettings settings = choose_settings(run.training, world);
   const bool predicts = can_predict(settings);
   RandomTraining training(world, run, settings);
   Communicator& ranks = training.ranks();

@@ -5,7 +5,6 @@
 
 #include <unistd.h>
 
-#include <numeric>
 #include <set>
 
 namespace headwater {
@@ -30,9 +29,7 @@ std::optional<LinkSpeed> link_from_first(World& world, Communicator& ranks, bool
 }  // namespace
 
 MachineFigures measure_machine(World& world, int threads) {
-  std::vector<int> all(static_cast<std::size_t>(world.size()));
-  std::iota(all.begin(), all.end(), 0);
-  const std::unique_ptr<Communicator> ranks = world.group("machine", all);
+  const std::unique_ptr<Communicator> ranks = world.group("machine", all_ranks(world));
 
   MachineFigures figures;
   figures.name = world.host(0);

@@ -1,5 +1,6 @@
 #include "together.h"
 
+#include "headwater/base/bytes.h"
 #include "headwater/base/error.h"
 #include "headwater/base/failure.h"
 
@@ -29,7 +30,7 @@ void together(Communicator& ranks, const std::function<void()>& action) {
       own.exit_code == 0 ? std::string() : std::string(1, static_cast<char>(own.exit_code)) + own.message;
   for (const std::vector<std::byte>& bytes : gather_bytes(ranks, std::as_bytes(std::span(sent)))) {
     if (bytes.empty()) continue;
-    const std::string received(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+    const std::string received = as_text(bytes);
     raise({received[0], received.substr(1)});
   }
 }

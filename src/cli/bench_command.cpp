@@ -124,7 +124,7 @@ int bench_step_command(Session& session, const BenchStepOptions& options) {
   const RunConfig run = bench_config(options.config, session.overrides, options.steps);
   session.world.set_timeout(run.training.comm_timeout_s);
   if ((!options.cluster_out.empty() || !options.trace.empty()) &&
-      !can_predict(choose(run.training, session.world)))
+      !can_predict(choose_settings(run.training, session.world)))
     throw UserError(
         "bench step on GPUs has nothing for {}: it measures no parts of a step and no links there",
         options.trace.empty() ? "--cluster-out" : "--trace");

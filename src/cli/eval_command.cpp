@@ -29,7 +29,7 @@ int evaluate_model(Session& session, const EvalOptions& options) {
   if (!stream) throw UserError("no dataset to evaluate on: name one with --data.validation=PREFIX");
   session.world.set_timeout(run.training.comm_timeout_s);
 
-  const RunSettings settings = choose(run.training, session.world);
+  const RunSettings settings = choose_settings(run.training, session.world);
   const std::int64_t replicas = data_parallel_size(run.parallel, session.world.size());
   const std::int64_t micro = run.training.micro_batch_size;
   const std::int64_t global_batch = std::max(run.training.global_batch_size, micro * replicas);

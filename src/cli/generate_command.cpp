@@ -38,7 +38,8 @@ int generate(Session& session, const GenerateOptions& options) {
     log::warning("{} tokens are more than the model's {} positions: what comes after them it has never seen",
                  length, opened.weights->model().max_position_embeddings);
 
-  Generator generator(*opened.weights, choose(opened.config.run.training, session.world), length, documents);
+  Generator generator(*opened.weights, choose_settings(opened.config.run.training, session.world), length,
+                      documents);
   std::vector<std::int32_t> next = prompt;
   for (std::int64_t i = 0; i < options.max_new_tokens; ++i) {
     const std::int32_t token = sample_token(generator.feed(next), options.sampling, i);

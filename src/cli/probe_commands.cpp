@@ -19,7 +19,7 @@ RunSettings probe_settings(Session& session, const OpenedModel& opened) {
   TrainingConfig training = opened.config.run.training;
   if (training.dtype == "auto" || opened.config.origin.at("training.dtype") != "command line")
     training.dtype = "fp32";
-  return choose(training, session.world);
+  return choose_settings(training, session.world);
 }
 
 int write_logits(Session& session, const ProbeOptions& options) {

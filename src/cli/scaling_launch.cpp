@@ -1,5 +1,6 @@
 #include "scaling_launch.h"
 
+#include "headwater/base/bytes.h"
 #include "headwater/base/error.h"
 #include "headwater/base/failure.h"
 #include "headwater/base/file.h"
@@ -100,7 +101,7 @@ RunSpeed measure(const ScalingLaunch& launch, const ScalingRun& run) {
   if (!kept.empty() && std::filesystem::exists(kept)) {
     log::info("read from {}", kept.string());
     const MappedFile file(kept);
-    return read_speed({reinterpret_cast<const char*>(file.bytes().data()), file.size()}, kept.string(), run);
+    return read_speed(as_text(file.bytes()), kept.string(), run);
   }
   std::vector<std::string> command = launcher_of(launch, run.ranks);
   append(command, program_of(launch, run));

@@ -2,7 +2,6 @@
 
 #include "headwater/backend/make_backend.h"
 #include "headwater/model/op_workspace.h"
-#include "headwater/tensor/convert.h"
 #include "headwater/train/state_io.h"
 
 #include <array>
@@ -30,13 +29,14 @@ Generator::Generator(const WeightSource& weights, const RunSettings& settings, s
                  aligned(parameters.elements() * static_cast<std::int64_t>(size_of(precision_.compute))));
   store_ = std::make_unique<ParameterStore>(parameters, arena_, precision_, false);
 
-  const LayerSpec& first = model_.layers.front();
-  rotary_table_ = TensorView(nullptr, precision_.accumulate, {max_tokens, first.head_dim / 2, 2});
+  RotaryTable rotary = rotary_table_of(model_, {1, max_tokens});
+  rotary.positions = max_tokens;
+  rotary_table_ = TensorView(nullptr, precision_.accumulate, rotary.shape());
   arena_.reserve("constants", aligned(static_cast<std::int64_t>(rotary_table_.bytes())));
   rotary_table_ = arena_.take("constants", precision_.accumulate, rotary_table_.shape);
   std::vector<std::byte> table(rotary_table_.bytes());
   const TensorView host(table.data(), precision_.accumulate, rotary_table_.shape);
-  fill_rotary_table(host, first.rotary_base);
+  fill_rotary_table(host, rotary.base);
   backend_->to_device(host, rotary_table_);
 
   const auto shapes_of = [&](const LayerSpec& layer) {
@@ -120,10 +120,7 @@ std::vector<float> Generator::feed(std::span<const std::int32_t> tokens) {
 
   std::vector<float> logits(static_cast<std::size_t>(model_.vocabulary));
   width.stage->logits({}, count - 1, [&](std::int64_t, std::int64_t, TensorView block) {
-    std::vector<std::byte> host(block.bytes());
-    const TensorView same(host.data(), block.dtype, block.shape);
-    backend_->to_host(block, same);
-    convert(same, TensorView(logits.data(), DType::f32, block.shape));
+    download(*backend_, block, TensorView(logits.data(), DType::f32, block.shape));
   });
   return logits;
 }

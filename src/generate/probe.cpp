@@ -4,7 +4,6 @@
 #include "headwater/plan/search/auto_layout.h"
 #include "headwater/run/global_batch.h"
 #include "headwater/run/step_samples.h"
-#include "headwater/tensor/convert.h"
 #include "headwater/train/engine.h"
 #include "headwater/train/state_io.h"
 #include "headwater/train/training_step.h"
@@ -68,7 +67,7 @@ void sum_over_ranks(Engine& engine, std::vector<float>& values) {
 // Writes what this rank, and no other, has of a parameter's gradient to its place in the whole.
 void add_part(Engine& engine, const ParameterPlace& place, std::vector<float>& whole_gradient) {
   const Slice slice = place.updated_slice();
-  if (!place.spoken_for || slice.count == 0) return;
+  if (!place.counted_here || slice.count == 0) return;
   std::vector<float> values(static_cast<std::size_t>(slice.count));
   download(engine.backend(), engine.store().updated(engine.store().gradients(), place),
            TensorView(values.data(), DType::f32, {slice.count}));
@@ -114,11 +113,9 @@ std::vector<float> probe_logits(World& world, const RunConfig& run, const Weight
       // Rows are strided where the vocabulary is padded: one by one.
       for (std::int64_t r = 0; r < block.rows(); ++r) {
         const TensorView from = block.rows(r, 1);
-        std::vector<std::byte> host(from.bytes());
-        const TensorView same(host.data(), from.dtype, from.shape);
-        engine->backend().to_host(from, same);
-        convert(same, TensorView(logits.data() + (sample * batch.sequence + row + r) * vocabulary + column,
-                                 DType::f32, from.shape));
+        download(engine->backend(), from,
+                 TensorView(logits.data() + (sample * batch.sequence + row + r) * vocabulary + column,
+                            DType::f32, from.shape));
       }
     });
   }

@@ -1,5 +1,6 @@
 #include "headwater/layout/arena_layout.h"
 
+#include "headwater/layout/parameter_bytes.h"
 #include "headwater/model/step_scalar.h"
 #include "headwater/tensor/arena.h"
 
@@ -98,13 +99,22 @@ std::int64_t scratch_bytes(const ModelSpec& model, const MemoryRequest& request)
   return most;
 }
 
-std::int64_t rotary_positions(const ModelSpec& model, BatchShape batch) {
-  return std::max(model.max_positions, batch.sequence);
+RotaryTable rotary_table_of(const ModelSpec& model, BatchShape batch) {
+  RotaryTable table{std::max(model.max_positions, batch.sequence), 0, 0.0};
+  for (const LayerSpec& layer : model.layers) {
+    HW_CHECK(table.head_dim == 0 || (layer.head_dim == table.head_dim && layer.rotary_base == table.base),
+             "layers of {} and {} elements a head, of rotary base {} and {}, cannot read one rotary table",
+             table.head_dim, layer.head_dim, table.base, layer.rotary_base);
+    table.head_dim = layer.head_dim;
+    table.base = layer.rotary_base;
+  }
+  return table;
 }
 
 std::vector<SegmentSize> arena_layout(const ModelSpec& model, const ParameterLayout& parameters,
                                       const MemoryRequest& request) {
   const Precision precision = request.precision;
+  const ParameterBytes each(precision, request.training);
   const auto compute = static_cast<std::int64_t>(size_of(precision.compute));
   const auto accumulate = static_cast<std::int64_t>(size_of(precision.accumulate));
   const std::int64_t elements = parameters.elements(), updated = parameters.updated_elements();
@@ -121,19 +131,17 @@ std::vector<SegmentSize> arena_layout(const ModelSpec& model, const ParameterLay
     if (request.training && bucket.tied_across_stages)
       communication += aligned(parameters.shard(bucket).size() * accumulate);
 
-  const LayerSpec& layer = model.layers.front();
   std::vector<SegmentSize> segments = {
-      {"weights", aligned(elements * compute)},
-      {"master",
-       request.training && precision.compute != precision.accumulate ? aligned(updated * accumulate) : 0},
-      {"gradients", request.training ? aligned(elements * accumulate) : 0},
-      {"optimizer", request.training ? 2 * aligned(updated * accumulate) : 0},
+      {"weights", aligned(elements * each.weight)},
+      {"master", aligned(updated * each.master)},
+      {"gradients", aligned(elements * each.gradient)},
+      {"optimizer", 2 * aligned(updated * each.moment)},
       {"activations", slots},
       // Beside scratch: the residual stream's gradient, in two tensors that take turns.
       {"workspace",
        scratch_bytes(model, request) + (request.training ? 2 * stream : 0) + aligned(request.op_workspace)},
       {"communication", communication},
-      {"constants", aligned(rotary_positions(model, request.batch) * layer.head_dim * accumulate) +
+      {"constants", aligned(rotary_table_of(model, request.batch).elements() * accumulate) +
                         aligned(kStepScalars * static_cast<std::int64_t>(sizeof(double)))},
   };
   std::erase_if(segments, [](const SegmentSize& segment) { return segment.bytes == 0; });

@@ -51,7 +51,7 @@ void Stage::forward(const SlotNumbers& numbers, TensorView input, TensorView out
     return head_ ? t.head->input : out;
   };
   if (units_.has_embedding) {
-    store_.settle(backend_, units_.first);
+    store_.wait_for_weights(backend_, units_.first);
     const TensorView embedded = t.embedded ? t.embedded : stream(0);
     backend_.embedding(context.batch.tokens, embedding_, ranks_.rank() * embedding_.rows(), embedded);
     context.sum(embedded, stream(0));
@@ -59,12 +59,12 @@ void Stage::forward(const SlotNumbers& numbers, TensorView input, TensorView out
     backend_.copy(input, stream(0));
   }
   for (std::size_t i = 0; i < layers_.size(); ++i) {
-    store_.settle(backend_, units_.first_layer() + static_cast<int>(i));
+    store_.wait_for_weights(backend_, units_.first_layer() + static_cast<int>(i));
     if (caches != nullptr) context.cache = &(*caches)[i];
     layers_[i].forward(context, t.layers[i], stream(i + 1));
   }
   if (!head_) return;
-  store_.settle(backend_, units_.last - 1);
+  store_.wait_for_weights(backend_, units_.last - 1);
   if (mode == HeadMode::train) head_->forward(context, *t.head, memory_.scalars);
   if (mode == HeadMode::evaluate) head_->evaluate(context, *t.head, memory_.scalars);
 }

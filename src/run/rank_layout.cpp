@@ -1,5 +1,6 @@
 #include "headwater/run/rank_layout.h"
 
+#include "headwater/layout/parameter_bytes.h"
 #include "headwater/model/op_workspace.h"
 #include "headwater/model/step_scalar.h"
 #include "headwater/run/sharding_of.h"
@@ -61,7 +62,7 @@ RankLayout::RankLayout(const RankLayoutRequest& r, int this_rank, int ranks,
       evaluation(schedules->evaluation),
       buffers(buffers_of(*schedules, pipeline_rank, placement.chunks())),
       parameters(r.model, chunks, sharding,
-                 standing_of(grid, this_rank, r.training && r.parallel.use_distributed_optimizer),
+                 shard_position_of(grid, this_rank, r.training && r.parallel.use_distributed_optimizer),
                  r.parallel.ddp_bucket_size),
       memory(memory_of(r, chunks, *schedules, pipeline_rank, buffers, sharding)),
       segments(arena_layout(r.model, parameters, memory)) {}
@@ -78,13 +79,10 @@ std::int64_t RankLayout::host_bytes() const {
 }
 
 double RankLayout::bytes_per_parameter() const {
-  const auto compute = static_cast<double>(size_of(request.precision.compute));
-  const auto accumulate = static_cast<double>(size_of(request.precision.accumulate));
-  if (!request.training) return compute;
-  const double state = (compute == accumulate ? 2.0 : 3.0) * accumulate;
-  return compute + accumulate +
-         state * static_cast<double>(parameters.updated_elements()) /
-             static_cast<double>(parameters.elements());
+  const ParameterBytes each(request.precision, request.training);
+  return static_cast<double>(each.held()) + static_cast<double>(each.updated()) *
+                                                static_cast<double>(parameters.updated_elements()) /
+                                                static_cast<double>(parameters.elements());
 }
 
 std::vector<RankLayout> pipeline_layouts(const RankLayoutRequest& request, int ranks,

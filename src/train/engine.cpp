@@ -31,8 +31,6 @@ Traffic pipeline_traffic(const Placement& placement, bool training) {
   return traffic;
 }
 
-AxisSet all_axes() { return kTensorAxes | AxisSet{Axis::context, Axis::data, Axis::pipeline}; }
-
 const char* word_of(const Instruction& i) {
   switch (i.kind) {
     case Instruction::Kind::start_send: return "start send";
@@ -80,13 +78,12 @@ Engine::Engine(World& world, const RankLayout& layout, std::unique_ptr<Backend> 
   const Shape stream{layout_.sharding.local_tokens(request.batch.tokens()), model.hidden};
   const auto bytes = [](std::int64_t count) { return Shape{count / 4}; };
 
-  memory_.rotary_table =
-      arena_.take("constants", precision.accumulate,
-                  {rotary_positions(model, request.batch), model.layers.front().head_dim / 2, 2});
+  const RotaryTable rotary = rotary_table_of(model, request.batch);
+  memory_.rotary_table = arena_.take("constants", precision.accumulate, rotary.shape());
   memory_.scalars = arena_.take("constants", DType::f64, {kStepScalars});
   std::vector<std::byte> table(memory_.rotary_table.bytes());
   const TensorView host(table.data(), precision.accumulate, memory_.rotary_table.shape);
-  fill_rotary_table(host, model.layers.front().rotary_base);
+  fill_rotary_table(host, rotary.base);
   backend_->to_device(host, memory_.rotary_table);
 
   if (request.training)
@@ -101,7 +98,7 @@ Engine::Engine(World& world, const RankLayout& layout, std::unique_ptr<Backend> 
     return world.device_group(name, grid.group(layout_.rank, axes), device, traffic);
   };
   const Traffic scalars{.collectives = Traffic::Collectives::scalars, .messages = {}};
-  world_ = group("world", all_axes(), scalars);
+  world_ = group("world", kAllAxes, scalars);
   tensor_ = group("tensor", kTensorAxes, tensor_traffic(layout_.sharding));
   data_ = world.group("data", grid.group(layout_.rank, {Axis::context, Axis::data}));
   pipeline_ = group("pipeline", {Axis::pipeline}, pipeline_traffic(layout_.placement, request.training));
@@ -145,7 +142,7 @@ Engine::Engine(World& world, const RankLayout& layout, std::unique_ptr<Backend> 
 Engine::~Engine() {
   bool failing = std::uncaught_exceptions() > 0;
   try {
-    if (!failing) store_->settle(*backend_);
+    if (!failing) store_->wait_for_weights(*backend_);
   } catch (const Error& error) {
     log::error("{}", error.what());
     failing = true;
@@ -203,7 +200,7 @@ bool Engine::may_repeat(const Play& play, const Instruction& i, const StageUnits
     return !(play.complete && sums_travel() &&
              i.action.micro_batch + 1 == play.schedule.schedule.micro_batches);
   for (int unit = units.first; unit < units.last; ++unit)
-    if (!store_->settled(unit)) return false;
+    if (!store_->weights_arrived(unit)) return false;
   return true;
 }
 
@@ -237,7 +234,7 @@ void Engine::compute(Play& play, const Instruction& i) {
   if (forward) {
     fill(stage.micro_batch(i.slot), play.batches(i.action.micro_batch), play.dropout_seed);
     // all weights were made here: none is waited for
-    if (!store_->layout().sharded()) store_->settle(*backend_);
+    if (!store_->layout().sharded()) store_->wait_for_weights(*backend_);
   }
   if (!may_repeat(play, i, stage.units())) return pass(added);
   const PassKey key(i.action.kind, play.mode, chunk, i.slot, i.weight_slot, i.delayed_slot, input.data,

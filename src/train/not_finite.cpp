@@ -1,5 +1,7 @@
 #include "not_finite.h"
 
+#include "headwater/base/bytes.h"
+
 #include <algorithm>
 #include <cmath>
 #include <vector>
@@ -40,8 +42,7 @@ std::string find(Engine& engine, const char* what, TensorView flat, bool from_th
 std::string over_ranks(Communicator& ranks, const std::string& found, bool from_the_end) {
   std::string result;
   for (const std::vector<std::byte>& bytes : gather_bytes(ranks, std::as_bytes(std::span(found))))
-    if (!bytes.empty() && (from_the_end || result.empty()))
-      result.assign(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+    if (!bytes.empty() && (from_the_end || result.empty())) result = as_text(bytes);
   return result;
 }
 
@@ -50,7 +51,7 @@ std::string over_ranks(Communicator& ranks, const std::string& found, bool from_
 std::string locate_not_finite(Engine& engine) {
   ParameterStore& store = engine.store();
   Communicator& ranks = engine.world_group();
-  store.settle(engine.backend());
+  store.wait_for_weights(engine.backend());
   std::string found = over_ranks(ranks, find(engine, "weight", store.weights(), false), false);
   if (found.empty()) found = over_ranks(ranks, find(engine, "gradient", store.gradients(), true), true);
   return found.empty() ? "the loss alone; every gradient is finite" : found;

@@ -77,7 +77,7 @@ std::string fault_of(const ProcessGrid& grid, const std::string& name, const std
 std::int64_t check_replicas(Engine& engine, std::int64_t step) {
   const RankLayout& layout = engine.layout();
   const std::vector<ParameterSpec> model = parameters(layout.request.model, layout.sharding);
-  engine.store().settle(engine.backend());
+  engine.store().wait_for_weights(engine.backend());
   const std::vector<Held> mine = hashes_of(engine, model);
 
   std::map<std::pair<std::int64_t, std::int64_t>, std::vector<Holder>> holders;

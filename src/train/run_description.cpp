@@ -1,5 +1,7 @@
 #include "run_description.h"
 
+#include "headwater/run/sharding_of.h"
+
 #include <fmt/format.h>
 
 namespace headwater {
@@ -9,7 +11,7 @@ namespace {
 std::string tensor_ranks(const RankLayout& layout) {
   const Sharding& sharding = layout.sharding;
   if (sharding.tensor == 1) return {};
-  const bool lfa = layout.request.model.layers.front().filter == FilterKind::lfa;
+  const bool lfa = has_lfa(layout.request.model);
   const char* filter = sharding.filter_by_tokens() ? ", filter by tokens" : ", filter by channels";
   return fmt::format(
       "{} tensor ranks{} x ", sharding.tensor,

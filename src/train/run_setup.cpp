@@ -2,6 +2,8 @@
 
 #include "headwater/backend/cpu_backend.h"
 #include "headwater/backend/make_backend.h"
+#include "headwater/base/bytes.h"
+#include "headwater/base/index.h"
 #include "headwater/base/log.h"
 #include "headwater/base/threads.h"
 #include "headwater/comm/world.h"
@@ -15,17 +17,13 @@
 namespace headwater {
 namespace {
 
-std::string text_of(const std::vector<std::byte>& bytes) {
-  return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
-}
-
 // The ranks, by host and bus, where two or more have one GPU; empty where each has its own.
 std::string shared_device(World& world, Communicator& ranks, Device mine) {
   std::map<std::string, int> owners;
   const std::string own = identity_of(mine).bus_id;
-  const std::vector<std::vector<std::byte>> all = gather_bytes(ranks, std::as_bytes(std::span(own)));
+  const std::vector<std::vector<std::byte>> all = gather_bytes(ranks, as_bytes(own));
   for (int rank = 0; rank < world.size(); ++rank) {
-    const std::string bus = text_of(all[static_cast<std::size_t>(rank)]);
+    const std::string bus = as_text(all[static_cast<std::size_t>(rank)]);
     const auto [owner, first] = owners.emplace(world.host(rank) + " " + bus, rank);
     if (!bus.empty() && !first)
       return fmt::format("ranks {} and {} on host {} would share the GPU {}", owner->second, rank,
@@ -54,10 +52,14 @@ Device choose_device(const std::string& asked, World& world, Communicator& ranks
 
 }  // namespace
 
-RunSettings choose(const TrainingConfig& training, World& world) {
-  std::vector<int> all(static_cast<std::size_t>(world.size()));
-  std::iota(all.begin(), all.end(), 0);
-  const std::unique_ptr<Communicator> ranks = world.group("settings", all);
+std::vector<int> all_ranks(const World& world) {
+  std::vector<int> ranks(as_index(world.size()));
+  std::iota(ranks.begin(), ranks.end(), 0);
+  return ranks;
+}
+
+RunSettings choose_settings(const TrainingConfig& training, World& world) {
+  const std::unique_ptr<Communicator> ranks = world.group("settings", all_ranks(world));
   RunSettings settings;
   settings.deterministic = training.deterministic;
   settings.graphs = training.enable_cuda_graph;
@@ -84,8 +86,8 @@ std::string device_table(World& world, Communicator& ranks, Device mine) {
                                       identity.bus_id, identity.name);
   std::string table = "rank  host             device\n";
   int rank = 0;
-  for (const std::vector<std::byte>& bytes : gather_bytes(ranks, std::as_bytes(std::span(row))))
-    table += fmt::format("{:>4}  {}\n", rank++, text_of(bytes));
+  for (const std::vector<std::byte>& bytes : gather_bytes(ranks, as_bytes(row)))
+    table += fmt::format("{:>4}  {}\n", rank++, as_text(bytes));
   return table;
 }
 
@@ -94,8 +96,8 @@ DevicePeak peak_of_all(Communicator& ranks, const RunSettings& settings) {
   double sum = mine.flops.value_or(0.0);
   ranks.all_reduce(TensorView(&sum, DType::f64, {1}), ReduceOp::sum).wait();
   const std::string missing = mine.flops ? "" : mine.source;
-  for (const std::vector<std::byte>& bytes : gather_bytes(ranks, std::as_bytes(std::span(missing))))
-    if (!bytes.empty()) return {std::nullopt, text_of(bytes)};
+  for (const std::vector<std::byte>& bytes : gather_bytes(ranks, as_bytes(missing)))
+    if (!bytes.empty()) return {std::nullopt, as_text(bytes)};
   return {sum, fmt::format("{}, {}, all ranks", mine.source, settings.dtype)};
 }
 

@@ -1,6 +1,7 @@
 #include "headwater/train/run_start.h"
 
 #include "headwater/backend/make_backend.h"
+#include "headwater/base/bytes.h"
 #include "headwater/base/log.h"
 #include "headwater/checkpoint/model_difference.h"
 #include "headwater/comm/communicator.h"
@@ -20,10 +21,10 @@ namespace {
 
 // Rank 0's text, on every rank.
 std::string shared(Communicator& ranks, const std::string& text) {
-  const std::span<const std::byte> own = std::as_bytes(std::span(text));
+  const std::span<const std::byte> own = as_bytes(text);
   std::vector<std::byte> bytes(own.begin(), own.end());
   broadcast_bytes(ranks, bytes, 0);
-  return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
+  return as_text(bytes);
 }
 
 // The checkpoint to go on from, or "".
@@ -92,11 +93,11 @@ void check_files(const Checkpoint& checkpoint, Communicator& ranks) {
     if (number++ % ranks.size() == ranks.rank() && bad.empty() &&
         file_hash(checkpoint.path() / name) != file.hash)
       bad = name;
-  for (const std::vector<std::byte>& bytes : gather_bytes(ranks, std::as_bytes(std::span(bad))))
+  for (const std::vector<std::byte>& bytes : gather_bytes(ranks, as_bytes(bad)))
     if (!bytes.empty())
       throw UserError(
           "{}: {} is not as it was written (its checksum differs); headwater checkpoint verify looks at all",
-          checkpoint.description(), std::string(reinterpret_cast<const char*>(bytes.data()), bytes.size()));
+          checkpoint.description(), as_text(bytes));
 }
 
 void resolve_end_of_document(RunConfig& run) {
@@ -124,7 +125,7 @@ RunStart find_start(const LoadedConfig& config, const std::optional<Path>& newes
   const TrainingConfig& training = config.run.training;
   RunStart start;
   start.run = config.run;
-  start.settings = choose(training, world);
+  start.settings = choose_settings(training, world);
   const std::string resume = shared(ranks, ranks.rank() == 0 ? find_resume(training, newest) : "");
   if (!resume.empty()) {
     start.checkpoint = std::make_unique<Checkpoint>(resume);

@@ -19,19 +19,12 @@
 #include "run_description.h"
 
 #include <cmath>
-#include <numeric>
 #include <ostream>
 
 namespace headwater {
 namespace {
 
 constexpr double kPeersAliveSeconds = 5.0;
-
-std::vector<int> all_ranks(const World& world) {
-  std::vector<int> ranks(static_cast<std::size_t>(world.size()));
-  std::iota(ranks.begin(), ranks.end(), 0);
-  return ranks;
-}
 
 }  // namespace
 
@@ -195,7 +188,7 @@ StepMetrics Trainer::step() {
   return metrics;
 }
 
-void Trainer::judge(const StepMetrics& metrics) {
+void Trainer::log_step(const StepMetrics& metrics) {
   if (metrics_file_) metrics_file_->write(metrics);
   if (tensorboard_) tensorboard_->add(metrics);
   if (const auto line = progress_->add(metrics)) {
@@ -211,7 +204,7 @@ void Trainer::judge(const StepMetrics& metrics) {
         counters_.bad_in_a_row, counters_.step, locate_not_finite(*engine_));
 }
 
-void Trainer::compare_copies() {
+void Trainer::check_weight_copies() {
   const std::int64_t tensors = check_replicas(*engine_, counters_.step);
   if (out_ != nullptr)
     *out_ << fmt::format(
@@ -255,7 +248,7 @@ void Trainer::save() {
   header.cublaslt = matmul_library_version(start_.settings.device);
   header.counters = counters_;
   // while new weights are gathered, nothing says what their memory holds
-  engine_->store().settle(engine_->backend());
+  engine_->store().wait_for_weights(engine_->backend());
   saver_->stage(StateToSave(engine_->store(), engine_->backend()).tensors());
   saver_->commit(header);
   if (out_ != nullptr)
@@ -280,8 +273,8 @@ int Trainer::run() {
   if (validation_data_ && (!start_.checkpoint || counters_.evaluation_due == 1)) evaluate();
 
   while (!last && signal_ == 0) {
-    judge(step());
-    if (due(training.check_weight_hash_across_dp_replicas_interval)) compare_copies();
+    log_step(step());
+    if (due(training.check_weight_hash_across_dp_replicas_interval)) check_weight_copies();
     last = counters_.step >= training.train_iters;
     if (validation_data_ && (last || due(training.eval_interval))) evaluate();
     if (signal_ != 0) break;
@@ -293,7 +286,7 @@ int Trainer::run() {
             << std::endl;
     if (leave) break;
   }
-  engine_->store().settle(engine_->backend());
+  engine_->store().wait_for_weights(engine_->backend());
   return signal_ == 0 ? 0 : stop();
 }
 

@@ -37,9 +37,8 @@ class WholeModel {
       arena_.reserve(segment.name, segment.bytes);
 
     memory_.rotary_table =
-        arena_.take("constants", precision.accumulate,
-                    {rotary_positions(model, shape), model.layers.front().head_dim / 2, 2});
-    fill_rotary_table(memory_.rotary_table, model.layers.front().rotary_base);
+        arena_.take("constants", precision.accumulate, rotary_table_of(model, shape).shape());
+    fill_rotary_table(memory_.rotary_table, rotary_table_of(model, shape).base);
     memory_.scalars = arena_.take("constants", DType::f64, {kStepScalars});
     for (TensorView& gradient : memory_.stream_gradient)
       gradient =

@@ -69,7 +69,16 @@ std::int64_t scratch_bytes(const ModelSpec& model, const MemoryRequest& request)
 std::vector<SegmentSize> arena_layout(const ModelSpec& model, const ParameterLayout& parameters,
                                       const MemoryRequest& request);
 
-// The rotary table's rows: positions that a sample can have.
-std::int64_t rotary_positions(const ModelSpec& model, BatchShape batch);
+// The one table of rotary angles that every layer of a model reads, a cosine and a sine for each pair of
+// elements of a head at each position.
+struct RotaryTable {
+  std::int64_t positions = 0;  // that a sample can have
+  std::int64_t head_dim = 0;
+  double base = 0.0;
+  Shape shape() const { return {positions, head_dim / 2, 2}; }
+  std::int64_t elements() const { return shape().elements(); }
+};
+// InternalError where layers differ in what the table depends on.
+RotaryTable rotary_table_of(const ModelSpec& model, BatchShape batch);
 
 }  // namespace headwater

@@ -25,6 +25,10 @@ struct StageUnits {
   std::string recompute_text() const;  // "none", "selective", "full", or "2 in full" where it has more than 2
 };
 
+// Returns layer counts that differ by one at most, which fit wherever any layout does: only where there are
+// fewer layers than stages is a stage empty, and then the last or the first.
+std::vector<std::int64_t> nearly_uniform(std::int64_t layers, std::int64_t stages);
+
 class StageLayout {
  public:
   // Throws UserError where counts, sum or zeros do not fit, naming what would.

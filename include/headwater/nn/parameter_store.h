@@ -4,9 +4,9 @@
 // what this rank updates.
 //
 // Owns the `Weight`s that linears multiply by. After an update weights may still be on their way from the
-// ranks that made them: settle() waits for those that a unit reads and brings their prepared forms up to
-// date. Whoever reads weights calls it first. Blocks look their tensors up once, at start-up. Belongs to the
-// compute thread.
+// ranks that made them: wait_for_weights() waits for those that a unit reads and brings their prepared forms
+// up to date. Whoever reads weights calls it first. Blocks look their tensors up once, at start-up. Belongs
+// to the compute thread.
 
 #include "headwater/backend/backend.h"
 #include "headwater/layout/parameter_layout.h"
@@ -76,10 +76,10 @@ class ParameterStore {
   void refresh(Backend& backend);  // all prepared forms
 
   // The weights of a bucket are new once `ready` is done.
-  void weights_follow(std::size_t bucket, Event ready);
-  void settle(Backend& backend, int unit);  // those that this unit's passes read
-  void settle(Backend& backend);            // all
-  bool settled(int unit) const;             // settle() has nothing to do
+  void weights_ready_after(std::size_t bucket, Event ready);
+  void wait_for_weights(Backend& backend, int unit);  // those that this unit's passes read
+  void wait_for_weights(Backend& backend);            // all
+  bool weights_arrived(int unit) const;               // wait_for_weights() has nothing to do
 
  private:
   struct Product {
@@ -90,7 +90,7 @@ class ParameterStore {
     bool due = false;
     Event ready;
   };
-  void settle_bucket(Backend& backend, std::size_t bucket);
+  void wait_for_bucket(Backend& backend, std::size_t bucket);
   TensorView shaped(TensorView flat, const ParameterPlace& place) const;
 
   ParameterLayout layout_;

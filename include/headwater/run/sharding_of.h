@@ -7,6 +7,9 @@
 
 namespace headwater {
 
+// Whether any layer of the model has localized filtering.
+bool has_lfa(const ModelSpec& model);
+
 // parallel.lfa_sharding with "auto" decided: the form in which tensor ranks send fewer bytes in a step.
 std::string resolved_lfa_sharding(const RankLayoutRequest& request);
 

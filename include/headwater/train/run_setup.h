@@ -5,14 +5,22 @@
 #include "headwater/run/run_settings.h"
 #include "headwater/tensor/device_peak.h"
 
+#include <memory>
+#include <string>
+#include <vector>
+
 namespace headwater {
 
 class Communicator;
 class World;
 
-// Collective, and the same on all ranks, but for the number of the device: GPUs where every rank has one of
-// its own; bf16 on GPUs, and where every chip has it; the fewest threads that any rank can have.
-RunSettings choose(const TrainingConfig& training, World& world);
+// The numbers of all ranks of the world: a group that every rank belongs to.
+std::vector<int> all_ranks(const World& world);
+
+// Decides every `auto` of the training section: GPUs where every rank has one of its own; bf16 on GPUs, and
+// where every chip has it; the fewest threads that any rank can have. Collective, and the same on all ranks,
+// but for the number of the device.
+RunSettings choose_settings(const TrainingConfig& training, World& world);
 
 // Which rank runs where, for people; empty on the CPU. Collective.
 std::string device_table(World& world, Communicator& ranks, Device mine);

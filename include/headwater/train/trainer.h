@@ -42,8 +42,9 @@ class Trainer {
   void open_metrics();
   StepMetrics step();
   double targets_of_step(std::int64_t first_sample, int micro_batches) const;
-  void judge(const StepMetrics& metrics);
-  void compare_copies();
+  // Writes what a step measured. UserError after too many steps in a row that were not finite.
+  void log_step(const StepMetrics& metrics);
+  void check_weight_copies();
   void evaluate();
   void save();
   bool time_is_up() const;  // by rank 0's clock: with the step that begins now

@@ -1,5 +1,6 @@
 #include "headwater/plan/cost/cluster.h"
 
+#include "headwater/base/bytes.h"
 #include "headwater/base/error.h"
 #include "headwater/config/json_text.h"
 
@@ -119,8 +120,7 @@ double Cluster::product_flops(const std::string& dtype) const {
 
 Cluster read_cluster(const Path& file) {
   const MappedFile map(file);
-  const auto* text = reinterpret_cast<const char*>(map.bytes().data());
-  return parse_cluster(parse_json_text(std::string(text, map.size()), file.string()), file.string());
+  return parse_cluster(parse_json_text(as_text(map.bytes()), file.string()), file.string());
 }
 
 Cluster parse_cluster(const json& root, const std::string& where) {

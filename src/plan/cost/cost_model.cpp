@@ -2,6 +2,7 @@
 
 #include "headwater/base/error.h"
 #include "headwater/layout/arena_layout.h"
+#include "headwater/layout/parameter_bytes.h"
 #include "headwater/model/flops.h"
 
 #include "attention_cost.h"
@@ -260,12 +261,11 @@ double CostModel::recompute_flops_per_token(int unit, Recompute recompute) const
 }
 
 double CostModel::optimizer_seconds(double elements) const {
-  const double compute = size_of_type(work_.precision.compute),
-               accumulate = size_of_type(work_.precision.accumulate);
-  // Gradient: zeroed, read for the norm, read for the update. Master and both moments: read and written.
-  // Weight: written, unless it is the master itself.
-  const double bytes = 9.0 * accumulate + (compute == accumulate ? 0.0 : compute);
-  return moved_seconds(elements * bytes);
+  const ParameterBytes each(work_.precision, true);
+  // The gradient is zeroed, read for the norm, and read for the update. Both moments and the master are read
+  // and written, and the weight is written too; where it is its own master, it is read and written.
+  const std::int64_t weights = each.master == 0 ? 2 * each.weight : 2 * each.master + each.weight;
+  return moved_seconds(elements * static_cast<double>(3 * each.gradient + 4 * each.moment + weights));
 }
 
 }  // namespace headwater

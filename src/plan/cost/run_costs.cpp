@@ -69,8 +69,7 @@ EndOfStep end_of_step(const PlanRequest& request, const ProcessGrid& grid, int r
 
 EndOfStep end_of_step(const PlanRequest& request, const RankLayout& layout, const CostModel& costs) {
   EndOfStep end = end_of_step(request, layout.grid, layout.rank, layout.parameters, costs);
-  const AxisSet all{Axis::repeat, Axis::tensor, Axis::context, Axis::data, Axis::pipeline};
-  end.norm = 2.0 * network(request, layout, all).all_reduce_seconds(sizeof(double));  // and the loss
+  end.norm = 2.0 * network(request, layout, kAllAxes).all_reduce_seconds(sizeof(double));  // and the loss
   return end;
 }
 

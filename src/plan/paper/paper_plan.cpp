@@ -3,6 +3,7 @@
 #include "headwater/config/load_config.h"
 #include "headwater/model/flops.h"
 #include "headwater/run/global_batch.h"
+#include "headwater/run/sharding_of.h"
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
@@ -36,7 +37,7 @@ PaperRun paper_run(const PlanRequest& request) {
   run.hidden = static_cast<double>(layout.model.hidden);
   run.sequence = static_cast<double>(layout.batch.sequence);
   run.vocabulary = static_cast<double>(layout.model.vocabulary);
-  run.lfa = layout.model.layers.front().filter == FilterKind::lfa;
+  run.lfa = has_lfa(layout.model);
   run.micro_batches = layout.micro_batches;
   run.micro_batch = static_cast<double>(layout.batch.samples);
   run.pipeline = static_cast<double>(layout.parallel.pipeline_model_parallel_size);

@@ -1,5 +1,7 @@
 #include "balanced_layouts.h"
 
+#include "headwater/base/index.h"
+
 #include "rank_recompute.h"
 
 #include <algorithm>
@@ -10,8 +12,6 @@ namespace headwater {
 namespace {
 
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
-
-std::size_t as_index(int i) { return static_cast<std::size_t>(i); }
 
 // How a rank shares `layers` out over its stages: equally, what is left over to the later stages; a stage
 // inside the model has one at least.

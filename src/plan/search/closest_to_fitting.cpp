@@ -10,18 +10,11 @@
 namespace headwater {
 namespace {
 
-// As equal as can be, none of the stages inside the model empty.
-std::vector<std::int64_t> nearly_equal(std::int64_t layers, std::int64_t stages) {
-  std::vector<std::int64_t> counts(static_cast<std::size_t>(stages), layers / stages);
-  for (std::int64_t i = 0; i < layers % stages; ++i) ++counts[static_cast<std::size_t>(stages - 2 - i)];
-  return counts;
-}
-
 PlanRequest with_least_memory(PlanRequest request) {
   ParallelConfig& parallel = request.layout.parallel;
   const std::int64_t stages = parallel.pipeline_model_parallel_size * parallel.num_chunks;
   parallel.pipeline_layout = {
-      false, nearly_equal(static_cast<std::int64_t>(request.layout.model.layers.size()), stages)};
+      false, nearly_uniform(static_cast<std::int64_t>(request.layout.model.layers.size()), stages)};
   parallel.recompute = {"full", {}};
   return request;
 }

@@ -1,5 +1,7 @@
 #include "hill_climb.h"
 
+#include "headwater/base/index.h"
+
 #include <algorithm>
 #include <numeric>
 
@@ -7,8 +9,6 @@ namespace headwater {
 namespace {
 
 constexpr double kFaster = 1.0 - 1e-9;  // so that rounding does not count
-
-std::size_t as_index(int i) { return static_cast<std::size_t>(i); }
 
 class Climb {
  public:
@@ -70,8 +70,8 @@ class Climb {
 
 }  // namespace
 
-PricedLayout climb(PricedLayout from, const PartitionProblem& problem, const Placement& placement,
-                   const PriceLayout& price, std::int64_t tries) {
+PricedLayout hill_climb(PricedLayout from, const PartitionProblem& problem, const Placement& placement,
+                        const PriceLayout& price, std::int64_t tries) {
   return Climb(std::move(from), problem, placement, price, tries).run();
 }
 

@@ -11,7 +11,7 @@ namespace headwater {
 
 using PriceLayout = std::function<std::optional<PricedLayout>(const std::vector<int>& layers)>;
 
-PricedLayout climb(PricedLayout from, const PartitionProblem& problem, const Placement& placement,
-                   const PriceLayout& price, std::int64_t tries);
+PricedLayout hill_climb(PricedLayout from, const PartitionProblem& problem, const Placement& placement,
+                        const PriceLayout& price, std::int64_t tries);
 
 }  // namespace headwater

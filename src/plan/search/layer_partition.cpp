@@ -1,5 +1,7 @@
 #include "layer_partition.h"
 
+#include "headwater/base/index.h"
+
 #include <algorithm>
 #include <limits>
 
@@ -8,8 +10,6 @@ namespace {
 
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
 constexpr double kEqual = 1.0 - 1e-12;  // so that rounding does not count as faster
-
-std::size_t as_index(int i) { return static_cast<std::size_t>(i); }
 
 // What is known of stages p … P−1 together: `chain`, their longest chain of the kinds that are looked at;
 // `total`, one forward and backward through all of them. Less of either is never worse for the stages before.

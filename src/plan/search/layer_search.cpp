@@ -126,7 +126,7 @@ class LayerSearch {
     sort();
     const std::size_t begun = std::min<std::size_t>(all.size(), 2);
     for (std::size_t i = 0; i < begun; ++i) {
-      const PricedLayout better = climb(
+      const PricedLayout better = hill_climb(
           all[i], problem_, schedule_.placement,
           [&](const std::vector<int>& layers) { return pricer.price(layers); }, quick_tries(pricer) / 2);
       if (better.layers != all[i].layers) add(better.layers);
@@ -149,7 +149,7 @@ class LayerSearch {
       if (played && (!start || played->seconds < start->seconds)) start = played;
       if (candidate.seconds > 1.05 * candidates.front().seconds && start) break;
     }
-    if (start) static_cast<void>(climb(*start, problem_, schedule_.placement, simulated, tries));
+    if (start) static_cast<void>(hill_climb(*start, problem_, schedule_.placement, simulated, tries));
   }
 
   // By the simulator; nothing: a rank needs more than it has.
@@ -200,7 +200,7 @@ std::optional<double> estimate_step(const PlanRequest& request, const LayerSearc
     if (priced && (!best || priced->seconds < best->seconds)) best = std::move(priced);
   }
   if (!best) return std::nullopt;
-  return climb(std::move(*best), problem, schedule.placement, price, kEstimateActions / pricer.actions())
+  return hill_climb(std::move(*best), problem, schedule.placement, price, kEstimateActions / pricer.actions())
       .seconds;
 }
 

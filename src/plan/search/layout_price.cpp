@@ -1,14 +1,10 @@
 #include "layout_price.h"
 
+#include "headwater/base/index.h"
+
 #include <algorithm>
 
 namespace headwater {
-namespace {
-
-std::size_t as_index(int i) { return static_cast<std::size_t>(i); }
-
-}  // namespace
-
 LayoutPricer::LayoutPricer(const PartitionProblem& problem, const Schedule& schedule)
     : problem_(problem),
       placement_(schedule.placement),

@@ -1,5 +1,7 @@
 #include "partition_problem.h"
 
+#include "headwater/base/index.h"
+#include "headwater/layout/parameter_bytes.h"
 #include "headwater/model/op_workspace.h"
 #include "headwater/run/sharding_of.h"
 
@@ -8,8 +10,6 @@
 
 namespace headwater {
 namespace {
-
-std::size_t as_index(int i) { return static_cast<std::size_t>(i); }
 
 StageSeconds seconds_of(const PassSeconds& pass) {
   return {pass.forward.total(), pass.input_gradient.total(), pass.weight_gradient.total()};
@@ -26,7 +26,7 @@ class ProblemMaker {
         placement_(placement_of(run_.parallel)),
         sharding_(sharding_of(model_, run_.parallel, run_.batch)),
         costs_(unit_costs(request, grid_)),
-        standing_(standing_of(grid_, 0, run_.training && run_.parallel.use_distributed_optimizer)) {}
+        position_(shard_position_of(grid_, 0, run_.training && run_.parallel.use_distributed_optimizer)) {}
 
   PartitionProblem make() {
     const std::int64_t limit = request_.cluster.device.memory_bytes;
@@ -54,17 +54,14 @@ class ProblemMaker {
   }
 
   ParameterLayout parameters(const std::vector<StageUnits>& chunks) const {
-    return {model_, chunks, sharding_, standing_, run_.parallel.ddp_bucket_size};
+    return {model_, chunks, sharding_, position_, run_.parallel.ddp_bucket_size};
   }
 
   std::int64_t state(const ParameterLayout& parameters) const {
-    const auto compute = static_cast<std::int64_t>(size_of(run_.precision.compute));
-    const auto accumulate = static_cast<std::int64_t>(size_of(run_.precision.accumulate));
-    if (!run_.training) return parameters.elements() * compute;
-    std::int64_t bytes = parameters.elements() * (compute + accumulate) +
-                         parameters.updated_elements() * accumulate * (compute == accumulate ? 2 : 3);
+    const ParameterBytes each(run_.precision, run_.training);
+    std::int64_t bytes = parameters.elements() * each.held() + parameters.updated_elements() * each.updated();
     for (const Bucket& bucket : parameters.buckets())
-      if (bucket.tied_across_stages) bytes += parameters.shard(bucket).size() * accumulate;
+      if (bucket.tied_across_stages) bytes += parameters.shard(bucket).size() * each.gradient;
     return bytes;
   }
 
@@ -91,7 +88,7 @@ class ProblemMaker {
     }
     problem_.rank_fixed = (run_.training ? 2 * stream : 0) +
                           workspace_bytes(run_.device, model_, run_.batch, run_.precision, run_.threads) +
-                          rotary_positions(model_, run_.batch) * model_.layers.front().head_dim *
+                          rotary_table_of(model_, run_.batch).elements() *
                               static_cast<std::int64_t>(size_of(run_.precision.accumulate));
   }
 
@@ -190,7 +187,7 @@ class ProblemMaker {
   const Placement placement_;
   const Sharding sharding_;
   const CostModel costs_;
-  const Standing standing_;
+  const ShardPosition position_;
   PartitionProblem problem_;
 };
 

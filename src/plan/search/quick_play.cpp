@@ -1,16 +1,11 @@
 #include "quick_play.h"
 
 #include "headwater/base/error.h"
+#include "headwater/base/index.h"
 
 #include <algorithm>
 
 namespace headwater {
-namespace {
-
-std::size_t as_index(std::int64_t i) { return static_cast<std::size_t>(i); }
-
-}  // namespace
-
 StageSeconds& StageSeconds::operator+=(const StageSeconds& other) {
   forward += other.forward;
   input_gradient += other.input_gradient;

@@ -1,6 +1,7 @@
 #include "headwater/plan/search/search.h"
 
 #include "headwater/base/error.h"
+#include "headwater/layout/parameter_bytes.h"
 
 #include "closest_to_fitting.h"
 #include "layer_search.h"
@@ -43,10 +44,10 @@ bool states_fit(const PlanRequest& request, double parameters) {
   const auto model_ranks = static_cast<double>(run.parallel.tensor_model_parallel_size *
                                                run.parallel.pipeline_model_parallel_size);
   const double shards = run.parallel.use_distributed_optimizer ? request.ranks / model_ranks : 1.0;
-  const auto compute = static_cast<double>(size_of(run.precision.compute)),
-             accumulate = static_cast<double>(size_of(run.precision.accumulate));
-  const double optimizer = (compute == accumulate ? 2.0 : 3.0) * accumulate;
-  return parameters / model_ranks * (compute + accumulate + optimizer / shards) <= limit;
+  const ParameterBytes each(run.precision, run.training);
+  return parameters / model_ranks *
+             (static_cast<double>(each.held()) + static_cast<double>(each.updated()) / shards) <=
+         limit;
 }
 
 class Search {

@@ -1,14 +1,10 @@
 #include "stage_costs.h"
 
+#include "headwater/base/index.h"
+
 #include <algorithm>
 
 namespace headwater {
-namespace {
-
-std::size_t as_index(int i) { return static_cast<std::size_t>(i); }
-
-}  // namespace
-
 StageCosts::StageCosts(const PartitionProblem& problem) : problem_(problem), sums_(1) {
   for (const LayerCost& layer : problem.layers) {
     Sums next = sums_.back();

@@ -1,6 +1,7 @@
 #include "headwater/plan/simulate/simulator.h"
 
 #include "headwater/base/error.h"
+#include "headwater/base/index.h"
 
 #include <algorithm>
 #include <array>
@@ -9,8 +10,6 @@
 
 namespace headwater {
 namespace {
-
-std::size_t as_index(int i) { return static_cast<std::size_t>(i); }
 
 struct Message {
   bool send_started = false, receive_started = false, moving = false;

@@ -1,5 +1,6 @@
 #include "headwater/train/log/metrics.h"
 
+#include "headwater/base/bytes.h"
 #include "headwater/base/error.h"
 #include "headwater/base/log.h"
 
@@ -17,9 +18,7 @@ using nlohmann::ordered_json;  // keys as written: a file of ours begins with kB
 
 constexpr std::string_view kBegin = "{\"step\":";
 
-std::string_view text_of(const MappedFile& file) {
-  return {reinterpret_cast<const char*>(file.bytes().data()), file.size()};
-}
+std::string_view text_of(const MappedFile& file) { return as_text(file.bytes()); }
 
 // The last line of a text that is not empty, with its newline where it has one.
 std::string_view last_line(std::string_view text) {
