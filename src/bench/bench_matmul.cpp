@@ -8,7 +8,8 @@
 namespace headwater {
 namespace {
 
-// Of every rank: products that several have are those of the lowest.
+// Joins the products of all ranks. Where several ranks timed the same product, the lowest rank's figures
+// hold.
 MatmulAlgorithms over_ranks(Communicator& ranks, const MatmulAlgorithms& mine) {
   MatmulAlgorithms all = mine;
   all.products.clear();

@@ -17,7 +17,7 @@
 namespace headwater {
 namespace {
 
-// Calls take turns on so many bytes of operands, so that no cache has them.
+// Calls of an op take turns on operands of this many bytes together, so that no cache holds them.
 constexpr std::int64_t kColdBytes = std::int64_t{256} << 20;
 constexpr std::int64_t kMostSets = 256;
 
@@ -44,7 +44,7 @@ DeviceSpeed speed_of(const Cluster& cluster, const std::string& dtype) {
   return {cluster.peak_flops(dtype), cluster.device.memory_bandwidth};
 }
 
-// What the op counts, and the bytes that its operands take.
+// Returns the op with what it counts, and the bytes that its operands take.
 std::pair<OpBenchmark, std::int64_t> counted(const ModelOp& op) {
   Operands operands;
   TimedBackend counter;

@@ -28,13 +28,13 @@ double reduced(Communicator& group, double value, ReduceOp op) {
   return value;
 }
 
-// This rank's speed while all ranks do the same.
+// Measures this rank's speed while all ranks do the same.
 double matmul_speed(RandomTraining& training, const RunSettings& settings) {
   barrier(training.ranks());
   return measure_matmul_flops(training.backend(), precision_of(settings.dtype).compute, settings.threads);
 }
 
-// The mean over the ranks, longest first.
+// Returns the mean over the ranks, the longest op first.
 std::vector<OpSeconds> over_ranks(Communicator& ranks, const std::vector<OpSeconds>& mine) {
   nlohmann::json rows = nlohmann::json::array();
   for (const OpSeconds& op : mine) rows.push_back({op.name, op.calls, op.seconds, op.floor_seconds});
@@ -77,7 +77,7 @@ StepBenchmark bench_step(World& world, const RunConfig& run, int steps) {
   Timeline measured;
   double own_seconds = 0.0, waited = 0.0;
   for (int i = 0; i < steps; ++i) {
-    // in turn with the steps: what else the machine does meets both
+    // Parts and steps are timed in turn, so that whatever else the machine does slows down both.
     if (predicts) training.time_parts(samples);
     Recording recording;
     times.push_back(training.step(predicts ? &recording : nullptr));
@@ -88,7 +88,7 @@ StepBenchmark bench_step(World& world, const RunConfig& run, int steps) {
   }
   matmul.push_back(matmul_speed(training, settings));
   std::map<std::string, std::vector<double>> op_seconds;
-  std::map<std::string, OpTotals> totals;  // of the last step: all count the same
+  std::map<std::string, OpTotals> totals;  // of the last step; every step counts the same
   training.backend().measure(true);
   for (int i = 0; i < steps; ++i) {
     observed.push_back(training.step().total());

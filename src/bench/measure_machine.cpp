@@ -15,7 +15,8 @@ double mean_over(Communicator& ranks, double value) {
   return value / ranks.size();
 }
 
-// Between rank 0 and the first other rank whose host is, or is not, rank 0's; the rest wait.
+// Measures the link between rank 0 and the first other rank whose host is, or is not, rank 0's. Other ranks
+// wait.
 std::optional<LinkSpeed> link_from_first(World& world, Communicator& ranks, bool same_host) {
   int peer = 1;
   while (peer < world.size() && (world.host(peer) == world.host(0)) != same_host) ++peer;

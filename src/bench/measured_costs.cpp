@@ -11,7 +11,7 @@
 namespace headwater {
 namespace {
 
-constexpr std::size_t kKinds = 4;  // the first SpanKinds: those of computes
+constexpr std::size_t kKinds = 4;  // the kinds of computes, which are the first of SpanKind
 
 double median(std::vector<double> values) {
   if (values.empty()) return 0.0;
@@ -25,8 +25,9 @@ double max_over_ranks(Communicator& group, double value) {
   return value;
 }
 
-// Of one stage and kind on this rank: the mean over a step, as a step is their sum, and of that the median
-// over the steps, all of which have as many spans. −1: it does not lie here.
+// Returns the seconds of one pass of `kind` on `stage`: the median over the steps of the mean over the passes
+// of a step. (A step is the sum of its passes, so that their mean is what predicts it.) Every step must have
+// the same number of spans. Returns −1 where the stage does not lie on this rank.
 double seconds_of(const CostSamples& samples, int stage, std::size_t kind) {
   const std::size_t steps = samples.times.size(), each = samples.spans.size() / steps;
   std::vector<double> means;
@@ -74,7 +75,7 @@ PipelineNetwork measure_pipeline_network(World& world, Engine& engine) {
       network.between_nodes[static_cast<std::size_t>(a * count + b)] =
           world.host(stages[static_cast<std::size_t>(a)]) != world.host(stages[static_cast<std::size_t>(b)]);
 
-  // Pairs (0, 1), (2, 3), … at once, then (1, 2), (3, 4), …
+  // Measures the pairs (0, 1), (2, 3), … at once, then (1, 2), (3, 4), …
   LinkFigures inside, between;
   for (const int first : {0, 1}) {
     barrier(engine.world_group());
@@ -84,7 +85,7 @@ PipelineNetwork measure_pipeline_network(World& world, Engine& engine) {
                                                                stages[static_cast<std::size_t>(lower + 1)]}),
                                          {bytes, 5, 11});
     LinkFigures& slower = network.crosses(lower, lower + 1, count) ? between : inside;
-    // The large message's time holds the latency too.
+    // The time of the large message contains the latency.
     const double seconds =
         std::max(static_cast<double>(bytes) / speed.bandwidth - speed.latency_seconds, 1e-9);
     slower.bandwidth = std::min(slower.bandwidth, static_cast<double>(bytes) / seconds);
@@ -101,7 +102,7 @@ StepCosts measured_costs(Engine& engine, const CostSamples& samples, const Pipel
   StepCosts costs;
   costs.network = network;
 
-  // How much of a rank's blocks is waiting for those that share them.
+  // The share of the time in blocks in which a rank waits for the ranks that share them.
   const double blocks =
       median_of(samples.times, [](const StepTimes& t) { return t.play.compute + t.play.tensor; });
   const double tensor = median_of(samples.times, [](const StepTimes& t) { return t.play.tensor; });
@@ -122,7 +123,7 @@ StepCosts measured_costs(Engine& engine, const CostSamples& samples, const Pipel
     costs.stages.push_back(passes);
   }
 
-  // The rank that came last waited least: its time is that of the sums themselves.
+  // The rank that came last did not wait for others, so that its time is that of the sums themselves.
   EndOfStep end;
   end.norm = -max_over_ranks(ranks, -median_of(samples.times, [](const StepTimes& t) { return t.reduce; }));
   end.update = max_over_ranks(ranks, median_of(samples.times, [](const StepTimes& t) { return t.update; }));

@@ -15,16 +15,16 @@ namespace headwater {
 class Operands {
  public:
   Operands() = default;
-  explicit Operands(Backend& backend) : backend_(&backend) {}  // which must outlive this
+  explicit Operands(Backend& backend) : backend_(&backend) {}  // `backend` must outlive this
 
-  // Forgets what was taken, and fills so many bytes anew.
+  // Forgets what was taken, and fills `bytes` bytes with new random numbers.
   void reset(std::int64_t bytes);
   TensorView take(DType dtype, Shape shape);
-  // Of numbers that are roots, or whose root an op takes.
+  // Takes a tensor of positive numbers, for ops that take roots of it.
   TensorView take_positive(DType dtype, Shape shape);
-  // `value`: of element i.
+  // Element i of the tensor is value(i).
   TensorView take_integers(Shape shape, const std::function<std::int32_t(std::int64_t)>& value);
-  TensorView take_copy(TensorView host);  // dense
+  TensorView take_copy(TensorView host);  // `host` must be dense
   std::int64_t taken() const { return taken_; }
 
  private:

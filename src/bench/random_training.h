@@ -20,11 +20,11 @@ class RandomTraining {
   Communicator& ranks() { return engine_->world_group(); }
   std::int64_t tokens_per_step() const { return global_batch_ * run_.training.seq_length; }
 
-  // One step, from where all ranks are ready. UserError where it is not finite.
+  // Makes one step, beginning once all ranks are ready. UserError where its loss or norm is not finite.
   StepTimes step(Recording* recording = nullptr);
 
-  // All ranks play their computes at once, without transfers; then the end of a step. Weights stay as they
-  // are.
+  // Times the parts of a step: all ranks play their computes at once, without transfers, and then the end of
+  // a step. Weights stay as they are, because the learning rate is 0.
   void time_parts(CostSamples& samples);
 
  private:

@@ -53,14 +53,14 @@ nlohmann::json to_json(const StepBenchmark& b) {
   return root;
 }
 
-// CLUSTER.json. How much of the peak a step reaches is known for the dtype that was measured; a link is left
-// out where no two ranks lie on its ends.
+// Returns CLUSTER.json. The efficiency is known for the dtype that was measured. A link is left out where no
+// two ranks lie on its ends.
 nlohmann::json cluster_file(const MachineFigures& m, const StepBenchmark& b) {
   nlohmann::json cluster = {{"name", m.name},
                             {"nodes", m.nodes},
                             {"devices_per_node", m.devices_per_node},
                             {"device",
-                             {{"kind", "cpu"},  // of a GPU nothing is measured for this file
+                             {{"kind", "cpu"},  // nothing of a GPU is measured for this file
                               {"memory_bytes", m.memory_bytes},
                               {"memory_bandwidth", m.memory_bandwidth},
                               {"peak_flops", m.peak_flops},

@@ -1,6 +1,7 @@
 #pragma once
-// The subcommands. Each add_… gives `app` one command with its options, and sets session.command to what runs
-// it once the command line is parsed. Only this room prints for people and turns exceptions into exit codes.
+// The subcommands. Each add_… gives `app` one command with its options; parsing that command sets
+// session.command to the function that runs it. Only this room prints for people and turns exceptions into
+// exit codes.
 
 #include "headwater/comm/world.h"
 
@@ -38,7 +39,7 @@ void add_plan(CLI::App& app, Session& session);
 void add_schedule(CLI::App& app, Session& session);
 void add_config_reference(CLI::App& app, Session& session);
 
-// Parses and runs; the exit code. Errors are thrown.
+// Parses the arguments, runs the command, and returns the exit code. Errors are thrown.
 int run_command_line(World& world, std::vector<std::string> arguments);
 
 }  // namespace headwater

@@ -16,7 +16,7 @@
 namespace headwater {
 namespace {
 
-// A bar on standard error, where that is a terminal; redrawn at most ten times a second.
+// Shows a progress bar on standard error where that is a terminal, drawn ten times a second at most.
 class ProgressBar {
  public:
   ~ProgressBar() {

@@ -27,7 +27,7 @@ int generate(Session& session, const GenerateOptions& options) {
   if (prompt.empty()) {
     if (documents.eod < 0)
       throw UserError("the prompt is empty, and no end of document is known to begin with: give --data.eod");
-    // what comes after a document's end: a new one
+    // What follows the end of a document is the beginning of another.
     prompt.push_back(static_cast<std::int32_t>(documents.eod));
   }
   if (options.stop_at_eod && documents.eod < 0)

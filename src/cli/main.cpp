@@ -16,7 +16,7 @@
 namespace headwater {
 namespace {
 
-// HEADWATER_LOG=debug shows of every rank what the log leaves out otherwise.
+// With HEADWATER_LOG=debug every rank logs what is left out otherwise.
 void set_log_level() {
   const char* const asked = std::getenv("HEADWATER_LOG");
   if (asked == nullptr || asked == std::string_view("info")) return;

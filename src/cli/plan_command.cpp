@@ -24,7 +24,7 @@ struct PlanOptions {
   bool json = false, search = false;
 };
 
-// What is planned, and where.
+// The run that is planned, and the machines.
 struct Asked {
   RunConfig run;
   Cluster cluster;
@@ -77,8 +77,8 @@ int plan_by_paper(const PlanOptions& options, const PlanRequest& request) {
   return 0;
 }
 
-// What the command line says stays as it is; what the file says of these keys is a starting point and is
-// chosen anew.
+// Keys that the command line gives stay as they are. The search chooses the others anew, whatever the file
+// says.
 SearchRequest search_of(const Asked& asked, const PlanOptions& options, const Session& session) {
   SearchRequest request{asked.run, asked.cluster, asked.dtype, options.threads, asked.ranks, {}};
   for (const auto& [key, origin] : load_config(options.config, session.overrides).origin)

@@ -14,7 +14,7 @@ struct ProbeOptions {
   std::string model, config, input, output;
 };
 
-// fp32 unless the command line says otherwise, whatever the checkpoint's run used.
+// Probes compute in fp32 unless the command line says otherwise, whatever the checkpoint's run used.
 RunSettings probe_settings(Session& session, const OpenedModel& opened) {
   TrainingConfig training = opened.config.run.training;
   if (training.dtype == "auto" || opened.config.origin.at("training.dtype") != "command line")

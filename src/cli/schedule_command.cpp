@@ -20,7 +20,8 @@ struct ScheduleOptions {
   bool json = false;
 };
 
-// Every chunk takes its share of a rank's seconds, every transfer the same time.
+// Plays the schedule, where every chunk takes an equal share of its rank's seconds and every transfer takes
+// `link` seconds.
 Simulation play(const ScheduleOptions& o) {
   const PipelineSchedule& known = pipeline_schedule(o.schedule);
   const int chunks = o.chunks > 0 ? o.chunks : static_cast<int>(known.default_chunks);

@@ -84,7 +84,7 @@ Generator::Width::Width(Generator& owner, std::int64_t tokens) : arena(owner.bac
   stage = std::make_unique<Stage>(model, units, options, *owner.store_, arena, *owner.backend_, memory);
 }
 
-// The last `count` tokens of the history, with the borders that the whole of it gives.
+// Copies the last `count` tokens of the history to `to`, with the document borders of the whole history.
 void Generator::place_tokens(MicroBatch& to, std::int64_t count) {
   const auto length = static_cast<std::int64_t>(history_.size());
   const Batch all = make_batch(history_, {}, 1, length, documents_);

@@ -28,7 +28,7 @@ std::vector<std::int32_t> read_integers(const SafetensorsReader& file, const std
   return values;
 }
 
-// An engine with one sample a micro-batch, and dropout off.
+// Makes an engine that takes one sample a micro-batch and has no dropout.
 std::unique_ptr<Engine> make_engine(World& world, const RunConfig& run, const WeightSource& weights,
                                     const RunSettings& settings, const ProbeBatch& batch, bool training) {
   const std::int64_t replicas = data_parallel_size(run.parallel, world.size());
@@ -48,7 +48,7 @@ std::unique_ptr<Engine> make_engine(World& world, const RunConfig& run, const We
   return engine;
 }
 
-// The labels that are given say what counts: nothing more is masked.
+// Only what the given labels mask is masked.
 Batch sample_of(const ProbeBatch& batch, std::int64_t sample, DocumentOptions documents) {
   documents.eod_mask_loss = false;
   const auto row = [&](const std::vector<std::int32_t>& values) -> std::span<const std::int32_t> {
@@ -64,7 +64,7 @@ void sum_over_ranks(Engine& engine, std::vector<float>& values) {
   engine.world_group().all_reduce(TensorView(values.data(), DType::f32, {count}), ReduceOp::sum).wait();
 }
 
-// Writes what this rank, and no other, has of a parameter's gradient to its place in the whole.
+// Adds to the whole gradient of a parameter the part that this rank counts and no other does.
 void add_part(Engine& engine, const ParameterPlace& place, std::vector<float>& whole_gradient) {
   const Slice slice = place.updated_slice();
   if (!place.counted_here || slice.count == 0) return;
@@ -110,7 +110,7 @@ std::vector<float> probe_logits(World& world, const RunConfig& run, const Weight
     engine->play(engine->layout().evaluation, HeadMode::none,
                  [&](int) { return sample_of(batch, sample, documents); });
     engine->logits(0, [&](std::int64_t row, std::int64_t column, TensorView block) {
-      // Rows are strided where the vocabulary is padded: one by one.
+      // Rows are copied one by one, because they are strided where the vocabulary is padded.
       for (std::int64_t r = 0; r < block.rows(); ++r) {
         const TensorView from = block.rows(r, 1);
         download(engine->backend(), from,

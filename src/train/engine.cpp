@@ -10,7 +10,8 @@
 namespace headwater {
 namespace {
 
-// Tensor ranks that cut their tokens pass the border's to the next one, and its gradient back.
+// Where the filter is cut by tokens, each tensor rank sends the vectors of its last token to the next rank,
+// and gets their gradients back.
 Traffic tensor_traffic(const Sharding& sharding) {
   Traffic traffic{.collectives = Traffic::Collectives::awaited, .messages = {}};
   if (sharding.filter_by_tokens())
@@ -19,7 +20,7 @@ Traffic tensor_traffic(const Sharding& sharding) {
   return traffic;
 }
 
-// From each virtual stage to the next, and back.
+// Activations go from each virtual stage to the next, gradients back.
 Traffic pipeline_traffic(const Placement& placement, bool training) {
   Traffic traffic{.collectives = Traffic::Collectives::none, .messages = {}};
   for (int stage = 0; stage + 1 < placement.stages(); ++stage) {
@@ -58,7 +59,7 @@ struct Engine::Play {
   RandomKey dropout_seed;
   const UnitHook& complete;
   bool recorded;
-  std::map<int, int> micro_batches;  // whose gradients a unit has
+  std::map<int, int> micro_batches;  // by unit: how many have added their gradients
   // The unfinished transfers of this rank, by direction and what they carry.
   std::map<std::tuple<bool, Payload, int, int>, Event> transfers;
   PlayTimes times;
@@ -190,10 +191,10 @@ bool Engine::sums_travel() const {
          std::ranges::any_of(reductions_, [](const auto& group) { return group.second->size() > 1; });
 }
 
-// Whether the pass may be replayed: nothing in it waits, or is waited for, one by one. A forward waits for
-// weights of other ranks unit by unit, and sums of gradients begin unit by unit while the last micro-batch's
-// backward goes on. Both halves of a backward are decided on alike, since the first leaves the second its
-// products.
+// Whether the pass may be replayed as one graph, which needs that nothing waits in the middle of it, and
+// nobody for a part of it. A forward may wait for the weights of other ranks, unit by unit; sums of gradients
+// begin unit by unit while the last micro-batch's backward goes on. Both halves of a backward get the same
+// answer, because the first leaves its products to the second.
 bool Engine::may_repeat(const Play& play, const Instruction& i, const StageUnits& units) const {
   if (play.recorded || layout_.sharding.tensor > 1) return false;
   if (i.action.kind != ActionKind::forward)
@@ -233,7 +234,7 @@ void Engine::compute(Play& play, const Instruction& i) {
 
   if (forward) {
     fill(stage.micro_batch(i.slot), play.batches(i.action.micro_batch), play.dropout_seed);
-    // all weights were made here: none is waited for
+    // Every weight was updated on this rank, so that there is no transfer to wait for.
     if (!store_->layout().sharded()) store_->wait_for_weights(*backend_);
   }
   if (!may_repeat(play, i, stage.units())) return pass(added);

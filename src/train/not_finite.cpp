@@ -19,8 +19,8 @@ std::string where(const ModelSpec& model, int unit) {
   return fmt::format("layer {}", unit - 1);
 }
 
-// The first of this rank's parameters whose values in `flat` are not finite, or the last; empty where all are
-// finite.
+// Returns the first, or the last, of this rank's parameters that have a value in `flat` which is not finite;
+// empty where all are finite.
 std::string find(Engine& engine, const char* what, TensorView flat, bool from_the_end) {
   ParameterStore& store = engine.store();
   const RankLayout& layout = engine.layout();
@@ -38,7 +38,7 @@ std::string find(Engine& engine, const char* what, TensorView flat, bool from_th
   return found;
 }
 
-// That of the first rank that found one, or of the last: later ranks hold later layers.
+// Returns what the first rank that found one has found, or the last: later ranks hold later layers.
 std::string over_ranks(Communicator& ranks, const std::string& found, bool from_the_end) {
   std::string result;
   for (const std::vector<std::byte>& bytes : gather_bytes(ranks, std::as_bytes(std::span(found))))

@@ -1,5 +1,5 @@
 #pragma once
-// Where a number that is not finite first stands, when a run ends because of it.
+// Finds where numbers stopped being finite, for the error that ends a run.
 
 #include "headwater/train/engine.h"
 
@@ -7,9 +7,9 @@
 
 namespace headwater {
 
-// Names a parameter, its layer and its rank: the first, in the order of the model, whose weight is not
-// finite; where all are finite, the last whose gradient is not, for backward came to it first. Collective,
-// the same text on every rank.
+// Names a parameter, its layer and its rank: the first of the model whose weight is not finite. Where all
+// weights are finite, it names the last parameter whose gradient is not, which backward reached first.
+// Collective; the text is the same on every rank.
 std::string locate_not_finite(Engine& engine);
 
 }  // namespace headwater

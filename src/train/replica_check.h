@@ -1,7 +1,8 @@
 #pragma once
-// Whether weights that several ranks hold are the same bits on all of them: replicas of the data axis, both
-// ends of a tied embedding, what tensor ranks hold whole. They are made alike step after step and never sent,
-// so that a bit that flips in one rank's memory would stay, and spoil what all learn.
+// Checks that weights which several ranks hold are the same bits on all of them: on the replicas of the data
+// axis, at both ends of a tied embedding, and where tensor ranks hold a weight whole. Each rank updates its
+// copy itself and sends it to nobody, so that a bit that flips in one rank's memory would stay and spoil what
+// all ranks learn.
 
 #include "headwater/train/engine.h"
 
@@ -9,9 +10,9 @@
 
 namespace headwater {
 
-// Compares hashes of the weights, and of fp32 masters where each rank holds them whole, over all ranks. Gives
-// how many tensors, or shards, have more than one holder. Where one differs: SystemError, the same on every
-// rank, that names the parameter and the ranks; `step` is for that. Collective.
+// Compares hashes of the weights over all ranks, and of fp32 masters where each rank holds them whole.
+// Returns how many tensors, or shards, more than one rank holds. SystemError, the same on every rank, where
+// one differs: it names the parameter, the ranks, and `step`. Collective.
 std::int64_t check_replicas(Engine& engine, std::int64_t step);
 
 }  // namespace headwater

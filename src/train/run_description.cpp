@@ -7,7 +7,7 @@
 namespace headwater {
 namespace {
 
-// "2 tensor ranks (sequence parallel, filter by tokens) x "; empty where there is one.
+// Returns "2 tensor ranks (sequence parallel, filter by tokens) x "; empty where there is one tensor rank.
 std::string tensor_ranks(const RankLayout& layout) {
   const Sharding& sharding = layout.sharding;
   if (sharding.tensor == 1) return {};

@@ -1,5 +1,5 @@
 #pragma once
-// What a run is, in a few lines for people: its model, its ranks, its data.
+// Describes a run in a few lines for people: its model, its ranks, its data.
 
 #include "headwater/data/sample_stream.h"
 #include "headwater/run/rank_layout.h"

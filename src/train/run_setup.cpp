@@ -17,7 +17,7 @@
 namespace headwater {
 namespace {
 
-// The ranks, by host and bus, where two or more have one GPU; empty where each has its own.
+// Names two ranks that would share one GPU; empty where each has its own.
 std::string shared_device(World& world, Communicator& ranks, Device mine) {
   std::map<std::string, int> owners;
   const std::string own = identity_of(mine).bus_id;
@@ -32,7 +32,8 @@ std::string shared_device(World& world, Communicator& ranks, Device mine) {
   return {};
 }
 
-// The device of this rank. With "auto" all ranks have one of their own, or none has.
+// Returns the device of this rank. With "auto" either every rank has a GPU of its own, or all compute on
+// CPUs.
 Device choose_device(const std::string& asked, World& world, Communicator& ranks) {
   const bool automatic = asked == "auto";
   if (automatic && world.size() > 1 && !built_with_nccl()) return {};

@@ -19,7 +19,7 @@
 namespace headwater {
 namespace {
 
-// Rank 0's text, on every rank.
+// Returns rank 0's text on every rank. Collective.
 std::string shared(Communicator& ranks, const std::string& text) {
   const std::span<const std::byte> own = as_bytes(text);
   std::vector<std::byte> bytes(own.begin(), own.end());
@@ -27,16 +27,17 @@ std::string shared(Communicator& ranks, const std::string& text) {
   return as_text(bytes);
 }
 
-// The checkpoint to go on from, or "".
+// Returns the checkpoint to go on from; "" where there is none.
 std::string find_resume(const TrainingConfig& training, const std::optional<Path>& newest) {
   if (newest) return newest->string();
   return training.load.empty() ? "" : find_checkpoint(training.load).string();
 }
 
-// The model of `source` where the config has none, else the config's, which must be the same.
+// Returns the model of `source` where the config gives none. Otherwise it returns the config's, which must be
+// the same as that of `source`.
 ModelConfig agreed_model(const LoadedConfig& config, const WeightSource* source, Compare what) {
   if (source != nullptr && !config.section_given("model")) return source->model();
-  validate_model(config.run.model);  // as it was given: what is left out is about to be filled in
+  validate_model(config.run.model);  // as it was given, before what it leaves out is filled in
   const ModelConfig asked = resolved(config.run.model, config.run.training.seq_length);
   if (source != nullptr)
     if (const auto difference = model_difference(source->model(), asked, what))
@@ -44,8 +45,8 @@ ModelConfig agreed_model(const LoadedConfig& config, const WeightSource* source,
   return asked;
 }
 
-// A resume on as many ranks goes on with the checkpoint's threads, and so to the same bits, unless the person
-// or the machine says otherwise.
+// Returns the threads of each rank after a resume. On as many ranks as before they are the checkpoint's, so
+// that the run goes on to the same bits, unless OMP_NUM_THREADS is set or the machine has fewer cores.
 int resumed_threads(const SaveHeader& header, int threads, const World& world) {
   const int saved = static_cast<int>(header.threads);
   const bool same_ranks = header.data_parallel_size * header.parallel.tensor_model_parallel_size *
@@ -63,8 +64,8 @@ bool same_stages(const ParallelConfig& a, const ParallelConfig& b) {
          a.pipeline_schedule == b.pipeline_schedule;
 }
 
-// The layers that "auto" stands for: those of the checkpoint, where stages are as many, whatever the cluster
-// file says by now; else rank 0 searches, so that all have the same.
+// Replaces pipeline_layout "auto". Where the checkpoint has as many stages, its layers stay, whatever the
+// cluster file says by now. Otherwise rank 0 searches and tells the others.
 void resolve_layout(RunStart& start, Communicator& ranks) {
   ParallelConfig& parallel = start.run.parallel;
   if (!is_auto(parallel.pipeline_layout)) return;
@@ -85,7 +86,8 @@ void resolve_layout(RunStart& start, Communicator& ranks) {
     parallel.pipeline_layout.layers.push_back(std::stoll(count));
 }
 
-// Every rank reads a share of the files again. UserError, on all ranks, where one is not as it was written.
+// Each rank reads a share of the checkpoint's files and compares their hashes. UserError, on every rank,
+// where one differs.
 void check_files(const Checkpoint& checkpoint, Communicator& ranks) {
   std::string bad;
   int number = 0;

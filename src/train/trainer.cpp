@@ -140,7 +140,7 @@ StepMetrics Trainer::step() {
   const RandomKey dropout =
       derive(derive(RandomKey{static_cast<std::uint64_t>(start_.run.training.seed)}, "dropout"),
              static_cast<std::uint64_t>(number));
-  // Whether any rank was told to stop, and whether time is up; the question travels while the step computes.
+  // The ranks agree on whether any was told to stop and whether time is up, while the step computes.
   stop_ = {signals::pending(), time_is_up() ? 1 : 0};
   const Event stop_agreed = control_->all_reduce(TensorView(stop_.data(), DType::i32, {2}), ReduceOp::max);
 
@@ -247,7 +247,7 @@ void Trainer::save() {
   header.threads = start_.settings.threads;
   header.cublaslt = matmul_library_version(start_.settings.device);
   header.counters = counters_;
-  // while new weights are gathered, nothing says what their memory holds
+  // Until new weights have been gathered, their memory holds anything.
   engine_->store().wait_for_weights(engine_->backend());
   saver_->stage(StateToSave(engine_->store(), engine_->backend()).tensors());
   saver_->commit(header);
@@ -290,7 +290,7 @@ int Trainer::run() {
   return signal_ == 0 ? 0 : stop();
 }
 
-// After a signal. One that comes because a peer was lost starts no save.
+// A signal that comes because another rank was lost must not start a save, which would wait for that rank.
 int Trainer::stop() {
   if (!saver_) return 128 + signal_;
   if (!world_.peers_alive(kPeersAliveSeconds))

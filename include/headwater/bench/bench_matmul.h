@@ -1,5 +1,5 @@
 #pragma once
-// Which of cuBLASLt's algorithms are fastest for the products of a training step.
+// Measures which of cuBLASLt's algorithms are fastest for the matrix products of a training step.
 //
 // Collective: every rank of the world calls it, on its compute thread, and gets the same.
 
@@ -9,8 +9,8 @@
 
 namespace headwater {
 
-// One step on random tokens says which products there are; then each is timed. UserError where a rank has no
-// GPU, or where the ranks' GPUs or libraries differ: a file is of one kind.
+// Finds the products by one step on random tokens, then times the algorithms for each. UserError where a rank
+// has no GPU, or where the ranks' GPUs or libraries differ, because the result holds for one kind.
 MatmulAlgorithms bench_matmul(World& world, const RunConfig& run);
 
 }  // namespace headwater

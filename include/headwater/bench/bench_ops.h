@@ -1,5 +1,5 @@
 #pragma once
-// Each op of a training step by itself, at a model's shapes: its FLOPs and bytes, the time that no
+// Measures each op of a training step by itself, at a model's shapes: its FLOPs and bytes, the time that no
 // implementation can stay under, and the time that it takes here.
 
 #include "headwater/comm/world.h"
@@ -13,6 +13,7 @@
 
 namespace headwater {
 
+// The peak of a device, stated or measured.
 struct DeviceSpeed {
   double matmul_flops = 0.0;      // FLOP/s
   double memory_bandwidth = 0.0;  // bytes per second
@@ -21,12 +22,12 @@ struct DeviceSpeed {
 struct OpBenchmark {
   std::string op, what, shape;      // model_ops.h
   double flops = 0.0, bytes = 0.0;  // as timed_backend.h counts them
-  double floor_seconds = 0.0;       // by OpsBenchmark::floor
-  std::optional<double> seconds;    // of one call, median
+  double floor_seconds = 0.0;       // at the speed OpsBenchmark::floor
+  std::optional<double> seconds;    // of one call, the median; nothing where none was made
 };
 
 struct OpsBenchmark {
-  LayerSpec layer;              // as which all are taken
+  LayerSpec layer;              // the layer whose ops these are
   std::int64_t vocabulary = 0;  // padded
   BatchShape batch;
   std::string dtype, device;  // "the CPU, 2 threads"
@@ -36,10 +37,10 @@ struct OpsBenchmark {
   std::vector<OpBenchmark> ops;
 };
 
-// On this rank's device. Floors by the cluster's device, where one is given. `runs`: of which each time is
-// the median.
+// Times every op on this rank's device; each time is the median of `runs` measurements. Floors are computed
+// from `cluster` where it is given, else from speeds that are measured in the same run.
 OpsBenchmark bench_ops(World& world, const RunConfig& run, const std::optional<Cluster>& cluster, int runs);
-// The floors alone, without a device; the config names a dtype.
+// Computes the floors alone, without a device. training.dtype must not be "auto".
 OpsBenchmark op_floors(const RunConfig& run, const Cluster& cluster);
 
 }  // namespace headwater

@@ -1,5 +1,5 @@
 #pragma once
-// Training steps against the clock, on random tokens, beside what the machine could do in the same minutes.
+// Times training steps on random tokens, and measures what the machine could do in the same minutes.
 //
 // Collective: every rank of the world calls it, on its compute thread, and gets the same figures.
 
@@ -16,7 +16,7 @@
 
 namespace headwater {
 
-// Of one step, mean over the ranks.
+// What one op takes in a step, the mean over the ranks.
 struct OpSeconds {
   std::string name;
   double calls = 0.0;
@@ -33,31 +33,31 @@ struct StepBenchmark {
   double tokens_per_second = 0.0;      // tokens / elapsed_seconds
   double model_flops_per_token = 0.0;  // model/flops.h
   double achieved_flops = 0.0;         // model_flops_per_token × tokens_per_second
-  // of a large square product, all ranks at once and added: median of three measurements, before, between and
-  // after
+  // FLOP/s of a large square product on all ranks at once, added up: the median of three measurements,
+  // before, between and after the steps.
   double matmul_flops = 0.0;
   double share_of_matmul = 0.0;    // achieved_flops / matmul_flops
-  std::optional<DevicePeak> peak;  // on GPUs: of all together (run_setup.h)
+  std::optional<DevicePeak> peak;  // of all GPUs together (run_setup.h)
   std::optional<double> mfu;       // achieved_flops / peak; none on the CPU, and where no peak is known
   double memory_bandwidth = 0.0;   // bytes per second, all ranks at once and added
   std::int64_t peak_bytes = 0;     // of the arena, on the rank with the most
-  // By rank: the share of its seconds in measured steps in which it waited for other ranks, or for data on
-  // its way.
+  // By rank: the share of the measured steps in which it waited for other ranks, or for data on its way.
   std::vector<double> waiting_share;
-  // of the steps whose ops were timed one by one: their ops and what lies between
+  // Seconds of a step in which every op was timed by itself: the ops and everything between them.
   double observed_seconds = 0.0;
   std::vector<OpSeconds> ops;  // longest first
-  // From the costs of parts, timed in turn with the steps; and the timelines of the predicted step and of the
-  // last one that was measured. Only where can_predict().
+  // The step as it is predicted from parts, which are timed in turn with the steps; and the timelines of the
+  // predicted step and of the last measured one. Only where can_predict().
   std::optional<PredictionCheck> prediction;
   std::vector<Timeline> timelines;
 };
 
-// Not on GPUs: there the host's clock tells when a part was launched, not how long it took.
+// Whether parts of a step can be timed. On GPUs they cannot: the host's clock tells when a part was launched,
+// not how long it took.
 bool can_predict(const RunSettings& settings);
 
-// A few steps to warm up, `steps` against the clock, and as many again with every op timed. The config's
-// data, learning rate and train_iters do not matter: tokens are random, in one document per sample.
+// Makes a few steps to warm up, times `steps` steps, and then as many again with every op timed by itself.
+// The config's data, learning rate and train_iters do not matter: tokens are random, one document per sample.
 StepBenchmark bench_step(World& world, const RunConfig& run, int steps);
 
 }  // namespace headwater

@@ -1,6 +1,6 @@
 #pragma once
-// What the machine of this run can do, as a cluster file states it: per device, a device being what one rank
-// has.
+// Measures what the machines of this run can do, in the terms of a cluster file: per device, a device being
+// what one rank has.
 //
 // Collective: every rank of the world calls it, on its compute thread. Rank 0's figures are complete.
 
@@ -16,11 +16,12 @@ namespace headwater {
 struct MachineFigures {
   std::string name;  // of rank 0's host
   int nodes = 1, devices_per_node = 1;
-  std::int64_t memory_bytes = 0;  // the host's, shared out among its ranks
+  std::int64_t memory_bytes = 0;  // the host's memory divided by its ranks
   double memory_bandwidth = 0.0;  // bytes per second while all ranks measure
-  // by training.dtype: of a large square product, while all ranks measure
+  // FLOP/s of a large square product by training.dtype, while all ranks measure.
   std::map<std::string, double> peak_flops;
-  // between rank 0 and the first other rank on its host, on another
+  // Between rank 0 and the first other rank on its host, and the first on another host; nothing: there is
+  // none.
   std::optional<LinkSpeed> intra_node, inter_node;
 };
 

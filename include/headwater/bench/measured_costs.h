@@ -1,7 +1,7 @@
 #pragma once
-// What the parts of a run cost on the machines that it runs on, as time_step() asks for them: each stage's
-// passes as they were timed while all ranks computed, the links between its ranks, the end of a step. Nothing
-// here knows how long a whole step took.
+// Measures the costs that time_step() asks for on the machines that the run runs on: each stage's passes,
+// timed while all ranks compute; the links between its ranks; the end of a step. Nothing here knows how long
+// a whole step took.
 //
 // Collective: every rank calls the same functions, on its compute thread, and gets the same figures.
 
@@ -13,22 +13,23 @@
 
 namespace headwater {
 
-// Of one rank: spans of computes, step after step, and the times of the steps, or trials, that they come
-// from.
+// What one rank recorded: the spans of its computes, step after step, and the times of the steps, or trials,
+// that the spans come from.
 struct CostSamples {
   std::vector<Span> spans;
   std::vector<StepTimes> times;
 };
 
-// Between neighbouring pipeline ranks, by messages as large as theirs; the slowest of each kind.
+// Measures the links between neighbouring pipeline ranks, by messages as large as theirs. Returns the slowest
+// link inside a node and the slowest between nodes.
 PipelineNetwork measure_pipeline_network(World& world, Engine& engine);
 
-// What each stage's passes take in a typical step, of the slowest rank that holds it; likewise the end of the
-// step.
+// Returns what each stage's passes and the end of a step take in a typical step. Where several ranks hold a
+// stage, the slowest counts.
 StepCosts measured_costs(Engine& engine, const CostSamples& samples, const PipelineNetwork& network);
 
-// The same computes in the same order and places, without transfers: what all ranks can play at once to time
-// them. Results mean nothing.
+// Returns the schedule with its computes alone, in the same order and on the same buffers. All ranks can play
+// it at once to time the computes; the results mean nothing.
 LoweredSchedule without_transfers(const LoweredSchedule& schedule);
 
 }  // namespace headwater

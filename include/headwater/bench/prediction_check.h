@@ -1,5 +1,5 @@
 #pragma once
-// A prediction beside the measurement: of a step, and of each rank's share of it.
+// Compares the prediction of a step, and of each rank's share of it, with the measurement.
 //
 // Collective: every rank calls compare(), on its compute thread, and gets the same figures.
 
@@ -15,7 +15,7 @@ namespace headwater {
 struct RankSeconds {
   double compute = 0.0;
   double waiting = 0.0;        // for transfers of the pipeline
-  double communication = 0.0;  // tensor ranks; sums at the end of the step, and waiting for the slowest there
+  double communication = 0.0;  // of tensor ranks; sums at the end of the step, with waiting for the slowest
   double update = 0.0;
 };
 
@@ -26,15 +26,15 @@ struct RankComparison {
 
 struct PredictionCheck {
   std::string source;  // where the predicted costs come from
-  // of a step; measured: the median, of the slowest rank
+  // Seconds of a step. The measured ones are the median over the steps, of the slowest rank.
   double predicted_seconds = 0.0, measured_seconds = 0.0;
   double predicted_bubble = 0.0, measured_bubble = 0.0;
-  std::vector<RankComparison> ranks;  // of the world
+  std::vector<RankComparison> ranks;  // every rank of the world
 
   double error() const { return predicted_seconds / measured_seconds - 1.0; }
 };
 
-// `measured`: this rank's steps.
+// `measured` are the times of this rank's steps; `source` says where the predicted costs come from.
 PredictionCheck compare(Engine& engine, const StepTime& predicted, const std::string& source,
                         const std::vector<StepTimes>& measured);
 

@@ -1,8 +1,8 @@
 #pragma once
-// The first steps of a run held against their prediction, once: what a step takes, and what each rank's part
-// of it is. With parallel.cluster the prediction is the planner's and there before the first step; without, a
-// few steps are timed part by part and those after them predicted. Where the check is over nothing is
-// recorded any more. On a GPU, which runs behind the host that would time it, nothing is.
+// Compares the first steps of a run with their prediction, once: the seconds of a step, and each rank's part
+// of them. With parallel.cluster the prediction is the planner's, and there before the first step. Without
+// it, a few steps are timed part by part, and the steps after them are predicted from that. Once the check is
+// over it records nothing more. On a GPU there is no check, because the host cannot time what runs behind it.
 //
 // Collective: every rank has one, and calls the same functions in the same order, on its compute thread.
 
@@ -18,11 +18,10 @@ class StepCheck : public StepObserver {
  public:
   StepCheck(World& world, Engine& engine, const RunConfig& run, const RunSettings& settings);
 
-  // The planner's figures for people; empty where there are none yet.
+  // The planner's figures; empty where the prediction comes later.
   std::string announcement() const override;
-  // Where the step that comes now, of the full batch, is to be recorded; null: nowhere.
   Recording* next() override;
-  // The step that next() was asked for is done. Gives the table when it was the last one.
+  // Returns the table after the last step of the check.
   std::optional<std::string> add(const StepTimes& times) override;
 
  private:
@@ -39,16 +38,16 @@ class StepCheck : public StepObserver {
   static constexpr int kWarmUp = 1, kTimed = 3, kMeasured = 5;
   World& world_;
   Engine& engine_;
-  std::string timeline_;  // the file that is asked for
+  std::string timeline_;  // training.timeline: the file to write; empty: none
   std::optional<Prediction> prediction_;
   int steps_ = 0;
   bool done_ = false;
   CostSamples samples_;
   std::vector<StepTimes> measured_;
-  std::optional<Recording> recording_;  // of the step that goes on
+  std::optional<Recording> recording_;  // of the step that is being made
 };
 
-// Makes a StepCheck: what a Trainer is given.
+// Makes a StepCheck, in the form that a Trainer takes.
 std::unique_ptr<StepObserver> make_step_check(World& world, Engine& engine, const RunConfig& run,
                                               const RunSettings& settings);
 

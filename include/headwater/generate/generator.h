@@ -1,7 +1,7 @@
 #pragma once
-// Text generation on one rank: a prompt goes through at once, then one token after the other, with KV and LFA
-// caches (yuan2: the keys and values of all tokens, the last normed input and the last output of the first
-// convolution), so that each token is computed once. Belongs to one thread.
+// Text generation on one rank. The prompt goes through at once, then one token after the other. Caches keep
+// the keys and values of all tokens and, for LFA, the last normed input and the last output of the first
+// convolution, so that each token is computed once. Belongs to one thread.
 
 #include "headwater/checkpoint/weight_source.h"
 #include "headwater/data/batch.h"
@@ -25,7 +25,7 @@ class Generator {
   std::vector<float> feed(std::span<const std::int32_t> tokens);
 
  private:
-  // What one number of tokens at a time needs.
+  // The stage, and its memory, for one number of tokens at a time.
   struct Width {
     Width(Generator& owner, std::int64_t tokens);
     Arena arena;
@@ -55,7 +55,7 @@ struct Sampling {
   std::uint64_t seed = 1234;
 };
 
-// The token drawn from `logits` as number `number` of its sequence; a function of nothing else.
+// Draws token number `number` of a sequence from `logits`. The result depends on the arguments alone.
 std::int32_t sample_token(std::span<const float> logits, const Sampling& sampling, std::int64_t number);
 
 }  // namespace headwater

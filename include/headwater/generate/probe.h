@@ -1,6 +1,6 @@
 #pragma once
-// One forward, or one forward and backward, of a given batch: what the commands `logits` and `gradients`
-// write. Under any layout; dropout off. Collective; results are whole on every rank.
+// Makes one forward, or one forward and backward, of a given batch, without dropout and under any layout, for
+// the commands `logits` and `gradients`. Collective; results are whole on every rank.
 
 #include "headwater/checkpoint/weight_source.h"
 #include "headwater/comm/world.h"
@@ -18,11 +18,11 @@ struct ProbeBatch {
   std::vector<std::int32_t> tokens, labels;  // [B·S]; labels empty for logits, negative where masked
 };
 
-// Reads integer tensors `tokens`, and `labels` where asked for, both [B, S]. UserError where they are missing
-// or wrong.
+// Reads the integer tensors `tokens` and, where `with_labels`, `labels`, both [B, S], from a safetensors
+// file. UserError where they are missing or wrong.
 ProbeBatch read_probe_batch(const std::string& path, bool with_labels, std::int64_t vocabulary);
 
-// fp32 [B, S, V], V without padding.
+// Returns the logits, fp32 [B, S, V], V without padding.
 std::vector<float> probe_logits(World& world, const RunConfig& run, const WeightSource& weights,
                                 const RunSettings& settings, const ProbeBatch& batch,
                                 const DocumentOptions& documents);

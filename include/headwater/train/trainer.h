@@ -41,19 +41,21 @@ class Trainer {
   void build(const RankLayout& layout, const MakeStepObserver& observe);
   void open_metrics();
   StepMetrics step();
+  // Unmasked targets of a step of `micro_batches` micro-batches on each replica. Collective.
   double targets_of_step(std::int64_t first_sample, int micro_batches) const;
   // Writes what a step measured. UserError after too many steps in a row that were not finite.
   void log_step(const StepMetrics& metrics);
   void check_weight_copies();
   void evaluate();
   void save();
-  bool time_is_up() const;  // by rank 0's clock: with the step that begins now
-  bool stop_asked();        // by a signal, on any rank
-  int stop();
+  // Whether the step that begins now will use up exit_duration_in_mins; only rank 0 says so.
+  bool time_is_up() const;
+  bool stop_asked();  // whether a signal came to any rank; collective
+  int stop();         // saves after a signal; returns the exit code
 
   World& world_;
   std::ostream* out_;
-  std::unique_ptr<Communicator> control_, saving_;  // all ranks
+  std::unique_ptr<Communicator> control_, saving_;  // of all ranks
   std::optional<SaveFolder> save_folder_;
   std::optional<FileLock> lock_;  // rank 0
   RunStart start_;
@@ -69,7 +71,7 @@ class Trainer {
   double last_step_seconds_ = 0.0;
   int signal_ = 0;
   bool time_is_up_ = false;  // on all ranks
-  // signal, time: in flight during a step, which the engine must end before
+  // {signal, time is up}, which all ranks agree on while a step computes. The engine must end before it does.
   std::array<std::int32_t, 2> stop_{};
 
   MfuBasis mfu_;

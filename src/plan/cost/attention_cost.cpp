@@ -3,11 +3,13 @@
 namespace headwater {
 namespace {
 
-// Forward writes the scores; softmax, which scales and masks too, reads them and writes probabilities; the
-// product with V reads those. Dropout reads, writes, and writes a mask of one byte where a score has two.
+// How often forward moves the scores: it writes them; softmax, which also scales and masks, reads them and
+// writes probabilities; the product with V reads those. Dropout reads and writes the probabilities and writes
+// a mask, which has one byte where a score has two.
 constexpr double kForwardMoves = 4.0, kDropoutMoves = 2.5;
-// Backward: the gradient of V reads the probabilities; theirs is written; softmax reads both and writes that
-// of the scores, which two products read. Dropout as in forward, its mask read.
+// How often backward moves them: the gradient of V reads the probabilities; the probabilities' gradient is
+// written; softmax reads both and writes the scores' gradient, which two products read. Dropout moves as much
+// as in forward, but reads its mask.
 constexpr double kBackwardMoves = 7.0;
 
 }  // namespace

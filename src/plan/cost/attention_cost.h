@@ -1,11 +1,12 @@
 #pragma once
-// What attention between Q, K, V and its output costs a rank for one micro-batch, in the two ways there are.
+// What attention between Q, K, V and its output costs a rank for one micro-batch, in two ways.
 //
-// Fused (FlashAttention; Headwater): the causal half of the scores, tile by tile, none of which goes to
-// memory; backward takes five products where forward takes two, as the scores are computed again.
+// Fused attention (FlashAttention; Headwater) computes the causal half of the scores tile by tile and writes
+// none of them to memory. Its backward takes five products where its forward takes two, because it computes
+// the scores again.
 //
-// Whole scores (Megatron-LM until 2022): every score of every query and key is computed and goes to memory,
-// from where softmax, dropout and the next product read it; backward takes four products.
+// Attention with whole scores (Megatron-LM until 2022) computes the score of every query and key and writes
+// it to memory, where softmax, dropout and the next product read it. Its backward takes four products.
 
 #include "headwater/plan/cost/cost_model.h"
 

@@ -25,7 +25,7 @@ double bytes_of(const std::vector<ActivationSpec>& list, Choose choose) {
 
 bool made_in_forward(const ActivationSpec& spec) { return spec.made == Pass::forward; }
 
-// What the input gradient moves: what it makes, and what the forward kept for it.
+// The input gradient moves the tensors that backward makes, and those that the forward kept for it.
 bool of_input_gradient(const ActivationSpec& spec) {
   return spec.made == Pass::backward || spec.kept == Kept::until_input_gradient;
 }
@@ -34,7 +34,7 @@ bool dropped_by_selective(const ActivationSpec& spec) {
   return made_in_forward(spec) && spec.dropped == Dropped::by_selective;
 }
 
-// Weights of each unit that one of `sharding.tensor` ranks holds.
+// Returns how many weights of each unit one of the `sharding.tensor` ranks holds.
 std::vector<double> weights_by_unit(const RankWork& work) {
   std::vector<double> weights(static_cast<std::size_t>(work.model.units()));
   for (const ParameterSpec& spec : parameters(work.model, work.sharding)) {
@@ -82,7 +82,7 @@ double CostModel::stream_bytes() const {
          size_of_type(work_.precision.compute);
 }
 
-// Three numbers of each token from each rank, for the softmax over the whole vocabulary.
+// Each rank gives three numbers for each token, of which the softmax over the whole vocabulary is made.
 double CostModel::statistics_bytes() const {
   return 3.0 * static_cast<double>(work_.batch.tokens() * work_.sharding.tensor) *
          size_of_type(work_.precision.accumulate);
@@ -102,17 +102,16 @@ CostModel::Exchanged CostModel::exchanged(const LayerSpec& layer, Pass pass) con
     all.scatters = 2.0 * (lfa ? 3.0 : 2.0);
     return all;
   }
-  // Attention and MLP. Forward: gather what goes in, scatter what comes out. Backward: gather the gradient
-  // and, again, what went in; scatter the gradient of that.
+  // Attention and MLP each: forward gathers the input and scatters the output; backward gathers the output's
+  // gradient and, once more, the input, and scatters the input's gradient.
   all.scatters = 2.0 * (forward ? 2.0 : 3.0);
   if (!lfa) return all;
-  // What the filter gives is gathered for queries and keys, in backward again, where its gradient is
-  // scattered.
+  // The filter's output is gathered for queries and keys, and again in backward, which scatters its gradient.
   all.scatters += forward ? 1.0 : 2.0;
   if (!sharding.filter_by_tokens()) {
-    all.scatters += 1.0;  // what its second convolution gives is scattered, the gradient of that gathered
+    all.scatters += 1.0;  // its second convolution's output is scattered, and that one's gradient gathered
   } else {
-    all.messages = 2;  // before each of the two convolutions
+    all.messages = 2;  // one before each of the two convolutions
     all.message_bytes =
         static_cast<double>(layer.hidden + layer.filter_channels()) * size_of_type(work_.precision.compute);
   }
@@ -126,7 +125,7 @@ CostModel::Exchanged& CostModel::Exchanged::operator+=(const Exchanged& other) {
   return *this;
 }
 
-// All but the sum of the last product's results.
+// A repeated forward leaves out the last product, and with it the sum of that product's results.
 CostModel::Exchanged CostModel::exchanged_again(const LayerSpec& layer) const {
   Exchanged all = exchanged(layer, Pass::forward);
   if (work_.sharding.tensor > 1 && !device_.software.whole_recompute)
@@ -143,7 +142,7 @@ double CostModel::seconds(const Exchanged& exchanged) const {
 }
 
 double CostModel::bytes(const Exchanged& forward, const Exchanged& backward) const {
-  // Messages go to the right in forward, to the left in backward; of two ranks neither does both.
+  // Forward sends messages to the right, backward to the left. Where there are two ranks none does both.
   const bool both = work_.sharding.tensor > 2;
   return (forward.scatters + backward.scatters) * tensor_.scatter_bytes(stream_bytes()) +
          forward.message_bytes + (both ? backward.message_bytes : 0.0);
@@ -183,7 +182,7 @@ UnitFlops CostModel::again(const LayerSpec& layer, Recompute recompute) const {
   return headwater::recompute_flops_per_token(layer, work_.batch.sequence, recompute);
 }
 
-// A look-up: its rows read and written; backward adds them to the gradient.
+// The embedding is a look-up: forward reads and writes rows, backward adds rows to the gradient.
 PassSeconds CostModel::embedding() const {
   const double compute = size_of_type(work_.precision.compute),
                accumulate = size_of_type(work_.precision.accumulate);
@@ -192,7 +191,7 @@ PassSeconds CostModel::embedding() const {
   cost.forward.compute = moved_seconds(2.0 * elements * compute);
   cost.weight_gradient.compute = moved_seconds(elements * (compute + 2.0 * accumulate));
   if (work_.sharding.tensor > 1) {
-    // With sequence parallelism backward gathers what forward scattered; without, backward has it whole.
+    // With sequence parallelism backward gathers what forward scattered; without, it has it whole already.
     const double scatter = tensor_.scatter_seconds(stream_bytes());
     cost.forward.tensor_communication = work_.sharding.sequence_parallel ? scatter : 2.0 * scatter;
     cost.input_gradient.tensor_communication = work_.sharding.sequence_parallel ? scatter : 0.0;
@@ -200,9 +199,9 @@ PassSeconds CostModel::embedding() const {
   return cost;
 }
 
-// Its three products are taken in forward, with the loss, and the logits move three times beside them:
-// statistics, and the gradient that takes their place. Every block of tokens reads the weight, and the sum of
-// its gradient, anew. Backward is that of the norm.
+// The head takes its three products in forward, together with the loss. The logits move three times beside
+// the products: for the statistics, and for the gradient that takes their place. Each block of tokens reads
+// the weight, and reads and writes the sum of its gradient. Only the norm is left for backward.
 PassSeconds CostModel::head(double weights) const {
   const std::vector<ActivationSpec> list =
       head_activations(work_.model, work_.sharding, work_.batch, work_.precision, work_.device);

@@ -12,7 +12,7 @@ GroupNetwork::GroupNetwork(const Cluster& cluster, const std::vector<int>& ranks
   HW_CHECK(!ranks.empty(), "a group of no ranks");
   if (size_ == 1) return;
   share_ = (size_ - 1.0) / size_;
-  // Ranks are in order, so those of one node are neighbours. The node with the fewest sets the pace.
+  // Ranks are in order, so that those of one node are neighbours. The node with fewest ranks is the slowest.
   int fewest = size_, here = 0;
   for (std::size_t i = 0; i < ranks.size(); ++i) {
     ++here;

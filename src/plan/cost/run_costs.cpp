@@ -15,10 +15,11 @@ double bytes_of(const Range& range, DType dtype) {
   return static_cast<double>(range.size()) * static_cast<double>(size_of(dtype));
 }
 
-// Sums of gradients, where the optimizer is sharded the weights' way back, and the exchange of a tied
-// embedding.
+// Bytes of one bucket's data that ranks exchange at the end of a step.
 struct BucketBytes {
-  double gradients, weights, tied;
+  double gradients;  // summed over the replicas
+  double weights;    // gathered where the optimizer is sharded, else 0
+  double tied;       // of the tied embedding, exchanged between first and last stage
 };
 
 BucketBytes bytes_of(const PlanRequest& request, const ParameterLayout& parameters, const Bucket& bucket) {

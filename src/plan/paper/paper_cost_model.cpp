@@ -3,9 +3,9 @@
 namespace headwater {
 namespace {
 
-// 8·16 for Yuan 2.0: forward, recomputation and twice backward of 16 H² weights per layer (those of LFA are
-// not counted); 8·12 for GPT. Attention's share is printed as 1/(6H) in equations 1 and 3, where S/(6H) would
-// be meant: Table 5 comes out by what is printed.
+// The factor is 8·16 for Yuan 2.0: forward, recomputation, and backward, which counts twice, of 16 H² weights
+// a layer; LFA's weights are not counted. It is 8·12 for GPT. Equations 1 and 3 print attention's share as
+// 1/(6H), where S/(6H) must be meant; the paper's Table 5 follows from what is printed.
 double flops(const PaperRun& r) {
   const double tokens = r.micro_batches * r.micro_batch * r.sequence;
   const double factor =
@@ -13,7 +13,7 @@ double flops(const PaperRun& r) {
   return factor * tokens * r.layers * r.hidden * r.hidden;
 }
 
-// The S of equations 2 and 4 stands where LFA's width H/2 is meant; for the 102B model they are the same.
+// Equations 2 and 4 have an S where LFA's width H/2 must be meant; for the 102B model the two are equal.
 double parameters(const PaperRun& r) {
   const double h = r.hidden, s = r.sequence;
   if (r.lfa)
@@ -29,8 +29,8 @@ PaperStepTime paper_step_time(const PaperRun& r, PaperConstants constants) {
   const bool method_1 = r.tensor > 1.0;
   const double values = r.micro_batches * r.micro_batch * r.sequence * r.hidden;  // A·B·S·H
   const double network = r.networks * r.network_bandwidth;
-  // Bytes that cross a stage's network in a reduction over the replicas: of gradients in bf16, say, 4·N·(Ds −
-  // 1)/Ds.
+  // Seconds that one byte of each parameter takes through a stage's network in a sum over the replicas; the
+  // factors below are bytes.
   const double replicas = parameters(r) * (r.data - 1.0) / r.data / (r.pipeline * network);
 
   PaperStepTime time;

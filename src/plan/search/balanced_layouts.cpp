@@ -13,8 +13,8 @@ namespace {
 
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
 
-// How a rank shares `layers` out over its stages: equally, what is left over to the later stages; a stage
-// inside the model has one at least.
+// Shares `layers` layers out over the stages of one rank: equally, with what is left over on the later
+// stages. A stage inside the model gets at least one.
 std::vector<int> shares(const PartitionProblem& problem, const std::vector<int>& stages, int layers) {
   std::vector<int> counts;
   for (int stage : stages) counts.push_back(problem.fewest(stage));
@@ -25,8 +25,9 @@ std::vector<int> shares(const PartitionProblem& problem, const std::vector<int>&
   return counts;
 }
 
-// Seconds of a micro-batch on a rank by its number of layers, as if all layers were like the first; infinite
-// where they do not fit even with full recomputation.
+// The load of a rank, which is the seconds that it takes for a micro-batch, by its number of layers. Layers
+// are taken from the front of the model whatever the rank. The load is infinite where the layers do not fit
+// even with full recomputation.
 class RankLoads {
  public:
   RankLoads(const PartitionProblem& problem, const Placement& placement)
@@ -64,24 +65,25 @@ class RankLoads {
   std::vector<int> fewest_;
 };
 
-// Every load that a rank can have, by its number of layers.
+// Shares layers out to ranks by the loads that each rank can have.
 class Balance {
  public:
   Balance(const PartitionProblem& problem, const Placement& placement)
       : placement_(placement), loads_(problem, placement), layers_(static_cast<int>(problem.layers.size())) {
-    // more on one rank is not balanced
+    // A layout with more layers on one rank is not balanced.
     const int most = std::min(layers_, 4 * (layers_ / loads_.ranks() + 2));
     for (int rank = 0; rank < loads_.ranks(); ++rank) {
       std::vector<double>& of_rank = by_layers_.emplace_back();
       for (int n = loads_.fewest(rank); n <= most; ++n) {
         of_rank.push_back(loads_.load(rank, n));
-        if (of_rank.back() == kInfinity && problem.recompute.empty()) break;  // nor do more fit
+        if (of_rank.back() == kInfinity && problem.recompute.empty()) break;  // more do not fit either
       }
     }
   }
 
-  // The most layers that each rank can take in so much time, which is the least with which all find a place;
-  // empty: none is.
+  // Finds the least load limit under which the ranks together can take all layers, and returns how many
+  // layers each rank can take at most under it: together at least as many as there are. Empty where there is
+  // no such limit.
   std::vector<int> fullest() const {
     std::vector<double> limits;
     for (const std::vector<double>& of_rank : by_layers_)
@@ -92,11 +94,12 @@ class Balance {
     return least == limits.end() || *least == kInfinity ? std::vector<int>{} : most_under(*least);
   }
 
+  // By how many layers the ranks could take more than there are; negative where they are too few.
   int spare(const std::vector<int>& of_rank) const {
     return of_rank.empty() ? -1 : std::accumulate(of_rank.begin(), of_rank.end(), -layers_);
   }
 
-  // Takes what is too much from the ranks in that order, one layer of each and again.
+  // Takes the spare layers from the ranks in that order, one layer of each in turn.
   std::vector<int> taken_in_order(std::vector<int> of_rank, const std::vector<int>& order) const {
     for (bool any = true; any && spare(of_rank) > 0;) {
       any = false;
@@ -119,6 +122,7 @@ class Balance {
     return of_rank;
   }
 
+  // From layers of each rank to layers of each virtual stage.
   std::vector<int> of_stages(const std::vector<int>& of_rank) const {
     std::vector<int> counts(as_index(placement_.stages()));
     for (int rank = 0; rank < loads_.ranks(); ++rank) {

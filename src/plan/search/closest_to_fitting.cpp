@@ -19,7 +19,7 @@ PlanRequest with_least_memory(PlanRequest request) {
   return request;
 }
 
-// Of the rank that needs most.
+// Returns the bytes of the rank that needs most.
 std::int64_t needed(const PlanRequest& request) {
   const ParallelConfig& parallel = request.layout.parallel;
   const Placement placement = placement_of(parallel);
@@ -44,8 +44,8 @@ std::int64_t needed(const PlanRequest& request) {
 
 }  // namespace
 
-// 1F1B and the smallest micro-batches keep least; other schedules are looked at where they alone are asked
-// for.
+// 1F1B and the smallest micro-batches keep fewest activations. Other schedules are looked at only where the
+// ways have no 1F1B.
 Plan closest_to_fitting(const std::vector<PlanRequest>& ways) {
   const auto plain = [](const PlanRequest& way) { return way.layout.parallel.pipeline_schedule == "1f1b"; };
   const bool any_plain = std::any_of(ways.begin(), ways.end(), plain);

@@ -8,7 +8,7 @@
 namespace headwater {
 namespace {
 
-constexpr double kFaster = 1.0 - 1e-9;  // so that rounding does not count
+constexpr double kFaster = 1.0 - 1e-9;  // so that rounding does not count as faster
 
 class Climb {
  public:
@@ -23,7 +23,7 @@ class Climb {
   }
 
  private:
-  // The stages of the ranks with most work first.
+  // Returns all stages, those of the ranks with most work first.
   std::vector<int> by_load() const {
     std::vector<int> order(best_.layers.size());
     std::iota(order.begin(), order.end(), 0);
@@ -32,7 +32,8 @@ class Climb {
     return order;
   }
 
-  // Whether so many moves at once, of one layer each, gave something better, which then is the best.
+  // Tries all ways to move `moves` layers at once, starting from the layers `begin`. Stops at the first that
+  // is faster than best_, makes it best_, and returns true.
   bool move(const std::vector<int>& begin, int moves) {
     const std::vector<int> order = by_load();
     for (auto from = order.begin(); from != order.end(); ++from) {

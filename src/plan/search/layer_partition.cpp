@@ -11,8 +11,9 @@ namespace {
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
 constexpr double kEqual = 1.0 - 1e-12;  // so that rounding does not count as faster
 
-// What is known of stages p … P−1 together: `chain`, their longest chain of the kinds that are looked at;
-// `total`, one forward and backward through all of them. Less of either is never worse for the stages before.
+// What the bound needs of stages p … P−1 together: `chain`, the longest of their chains that the bound looks
+// at; `total`, one forward and backward through all of them. A suffix that has less of either never makes the
+// stages before it slower.
 struct Suffix {
   double chain = 0.0, total = 0.0;
 };
@@ -66,7 +67,7 @@ void Search::find_options() {
       for (int last = is_last ? layers() : first + fewest; last <= layers(); ++last) {
         const auto recompute = costs.least_recompute(stage, first, last);
         if (!recompute) {
-          if (problem_.recompute.empty()) break;  // nor do more layers fit
+          if (problem_.recompute.empty()) break;  // more layers do not fit either
           continue;
         }
         const StageCost cost = costs.cost(stage, first, last, *recompute);
@@ -76,9 +77,15 @@ void Search::find_options() {
   }
 }
 
-// Chains through stage p, with w the forwards that it runs ahead: all its own work; or micro-batch 0 through
-// the stages behind, in place of w forwards here, and then the rest; or the last micro-batch likewise, in
-// place of w backwards; or both, where they are different micro-batches.
+// Adds stage p to the suffix `rest` of later stages. Let f and b be the stage's forward and backward, M the
+// micro-batches, w the forwards that the stage runs ahead (it runs w + 1 before its first backward), and T
+// one forward and backward through all later stages. A 1F1B step takes at least as long as each of these
+// chains, of which the largest is the new bound:
+//   M (f + b)                          all of the stage's own work
+//   M (f + b) + T − w f                micro-batch 0 goes on to the later stages in place of w forwards here
+//   M (f + b) + T − w b                the last micro-batch does so in place of w backwards here
+//   M (f + b) + (T − w f) + (T − w b)  both, where they are different micro-batches: w < M − 1
+//   f + b + rest.chain                 the stage once, and the longest chain of the later stages
 Suffix Search::before(int stage, const StageSeconds& seconds, const Suffix& rest) const {
   const int ahead = std::min(stages() - 1 - stage, problem_.micro_batches - 1);
   const double at_start = std::max(0.0, rest.total - ahead * seconds.forward);
@@ -107,7 +114,7 @@ void Search::find_suffixes() {
   }
 }
 
-// Of every layout that begins as chosen.
+// Returns a bound from below for every layout that begins with the chosen stages.
 double Search::bound(int next_stage, int next_layer) const {
   double least = kInfinity;
   for (Suffix suffix : suffixes_[at(next_stage, next_layer)]) {

@@ -11,12 +11,13 @@
 namespace headwater {
 namespace {
 
-// Where the micro-batches are many, so many per virtual stage are enough to see how a pipeline fills and
-// empties.
+// An estimate plays at most this many micro-batches per virtual stage, which are enough to see how a pipeline
+// fills and empties.
 constexpr int kEstimatedRounds = 3;
-// Actions that an estimate may play to move layers.
+// The number of actions that an estimate may play to move layers.
 constexpr std::int64_t kEstimateActions = 300'000;
-// Rounds in which what the arena rounds up is learnt.
+// The arena rounds its segments up, which the problem's bytes leave out. Where a layout is too large by that,
+// the search lowers the problem's capacity by the excess and starts again, this often at most.
 constexpr int kRounds = 3;
 
 Schedule schedule_of(const PlanRequest& request, int micro_batches) {
@@ -88,7 +89,8 @@ class LayerSearch {
     return std::clamp<std::int64_t>(options_.effort / (50 * pricer.actions()), 3, 400);
   }
 
-  // False: nothing fits. Which layout is lowered does not matter.
+  // Lowers the schedule with any layout that fits, because the layout makes no difference to it, and takes
+  // the problem's slots and buffers from there. Returns false where nothing fits.
   bool lower() {
     problem_ = problem_of(request_, stage_holds(schedule_), options_);
     const LayoutPricer pricer(problem_, schedule_);
@@ -102,7 +104,7 @@ class LayerSearch {
     return true;
   }
 
-  // Fastest first by the quick play.
+  // Returns the candidates, the fastest by the quick play first.
   std::vector<PricedLayout> candidates(const LayoutPricer& pricer) const {
     std::vector<PricedLayout> all;
     const auto add = [&](const std::vector<int>& layers) {
@@ -152,7 +154,7 @@ class LayerSearch {
     if (start) static_cast<void>(hill_climb(*start, problem_, schedule_.placement, simulated, tries));
   }
 
-  // By the simulator; nothing: a rank needs more than it has.
+  // Returns `layout` with the simulator's time; nothing where a rank needs more memory than it has.
   std::optional<PricedLayout> play(PricedLayout layout) {
     const auto known = played_.find(layout.layers);
     if (known != played_.end() && known->second.first == layout.recompute) {
@@ -177,7 +179,7 @@ class LayerSearch {
   std::shared_ptr<const RunSchedules> schedules_;
   PartitionProblem problem_;
   std::map<std::vector<int>, std::pair<std::vector<StageRecompute>, double>> played_;
-  std::int64_t excess_ = 0;  // bytes by which a rank was too full
+  std::int64_t excess_ = 0;  // most bytes by which a rank of any layout was too full in this round
   std::optional<Plan> best_;
 };
 

@@ -1,11 +1,12 @@
 #pragma once
-// The layers, and the recomputation, of every virtual stage of a run whose other axes are chosen: so that a
-// step is shortest by the simulator, and every rank fits.
+// Finds the layers and the recomputation of every virtual stage of a way (ways_to_share.h), so that every
+// rank fits and the simulated step is shortest.
 //
-// Candidates are balanced layouts, for 1F1B also the best by dynamic programming (layer_partition.h), and
-// what they become by moving layers under the quick play. The best of them are played by the simulator, and
-// layers moved once more under it. For 1F1B without links and without ends of a step that differ, the result
-// is exact; elsewhere tests hold it against every layout there is, on small problems.
+// The candidates are balanced layouts (balanced_layouts.h), for 1F1B also the best by dynamic programming
+// (layer_partition.h), and what hill climbing makes of them by the quick play's times. The simulator plays
+// the best candidates, and hill climbing goes on by its times. The result is exact for 1F1B where links are
+// free and the end of a step takes as long on every rank. For other cases tests compare it with every layout
+// there is, on small problems.
 
 #include "headwater/plan/simulate/plan.h"
 
@@ -15,15 +16,17 @@
 namespace headwater {
 
 struct LayerSearchOptions {
-  bool keep_recompute = false;      // what the request says of each stage; otherwise the least that fits
-  std::int64_t effort = 8'000'000;  // actions that quick plays may take; the simulator gets a fiftieth
+  // True: each stage recomputes what the request says. False: the least with which it fits.
+  bool keep_recompute = false;
+  // Actions that quick plays may take. The simulator may take a fiftieth of them.
+  std::int64_t effort = 8'000'000;
 };
 
-// The request's own layout does not matter, nor does its recomputation where that is free. Nothing: no layout
-// fits. UserError where its axes are impossible.
+// Returns the plan with the best layers; nothing where no layout fits. The layout that `request` names does
+// not matter, nor does its recomputation unless it is kept. UserError where the way is impossible.
 std::optional<Plan> search_layers(const PlanRequest& request, const LayerSearchOptions& options = {});
 
-// About how long a step takes, in a fraction of the time; nothing: probably no layout fits.
+// Estimates the seconds of a step in a fraction of the time; nothing where probably no layout fits.
 std::optional<double> estimate_step(const PlanRequest& request, const LayerSearchOptions& options = {});
 
 }  // namespace headwater

@@ -12,21 +12,22 @@
 namespace headwater {
 
 struct PricedLayout {
-  std::vector<int> layers;  // per virtual stage
-  std::vector<StageRecompute> recompute;
-  std::vector<double> loads;  // per rank: seconds of a micro-batch
-  double seconds = 0.0;       // of a step
+  std::vector<int> layers;                // per virtual stage
+  std::vector<StageRecompute> recompute;  // per virtual stage
+  std::vector<double> loads;              // per rank: seconds of a micro-batch
+  double seconds = 0.0;                   // of a step
 };
 
 class LayoutPricer {
  public:
-  // `problem` must outlive it. Times are for the schedule's micro-batches; where the problem has more, a step
-  // takes so many times more of the slowest rank's.
+  // `problem` must outlive the pricer. `schedule` may have fewer micro-batches than the problem; the price is
+  // then that of the schedule plus
+  //   (problem.micro_batches − schedule.micro_batches) × seconds of a micro-batch on the slowest rank.
   LayoutPricer(const PartitionProblem& problem, const Schedule& schedule);
 
-  // Nothing: it does not fit.
+  // Returns nothing where the layout does not fit.
   std::optional<PricedLayout> price(const std::vector<int>& layers) const;
-  std::int64_t actions() const { return play_.actions(); }
+  std::int64_t actions() const { return play_.actions(); }  // that a call of price() plays
 
  private:
   const PartitionProblem& problem_;

@@ -123,7 +123,7 @@ class ProblemMaker {
             end.update + end.gather};
   }
 
-  // Where first and last stage are on one rank, it holds a tied weight once.
+  // A rank that has both the first and the last stage holds a tied weight once.
   void add_head() {
     const StageUnits head = unit(model_.head_unit());
     const int rank = placement_.rank_of(placement_.stages() - 1);
@@ -135,7 +135,7 @@ class ProblemMaker {
     problem_.head.update = both.update - problem_.embedding.update;
   }
 
-  // Scratch of one unit, with the passes that the schedule has.
+  // Returns the bytes of scratch that a unit needs for the passes that the schedule has.
   std::int64_t working(const StageUnits& units) const {
     ChunkNeeds chunk;
     chunk.units = units;
@@ -162,7 +162,8 @@ class ProblemMaker {
           std::max(problem_.working_selective, working(unit(u, Recompute::selective)));
       problem_.working_full = std::max(problem_.working_full, working(unit(u, Recompute::full)));
     }
-    problem_.working_full = std::max(problem_.working_full, problem_.working);  // the stage's other layers
+    problem_.working_full =
+        std::max(problem_.working_full, problem_.working);  // for the stage's other layers
   }
 
   void add_links() {

@@ -1,6 +1,6 @@
 #pragma once
-// From a run to the numbers that the search for its layer counts sees: seconds from the cost model, bytes
-// from the same descriptions that the arena is laid out by.
+// Makes the problem that the search for layer counts solves, of numbers alone: seconds from the cost model,
+// bytes from the descriptions by which the arena is laid out.
 
 #include "headwater/plan/cost/run_costs.h"
 
@@ -10,19 +10,19 @@
 
 namespace headwater {
 
-// What a virtual stage holds at most, whatever its layers.
+// What a virtual stage holds at the same time at most, whatever its layers.
 struct StageHolds {
   SlotCounts slots;
-  int buffers = 0;  // of transfers, all kinds together
+  int buffers = 0;  // transfer buffers, all kinds together
 };
 
-// One per virtual stage. Of lowered schedules exactly; of one that is not lowered, slots exactly and buffers
-// as most lowerings give.
+// Returns one entry per virtual stage. For lowered schedules it is exact. For a schedule that is not lowered
+// yet, the slots are exact and the buffers are as many as most lowerings give it.
 std::vector<StageHolds> stage_holds(const RunSchedules& schedules);
 std::vector<StageHolds> stage_holds(const Schedule& schedule);
 
-// The layout that `request` names does not matter. Bytes are those of the arena but for what is rounded up in
-// each of its segments. Recomputation is free; PartitionProblem::recompute may say otherwise.
+// The layout that `request` names does not matter. Bytes are those of the arena without the rounding of its
+// segments. The search is free to choose recomputation unless the caller sets PartitionProblem::recompute.
 PartitionProblem partition_problem(const PlanRequest& request, const std::vector<StageHolds>& holds);
 
 }  // namespace headwater

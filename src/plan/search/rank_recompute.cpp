@@ -20,8 +20,8 @@ double RankRecompute::seconds(const std::vector<RankChunk>& chunks) const {
   return sum;
 }
 
-// Chunk by chunk, first those that keep most micro-batches; of the one with which all fit no more layers than
-// that takes.
+// Recomputes whole chunks in full, beginning with those that keep most micro-batches, until all fit; of the
+// last one only as many layers as that takes.
 bool RankRecompute::in_full(std::vector<RankChunk>& chunks) const {
   std::vector<RankChunk*> order;
   for (RankChunk& chunk : chunks) order.push_back(&chunk);

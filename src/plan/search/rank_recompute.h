@@ -1,5 +1,5 @@
 #pragma once
-// What the stages of one rank recompute so that they fit into its memory together, at the least cost in time.
+// Chooses what the stages of one rank recompute, so that they fit into its memory together in the least time.
 
 #include "stage_costs.h"
 
@@ -15,11 +15,12 @@ struct RankChunk {
 
 class RankRecompute {
  public:
-  // which must outlive it
+  // `problem` must outlive it.
   explicit RankRecompute(const PartitionProblem& problem) : problem_(problem), costs_(problem) {}
 
-  // Sets `recompute` of each; false: they do not fit. Exact for one chunk. Of several all are selective, or
-  // layers are recomputed in full, first where most micro-batches are kept, whichever costs less.
+  // Sets `recompute` of each chunk of the rank; returns false where they do not fit. The choice is the best
+  // for one chunk. Where there are several it is the cheaper of two: all chunks selectively; or layers in
+  // full, beginning with the chunk that keeps most micro-batches.
   bool choose(std::vector<RankChunk>& chunks) const;
   StageCost cost(const RankChunk& chunk) const {
     return costs_.cost(chunk.stage, chunk.first, chunk.last, chunk.recompute);

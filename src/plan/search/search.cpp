@@ -14,10 +14,11 @@
 namespace headwater {
 namespace {
 
-// What cannot be better than the best by more than the estimates are wrong is left out.
+// How far the quicker measure of a way may be off. A way is left out where its ideal step is kIdealMargin
+// times the best estimate or more, or its estimate kEstimateMargin times the best simulated step.
 constexpr double kIdealMargin = 1.02, kEstimateMargin = 1.05;
 constexpr std::size_t kRunnersUp = 5, kMostEstimated = 1500, kMostSimulated = 16;
-// Once so many actions are lowered, what is found by then is enough.
+// The search ends once the schedules that it lowered have this many actions, if it has found some plans.
 constexpr std::int64_t kActions = 150'000;
 constexpr std::size_t kFewRunnersUp = 2;
 
@@ -36,7 +37,8 @@ std::int64_t actions(const PlanRequest& request) {
   return 2 * parallel.pipeline_model_parallel_size * parallel.num_chunks * request.layout.micro_batches;
 }
 
-// Whether weights, gradients and optimizer do, shared out equally; a quick way to leave out what never fits.
+// Whether weights, gradients and optimizer fit into a device's memory when they are shared out equally. A
+// quick test that leaves out what can never fit.
 bool states_fit(const PlanRequest& request, double parameters) {
   const RankLayoutRequest& run = request.layout;
   const double limit = static_cast<double>(request.cluster.device.memory_bytes);
@@ -77,7 +79,7 @@ class Search {
   }
 
  private:
-  // Those that fit, the fastest first.
+  // Returns the estimated ways that fit, the fastest first.
   std::vector<Way> estimate(const std::vector<PlanRequest>& all) {
     std::vector<Way> ways;
     const auto parameters = static_cast<double>(parameter_count(all.front().layout.model));
@@ -115,7 +117,8 @@ class Search {
     }
   }
 
-  // The cost model may one day say that shards do not pay.
+  // Every way shards its optimizer. The best one is tried without, in case the cost model says that sharding
+  // costs more than it saves.
   void try_whole_optimizer() {
     const auto best =
         std::min_element(result_.plans.begin(), result_.plans.end(),

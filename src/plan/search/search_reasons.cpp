@@ -10,10 +10,10 @@
 namespace headwater {
 namespace {
 
-constexpr double kWorthSaying = 0.002;  // of the step
+constexpr double kWorthSaying = 0.002;  // share of a step below which a reason is left out
 
 struct Reason {
-  double seconds;  // that would be spared
+  double seconds;  // by which a step would be shorter without it
   std::string text;
 };
 
@@ -30,7 +30,7 @@ std::string stage_on(const Plan& plan, std::size_t rank) {
   return "";
 }
 
-// The same axes without a limit: other layers, and nothing computed again.
+// Compares with the same way without a memory limit, where layers lie elsewhere and nothing is recomputed.
 Reason of_memory(const Plan& plan, bool keep_recompute) {
   PlanRequest free = plan.request;
   free.cluster.device.memory_bytes = 0;
@@ -46,7 +46,7 @@ Reason of_memory(const Plan& plan, bool keep_recompute) {
           100.0 * spared / plan.time.seconds)};
 }
 
-// The same layout where everything sent is there at once.
+// Compares with the same layout where every link is free.
 Reason of_links(const Plan& plan) {
   PlanRequest free = plan.request;
   free.cluster.intra_node = free.cluster.inter_node = LinkFigures{};
@@ -65,7 +65,7 @@ Reason of_links(const Plan& plan) {
                   most, plan.time.seconds - spared, 100.0 * spared / plan.time.seconds)};
 }
 
-// The slowest rank sets the pace: what all ranks together would spare if they were equal.
+// The slowest rank sets the pace. Compares it with the mean over the ranks.
 Reason of_balance(const Plan& plan) {
   double most = 0.0, sum = 0.0;
   std::size_t slowest = 0;

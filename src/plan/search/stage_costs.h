@@ -1,7 +1,7 @@
 #pragma once
-// Seconds and bytes of every range of layers on every virtual stage, and the least recomputation with which
-// it fits: what the search for layer counts asks. Pure: it sees numbers, no model. Sums are taken once; a
-// question costs a few additions.
+// Answers what the search for layer counts asks: seconds and bytes of any range of layers on any virtual
+// stage, and the least recomputation with which that fits. It sees numbers, no model. Sums over layers are
+// taken once, so that an answer costs a few additions.
 
 #include "headwater/config/run_config.h"
 #include "headwater/layout/arena_layout.h"
@@ -21,19 +21,18 @@ struct LayerCost {
   std::int64_t state = 0;                          // weights, gradients, optimizer
 };
 
-// Of embedding and head, which lie at the ends whatever the layers.
+// The cost of embedding or head, which lie at the ends of the pipeline whatever its layers.
 struct EndCost {
   StageSeconds seconds;
   SlotBytes kept;
   std::int64_t state = 0;
-  std::int64_t working = 0;  // scratch of its passes
-  double reduce = 0.0, update = 0.0;
+  std::int64_t working = 0;           // scratch of its passes
+  double reduce = 0.0, update = 0.0;  // seconds at the end of a step
 };
 
-// What a virtual stage needs of its rank whatever its layers, and what becomes of each layer's gradients
-// there.
+// What a virtual stage needs whatever its layers, and what the end of a step costs for each of its layers.
 struct StageNeeds {
-  SlotCounts slots;                   // in use at most
+  SlotCounts slots;                   // most that are in use at the same time
   std::int64_t fixed = 0;             // bytes
   double reduce = 0.0, update = 0.0;  // seconds at the end of a step, of each layer
 };
@@ -45,18 +44,18 @@ struct PartitionProblem {
   std::vector<StageNeeds> needs;  // per virtual stage
   // scratch that a rank's layers share, by recomputation
   std::int64_t working = 0, working_selective = 0, working_full = 0;
-  std::int64_t rank_fixed = 0;  // bytes of every rank
-  std::int64_t capacity = 0;    // bytes of a rank
-  std::vector<double> links;    // seconds of a message between stage s and s + 1; empty: nothing
-  // As parallel.recompute says, one per stage; empty: the least with which a stage fits.
+  std::int64_t rank_fixed = 0;  // bytes that every rank needs
+  std::int64_t capacity = 0;    // bytes that every rank has
+  std::vector<double> links;    // seconds of a message between stage s and s + 1; empty: links are free
+  // What each stage recomputes, as parallel.recompute says it; empty: the least with which it fits.
   std::vector<RecomputeLayout::Entry> recompute;
 
   int stages() const { return static_cast<int>(needs.size()); }
-  // The first and the last stage may have no layer.
+  // The fewest layers that a stage may have: the first and the last may have none.
   int fewest(int stage) const { return stage == 0 || stage + 1 == stages() ? 0 : 1; }
 };
 
-// The first `full_layers` in full and the others not at all; or every layer selectively.
+// Either the first `full_layers` layers in full and the others not at all, or every layer selectively.
 struct StageRecompute {
   bool selective = false;
   int full_layers = 0;
@@ -65,22 +64,24 @@ struct StageRecompute {
 
 struct StageCost {
   StageSeconds seconds;
-  std::int64_t bytes = 0;             // of this stage's own
+  std::int64_t bytes = 0;             // that this stage has for itself
   std::int64_t working = 0;           // scratch, which the stages of a rank share
   double reduce = 0.0, update = 0.0;  // at the end of the step
 };
 
 class StageCosts {
  public:
-  explicit StageCosts(const PartitionProblem& problem);  // which must outlive it
+  explicit StageCosts(const PartitionProblem& problem);  // `problem` must outlive it
 
-  // What a stage takes with layers [first, last).
+  // The cost of a stage with layers [first, last) of the model.
   StageCost cost(int stage, int first, int last, StageRecompute recompute) const;
-  // Of a rank that has this stage alone.
+  // Whether it fits on a rank that has this stage alone.
   bool fits(int stage, int first, int last, StageRecompute recompute) const;
-  // What costs least time of all that fits such a rank, or what the problem fixes; nothing: none does.
+  // Returns the fastest recomputation that fits on such a rank, or the one that the problem fixes; nothing
+  // where none fits.
   std::optional<StageRecompute> least_recompute(int stage, int first, int last) const;
-  // What the problem fixes for so many layers; nothing: it asks for more of them.
+  // Returns what the problem fixes for a stage with that many layers; nothing where it asks to recompute more
+  // layers than the stage has.
   std::optional<StageRecompute> fixed_recompute(int stage, int layers) const;
 
  private:

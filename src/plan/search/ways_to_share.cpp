@@ -11,7 +11,7 @@
 namespace headwater {
 namespace {
 
-constexpr std::int64_t kMostSamples = 64;  // of a micro-batch
+constexpr std::int64_t kMostSamples = 64;  // in a micro-batch
 constexpr std::int64_t kMostChunks = 4;
 
 std::vector<std::int64_t> divisors(std::int64_t number) {
@@ -126,7 +126,7 @@ class Ways {
         static_cast<void>(process_grid(way.layout, way.ranks));
         list_.push_back(std::move(way));
       } catch (const UserError&) {
-        // This model cannot be cut so.
+        // The model cannot be cut in this way, so it is left out.
       }
     }
   }
@@ -135,7 +135,9 @@ class Ways {
   std::vector<PlanRequest> list_;
 };
 
-// The least that the rank with most to do can have where layers are whole and the head lies on one rank.
+// Returns the load of the busiest rank, in seconds of a micro-batch, when `layers` layers of `layer` seconds
+// and a head of `head` seconds on the last rank are shared out to `ranks` ranks as equally as whole layers
+// allow.
 double least_load(double layer, double head, std::int64_t layers, std::int64_t ranks) {
   const auto holds_all = [&](double load) {
     const auto fit = [&](double room) {

@@ -27,7 +27,7 @@ json to_json(const SentBytes& sent) {
   return {{"pipeline", sent.pipeline}, {"tensor", sent.tensor}, {"data", sent.data}};
 }
 
-// As in parallel.recompute: a word, or how many layers in full.
+// Returns the stage's entry of parallel.recompute: a word, or how many layers are recomputed in full.
 json recompute_of(const StageUnits& units) {
   if (units.recompute == Recompute::none || units.recomputed == 0) return "none";
   if (units.recompute == Recompute::selective) return "selective";

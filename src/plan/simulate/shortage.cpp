@@ -18,7 +18,7 @@ std::string stages_of(const Plan& plan, int rank) {
   return fmt::format("stage{} {}", stages.size() == 1 ? "" : "s", fmt::join(stages, ", "));
 }
 
-// The two largest segments: where to look first.
+// Names the two largest segments: where to look first.
 std::string largest(std::vector<SegmentSize> segments) {
   std::stable_sort(segments.begin(), segments.end(),
                    [](const auto& a, const auto& b) { return a.bytes > b.bytes; });
@@ -28,7 +28,7 @@ std::string largest(std::vector<SegmentSize> segments) {
   return fmt::format("{}", fmt::join(parts, ", "));
 }
 
-// The rank that needs most.
+// Returns the bytes of the rank that needs most.
 std::int64_t needed(RankLayoutRequest request, int ranks) {
   request.parallel.lfa_sharding = resolved_lfa_sharding(request);
   std::int64_t most = 0;
@@ -43,7 +43,7 @@ struct Change {
   RankLayoutRequest request;
 };
 
-// One key changed in each; the global batch stays.
+// Each change is of one key; the global batch stays.
 std::vector<Change> changes(const Plan& plan) {
   const RankLayoutRequest& request = plan.request.layout;
   std::vector<Change> list;

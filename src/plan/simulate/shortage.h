@@ -1,5 +1,5 @@
 #pragma once
-// What stands in the way of a plan that does not fit, and what would help.
+// Why a plan does not fit into the memory of its devices, and which changes would help.
 
 #include "headwater/plan/simulate/plan.h"
 
@@ -15,11 +15,11 @@ struct Shortage {
                      // optimizer 20.1 GiB)"
 };
 
-// Empty where the plan fits. The worst first.
+// Returns one entry for each pipeline rank that needs more than it has, the worst first.
 std::vector<Shortage> shortages(const Plan& plan);
 
-// What changes of one key would do, each tried: "training.micro_batch_size 1: needs 70.2 GiB, fits". Those
-// that fit first.
+// Tries changes of one key at a time and returns what each would need, the smallest first:
+// "training.micro_batch_size 1: needs 70.2 GiB, fits".
 std::vector<std::string> remedies(const Plan& plan);
 
 std::string gibibytes(std::int64_t bytes);  // "74.5 GiB"; "12.3 MiB" below a tenth of one

@@ -13,11 +13,11 @@ namespace {
 
 struct Message {
   bool send_started = false, receive_started = false, moving = false;
-  double end = 0.0;  // once it moves
+  double end = 0.0;  // valid once it moves
   int waiting_sender = -1, waiting_receiver = -1;
 };
 
-// When a rank goes on. Earlier first; of equal times the lower rank.
+// A rank goes on at `time`. Earlier wakes come first, at equal times the lower rank's.
 struct Wake {
   double time;
   int rank;
@@ -66,7 +66,7 @@ class Simulator {
         (payload * lowered_.schedule.micro_batches + t.micro_batch) * placement_.stages() + t.to_stage)];
   }
 
-  // What this rank does from `now` on, until it computes or must wait.
+  // Plays this rank's instructions from `now` on, until it computes or must wait.
   void go_on(int rank, double now) {
     auto& next = next_[as_index(rank)];
     for (; next < program(rank).size(); ++next) {
@@ -132,7 +132,7 @@ class Simulator {
       if (waiting >= 0) wakes_.push({started.end, waiting});
   }
 
-  // When a device's links are free again, inside its node and between nodes.
+  // When a device's links are free again: [0] inside its node, [1] between nodes.
   struct Links {
     std::array<double, 2> out{}, in{};
   };

@@ -41,7 +41,7 @@ std::string escaped(const std::string& text) {
   return result;
 }
 
-// About ten ticks of 1, 2 or 5 times a power of ten.
+// Returns the distance of about ten ticks: 1, 2 or 5 times a power of ten.
 double tick_of(double seconds) {
   const double rough = seconds / 10.0, power = std::pow(10.0, std::floor(std::log10(rough)));
   for (const double step : {1.0, 2.0, 5.0})

@@ -20,7 +20,7 @@ constexpr std::string_view kBegin = "{\"step\":";
 
 std::string_view text_of(const MappedFile& file) { return as_text(file.bytes()); }
 
-// The last line of a text that is not empty, with its newline where it has one.
+// Returns the last line of `text`, which must not be empty, with its newline where it has one.
 std::string_view last_line(std::string_view text) {
   const std::size_t end = text.size() - (text.ends_with('\n') ? 1 : 0);
   return text.substr(text.substr(0, end).rfind('\n') + 1);  // npos + 1 is 0
@@ -50,8 +50,8 @@ void remove_torn_line(const Path& path) {
   log::warning("{}: removed the torn last line ({} bytes)", path.native(), torn);
 }
 
-// The largest `run` of the file, 0 where there is none. It never falls along the file: the last line that has
-// one has the largest.
+// Returns the largest `run` of the file, 0 where no line has one. Runs never fall along the file, so that it
+// is that of the last line that has one.
 std::int64_t last_run(const Path& path) {
   const MappedFile file(path);
   for (std::string_view text = text_of(file); !text.empty();) {
@@ -64,13 +64,14 @@ std::int64_t last_run(const Path& path) {
   return 0;
 }
 
-// Opened first, so that there is a file to look into; what is appended goes to wherever its end is by then.
+// The file is opened first, so that there is one to look into. What is appended goes to its end of that
+// moment.
 OutputFile open_at_end(const Path& path) {
   if (path.has_parent_path()) make_folders(path.parent_path());
   return OutputFile::append(path);
 }
 
-// In one piece, so that a kill leaves whole lines and at most one torn one.
+// Writes the line in one piece, so that a kill leaves whole lines and at most one torn one.
 void write_line(OutputFile& out, const ordered_json& object) {
   out.write(object.dump() + '\n');
   out.flush();

@@ -30,7 +30,7 @@ constexpr std::array<std::uint32_t, 256> make_crc32c_table() {
   return table;
 }
 
-// Masked, as records have it, so that the checksum of bytes which hold a checksum stays a good one.
+// Records mask their checksums, so that the checksum of bytes that hold a checksum is as good as any.
 std::uint32_t masked_crc32c(std::string_view bytes) {
   const std::uint32_t crc = crc32c(std::as_bytes(std::span(bytes)));
   return std::rotr(crc, 15) + 0xA282EAD8U;
@@ -44,8 +44,7 @@ void append_fixed(std::string& out, T value) {
   out.append(bytes, sizeof(T));
 }
 
-// The few things of protobuf's encoding that an event needs: a field is its number and wire type, then its
-// value.
+// The part of protobuf's encoding that an event needs: a field is its number and wire type, then its value.
 void append_varint(std::string& out, std::uint64_t value) {
   for (; value >= 0x80; value >>= 7) out.push_back(static_cast<char>(value | 0x80));
   out.push_back(static_cast<char>(value));

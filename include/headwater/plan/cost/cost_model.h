@@ -1,21 +1,20 @@
 #pragma once
-// How long each unit of a model takes on a device, from the descriptions that the engine runs: FLOPs
-// (model/flops.h), bytes (model/activation_spec.h, model/parameter_spec.h). Pure arithmetic; nothing here is
-// measured.
+// How long each unit of a model takes on a device. Computed from the descriptions that the engine runs, FLOPs
+// (model/flops.h) and bytes (model/activation_spec.h, model/parameter_spec.h); nothing here is measured.
 //
-// Matrix products take FLOPs / (peak × efficiency), or as long as their weights take to be read (in a weight
-// gradient: its sum to be read and written). Attention's backward takes five products where its forward takes
-// two, as the scores are computed again. What is not a product takes as long as memory needs to move it: each
-// tensor that a pass makes moves once beside the products, and a backward moves once more what the forward
-// kept for it.
+// Matrix products take max(FLOPs / (peak × efficiency), bytes / memory bandwidth). The bytes are those of the
+// weights, which are read; in a weight gradient those of its sum, which is read and written. Attention's
+// backward takes five products where its forward takes two, because it computes the scores again. All other
+// ops take bytes / memory bandwidth: each tensor that a pass makes moves once, and a backward moves once more
+// each tensor that the forward kept for it.
 //
-// Programs that attend with all scores in memory compute the whole square and move it: what a forward and a
-// backward move are the constants of attention_cost.h.
+// Programs that keep all attention scores in memory compute the whole square of them and move it as often as
+// the constants of attention_cost.cpp say.
 //
-// Tensor ranks: forward sums each of a layer's two branches over them, and what comes out of a filter;
-// backward sums as often what goes into their products. With sequence parallelism each sum is a
-// reduce-scatter, and what the products need is gathered, in backward once more. A filter that is cut by
-// tokens is neither summed nor gathered for, and gets the vectors before its shard from the neighbour.
+// Tensor ranks sum, in forward, the output of each of a layer's two branches and that of its filter, and in
+// backward as often the gradients of the branches' inputs. With sequence parallelism each sum is a
+// reduce-scatter, and the inputs of the products are gathered before them, in backward once more. A filter
+// that is cut by tokens needs neither; it gets the vectors before its shard from the neighbour on the left.
 
 #include "headwater/layout/stage_layout.h"
 #include "headwater/model/flops.h"
@@ -34,7 +33,7 @@ struct EffectiveSpeed {
   SoftwareFigures software;
 };
 
-// The work of one rank: how a layer is cut, and one micro-batch.
+// The work of one rank: a micro-batch, and how the ranks of a stage share its layers.
 struct RankWork {
   ModelSpec model;
   Sharding sharding;
@@ -45,43 +44,46 @@ struct RankWork {
 
 class CostModel {
  public:
-  // `tensor` joins the ranks that share a layer.
+  // `tensor` is the network between the ranks that share a layer.
   CostModel(const RankWork& work, const EffectiveSpeed& device, const GroupNetwork& tensor);
 
   const PassSeconds& unit(int unit, Recompute recompute) const;
   PassSeconds stage(const StageUnits& units) const;
 
-  // Of what passes between two stages, from one device to its counterpart.
+  // Bytes of a message between two stages, from one device to its counterpart.
   double message_bytes() const;
-  // Sent by a device to the ranks that share its layers, for one micro-batch; by the one that sends most.
+  // Bytes that a device sends to the ranks that share its layers, for one micro-batch. Where ranks send
+  // different amounts, those of the rank that sends most.
   double tensor_bytes(int unit, Recompute recompute) const;
-  // of all devices that share the unit
+  // FLOPs that backward repeats, of all devices that share the unit together.
   double recompute_flops_per_token(int unit, Recompute recompute) const;
 
-  // AdamW on so many parameters of this device, gradients zeroed and their norm taken.
+  // Seconds that a device takes to zero the gradients of `elements` parameters, to take their norm, and to
+  // update the parameters by AdamW.
   double optimizer_seconds(double elements) const;
 
  private:
   PassSeconds layer(const LayerSpec& layer, double weights, Recompute recompute) const;
-  UnitFlops again(const LayerSpec& layer, Recompute recompute) const;  // per token, of all devices
+  // FLOPs per token that backward repeats, on all devices together.
+  UnitFlops again(const LayerSpec& layer, Recompute recompute) const;
   PassSeconds embedding() const;
   PassSeconds head(double weights) const;
-  // Between the ranks that share a layer, for one micro-batch.
+  // What the ranks that share a layer send each other for one micro-batch.
   struct Exchanged {
-    double scatters = 0.0;  // reduce-scatters and all-gathers of one [T, H]; an all-reduce counts as both
-    int messages = 0;       // to the neighbour, with
-    double message_bytes = 0.0;
+    double scatters = 0.0;       // reduce-scatters and all-gathers of one [T, H]; an all-reduce is two
+    int messages = 0;            // to the neighbour
+    double message_bytes = 0.0;  // of all messages together
     Exchanged& operator+=(const Exchanged& other);
   };
   Exchanged exchanged(const LayerSpec& layer, Pass pass) const;
-  Exchanged exchanged_again(const LayerSpec& layer) const;  // by full recomputation
+  Exchanged exchanged_again(const LayerSpec& layer) const;  // when full recomputation repeats the forward
   double seconds(const Exchanged& exchanged) const;
-  double bytes(const Exchanged& forward, const Exchanged& backward) const;  // of the device that sends most
+  double bytes(const Exchanged& forward, const Exchanged& backward) const;  // sent by the busiest device
   double product_seconds(double flops, double bytes) const;
   double moved_seconds(double bytes) const { return bytes / device_.memory_bandwidth; }
   double attention_seconds(const LayerSpec& layer, Pass pass) const;
-  double stream_bytes() const;      // of [T, H]
-  double statistics_bytes() const;  // of the head's softmax, of all ranks
+  double stream_bytes() const;      // of one [T, H]
+  double statistics_bytes() const;  // of the head's softmax statistics, all ranks together
 
   RankWork work_;
   EffectiveSpeed device_;

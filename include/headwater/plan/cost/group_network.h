@@ -1,9 +1,10 @@
 #pragma once
-// How long the collectives of one group take on a cluster.
+// How long the collectives of one group of n devices take on a cluster:
 //
-// Bytes as in a ring: each device sends (n − 1)/n of the data, twice for an all-reduce. A group of which
-// several devices share a node crosses between nodes with the links of all of them, at the speed of the links
-// inside a node at most. Latencies as in a tree, ⌈log₂ n⌉ of them each way.
+//   seconds of a reduce-scatter or an all-gather = ⌈log₂ n⌉ × latency + (n − 1)/n × bytes / bandwidth
+//
+// An all-reduce is both. The bytes are a ring's, the latencies a tree's. Where k devices of the group share
+// each node, the bandwidth between nodes is k times one device's, but at most that inside a node.
 
 #include "headwater/plan/cost/cluster.h"
 
@@ -13,15 +14,15 @@ namespace headwater {
 
 class GroupNetwork {
  public:
-  GroupNetwork() = default;  // of one rank: costs nothing
-  // `ranks` of the cluster, in rank order.
+  GroupNetwork() = default;  // a group of one rank, in which everything is free
+  // `ranks` are the group's, in rank order.
   GroupNetwork(const Cluster& cluster, const std::vector<int>& ranks);
 
   int size() const { return size_; }
   double all_reduce_seconds(double bytes) const { return 2.0 * scatter_seconds(bytes); }
-  // Of a reduce-scatter or an all-gather of `bytes`, all parts together.
+  // Takes a reduce-scatter or an all-gather of `bytes`, all parts together.
   double scatter_seconds(double bytes) const;
-  // A message of `bytes` to the neighbour, and as many from the other.
+  // Sends `bytes` to one neighbour while as many come from the other.
   double exchange_seconds(double bytes) const;
   double scatter_bytes(double bytes) const { return bytes * share_; }  // sent by each device
 

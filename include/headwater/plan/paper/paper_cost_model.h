@@ -1,8 +1,8 @@
 #pragma once
-// The step time of Yuan 2.0's paper (IEIT, 2023; section 3.4 and appendix C), its formulas as printed, with
-// the paper's letters. Pure arithmetic. It knows nothing of stages that differ, of the head, of the
-// optimizer, nor of what overlaps: Headwater's own cost model and simulator do. It stands here so that the
-// paper's tables can be had, and held against those.
+// The step time of Yuan 2.0's paper (IEIT, 2023; section 3.4 and appendix C), by its formulas as printed and
+// in its letters. The formulas know neither stages that differ nor the head, the optimizer or overlap, all of
+// which Headwater's own cost model and simulator know. They are here to compute the paper's tables, and to
+// compare them with ours.
 
 #include <array>
 
@@ -11,10 +11,10 @@ namespace headwater {
 struct PaperRun {
   double layers = 0, hidden = 0, sequence = 0, vocabulary = 0;  // L, H, S, V
   bool lfa = true;           // Yuan 2.0 (equations 2 and 4); false: GPT, LLaMA, Yuan 1.0 (1 and 3)
-  double micro_batches = 0;  // A, of a step and replica
+  double micro_batches = 0;  // A, per step and replica
   double micro_batch = 0;    // B, samples
   double pipeline = 1, tensor = 1, data = 1;  // Ps, Ts, Ds
-  double flops = 0;                           // F, of one device, as achieved by a similar smaller model
+  double flops = 0;                           // F, FLOP/s of one device, as a similar smaller model reaches
   double networks = 1;                        // n_net, network ports of a node
   double network_bandwidth = 0;               // BW_net, bytes/s of one port
   double link_bandwidth = 0;                  // BW_link, bytes/s of a device's link inside a node
@@ -25,14 +25,13 @@ struct PaperRun {
 enum class PaperConstants { equations, appendix_c };
 
 struct PaperStepTime {
-  // T0 compute; T1 bubble; T2 pipeline; then with tensor ranks ("method 1") T3 tensor ranks and T4 gradients,
-  // without
-  // ("method 2", whose optimizer is sharded) T3 gradients and T4 parameters. Seconds.
+  // Seconds. T0 compute, T1 bubble, T2 pipeline. With tensor ranks ("method 1") T3 tensor ranks, T4
+  // gradients; without ("method 2", whose optimizer is sharded) T3 gradients, T4 parameters.
   std::array<double, 5> parts{};
   double total() const { return parts[0] + parts[1] + parts[2] + parts[3] + parts[4]; }
 };
 
-// Method 1 where there are tensor ranks, method 2 elsewhere.
+// Takes method 1 where there are tensor ranks, else method 2.
 PaperStepTime paper_step_time(const PaperRun& run, PaperConstants constants = PaperConstants::equations);
 
 }  // namespace headwater

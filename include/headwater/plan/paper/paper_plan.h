@@ -1,7 +1,6 @@
 #pragma once
-// `headwater plan --cost-model paper`: the letters of the paper's formulas (paper_cost_model.h) from a config
-// and a cluster, and what they say of a step. They know no stages, no schedule, no memory, so neither does
-// this.
+// `headwater plan --cost-model paper`: takes the letters of the paper's formulas (paper_cost_model.h) from a
+// config and a cluster, and reports what the formulas say of a step. They know no stages, schedule or memory.
 
 #include "headwater/plan/cost/run_costs.h"
 #include "headwater/plan/paper/paper_cost_model.h"
@@ -18,13 +17,13 @@ struct PaperPlan {
   PaperStepTime time;
   double tokens = 0.0;  // of a step
   double mfu = 0.0;     // by Headwater's count of FLOPs
-  double hfu = 0.0;     // by the paper's, recomputation included
+  double hfu = 0.0;     // by the paper's count, with recomputation
 
   bool tensor_ranks() const { return run.tensor > 1.0; }  // the paper's method 1; else 2
 };
 
-// A node's network is that of all its devices together, through Cluster::network_ports; where there is one
-// node, its links.
+// A node's network bandwidth is that of all its devices together, on Cluster::network_ports ports. Where
+// there is one node, the links inside it take the network's place.
 PaperRun paper_run(const PlanRequest& request);
 PaperPlan predict_by_paper(const PlanRequest& request);
 

@@ -1,9 +1,10 @@
 #pragma once
-// The fastest way to share a run out over a cluster's devices that fits into their memory, all axes together.
+// Finds the fastest way to share a run out over a cluster's devices that fits into their memory.
 //
-// All ways (axes.h) in the order of what they would take with ideal stages; the first of them are estimated
-// with balanced stages and the quick play; the best of those get their layers searched (layer_search.h) and
-// are timed by the simulator. Nothing depends on the clock: the same question has the same answer.
+// The search sorts all ways (ways_to_share.h) by their ideal step. It estimates the first of them, with
+// balanced stages and the quick play. For the best of these it searches the layers of each stage
+// (layer_search.h), and times them by the simulator. Nothing depends on the clock: the same question has the
+// same answer.
 
 #include "headwater/plan/search/ways_to_share.h"
 #include "headwater/plan/simulate/plan.h"
@@ -14,13 +15,13 @@
 namespace headwater {
 
 struct SearchResult {
-  std::vector<Plan> plans;           // fastest first, each with other axes
-  std::vector<std::string> reasons;  // what bounds the fastest, the largest first
-  std::size_t ways = 0, estimated = 0, simulated = 0;
+  std::vector<Plan> plans;                             // fastest first, each of another way
+  std::vector<std::string> reasons;                    // why the fastest is not faster (search_reasons.h)
+  std::size_t ways = 0, estimated = 0, simulated = 0;  // how many were looked at, and how closely
   const Plan& best() const { return plans.front(); }
 };
 
-// UserError, saying what is short by how much on which stage, where nothing fits.
+// UserError where nothing fits, saying what is short by how much on which stage.
 SearchResult search(const SearchRequest& request);
 
 }  // namespace headwater

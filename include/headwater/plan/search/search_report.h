@@ -1,5 +1,5 @@
 #pragma once
-// What a search found, for people, and as the JSON that `headwater plan --search --json` prints.
+// The result of a search as text for people, and as the JSON that `headwater plan --search --json` prints.
 
 #include "headwater/plan/search/search.h"
 
@@ -10,10 +10,11 @@
 namespace headwater {
 
 std::string report(const SearchResult& result);
-nlohmann::json to_json(const SearchResult& result);  // that of the best plan, and the search's own keys
+// The best plan's JSON with the search's own keys beside it.
+nlohmann::json to_json(const SearchResult& result);
 
-// The keys that the search chose, as a config has them: {"parallel": {…}, "training": {"micro_batch_size":
-// …}}.
+// Returns the keys that the search chose, as a config has them: {"parallel": {…}, "training":
+// {"micro_batch_size": …}}.
 nlohmann::json chosen_config(const Plan& plan);
 
 }  // namespace headwater

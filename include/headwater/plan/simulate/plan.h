@@ -1,6 +1,6 @@
 #pragma once
-// What a run will take before it is started: time, memory and traffic of a step, from the same descriptions
-// and the same schedule that the engine would run.
+// Predicts a run before it is started: time, memory and traffic of a step, from the descriptions and the
+// schedule that the engine would run.
 
 #include "headwater/plan/cost/run_costs.h"
 #include "headwater/plan/simulate/step_time.h"
@@ -28,7 +28,7 @@ struct Plan {
   int data_parallel_size = 1;
   double tokens = 0.0;                  // of a step
   double mfu = 0.0;                     // model FLOPs (model/flops.h) / (time × peak × ranks)
-  double hfu = 0.0;                     // the same with what is computed again
+  double hfu = 0.0;                     // the same, with the FLOPs that recomputation repeats
   std::vector<StagePlan> stages;        // by virtual stage
   std::vector<PipelineRankPlan> ranks;  // by pipeline rank
   StepCosts costs;
@@ -40,9 +40,8 @@ struct Plan {
   const PipelineRankPlan& most_sent() const;
 };
 
-// UserError where the layout is impossible, or the cluster too small for so many ranks.
-// `schedules`: those of this layout's schedule, pipeline, chunks and micro-batches, where they were made
-// before.
+// UserError where the layout is impossible, or the cluster has too few devices. `schedules` may be given
+// where they were made before: those of a request that differs in the layers of its stages only.
 Plan predict(const PlanRequest& request, std::shared_ptr<const RunSchedules> schedules = nullptr);
 
 }  // namespace headwater

@@ -1,7 +1,6 @@
 #pragma once
-// How long a training step takes: its schedule as the simulator plays it, then the sums of gradients, the
-// update, and what spreads the updated weights. Costs come from the cost model or from a measurement; this
-// does not ask which.
+// How long a training step takes: the simulator plays its schedule; then gradients are summed, weights
+// updated, and the new weights sent to the ranks that did not update them.
 
 #include "headwater/plan/simulate/simulator.h"
 
@@ -9,7 +8,7 @@
 
 namespace headwater {
 
-// Parts of a step on one device; they add up to the step.
+// Parts of a step on one device, in seconds; they add up to the step.
 struct StepSeconds {
   double compute = 0.0, recompute = 0.0, pipeline_wait = 0.0, tensor_communication = 0.0,
          data_communication = 0.0, optimizer = 0.0;

@@ -1,5 +1,5 @@
 #pragma once
-// When each rank does what during one step, predicted or measured, and two ways to look at it: the trace
+// The spans of all ranks during one step, predicted or measured, and two ways to look at them: the trace
 // format of Chrome (about:tracing, Perfetto) and a picture. Plain data; any thread may call.
 
 #include "headwater/plan/simulate/step_time.h"
@@ -17,10 +17,10 @@ struct Timeline {
 
 Timeline timeline_of(const StepTime& time, const StepCosts& costs);
 
-// One process for each timeline, so that they stand one below the other.
+// The trace has one process for each timeline, so that viewers show them one below the other.
 std::string chrome_trace(const std::vector<Timeline>& timelines);
 
-// A row for each rank; what is narrower than a hair is left out.
+// The picture has a row for each rank. Spans too narrow to be seen are left out.
 std::string timeline_svg(const Timeline& timeline, const std::string& title);
 
 }  // namespace headwater

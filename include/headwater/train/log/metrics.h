@@ -1,5 +1,5 @@
 #pragma once
-// What a training step and an evaluation are measured by, and metrics.jsonl, the file of them.
+// The figures of a training step and of an evaluation, and metrics.jsonl, the file that they are written to.
 //
 // docs/formats/metrics.md specifies the file. Rank 0 alone holds a MetricsFile; used by one thread. Errors of
 // the disk are thrown, and no line that was written before is lost by them, nor by a kill.
@@ -37,11 +37,11 @@ struct EvaluationMetrics {
   double validation_perplexity() const;
 };
 
-// What MFU rests on: MFU = model FLOPs per token × tokens per second / peak.
+// What MFU is computed from: MFU = model FLOPs per token × tokens per second / peak.
 struct MfuBasis {
   double model_flops_per_token = 0.0;  // 3 × forward (model/flops.h)
   std::optional<double> peak_flops;    // FLOP/s of all devices together
-  std::string peak_source;  // how that peak is known ("measured with oneDNN, bf16"), or of what none is
+  std::string peak_source;  // how the peak is known ("measured with oneDNN, bf16"), or which device has none
 
   std::optional<double> mfu(double tokens_per_second) const;
   std::string statement() const;  // one line for people: the formula and its numbers

@@ -1,8 +1,8 @@
 #pragma once
-// The line of the log that tells how training goes: Megatron-LM's fields in its order, then tokens/s, MFU,
-// time left.
+// The line of the log that says how training goes: Megatron-LM's fields in its order, then tokens/s, MFU and
+// the time left. A line averages over the steps since the line before.
 //
-// What it averages is gathered since the line before. Rank 0 alone holds one; used by one thread.
+// Rank 0 alone holds a ProgressLog; used by one thread.
 
 #include "headwater/train/log/metrics.h"
 
@@ -18,12 +18,11 @@ class ProgressLog {
  public:
   ProgressLog(std::int64_t train_iters, std::int64_t log_interval);
 
-  // Takes a step in. Gives the line where one is due: at every multiple of log_interval, and at the last
-  // step.
+  // Adds a step. Returns a line at every multiple of log_interval and at the last step.
   std::optional<std::string> add(const StepMetrics& step);
 
-  // Estimated from the recent steps, each counted as at most twice their median, so that a hiccup does not
-  // show.
+  // Estimates the seconds until the last step from the recent steps. A step counts as twice their median at
+  // most, so that one slow step changes little.
   double seconds_left() const;
 
  private:

@@ -20,8 +20,8 @@ std::uint32_t crc32c(std::span<const std::byte> bytes);
 
 class TensorBoardWriter {
  public:
-  // Makes FOLDER and a new event file in it. What older files of the folder hold of `next_step` and later was
-  // lost with the run before: TensorBoard is told to drop it.
+  // Makes FOLDER and a new event file in it. Steps from `next_step` on in the folder's older files were lost
+  // with the run before, so the file tells TensorBoard to drop them.
   TensorBoardWriter(const Path& folder, std::int64_t next_step);
 
   void add(const StepMetrics& step);
