@@ -15,7 +15,7 @@ MatmulAlgorithms over_ranks(Communicator& ranks, const MatmulAlgorithms& mine) {
   all.products.clear();
   const std::string text = text_of(mine);
   for (const std::vector<std::byte>& bytes : gather_bytes(ranks, as_bytes(text))) {
-    MatmulAlgorithms theirs = parse_matmul_algorithms(as_text(bytes), "a rank");
+    MatmulAlgorithms theirs = parse_matmul_algorithms(std::string(as_text(bytes)), "a rank");
     if (theirs.device != mine.device || theirs.cublaslt != mine.cublaslt)
       throw UserError(
           "ranks compute on {} with cuBLASLt {} and on {} with cuBLASLt {}: bench matmul measures one kind "

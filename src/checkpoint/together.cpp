@@ -30,7 +30,7 @@ void together(Communicator& ranks, const std::function<void()>& action) {
       own.exit_code == 0 ? std::string() : std::string(1, static_cast<char>(own.exit_code)) + own.message;
   for (const std::vector<std::byte>& bytes : gather_bytes(ranks, std::as_bytes(std::span(sent)))) {
     if (bytes.empty()) continue;
-    const std::string received = as_text(bytes);
+    const std::string received(as_text(bytes));
     raise({received[0], received.substr(1)});
   }
 }

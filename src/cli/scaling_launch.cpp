@@ -101,7 +101,7 @@ RunSpeed measure(const ScalingLaunch& launch, const ScalingRun& run) {
   if (!kept.empty() && std::filesystem::exists(kept)) {
     log::info("read from {}", kept.string());
     const MappedFile file(kept);
-    return read_speed(as_text(file.bytes()), kept.string(), run);
+    return read_speed(std::string(as_text(file.bytes())), kept.string(), run);
   }
   std::vector<std::string> command = launcher_of(launch, run.ranks);
   append(command, program_of(launch, run));

@@ -23,7 +23,7 @@ std::string shared_device(World& world, Communicator& ranks, Device mine) {
   const std::string own = identity_of(mine).bus_id;
   const std::vector<std::vector<std::byte>> all = gather_bytes(ranks, as_bytes(own));
   for (int rank = 0; rank < world.size(); ++rank) {
-    const std::string bus = as_text(all[static_cast<std::size_t>(rank)]);
+    const std::string bus(as_text(all[static_cast<std::size_t>(rank)]));
     const auto [owner, first] = owners.emplace(world.host(rank) + " " + bus, rank);
     if (!bus.empty() && !first)
       return fmt::format("ranks {} and {} on host {} would share the GPU {}", owner->second, rank,
@@ -98,7 +98,7 @@ DevicePeak peak_of_all(Communicator& ranks, const RunSettings& settings) {
   ranks.all_reduce(TensorView(&sum, DType::f64, {1}), ReduceOp::sum).wait();
   const std::string missing = mine.flops ? "" : mine.source;
   for (const std::vector<std::byte>& bytes : gather_bytes(ranks, as_bytes(missing)))
-    if (!bytes.empty()) return {std::nullopt, as_text(bytes)};
+    if (!bytes.empty()) return {std::nullopt, std::string(as_text(bytes))};
   return {sum, fmt::format("{}, {}, all ranks", mine.source, settings.dtype)};
 }
 

@@ -24,7 +24,7 @@ std::string shared(Communicator& ranks, const std::string& text) {
   const std::span<const std::byte> own = as_bytes(text);
   std::vector<std::byte> bytes(own.begin(), own.end());
   broadcast_bytes(ranks, bytes, 0);
-  return as_text(bytes);
+  return std::string(as_text(bytes));
 }
 
 // Returns the checkpoint to go on from; "" where there is none.

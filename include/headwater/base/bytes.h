@@ -1,18 +1,18 @@
 #pragma once
-// Text as it is sent between ranks and read from mapped files: bytes.
+// Bytes that are text.
 
 #include <cstddef>
 #include <span>
-#include <string>
 #include <string_view>
 
 namespace headwater {
 
-inline std::string as_text(std::span<const std::byte> bytes) {
+// A view of the same memory; nothing is copied.
+inline std::string_view as_text(std::span<const std::byte> bytes) {
   return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
 }
 
-// The bytes of `text`, which must outlive them.
+// The other way round. `text` must outlive the view.
 inline std::span<const std::byte> as_bytes(std::string_view text) { return std::as_bytes(std::span(text)); }
 
 }  // namespace headwater

@@ -120,7 +120,7 @@ double Cluster::product_flops(const std::string& dtype) const {
 
 Cluster read_cluster(const Path& file) {
   const MappedFile map(file);
-  return parse_cluster(parse_json_text(as_text(map.bytes()), file.string()), file.string());
+  return parse_cluster(parse_json_text(std::string(as_text(map.bytes())), file.string()), file.string());
 }
 
 Cluster parse_cluster(const json& root, const std::string& where) {
