@@ -230,7 +230,7 @@ void cross_entropy_loss(const std::int32_t* labels, const float* statistics, dou
 
 // ---- the end of a step (optimizer.cu)
 
-// Numbers of a step that stay on the device, f64 each; what they are is model/step_scalar.h's.
+// Numbers of a step that stay on the device, f64 each; what they are is backend/step_scalar.h's.
 struct StepScalars {
   double *loss_sum = nullptr, *norm_squared = nullptr, *targets = nullptr, *learning_rate = nullptr,
          *updates = nullptr, *clip_factor = nullptr, *apply = nullptr;

@@ -1,9 +1,10 @@
 // Turns config.json of a Hugging Face folder into a ModelConfig.
 
 #include "headwater/base/error.h"
-#include "headwater/checkpoint/hf_folder.h"
 #include "headwater/config/json_text.h"
 #include "headwater/config/load_config.h"
+
+#include "hf_folder.h"
 #include "json_reading.h"
 
 #include <nlohmann/json.hpp>

@@ -1,8 +1,9 @@
-#include "headwater/checkpoint/hf_folder.h"
+#include "hf_folder.h"
 
 #include "headwater/base/error.h"
 #include "headwater/config/json_text.h"
 #include "headwater/nn/model_units.h"
+
 #include "json_reading.h"
 
 #include <nlohmann/json.hpp>

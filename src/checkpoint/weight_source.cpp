@@ -2,8 +2,9 @@
 
 #include "headwater/base/error.h"
 #include "headwater/checkpoint/checkpoint.h"
-#include "headwater/checkpoint/hf_folder.h"
 #include "headwater/checkpoint/save_folder.h"
+
+#include "hf_folder.h"
 #include "manifest_file.h"
 
 #include <filesystem>

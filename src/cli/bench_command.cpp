@@ -1,10 +1,10 @@
-#include "bench_config.h"
-
 #include "headwater/base/file.h"
-#include "headwater/cli/commands.h"
-#include "headwater/train/bench_step.h"
-#include "headwater/train/measure_machine.h"
+#include "headwater/bench/bench_step.h"
+#include "headwater/bench/measure_machine.h"
 #include "headwater/train/run_setup.h"
+
+#include "bench_config.h"
+#include "commands.h"
 
 #include <CLI/CLI.hpp>
 #include <nlohmann/json.hpp>
@@ -53,14 +53,14 @@ nlohmann::json to_json(const StepBenchmark& b) {
   return root;
 }
 
-// CLUSTER.json. How much of the peak a step reaches is known for the dtype that was measured; a link is left
-// out where no two ranks lie on its ends.
+// Returns CLUSTER.json. The efficiency is known for the dtype that was measured. A link is left out where no
+// two ranks lie on its ends.
 nlohmann::json cluster_file(const MachineFigures& m, const StepBenchmark& b) {
   nlohmann::json cluster = {{"name", m.name},
                             {"nodes", m.nodes},
                             {"devices_per_node", m.devices_per_node},
                             {"device",
-                             {{"kind", "cpu"},  // of a GPU nothing is measured for this file
+                             {{"kind", "cpu"},  // nothing of a GPU is measured for this file
                               {"memory_bytes", m.memory_bytes},
                               {"memory_bandwidth", m.memory_bandwidth},
                               {"peak_flops", m.peak_flops},
@@ -124,7 +124,7 @@ int bench_step_command(Session& session, const BenchStepOptions& options) {
   const RunConfig run = bench_config(options.config, session.overrides, options.steps);
   session.world.set_timeout(run.training.comm_timeout_s);
   if ((!options.cluster_out.empty() || !options.trace.empty()) &&
-      !can_predict(choose(run.training, session.world)))
+      !can_predict(choose_settings(run.training, session.world)))
     throw UserError(
         "bench step on GPUs has nothing for {}: it measures no parts of a step and no links there",
         options.trace.empty() ? "--cluster-out" : "--trace");

@@ -1,7 +1,7 @@
-#include "bench_config.h"
+#include "headwater/bench/bench_matmul.h"
 
-#include "headwater/cli/commands.h"
-#include "headwater/train/bench_matmul.h"
+#include "bench_config.h"
+#include "commands.h"
 
 #include <CLI/CLI.hpp>
 

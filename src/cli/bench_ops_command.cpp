@@ -1,9 +1,9 @@
-#include "bench_config.h"
-#include "config_without_data.h"
-
 #include "headwater/base/error.h"
-#include "headwater/cli/commands.h"
-#include "headwater/train/bench_ops.h"
+#include "headwater/bench/bench_ops.h"
+
+#include "bench_config.h"
+#include "commands.h"
+#include "config_without_data.h"
 
 #include <CLI/CLI.hpp>
 #include <nlohmann/json.hpp>

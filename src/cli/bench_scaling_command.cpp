@@ -1,13 +1,13 @@
-#include "bench_config.h"
-#include "scaling_launch.h"
-#include "scaling_output.h"
-
 #include "headwater/base/error.h"
 #include "headwater/base/failure.h"
 #include "headwater/base/file.h"
 #include "headwater/base/log.h"
 #include "headwater/base/threads.h"
-#include "headwater/cli/commands.h"
+
+#include "bench_config.h"
+#include "commands.h"
+#include "scaling_launch.h"
+#include "scaling_output.h"
 
 #include <fmt/ranges.h>
 #include <nlohmann/json.hpp>
@@ -50,7 +50,7 @@ ScalingRequest request_of(const Session& session, const ScalingOptions& options)
   if (options.kind != "strong") request.kinds.push_back(ScalingKind::weak);
   if (options.kind != "weak") request.kinds.push_back(ScalingKind::strong);
   const TrainingConfig training = bench_config(options.config, session.overrides, options.steps).training;
-  // So that the most ranks, as replicas that share the batch of the fewest, still have a micro-batch each.
+  // The most ranks, as replicas that share the batch of the fewest, then still have a micro-batch each.
   request.smallest_batch = training.global_batch_size > 0 ? training.global_batch_size
                                                           : training.micro_batch_size * request.ranks.back();
   return request;
@@ -67,12 +67,12 @@ ScalingLaunch launch_of(const Session& session, const ScalingOptions& options,
   launch.layouts = request.layouts;
   launch.results = options.results;
   launch.cores = available_cores();
-  // The same for every run: a rank alone must not have the whole host to itself where four shall share it.
+  // Every run has the same threads a rank: one rank must not have the whole host where four will share it.
   launch.threads = options.threads > 0 ? options.threads : threads_for(request.ranks.back());
   return launch;
 }
 
-// Each run once, in the order in which the cases want them.
+// Returns each run once, in the order in which the cases want them.
 std::vector<ScalingRun> runs_of(const ScalingCases& cases) {
   std::vector<ScalingRun> runs;
   for (const ScalingCase& one : cases.cases)
@@ -96,7 +96,7 @@ std::vector<std::string> notes_of(const ScalingLaunch& launch, const ScalingCase
   return notes;
 }
 
-// Runs all, and keeps the first failure until what has been measured is shown.
+// Makes all runs. A failure is thrown only after what has been measured is shown.
 std::optional<Failure> measure_all(const ScalingLaunch& launch, const std::vector<ScalingRun>& runs,
                                    std::map<ScalingRun, RunSpeed>& measured) {
   std::optional<Failure> first;

@@ -1,8 +1,9 @@
 #include "headwater/base/error.h"
 #include "headwater/checkpoint/checkpoint.h"
 #include "headwater/checkpoint/save_folder.h"
-#include "headwater/cli/commands.h"
 #include "headwater/config/load_config.h"
+
+#include "commands.h"
 
 #include <CLI/CLI.hpp>
 #include <nlohmann/json.hpp>
@@ -51,7 +52,8 @@ int info(const CheckpointOptions& options) {
   return 0;
 }
 
-// Of a save folder what `latest` names, even where it is too damaged to be used: that is what is to be told.
+// Of a save folder it returns the checkpoint that `latest` names, even where that is damaged: the command is
+// to say so.
 Path checkpoint_to_verify(const Path& folder) {
   const SaveFolder saves(folder);
   if (const std::optional<std::int64_t> step = saves.latest()) return saves.checkpoint(*step);

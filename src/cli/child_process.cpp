@@ -50,7 +50,7 @@ struct Pipe {
   ::_exit(127);
 }
 
-// Both until the child, and whoever it gave them to, has closed them.
+// Reads both pipes until the child, and whoever it gave them to, has closed them.
 void collect(Pipe& out, std::string& out_text, Pipe& error, std::string& error_text) {
   std::array<pollfd, 2> open{pollfd{out.ends[0], POLLIN, 0}, pollfd{error.ends[0], POLLIN, 0}};
   const std::array<std::string*, 2> texts{&out_text, &error_text};

@@ -1,5 +1,5 @@
 #pragma once
-// Another program, run to its end while its output is collected. It is told to end where this process dies.
+// Runs another program to its end and collects its output. The program is told to end when this process dies.
 
 #include <map>
 #include <string>
@@ -12,11 +12,11 @@ struct ChildResult {
   std::string out, error;
 };
 
-// `environment` is set on top of this process's own. For processes of one thread.
+// The program gets this process's environment with `environment` on top. This process must have one thread.
 ChildResult run_child(const std::vector<std::string>& command,
                       const std::map<std::string, std::string>& environment);
 
-// The words as one line that a POSIX shell reads as just these words.
+// Joins the words to a line that a POSIX shell reads as just these words.
 std::string shell_line(const std::vector<std::string>& words);
 
 }  // namespace headwater

@@ -1,5 +1,6 @@
 #include "headwater/base/error.h"
-#include "headwater/cli/commands.h"
+
+#include "commands.h"
 
 #include <fmt/ranges.h>
 
@@ -12,7 +13,7 @@
 namespace headwater {
 namespace {
 
-// Commands that the interface names and that come later.
+// Commands that the interface has a name for, but that are not built yet.
 const std::map<std::string, std::string>& not_built() {
   static const std::map<std::string, std::string> commands = {
       {"checkpoint import", "import into a checkpoint; training.init_from reads a Hugging Face folder"},
@@ -30,7 +31,8 @@ void refuse_what_is_not_built(const std::vector<std::string>& arguments) {
   }
 }
 
-// A word that is no command, with the commands that there are; CLI11 would only say that one is missing.
+// Refuses a word that is no command, naming the commands that there are; CLI11 would only say that one is
+// missing.
 void check_command(const CLI::App& app, const std::vector<std::string>& arguments) {
   if (!arguments.empty() && arguments[0].rfind("-", 0) == 0) return;
   std::vector<std::string> names;
@@ -46,7 +48,7 @@ void check_command(const CLI::App& app, const std::vector<std::string>& argument
                     fmt::join(names, ", "));
 }
 
-// "--section.key=value": taken out of the command line before the rest is parsed.
+// Takes every "--section.key=value" out of the command line, before the rest is parsed.
 bool is_override(const std::string& argument) {
   if (argument.rfind("--", 0) != 0) return false;
   const std::size_t end = argument.find('='), dot = argument.find('.');

@@ -1,16 +1,17 @@
 #pragma once
-// The config of a run whose time matters and nothing else: what `bench` and `plan` look at.
+// The config of a run of which only the time matters, for `bench` and `plan`.
 
 #include "headwater/config/run_config.h"
-#include "headwater/plan/cluster.h"
+#include "headwater/plan/cost/cluster.h"
 
 namespace headwater {
 
-// Validated. Data, learning rate, evaluation and the number of steps, which a step's time does not depend on,
-// are replaced by something that the rules take.
+// Validates the config and replaces what the time of a step does not depend on (data, learning rate,
+// evaluation and the number of steps) by values that the rules accept.
 RunConfig config_without_data(RunConfig run, int steps);
 
-// What training.dtype "auto" would choose there: bf16 where the cluster says how fast that is.
+// Returns the dtype that `asked` means on that cluster: "auto" is bf16 where the cluster says how fast that
+// is.
 std::string dtype_on(const Cluster& cluster, const std::string& asked);
 
 }  // namespace headwater

@@ -1,9 +1,10 @@
 #include "headwater/base/clock.h"
 #include "headwater/base/error.h"
-#include "headwater/cli/commands.h"
 #include "headwater/data/dataset_tools.h"
 #include "headwater/data/tokenize.h"
 #include "headwater/data/train_tokenizer.h"
+
+#include "commands.h"
 
 #include <CLI/CLI.hpp>
 #include <nlohmann/json.hpp>
@@ -15,7 +16,7 @@
 namespace headwater {
 namespace {
 
-// A bar on standard error, where that is a terminal; redrawn at most ten times a second.
+// Shows a progress bar on standard error where that is a terminal, drawn ten times a second at most.
 class ProgressBar {
  public:
   ~ProgressBar() {

@@ -1,7 +1,9 @@
-#include "model_options.h"
-
+#include "headwater/plan/search/auto_layout.h"
+#include "headwater/run/global_batch.h"
 #include "headwater/train/evaluate.h"
 #include "headwater/train/state_io.h"
+
+#include "model_options.h"
 
 #include <CLI/CLI.hpp>
 #include <nlohmann/json.hpp>
@@ -27,14 +29,15 @@ int evaluate_model(Session& session, const EvalOptions& options) {
   if (!stream) throw UserError("no dataset to evaluate on: name one with --data.validation=PREFIX");
   session.world.set_timeout(run.training.comm_timeout_s);
 
-  const Choices choices = choose(run.training, session.world);
+  const RunSettings settings = choose_settings(run.training, session.world);
   const std::int64_t replicas = data_parallel_size(run.parallel, session.world.size());
   const std::int64_t micro = run.training.micro_batch_size;
   const std::int64_t global_batch = std::max(run.training.global_batch_size, micro * replicas);
   const int micro_batches = static_cast<int>(global_batch / (micro * replicas));
-  const RankLayout layout(forward_request(run, choices, {micro, sequence}, micro_batches),
+  const RankLayoutRequest request = forward_request(run, settings, {micro, sequence}, micro_batches);
+  const RankLayout layout(with_layers_found(request, settings.dtype, session.world.size()),
                           session.world.rank(), session.world.size());
-  Engine engine(session.world, layout, make_backend(choices, session.world, layout.host_bytes()));
+  Engine engine(session.world, layout, make_backend(settings, session.world, layout.host_bytes()));
   load_weights(engine.store(), engine.backend(), *opened.weights);
   const Evaluation result =
       evaluate(engine, *stream, document_options(run.data), run.training.eval_iters * global_batch);

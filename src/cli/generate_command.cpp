@@ -1,7 +1,7 @@
-#include "model_options.h"
-
 #include "headwater/base/log.h"
-#include "headwater/train/generator.h"
+#include "headwater/generate/generator.h"
+
+#include "model_options.h"
 
 #include <CLI/CLI.hpp>
 
@@ -27,7 +27,7 @@ int generate(Session& session, const GenerateOptions& options) {
   if (prompt.empty()) {
     if (documents.eod < 0)
       throw UserError("the prompt is empty, and no end of document is known to begin with: give --data.eod");
-    // what comes after a document's end: a new one
+    // What follows the end of a document is the beginning of another.
     prompt.push_back(static_cast<std::int32_t>(documents.eod));
   }
   if (options.stop_at_eod && documents.eod < 0)
@@ -38,7 +38,8 @@ int generate(Session& session, const GenerateOptions& options) {
     log::warning("{} tokens are more than the model's {} positions: what comes after them it has never seen",
                  length, opened.weights->model().max_position_embeddings);
 
-  Generator generator(*opened.weights, choose(opened.config.run.training, session.world), length, documents);
+  Generator generator(*opened.weights, choose_settings(opened.config.run.training, session.world), length,
+                      documents);
   std::vector<std::int32_t> next = prompt;
   for (std::int64_t i = 0; i < options.max_new_tokens; ++i) {
     const std::int32_t token = sample_token(generator.feed(next), options.sampling, i);

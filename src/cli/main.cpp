@@ -4,8 +4,9 @@
 #include "headwater/base/error.h"
 #include "headwater/base/failure.h"
 #include "headwater/base/log.h"
-#include "headwater/cli/commands.h"
 #include "headwater/comm/world.h"
+
+#include "commands.h"
 
 #include <cstdlib>
 #include <iostream>
@@ -15,7 +16,7 @@
 namespace headwater {
 namespace {
 
-// HEADWATER_LOG=debug shows of every rank what the log leaves out otherwise.
+// With HEADWATER_LOG=debug every rank logs what is left out otherwise.
 void set_log_level() {
   const char* const asked = std::getenv("HEADWATER_LOG");
   if (asked == nullptr || asked == std::string_view("info")) return;

@@ -1,13 +1,14 @@
-#include "config_without_data.h"
 #include "headwater/base/error.h"
 #include "headwater/base/file.h"
-#include "headwater/cli/commands.h"
 #include "headwater/config/load_config.h"
-#include "headwater/plan/layout_request.h"
-#include "headwater/plan/paper_plan.h"
-#include "headwater/plan/plan_report.h"
-#include "headwater/plan/search_report.h"
-#include "headwater/plan/timeline.h"
+#include "headwater/plan/paper/paper_plan.h"
+#include "headwater/plan/search/auto_layout.h"
+#include "headwater/plan/search/search_report.h"
+#include "headwater/plan/simulate/plan_report.h"
+#include "headwater/plan/simulate/timeline.h"
+
+#include "commands.h"
+#include "config_without_data.h"
 
 #include <CLI/CLI.hpp>
 #include <nlohmann/json.hpp>
@@ -23,7 +24,7 @@ struct PlanOptions {
   bool json = false, search = false;
 };
 
-// What is planned, and where.
+// The run that is planned, and the machines.
 struct Asked {
   RunConfig run;
   Cluster cluster;
@@ -54,7 +55,9 @@ PlanRequest request_of(const Asked& asked, int threads) {
   request.cluster = asked.cluster;
   request.ranks = asked.ranks;
   request.dtype = asked.dtype;
-  request.layout = training_request(asked.run, choices_on(asked.cluster, asked.dtype, threads), asked.ranks);
+  request.layout = with_layers_found(
+      training_request(asked.run, settings_on(asked.cluster, asked.dtype, threads), asked.ranks), asked.dtype,
+      asked.ranks);
   return request;
 }
 
@@ -74,8 +77,8 @@ int plan_by_paper(const PlanOptions& options, const PlanRequest& request) {
   return 0;
 }
 
-// What the command line says stays as it is; what the file says of these keys is a starting point and is
-// chosen anew.
+// Keys that the command line gives stay as they are. The search chooses the others anew, whatever the file
+// says.
 SearchRequest search_of(const Asked& asked, const PlanOptions& options, const Session& session) {
   SearchRequest request{asked.run, asked.cluster, asked.dtype, options.threads, asked.ranks, {}};
   for (const auto& [key, origin] : load_config(options.config, session.overrides).origin)

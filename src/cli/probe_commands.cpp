@@ -1,9 +1,9 @@
-#include "model_options.h"
-
 #include "headwater/checkpoint/hf_tensors.h"
 #include "headwater/checkpoint/safetensors.h"
+#include "headwater/generate/probe.h"
 #include "headwater/nn/model_units.h"
-#include "headwater/train/probe.h"
+
+#include "model_options.h"
 
 #include <CLI/CLI.hpp>
 
@@ -14,12 +14,12 @@ struct ProbeOptions {
   std::string model, config, input, output;
 };
 
-// fp32 unless the command line says otherwise, whatever the checkpoint's run used.
-Choices probe_choices(Session& session, const OpenedModel& opened) {
+// Probes compute in fp32 unless the command line says otherwise, whatever the checkpoint's run used.
+RunSettings probe_settings(Session& session, const OpenedModel& opened) {
   TrainingConfig training = opened.config.run.training;
   if (training.dtype == "auto" || opened.config.origin.at("training.dtype") != "command line")
     training.dtype = "fp32";
-  return choose(training, session.world);
+  return choose_settings(training, session.world);
 }
 
 int write_logits(Session& session, const ProbeOptions& options) {
@@ -28,7 +28,7 @@ int write_logits(Session& session, const ProbeOptions& options) {
   const std::int64_t vocabulary = opened.weights->model().vocab_size;
   const ProbeBatch batch = read_probe_batch(options.input, false, vocabulary);
   std::vector<float> logits =
-      probe_logits(session.world, opened.config.run, *opened.weights, probe_choices(session, opened), batch,
+      probe_logits(session.world, opened.config.run, *opened.weights, probe_settings(session, opened), batch,
                    document_options(opened.config.run.data));
   if (session.world.rank() == 0)
     write_safetensors(
@@ -43,7 +43,7 @@ int write_gradients(Session& session, const ProbeOptions& options) {
   const ModelConfig& model = opened.weights->model();
   const ProbeBatch batch = read_probe_batch(options.input, true, model.vocab_size);
   ProbeGradients result =
-      probe_gradients(session.world, opened.config.run, *opened.weights, probe_choices(session, opened),
+      probe_gradients(session.world, opened.config.run, *opened.weights, probe_settings(session, opened),
                       batch, document_options(opened.config.run.data));
   if (session.world.rank() != 0) return 0;
   std::vector<NamedTensor> tensors;

@@ -1,11 +1,11 @@
 #pragma once
-// Standard output of a run, which may take days: a reader that has stopped reading must not stop the
-// training. So does a terminal after Ctrl-S, and mpirun while it ends a job: it takes no more output, then
-// sends SIGTERM, upon which the ranks are to save.
+// Standard output of a run, which may take days. A reader that stops reading must not stop the training: a
+// terminal after Ctrl-S does so, and mpirun while it ends a job, when it takes no more output and then sends
+// SIGTERM, upon which the ranks are to save.
 //
-// A thread of its own writes, and may wait for the reader for ever; who uses stream() never does. What finds
-// no room is left out, in whole pieces (from one flush to the next), and counted. One thread uses this; not
-// for output that must not be lost.
+// A thread of its own writes and may wait for the reader for ever; the user of stream() never waits. Output
+// that finds no room is left out, in whole pieces from one flush to the next, and counted. One thread uses
+// this. It is not for output that must not be lost.
 
 #include <memory>
 #include <ostream>

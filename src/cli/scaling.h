@@ -1,5 +1,5 @@
 #pragma once
-// Scaling as arithmetic: which runs are to be measured, and what their speeds say of one another. Knows
+// The arithmetic of scaling: which runs are to be measured, and what their speeds say of each other. It knows
 // neither processes nor printing.
 //
 // Strong scaling keeps the global batch, weak scaling keeps the samples of each rank. The baseline of a kind
@@ -23,7 +23,7 @@ struct ScalingLayout {
   ParallelConfig parallel;
 };
 
-// One run. Both kinds may ask for the same; it is measured once.
+// A run that is to be measured. Strong and weak scaling may ask for the same one; it is measured once.
 struct ScalingRun {
   int ranks = 1;
   int layout = 0;  // its place in the list
@@ -55,7 +55,7 @@ std::string ranks_text(int ranks);  // "1 rank", "2 ranks"
 // "tensor 2, pipeline 2 [3,1], data 2"
 std::string describe(const ParallelConfig& parallel, int ranks);
 
-// What `bench step` says of a run.
+// What `bench step` reports of a run.
 struct RunSpeed {
   double tokens_per_second = 0.0, elapsed_ms = 0.0;
   int threads = 1;                    // of each rank
@@ -70,7 +70,7 @@ struct ScalingRow {
   double efficiency = 1.0;
 };
 
-// Of the cases whose run was measured, in their order.
+// Returns the rows of the cases whose run was measured, in their order.
 std::vector<ScalingRow> scaling_rows(const std::vector<ScalingCase>& cases,
                                      const std::map<ScalingRun, RunSpeed>& measured);
 

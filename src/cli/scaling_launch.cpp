@@ -1,5 +1,6 @@
 #include "scaling_launch.h"
 
+#include "headwater/base/bytes.h"
 #include "headwater/base/error.h"
 #include "headwater/base/failure.h"
 #include "headwater/base/file.h"
@@ -24,7 +25,7 @@ void append(std::vector<std::string>& to, const std::vector<std::string>& more) 
   to.insert(to.end(), more.begin(), more.end());
 }
 
-// What the ranks run.
+// Returns the command that each rank runs.
 std::vector<std::string> program_of(const ScalingLaunch& launch, const ScalingRun& run) {
   std::vector<std::string> words = {std::filesystem::read_symlink("/proc/self/exe").string()};
   append(words, launch.bench_step);
@@ -46,7 +47,7 @@ std::vector<std::string> launcher_of(const ScalingLaunch& launch, int ranks) {
   return words;
 }
 
-// "ranks-4_batch-16_pipeline_model_parallel_size-2": the same run always has the same.
+// Returns the run's name, which is always the same: "ranks-4_batch-16_pipeline_model_parallel_size-2".
 std::string file_name(const ScalingLaunch& launch, const ScalingRun& run) {
   std::string name = fmt::format("ranks-{}_batch-{}", run.ranks, run.global_batch);
   for (const std::string& word : words_of(launch.layouts[static_cast<std::size_t>(run.layout)].words))
@@ -75,7 +76,7 @@ RunSpeed read_speed(const std::string& text, const std::string& where, const Sca
   }
 }
 
-// The run's own line of error; where it has none, the last line that says anything.
+// Returns the run's own line of error; where it has none, its last line that is not empty.
 Failure failure_of_child(const ChildResult& child) {
   constexpr std::string_view kError = "headwater: error: ";
   // 137, 205: a rank or host was lost
@@ -100,7 +101,7 @@ RunSpeed measure(const ScalingLaunch& launch, const ScalingRun& run) {
   if (!kept.empty() && std::filesystem::exists(kept)) {
     log::info("read from {}", kept.string());
     const MappedFile file(kept);
-    return read_speed({reinterpret_cast<const char*>(file.bytes().data()), file.size()}, kept.string(), run);
+    return read_speed(std::string(as_text(file.bytes())), kept.string(), run);
   }
   std::vector<std::string> command = launcher_of(launch, run.ranks);
   append(command, program_of(launch, run));

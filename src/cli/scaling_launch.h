@@ -1,6 +1,6 @@
 #pragma once
-// How a scaling measurement's runs are started: each is `headwater bench step --json` with as many ranks, by
-// mpirun from here or by the commands that are written for Slurm.
+// Starts the runs of a scaling measurement. Each is `headwater bench step --json` on a number of ranks,
+// started by mpirun from here or by commands that are written for Slurm.
 
 #include "child_process.h"
 #include "scaling.h"
@@ -23,11 +23,11 @@ struct ScalingLaunch {
 
 // Whether mpirun here would put more than one rank on a core.
 bool oversubscribes(const ScalingLaunch& launch, int ranks);
-// From the folder of results where it is there already, else by running it, with its JSON kept in that
-// folder. Throws what the run says of its failure.
+// Takes the run's speed from the folder of results where it is there already. Otherwise it makes the run and
+// keeps its JSON in that folder. Throws what the run says of its failure.
 RunSpeed measure(const ScalingLaunch& launch, const ScalingRun& run);
-// A script that submits one Slurm job per run; their results go where measure() finds them. `ranks_per_node`
-// 0: as Slurm likes.
+// Returns a script that submits one Slurm job per run, whose results go where measure() finds them. With
+// `ranks_per_node` 0 Slurm decides.
 std::string slurm_script(const ScalingLaunch& launch, const std::vector<ScalingRun>& runs, int ranks_per_node,
                          const std::string& afterwards);
 

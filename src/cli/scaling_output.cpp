@@ -17,7 +17,7 @@ const ParallelConfig& parallel_of(const ScalingReport& report, const ScalingRow&
 
 std::string percent(double share) { return fmt::format("{:.1f} %", 100.0 * share); }
 
-// Each rank's, or where there are many the least, mean and most.
+// Returns each rank's waiting share, or where there are many the least, mean and most.
 std::string waiting(const std::vector<double>& shares) {
   constexpr std::size_t kShown = 8;
   std::vector<std::string> parts;

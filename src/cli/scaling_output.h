@@ -19,7 +19,7 @@ struct ScalingReport {
 std::string scaling_table(const ScalingReport& report);
 std::string scaling_csv(const ScalingReport& report);
 nlohmann::json scaling_json(const ScalingReport& report);
-// Efficiency over the number of ranks, a line per kind and layout.
+// Draws the efficiency over the number of ranks, with a line for each kind and layout.
 std::string scaling_svg(const ScalingReport& report);
 
 }  // namespace headwater

@@ -1,8 +1,9 @@
-#include "headwater/cli/commands.h"
 #include "headwater/config/load_config.h"
-#include "headwater/plan/simulator.h"
+#include "headwater/plan/simulate/simulator.h"
 #include "headwater/schedule/checker.h"
 #include "headwater/schedule/schedule_table.h"
+
+#include "commands.h"
 
 #include <CLI/CLI.hpp>
 #include <nlohmann/json.hpp>
@@ -19,7 +20,8 @@ struct ScheduleOptions {
   bool json = false;
 };
 
-// Every chunk takes its share of a rank's seconds, every transfer the same time.
+// Plays the schedule, where every chunk takes an equal share of its rank's seconds and every transfer takes
+// `link` seconds.
 Simulation play(const ScheduleOptions& o) {
   const int chunks = o.chunks > 0 ? o.chunks : schedule_kind(o.schedule).default_chunks;
   const LoweredSchedule lowered = lower(make_schedule(o.schedule, o.pipeline, chunks, o.micro_batches));

@@ -1,7 +1,9 @@
 #include "headwater/base/signals.h"
-#include "headwater/cli/commands.h"
+#include "headwater/bench/step_check.h"
 #include "headwater/config/load_config.h"
 #include "headwater/train/trainer.h"
+
+#include "commands.h"
 #include "run_output.h"
 
 #include <CLI/CLI.hpp>
@@ -32,9 +34,9 @@ void add_train(CLI::App& app, Session& session) {
         return 0;
       }
       signals::install();
-      if (session.out() == nullptr) return Trainer(session.world, config, nullptr).run();
+      if (session.out() == nullptr) return Trainer(session.world, config, nullptr, make_step_check).run();
       RunOutput output(STDOUT_FILENO);
-      const int code = Trainer(session.world, config, &output.stream()).run();
+      const int code = Trainer(session.world, config, &output.stream(), make_step_check).run();
       output.close();
       return code;
     };

@@ -4,8 +4,9 @@
 #include "headwater/base/file.h"
 #include "headwater/config/field_value.h"
 #include "headwater/config/json_text.h"
-#include "headwater/config/nearest_key.h"
 #include "headwater/config/presets.h"
+
+#include "nearest_key.h"
 
 #include <nlohmann/json.hpp>
 

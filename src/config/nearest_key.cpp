@@ -1,4 +1,4 @@
-#include "headwater/config/nearest_key.h"
+#include "nearest_key.h"
 
 #include "headwater/base/error.h"
 #include "headwater/config/field_table.h"

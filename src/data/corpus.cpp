@@ -1,7 +1,8 @@
 #include "corpus.h"
 
 #include "headwater/base/error.h"
-#include "headwater/data/utf8.h"
+
+#include "utf8.h"
 
 #include <algorithm>
 

@@ -1,6 +1,7 @@
-#include "corpus.h"
 #include "headwater/base/error.h"
-#include "headwater/data/utf8.h"
+
+#include "corpus.h"
+#include "utf8.h"
 
 #include <nlohmann/json.hpp>
 

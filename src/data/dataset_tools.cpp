@@ -1,7 +1,8 @@
 #include "headwater/data/dataset_tools.h"
 
 #include "headwater/base/error.h"
-#include "headwater/data/indexed_dataset_writer.h"
+
+#include "indexed_dataset_writer.h"
 
 #include <algorithm>
 #include <deque>

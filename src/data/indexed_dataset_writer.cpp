@@ -1,6 +1,7 @@
-#include "headwater/data/indexed_dataset_writer.h"
+#include "indexed_dataset_writer.h"
 
 #include "headwater/base/error.h"
+
 #include "index_format.h"
 #include "input_file.h"
 

@@ -1,6 +1,6 @@
 #include "ordered_encoder.h"
 
-#include "headwater/data/utf8.h"
+#include "utf8.h"
 
 #include <utility>
 

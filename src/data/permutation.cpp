@@ -1,4 +1,4 @@
-#include "headwater/data/permutation.h"
+#include "permutation.h"
 
 #include "headwater/base/error.h"
 

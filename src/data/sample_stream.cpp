@@ -2,7 +2,8 @@
 
 #include "headwater/base/error.h"
 #include "headwater/base/random.h"
-#include "headwater/data/permutation.h"
+
+#include "permutation.h"
 
 #include <algorithm>
 #include <cmath>

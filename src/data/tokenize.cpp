@@ -1,10 +1,11 @@
 #include "headwater/data/tokenize.h"
 
-#include "corpus.h"
 #include "headwater/base/error.h"
 #include "headwater/base/threads.h"
-#include "headwater/data/indexed_dataset_writer.h"
 #include "headwater/data/tokenizer.h"
+
+#include "corpus.h"
+#include "indexed_dataset_writer.h"
 #include "ordered_encoder.h"
 
 #include <span>

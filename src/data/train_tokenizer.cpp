@@ -1,10 +1,11 @@
 #include "headwater/data/train_tokenizer.h"
 
-#include "corpus.h"
 #include "headwater/base/error.h"
 #include "headwater/base/random.h"
-#include "headwater/data/utf8.h"
+
+#include "corpus.h"
 #include "tokenizers.h"
+#include "utf8.h"
 
 #include <sentencepiece_trainer.h>
 

@@ -1,4 +1,4 @@
-#include "headwater/data/utf8.h"
+#include "utf8.h"
 
 #include <algorithm>
 #include <cstring>

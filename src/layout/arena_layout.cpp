@@ -1,6 +1,7 @@
 #include "headwater/layout/arena_layout.h"
 
 #include "headwater/backend/step_scalar.h"
+#include "headwater/layout/parameter_bytes.h"
 #include "headwater/nn/model_units.h"
 #include "headwater/tensor/arena.h"
 
@@ -100,6 +101,7 @@ std::vector<ConstantSpec> unit_constants(const ModelSpec& model, const MemoryReq
 std::vector<SegmentSize> arena_layout(const ModelSpec& model, const ParameterLayout& parameters,
                                       const MemoryRequest& request) {
   const Precision precision = request.precision;
+  const ParameterBytes each(precision, request.training);
   const auto compute = static_cast<std::int64_t>(size_of(precision.compute));
   const auto accumulate = static_cast<std::int64_t>(size_of(precision.accumulate));
   const std::int64_t elements = parameters.elements(), updated = parameters.updated_elements();
@@ -120,11 +122,10 @@ std::vector<SegmentSize> arena_layout(const ModelSpec& model, const ParameterLay
   for (const ConstantSpec& spec : unit_constants(model, request))
     constants += aligned(spec.shape.elements() * static_cast<std::int64_t>(size_of(spec.dtype)));
   std::vector<SegmentSize> segments = {
-      {"weights", aligned(elements * compute)},
-      {"master",
-       request.training && precision.compute != precision.accumulate ? aligned(updated * accumulate) : 0},
-      {"gradients", request.training ? aligned(elements * accumulate) : 0},
-      {"optimizer", request.training ? 2 * aligned(updated * accumulate) : 0},
+      {"weights", aligned(elements * each.weight)},
+      {"master", aligned(updated * each.master)},
+      {"gradients", aligned(elements * each.gradient)},
+      {"optimizer", 2 * aligned(updated * each.moment)},
       {"activations", slots},
       // Beside scratch: the residual stream's gradient, in two tensors that take turns.
       {"workspace",

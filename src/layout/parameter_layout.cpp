@@ -23,23 +23,23 @@ bool holds(const std::vector<StageUnits>& chunks, int unit) {
 
 }  // namespace
 
-Standing standing_of(const ProcessGrid& grid, int rank, bool sharded_optimizer) {
-  Standing standing;
-  standing.tensor_rank = grid.coordinate(rank, kTensorAxes);
+ShardPosition shard_position_of(const ProcessGrid& grid, int rank, bool sharded_optimizer) {
+  ShardPosition position;
+  position.tensor_rank = grid.coordinate(rank, kTensorAxes);
   if (sharded_optimizer) {
-    standing.shards = grid.size(kShardAxes);
-    standing.shard = grid.coordinate(rank, kShardAxes);
+    position.shards = grid.size(kShardAxes);
+    position.shard = grid.coordinate(rank, kShardAxes);
   }
   for (int i = 0; i < kAxes; ++i)
     if (const auto axis = static_cast<Axis>(i); grid.coordinate(rank, axis) != 0)
-      standing.not_first = standing.not_first | AxisSet{axis};
-  return standing;
+      position.not_first = position.not_first | AxisSet{axis};
+  return position;
 }
 
 ParameterLayout::ParameterLayout(const ModelSpec& model, const std::vector<StageUnits>& chunks,
-                                 const Sharding& sharding, const Standing& standing,
+                                 const Sharding& sharding, const ShardPosition& position,
                                  std::int64_t bucket_elements)
-    : standing_(standing) {
+    : position_(position) {
   const bool has_embedding = holds(chunks, model.embedding_unit()),
              has_head = holds(chunks, model.head_unit());
   for (const StageUnits& units : chunks) {
@@ -79,12 +79,12 @@ void ParameterLayout::open_bucket(const ParameterSpec& first, bool across) {
 }
 
 void ParameterLayout::close_bucket() {
-  elements_ = rounded_up(elements_, kElementAlignment * standing_.shards);
+  elements_ = rounded_up(elements_, kElementAlignment * position_.shards);
   if (!buckets_.empty()) buckets_.back().range.end = elements_;
 }
 
 void ParameterLayout::place(const ParameterSpec& spec, const Sharding& sharding, bool second_copy) {
-  const ParameterShard shard = parameter_shard(spec, sharding, standing_.tensor_rank);
+  const ParameterShard shard = parameter_shard(spec, sharding, position_.tensor_rank);
   if (!spec.joined) elements_ = rounded_up(elements_, kElementAlignment);
   places_.push_back({spec, shard.box, shard.local, elements_, second_copy, {}, true});
   elements_ += shard.local.elements();
@@ -111,17 +111,17 @@ void ParameterLayout::share(ParameterPlace& place) const {
   place.updated = {within(part.begin), within(part.end)};
   AxisSet copies = place.spec.replicated_on;
   if (sharded()) copies = copies.without(kShardAxes);  // there each holds a part of its own
-  place.spoken_for = !place.second_copy && !copies.meets(standing_.not_first);
+  place.counted_here = !place.second_copy && !copies.meets(position_.not_first);
 }
 
 Range ParameterLayout::shard(const Bucket& bucket) const {
-  const std::int64_t each = bucket.range.size() / standing_.shards,
-                     begin = bucket.range.begin + standing_.shard * each;
+  const std::int64_t each = bucket.range.size() / position_.shards,
+                     begin = bucket.range.begin + position_.shard * each;
   return {begin, begin + each};
 }
 
 Range ParameterLayout::updated(const Bucket& bucket) const {
-  return {bucket.range.begin / standing_.shards, bucket.range.end / standing_.shards};
+  return {bucket.range.begin / position_.shards, bucket.range.end / position_.shards};
 }
 
 AxisSet ParameterLayout::whole_sum_axes(const Bucket& bucket) const {

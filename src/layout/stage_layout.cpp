@@ -14,14 +14,6 @@ namespace {
 
 using Counts = std::vector<std::int64_t>;
 
-// What is left over goes to the later stages, but not to the last: the first hold the activations of the most
-// micro-batches, and the last has the head. It fits wherever any layout does.
-Counts nearly_uniform(std::int64_t layers, std::int64_t stages) {
-  Counts counts(static_cast<std::size_t>(stages), layers / stages);
-  for (std::int64_t i = 0; i < layers % stages; ++i) ++counts[static_cast<std::size_t>(stages - 2 - i)];
-  return counts;
-}
-
 // "2 or 5": the sizes next to the one asked for that share the layers out evenly; empty where there is none.
 std::string pipeline_sizes_that_divide(std::int64_t layers, const ParallelConfig& parallel) {
   const auto divides = [&](std::int64_t size) { return layers % (size * parallel.num_chunks) == 0; };
@@ -71,6 +63,14 @@ Placement placement_of(const ParallelConfig& parallel) {
   return Placement(static_cast<int>(parallel.pipeline_model_parallel_size),
                    static_cast<int>(resolved(parallel).num_chunks),
                    schedule_kind(parallel.pipeline_schedule).folded);
+}
+
+// The later stages get what is left over, but the last does not: the first stages hold the activations of the
+// most micro-batches, and the last has the head.
+std::vector<std::int64_t> nearly_uniform(std::int64_t layers, std::int64_t stages) {
+  Counts counts(static_cast<std::size_t>(stages), layers / stages);
+  for (std::int64_t i = 0; i < layers % stages; ++i) ++counts[static_cast<std::size_t>(stages - 2 - i)];
+  return counts;
 }
 
 StageLayout::StageLayout(const ModelSpec& model, const ParallelConfig& given) {

@@ -1,6 +1,6 @@
 #include "headwater/nn/embedding.h"
 
-#include "headwater/nn/vocabulary.h"
+#include "vocabulary.h"
 
 namespace headwater {
 

@@ -1,7 +1,8 @@
 #include "headwater/nn/head.h"
 
 #include "headwater/nn/make_blocks.h"
-#include "headwater/nn/vocabulary.h"
+
+#include "vocabulary.h"
 
 #include <algorithm>
 

@@ -1,4 +1,4 @@
-#include "headwater/nn/lfa.h"
+#include "lfa.h"
 
 #include <cmath>
 

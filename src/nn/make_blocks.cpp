@@ -1,7 +1,8 @@
 #include "headwater/nn/make_blocks.h"
 
 #include "headwater/base/error.h"
-#include "headwater/nn/lfa.h"
+
+#include "lfa.h"
 
 namespace headwater {
 

@@ -111,7 +111,7 @@ void Optimizer::reduce() {
   for (std::size_t i = 0; i < sums_.size(); ++i) finish_sum(i);
 
   for (const ParameterPlace& place : store_.layout().places())
-    if (place.spoken_for && place.updated.size() > 0)
+    if (place.counted_here && place.updated.size() > 0)
       backend_.run(op::AddSquaredNorm{.x = store_.updated(store_.gradients(), place),
                                       .sum = scalar(StepScalar::norm_squared)});
   Queue& queue = backend_.queue();
@@ -132,7 +132,7 @@ void Optimizer::update() {
       ready = groups_.reduction(kShardAxes)
                   .all_gather(range_of(store_.weights(), store_.layout().shard(bucket)),
                               range_of(store_.weights(), bucket.range), ready);
-    store_.weights_follow(i, ready);
+    store_.weights_ready_after(i, ready);
   }
 }
 

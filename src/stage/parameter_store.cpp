@@ -90,29 +90,29 @@ void ParameterStore::repeat_weights(Backend& backend, const ParameterPlace& plac
     backend.run(op::Copy{.from = range_of(weights, place.updated), .to = updated(masters_, place)});
 }
 
-void ParameterStore::weights_follow(std::size_t bucket, Event ready) {
+void ParameterStore::weights_ready_after(std::size_t bucket, Event ready) {
   coming_[bucket] = {true, std::move(ready)};
 }
 
-void ParameterStore::settle(Backend& backend, int unit) {
+void ParameterStore::wait_for_weights(Backend& backend, int unit) {
   for (std::size_t bucket = 0; bucket < coming_.size(); ++bucket)
     if (coming_[bucket].due && std::ranges::binary_search(layout_.buckets()[bucket].units, unit))
-      settle_bucket(backend, bucket);
+      wait_for_bucket(backend, bucket);
 }
 
-void ParameterStore::settle(Backend& backend) {
+void ParameterStore::wait_for_weights(Backend& backend) {
   for (std::size_t bucket = 0; bucket < coming_.size(); ++bucket)
-    if (coming_[bucket].due) settle_bucket(backend, bucket);
+    if (coming_[bucket].due) wait_for_bucket(backend, bucket);
 }
 
-bool ParameterStore::settled(int unit) const {
+bool ParameterStore::weights_arrived(int unit) const {
   for (std::size_t bucket = 0; bucket < coming_.size(); ++bucket)
     if (coming_[bucket].due && std::ranges::binary_search(layout_.buckets()[bucket].units, unit))
       return false;
   return true;
 }
 
-void ParameterStore::settle_bucket(Backend& backend, std::size_t bucket) {
+void ParameterStore::wait_for_bucket(Backend& backend, std::size_t bucket) {
   backend.queue().wait(coming_[bucket].ready);
   coming_[bucket] = {};
 }

@@ -1,4 +1,4 @@
-#include "headwater/stage/scratch_allocator.h"
+#include "scratch_allocator.h"
 
 namespace headwater {
 

@@ -1,7 +1,8 @@
 #include "headwater/stage/slot_memory.h"
 
 #include "headwater/nn/model_units.h"
-#include "headwater/stage/scratch_allocator.h"
+
+#include "scratch_allocator.h"
 
 namespace headwater {
 namespace {

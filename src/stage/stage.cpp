@@ -79,19 +79,19 @@ void Stage::forward(const SlotNumbers& numbers, TensorView input, TensorView out
     return head_ ? context(head, numbers.slot, t, training)[head_->input()] : out;
   };
   if (embedding_) {
-    store_.settle(backend_, units_.first);
+    store_.wait_for_weights(backend_, units_.first);
     embedding_->forward(context(units_.first, numbers.slot, t, training), stream(0));
   } else {
     backend_.run(op::Copy{.from = input, .to = stream(0)});
   }
   for (std::size_t i = 0; i < layers_.size(); ++i) {
-    store_.settle(backend_, units_.first_layer() + static_cast<int>(i));
+    store_.wait_for_weights(backend_, units_.first_layer() + static_cast<int>(i));
     BlockContext context = layer_context(i, numbers.slot, t, training);
     if (caches != nullptr) context.caches = &(*caches)[i];
     layers_[i].forward(context, stream(i + 1));
   }
   if (!head_) return;
-  store_.settle(backend_, head);
+  store_.wait_for_weights(backend_, head);
   const BlockContext context = this->context(head, numbers.slot, t, training);
   if (mode == HeadMode::train) head_->forward(context, memory_.scalars);
   if (mode == HeadMode::evaluate) head_->evaluate(context, memory_.scalars);

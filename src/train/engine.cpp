@@ -10,7 +10,8 @@
 namespace headwater {
 namespace {
 
-// Tensor ranks that cut their tokens pass the border's to the next one, and its gradient back.
+// Where the filter is cut by tokens, each tensor rank sends the vectors of its last token to the next rank,
+// and gets their gradients back.
 Traffic tensor_traffic(const Sharding& sharding) {
   Traffic traffic{.collectives = Traffic::Collectives::awaited, .messages = {}};
   if (sharding.filter_by_tokens())
@@ -19,7 +20,7 @@ Traffic tensor_traffic(const Sharding& sharding) {
   return traffic;
 }
 
-// From each virtual stage to the next, and back.
+// Activations go from each virtual stage to the next, gradients back.
 Traffic pipeline_traffic(const Placement& placement, bool training) {
   Traffic traffic{.collectives = Traffic::Collectives::none, .messages = {}};
   for (int stage = 0; stage + 1 < placement.stages(); ++stage) {
@@ -30,8 +31,6 @@ Traffic pipeline_traffic(const Placement& placement, bool training) {
   }
   return traffic;
 }
-
-AxisSet all_axes() { return kTensorAxes | AxisSet{Axis::context, Axis::data, Axis::pipeline}; }
 
 const char* word_of(const Instruction& i) {
   switch (i.kind) {
@@ -60,7 +59,7 @@ struct Engine::Execution {
   RandomKey dropout_seed;
   const UnitHook& complete;
   bool recorded;
-  std::map<int, int> micro_batches;  // whose gradients a unit has
+  std::map<int, int> micro_batches;  // by unit: how many have added their gradients
   // The unfinished transfers of this rank, by direction and what they carry.
   std::map<std::tuple<bool, Payload, int, int>, Event> transfers;
   ExecutionTimes times;
@@ -95,7 +94,7 @@ Engine::Engine(World& world, const RankLayout& layout, std::unique_ptr<Backend> 
     return world.device_group(name, grid.group(layout_.rank, axes), device, traffic);
   };
   const Traffic scalars{.collectives = Traffic::Collectives::scalars, .messages = {}};
-  world_ = group("world", all_axes(), scalars);
+  world_ = group("world", kAllAxes, scalars);
   tensor_ = group("tensor", kTensorAxes, tensor_traffic(layout_.sharding));
   data_ = world.group("data", grid.group(layout_.rank, {Axis::context, Axis::data}));
   pipeline_ = group("pipeline", {Axis::pipeline}, pipeline_traffic(layout_.placement, request.training));
@@ -139,7 +138,7 @@ Engine::Engine(World& world, const RankLayout& layout, std::unique_ptr<Backend> 
 Engine::~Engine() {
   bool failing = std::uncaught_exceptions() > 0;
   try {
-    if (!failing) store_->settle(*backend_);
+    if (!failing) store_->wait_for_weights(*backend_);
   } catch (const Error& error) {
     log::error("{}", error.what());
     failing = true;
@@ -187,17 +186,17 @@ bool Engine::sums_travel() const {
          std::ranges::any_of(reductions_, [](const auto& group) { return group.second->size() > 1; });
 }
 
-// Whether the pass may be replayed: nothing in it waits, or is waited for, one by one. A forward waits for
-// weights of other ranks unit by unit, and sums of gradients begin unit by unit while the last micro-batch's
-// backward goes on. Both halves of a backward are decided on alike, since the first leaves the second its
-// products.
+// Whether the pass may be replayed as one graph, which needs that nothing waits in the middle of it, and
+// nobody for a part of it. A forward may wait for the weights of other ranks, unit by unit; sums of gradients
+// begin unit by unit while the last micro-batch's backward goes on. Both halves of a backward get the same
+// answer, because the first leaves its products to the second.
 bool Engine::may_repeat(const Execution& execution, const Instruction& i, const StageUnits& units) const {
   if (execution.recorded || layout_.sharding.tensor > 1) return false;
   if (i.action.kind != ActionKind::forward)
     return !(execution.complete && sums_travel() &&
              i.action.micro_batch + 1 == execution.schedule.source.micro_batches);
   for (int unit = units.first; unit < units.last; ++unit)
-    if (!store_->settled(unit)) return false;
+    if (!store_->weights_arrived(unit)) return false;
   return true;
 }
 
@@ -229,8 +228,8 @@ void Engine::compute(Execution& execution, const Instruction& i) {
 
   if (forward) {
     fill(stage.micro_batch(i.slot), execution.batches(i.action.micro_batch), execution.dropout_seed);
-    // all weights were made here: none is waited for
-    if (!store_->layout().sharded()) store_->settle(*backend_);
+    // Every weight was updated on this rank, so that there is no transfer to wait for.
+    if (!store_->layout().sharded()) store_->wait_for_weights(*backend_);
   }
   if (!may_repeat(execution, i, stage.units())) return pass(added);
   const PassKey key(i.action.kind, execution.mode, chunk, i.slot, i.weight_slot, i.delayed_slot, input.data,

@@ -1,6 +1,7 @@
 #include "headwater/train/evaluate.h"
 
 #include "headwater/optim/optimizer.h"
+#include "headwater/run/step_samples.h"
 
 #include <algorithm>
 #include <numeric>
@@ -8,7 +9,8 @@
 namespace headwater {
 namespace {
 
-// Samples `first` … of the stream; those from `end` on are the last one, masked.
+// Returns `count` samples of the stream from `first` on. In place of those from `end` on it repeats the
+// sample before `end`, with all labels masked.
 Batch batch_up_to(const SampleStream& stream, std::int64_t first, std::int64_t count, std::int64_t end,
                   const DocumentOptions& documents) {
   const std::int64_t sequence = stream.seq_length();
@@ -26,16 +28,6 @@ Batch batch_up_to(const SampleStream& stream, std::int64_t first, std::int64_t c
 
 }  // namespace
 
-std::int64_t first_sample_of(const RankLayout& layout, std::int64_t first, int micro_batch) {
-  const std::int64_t replicas = layout.grid.size(Axis::data),
-                     replica = layout.grid.coordinate(layout.rank, Axis::data);
-  return first + (micro_batch * replicas + replica) * layout.request.batch.samples;
-}
-
-std::int64_t samples_of_round(const RankLayout& layout) {
-  return layout.request.batch.samples * layout.grid.size(Axis::data);
-}
-
 Evaluation evaluate(Engine& engine, const SampleStream& stream, const DocumentOptions& documents,
                     std::int64_t samples, const std::function<bool()>& stop) {
   const RankLayout& layout = engine.layout();
@@ -47,13 +39,13 @@ Evaluation evaluate(Engine& engine, const SampleStream& stream, const DocumentOp
   Backend& backend = engine.backend();
   backend.run(op::Zero{engine.scalars()});
   Evaluation result;
-  double targets = 0.0;  // of this replica, counted where the loss is
+  double targets = 0.0;  // of this replica; counted on the rank that adds its loss
   for (std::int64_t first = 0; first < end; first += global) {
     if (stop && stop()) {
       result.stopped = true;
       return result;
     }
-    // read by every chunk
+    // Every chunk of a rank reads the batch.
     std::vector<double> of_micro_batch(static_cast<std::size_t>(layout.request.micro_batches));
     engine.execute(layout.evaluation, HeadMode::evaluate, [&](int micro_batch) {
       Batch batch = batch_up_to(stream, first_sample_of(layout, first, micro_batch), micro, end, documents);

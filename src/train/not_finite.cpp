@@ -1,4 +1,6 @@
-#include "headwater/train/not_finite.h"
+#include "not_finite.h"
+
+#include "headwater/base/bytes.h"
 
 #include <algorithm>
 #include <cmath>
@@ -17,8 +19,8 @@ std::string where(const ModelSpec& model, int unit) {
   return fmt::format("layer {}", unit - 1);
 }
 
-// The first of this rank's parameters whose values in `flat` are not finite, or the last; empty where all are
-// finite.
+// Returns the first, or the last, of this rank's parameters that have a value in `flat` which is not finite;
+// empty where all are finite.
 std::string find(Engine& engine, const char* what, TensorView flat, bool from_the_end) {
   ParameterStore& store = engine.store();
   const RankLayout& layout = engine.layout();
@@ -36,12 +38,11 @@ std::string find(Engine& engine, const char* what, TensorView flat, bool from_th
   return found;
 }
 
-// That of the first rank that found one, or of the last: later ranks hold later layers.
+// Returns what the first rank that found one has found, or the last: later ranks hold later layers.
 std::string over_ranks(Communicator& ranks, const std::string& found, bool from_the_end) {
   std::string result;
   for (const std::vector<std::byte>& bytes : gather_bytes(ranks, std::as_bytes(std::span(found))))
-    if (!bytes.empty() && (from_the_end || result.empty()))
-      result.assign(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+    if (!bytes.empty() && (from_the_end || result.empty())) result = as_text(bytes);
   return result;
 }
 
@@ -50,7 +51,7 @@ std::string over_ranks(Communicator& ranks, const std::string& found, bool from_
 std::string locate_not_finite(Engine& engine) {
   ParameterStore& store = engine.store();
   Communicator& ranks = engine.world_group();
-  store.settle(engine.backend());
+  store.wait_for_weights(engine.backend());
   std::string found = over_ranks(ranks, find(engine, "weight", store.weights(), false), false);
   if (found.empty()) found = over_ranks(ranks, find(engine, "gradient", store.gradients(), true), true);
   return found.empty() ? "the loss alone; every gradient is finite" : found;

@@ -1,4 +1,4 @@
-#include "headwater/train/replica_check.h"
+#include "replica_check.h"
 
 #include "headwater/base/hash.h"
 #include "headwater/nn/model_units.h"
@@ -13,10 +13,10 @@
 namespace headwater {
 namespace {
 
-// What a rank tells the others of one of its parameters: plain numbers, one byte after the other.
+// What a rank tells the others of one of its parameters. It is sent as it lies in memory.
 struct Held {
   std::int64_t parameter = 0;  // its number in the model
-  std::int64_t begin = 0;      // of the shard, along the dimension that is split
+  std::int64_t begin = 0;      // where the shard begins along the dimension that is split
   std::uint64_t hash = 0;
 };
 
@@ -47,7 +47,7 @@ std::vector<Held> hashes_of(Engine& engine, const std::vector<ParameterSpec>& mo
   return all;
 }
 
-// Those whose hash is not that of most; all where no hash has more holders than another.
+// Returns the ranks whose hash is not the commonest one; all ranks where two hashes are as common.
 std::vector<int> odd_ones(const std::vector<Holder>& holders) {
   std::map<std::uint64_t, std::size_t> counts;
   for (const Holder& holder : holders) ++counts[holder.hash];
@@ -78,7 +78,7 @@ std::string fault_of(const ProcessGrid& grid, const std::string& name, const std
 std::int64_t check_replicas(Engine& engine, std::int64_t step) {
   const RankLayout& layout = engine.layout();
   const std::vector<ParameterSpec> model = parameters(layout.request.model, layout.sharding);
-  engine.store().settle(engine.backend());
+  engine.store().wait_for_weights(engine.backend());
   const std::vector<Held> mine = hashes_of(engine, model);
 
   std::map<std::pair<std::int64_t, std::int64_t>, std::vector<Holder>> holders;

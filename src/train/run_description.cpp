@@ -1,15 +1,18 @@
-#include "headwater/train/run_description.h"
+#include "run_description.h"
 
 #include "headwater/nn/model_units.h"
+#include "headwater/run/sharding_of.h"
 
 #include <fmt/format.h>
 
 namespace headwater {
 namespace {
 
-// "2 tensor ranks (sequence parallel, filter by tokens) x "; empty where there is one.
-std::string tensor_ranks(const Sharding& sharding, bool lfa) {
+// Returns "2 tensor ranks (sequence parallel, filter by tokens) x "; empty where there is one tensor rank.
+std::string tensor_ranks(const RankLayout& layout) {
+  const Sharding& sharding = layout.sharding;
   if (sharding.tensor == 1) return {};
+  const bool lfa = has_lfa(layout.request.model);
   const char* filter = sharding.filter_by_tokens() ? ", filter by tokens" : ", filter by channels";
   return fmt::format(
       "{} tensor ranks{} x ", sharding.tensor,
@@ -32,9 +35,9 @@ std::string describe_run(const RunStart& start, const RankLayout& layout, int ra
                      parameter_count(layout.request.model), model.num_layers, model.hidden_size,
                      model.vocab_size, model.lfa ? "on" : "off") +
          fmt::format("ranks: {} = {}{} pipeline stages x {} replicas, {} threads each, {} on {}\n", ranks,
-                     tensor_ranks(layout.sharding, model.lfa), layout.grid.size(Axis::pipeline),
-                     layout.grid.size(Axis::data), start.choices.threads, start.choices.dtype,
-                     start.choices.device.kind == Device::Kind::cpu ? "the CPU" : "GPUs") +
+                     tensor_ranks(layout), layout.grid.size(Axis::pipeline), layout.grid.size(Axis::data),
+                     start.settings.threads, start.settings.dtype,
+                     start.settings.device.kind == Device::Kind::cpu ? "the CPU" : "GPUs") +
          fmt::format("data: {} tokens, {} samples an epoch; a step takes {} samples of {} tokens{}\n",
                      data.tokens(), data.samples_per_epoch(), training.global_batch_size, training.seq_length,
                      growth_of(training));

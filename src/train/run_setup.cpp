@@ -2,6 +2,8 @@
 
 #include "headwater/backend/cpu_backend.h"
 #include "headwater/backend/make_backend.h"
+#include "headwater/base/bytes.h"
+#include "headwater/base/index.h"
 #include "headwater/base/log.h"
 #include "headwater/base/threads.h"
 #include "headwater/comm/world.h"
@@ -15,17 +17,13 @@
 namespace headwater {
 namespace {
 
-std::string text_of(const std::vector<std::byte>& bytes) {
-  return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
-}
-
-// The ranks, by host and bus, where two or more have one GPU; empty where each has its own.
+// Names two ranks that would share one GPU; empty where each has its own.
 std::string shared_device(World& world, Communicator& ranks, Device mine) {
   std::map<std::string, int> owners;
   const std::string own = identity_of(mine).bus_id;
-  const std::vector<std::vector<std::byte>> all = gather_bytes(ranks, std::as_bytes(std::span(own)));
+  const std::vector<std::vector<std::byte>> all = gather_bytes(ranks, as_bytes(own));
   for (int rank = 0; rank < world.size(); ++rank) {
-    const std::string bus = text_of(all[static_cast<std::size_t>(rank)]);
+    const std::string bus(as_text(all[static_cast<std::size_t>(rank)]));
     const auto [owner, first] = owners.emplace(world.host(rank) + " " + bus, rank);
     if (!bus.empty() && !first)
       return fmt::format("ranks {} and {} on host {} would share the GPU {}", owner->second, rank,
@@ -34,7 +32,8 @@ std::string shared_device(World& world, Communicator& ranks, Device mine) {
   return {};
 }
 
-// The device of this rank. With "auto" all ranks have one of their own, or none has.
+// Returns the device of this rank. With "auto" either every rank has a GPU of its own, or all compute on
+// CPUs.
 Device choose_device(const std::string& asked, World& world, Communicator& ranks) {
   const bool automatic = asked == "auto";
   if (automatic && world.size() > 1 && !built_with_nccl()) return {};
@@ -54,27 +53,31 @@ Device choose_device(const std::string& asked, World& world, Communicator& ranks
 
 }  // namespace
 
-Choices choose(const TrainingConfig& training, World& world) {
-  std::vector<int> all(static_cast<std::size_t>(world.size()));
-  std::iota(all.begin(), all.end(), 0);
-  const std::unique_ptr<Communicator> ranks = world.group("choices", all);
-  Choices choices;
-  choices.deterministic = training.deterministic;
-  choices.graphs = training.enable_cuda_graph;
-  choices.matmul_algorithms = training.matmul_algorithms;
-  choices.device = choose_device(training.device, world, *ranks);
-  if (choices.device.kind == Device::Kind::cuda && world.size() > 1 && world.rank() == 0 &&
+std::vector<int> all_ranks(const World& world) {
+  std::vector<int> ranks(as_index(world.size()));
+  std::iota(ranks.begin(), ranks.end(), 0);
+  return ranks;
+}
+
+RunSettings choose_settings(const TrainingConfig& training, World& world) {
+  const std::unique_ptr<Communicator> ranks = world.group("settings", all_ranks(world));
+  RunSettings settings;
+  settings.deterministic = training.deterministic;
+  settings.graphs = training.enable_cuda_graph;
+  settings.matmul_algorithms = training.matmul_algorithms;
+  settings.device = choose_device(training.device, world, *ranks);
+  if (settings.device.kind == Device::Kind::cuda && world.size() > 1 && world.rank() == 0 &&
       device_queues() > 0 && device_queues() < kDeviceQueues)
     log::warning(
         "CUDA_DEVICE_MAX_CONNECTIONS is {}: streams that share a queue hold each other up, which may end in "
         "a "
         "deadlock between GPUs; leave it unset, or {}",
         device_queues(), kDeviceQueues);
-  choices.threads = static_cast<int>(-max_over(*ranks, -threads_for(world.local_size())));
-  const bool has_bf16 = choices.device.kind == Device::Kind::cuda || cpu_has_bf16();
+  settings.threads = static_cast<int>(-max_over(*ranks, -threads_for(world.local_size())));
+  const bool has_bf16 = settings.device.kind == Device::Kind::cuda || cpu_has_bf16();
   const bool bf16_everywhere = max_over(*ranks, has_bf16 ? 0 : 1) == 0;
-  choices.dtype = training.dtype != "auto" ? training.dtype : bf16_everywhere ? "bf16" : "fp32";
-  return choices;
+  settings.dtype = training.dtype != "auto" ? training.dtype : bf16_everywhere ? "bf16" : "fp32";
+  return settings;
 }
 
 std::string device_table(World& world, Communicator& ranks, Device mine) {
@@ -84,24 +87,25 @@ std::string device_table(World& world, Communicator& ranks, Device mine) {
                                       identity.bus_id, identity.name);
   std::string table = "rank  host             device\n";
   int rank = 0;
-  for (const std::vector<std::byte>& bytes : gather_bytes(ranks, std::as_bytes(std::span(row))))
-    table += fmt::format("{:>4}  {}\n", rank++, text_of(bytes));
+  for (const std::vector<std::byte>& bytes : gather_bytes(ranks, as_bytes(row)))
+    table += fmt::format("{:>4}  {}\n", rank++, as_text(bytes));
   return table;
 }
 
-DevicePeak peak_of_all(Communicator& ranks, const Choices& choices) {
-  const DevicePeak mine = peak_of(choices.device, precision_of(choices.dtype).compute, choices.threads);
+DevicePeak peak_of_all(Communicator& ranks, const RunSettings& settings) {
+  const DevicePeak mine = peak_of(settings.device, precision_of(settings.dtype).compute, settings.threads);
   double sum = mine.flops.value_or(0.0);
   ranks.all_reduce(TensorView(&sum, DType::f64, {1}), ReduceOp::sum).wait();
   const std::string missing = mine.flops ? "" : mine.source;
-  for (const std::vector<std::byte>& bytes : gather_bytes(ranks, std::as_bytes(std::span(missing))))
-    if (!bytes.empty()) return {std::nullopt, text_of(bytes)};
-  return {sum, fmt::format("{}, {}, all ranks", mine.source, choices.dtype)};
+  for (const std::vector<std::byte>& bytes : gather_bytes(ranks, as_bytes(missing)))
+    if (!bytes.empty()) return {std::nullopt, std::string(as_text(bytes))};
+  return {sum, fmt::format("{}, {}, all ranks", mine.source, settings.dtype)};
 }
 
-std::unique_ptr<Backend> make_backend(const Choices& choices, const World& world, std::int64_t host_bytes) {
-  return make_backend({choices.device, choices.threads, fmt::format("rank {}", world.rank()),
-                       choices.deterministic, choices.graphs, choices.matmul_algorithms, host_bytes});
+std::unique_ptr<Backend> make_backend(const RunSettings& settings, const World& world,
+                                      std::int64_t host_bytes) {
+  return make_backend({settings.device, settings.threads, fmt::format("rank {}", world.rank()),
+                       settings.deterministic, settings.graphs, settings.matmul_algorithms, host_bytes});
 }
 
 }  // namespace headwater

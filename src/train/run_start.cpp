@@ -1,13 +1,15 @@
 #include "headwater/train/run_start.h"
 
 #include "headwater/backend/make_backend.h"
+#include "headwater/base/bytes.h"
 #include "headwater/base/log.h"
 #include "headwater/checkpoint/model_difference.h"
 #include "headwater/comm/communicator.h"
 #include "headwater/comm/world.h"
 #include "headwater/config/config_changes.h"
 #include "headwater/data/tokenizer.h"
-#include "headwater/plan/auto_layout.h"
+#include "headwater/plan/search/auto_layout.h"
+#include "headwater/run/global_batch.h"
 
 #include <fmt/ranges.h>
 
@@ -17,24 +19,25 @@
 namespace headwater {
 namespace {
 
-// Rank 0's text, on every rank.
+// Returns rank 0's text on every rank. Collective.
 std::string shared(Communicator& ranks, const std::string& text) {
-  const std::span<const std::byte> own = std::as_bytes(std::span(text));
+  const std::span<const std::byte> own = as_bytes(text);
   std::vector<std::byte> bytes(own.begin(), own.end());
   broadcast_bytes(ranks, bytes, 0);
-  return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
+  return std::string(as_text(bytes));
 }
 
-// The checkpoint to go on from, or "".
+// Returns the checkpoint to go on from; "" where there is none.
 std::string find_resume(const TrainingConfig& training, const std::optional<Path>& newest) {
   if (newest) return newest->string();
   return training.load.empty() ? "" : find_checkpoint(training.load).string();
 }
 
-// The model of `source` where the config has none, else the config's, which must be the same.
+// Returns the model of `source` where the config gives none. Otherwise it returns the config's, which must be
+// the same as that of `source`.
 ModelConfig agreed_model(const LoadedConfig& config, const WeightSource* source, Compare what) {
   if (source != nullptr && !config.section_given("model")) return source->model();
-  validate_model(config.run.model);  // as it was given: what is left out is about to be filled in
+  validate_model(config.run.model);  // as it was given, before what it leaves out is filled in
   const ModelConfig asked = resolved(config.run.model, config.run.training.seq_length);
   if (source != nullptr)
     if (const auto difference = model_difference(source->model(), asked, what))
@@ -42,8 +45,8 @@ ModelConfig agreed_model(const LoadedConfig& config, const WeightSource* source,
   return asked;
 }
 
-// A resume on as many ranks goes on with the checkpoint's threads, and so to the same bits, unless the person
-// or the machine says otherwise.
+// Returns the threads of each rank after a resume. On as many ranks as before they are the checkpoint's, so
+// that the run goes on to the same bits, unless OMP_NUM_THREADS is set or the machine has fewer cores.
 int resumed_threads(const SaveHeader& header, int threads, const World& world) {
   const int saved = static_cast<int>(header.threads);
   const bool same_ranks = header.data_parallel_size * header.parallel.tensor_model_parallel_size *
@@ -61,8 +64,8 @@ bool same_stages(const ParallelConfig& a, const ParallelConfig& b) {
          a.pipeline_schedule == b.pipeline_schedule;
 }
 
-// The layers that "auto" stands for: those of the checkpoint, where stages are as many, whatever the cluster
-// file says by now; else rank 0 searches, so that all have the same.
+// Replaces pipeline_layout "auto". Where the checkpoint has as many stages, its layers stay, whatever the
+// cluster file says by now. Otherwise rank 0 searches and tells the others.
 void resolve_layout(RunStart& start, Communicator& ranks) {
   ParallelConfig& parallel = start.run.parallel;
   if (!is_auto(parallel.pipeline_layout)) return;
@@ -72,8 +75,9 @@ void resolve_layout(RunStart& start, Communicator& ranks) {
   }
   std::string found;
   if (ranks.rank() == 0) {
+    const RankLayoutRequest request = training_request(start.run, start.settings, ranks.size());
     const PipelineLayout layout =
-        training_request(start.run, start.choices, ranks.size()).parallel.pipeline_layout;
+        with_layers_found(request, start.settings.dtype, ranks.size()).parallel.pipeline_layout;
     found = fmt::format("{}", fmt::join(layout.layers, ","));
     log::info("parallel.pipeline_layout \"auto\" is [{}]", found);
   }
@@ -82,7 +86,8 @@ void resolve_layout(RunStart& start, Communicator& ranks) {
     parallel.pipeline_layout.layers.push_back(std::stoll(count));
 }
 
-// Every rank reads a share of the files again. UserError, on all ranks, where one is not as it was written.
+// Each rank reads a share of the checkpoint's files and compares their hashes. UserError, on every rank,
+// where one differs.
 void check_files(const Checkpoint& checkpoint, Communicator& ranks) {
   std::string bad;
   int number = 0;
@@ -90,11 +95,11 @@ void check_files(const Checkpoint& checkpoint, Communicator& ranks) {
     if (number++ % ranks.size() == ranks.rank() && bad.empty() &&
         file_hash(checkpoint.path() / name) != file.hash)
       bad = name;
-  for (const std::vector<std::byte>& bytes : gather_bytes(ranks, std::as_bytes(std::span(bad))))
+  for (const std::vector<std::byte>& bytes : gather_bytes(ranks, as_bytes(bad)))
     if (!bytes.empty())
       throw UserError(
           "{}: {} is not as it was written (its checksum differs); headwater checkpoint verify looks at all",
-          checkpoint.description(), std::string(reinterpret_cast<const char*>(bytes.data()), bytes.size()));
+          checkpoint.description(), as_text(bytes));
 }
 
 void resolve_end_of_document(RunConfig& run) {
@@ -122,14 +127,14 @@ RunStart find_start(const LoadedConfig& config, const std::optional<Path>& newes
   const TrainingConfig& training = config.run.training;
   RunStart start;
   start.run = config.run;
-  start.choices = choose(training, world);
+  start.settings = choose_settings(training, world);
   const std::string resume = shared(ranks, ranks.rank() == 0 ? find_resume(training, newest) : "");
   if (!resume.empty()) {
     start.checkpoint = std::make_unique<Checkpoint>(resume);
     const SaveHeader& header = start.checkpoint->manifest().header;
-    if (training.dtype == "auto") start.choices.dtype = header.dtype;
-    start.choices.threads = resumed_threads(header, start.choices.threads, world);
-    const auto other = other_library(header.cublaslt, matmul_library_version(start.choices.device));
+    if (training.dtype == "auto") start.settings.dtype = header.dtype;
+    start.settings.threads = resumed_threads(header, start.settings.threads, world);
+    const auto other = other_library(header.cublaslt, matmul_library_version(start.settings.device));
     if (other && ranks.rank() == 0) log::warning("{}", *other);
     check_files(*start.checkpoint, ranks);
     start.counters = header.counters;

@@ -34,7 +34,7 @@ StateToSave::StateToSave(const ParameterStore& store, Backend& backend) {
                                                     {StateKind::exp_avg, store.first_moments()},
                                                     {StateKind::exp_avg_sq, store.second_moments()}};
   for (const ParameterPlace& place : store.layout().places()) {
-    if (!place.spoken_for || place.updated.size() == 0) continue;
+    if (!place.counted_here || place.updated.size() == 0) continue;
     for (const auto& [kind, flat] : kinds) {
       TensorView data = store.updated(flat, place);
       if (data.device.kind != Device::Kind::cpu) {

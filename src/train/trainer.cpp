@@ -6,17 +6,19 @@
 #include "headwater/base/signals.h"
 #include "headwater/nn/flops.h"
 #include "headwater/optim/learning_rate.h"
+#include "headwater/run/memory_table.h"
+#include "headwater/run/step_samples.h"
 #include "headwater/stage/initialize.h"
 #include "headwater/train/data_streams.h"
-#include "headwater/train/not_finite.h"
-#include "headwater/train/replica_check.h"
-#include "headwater/train/run_description.h"
 #include "headwater/train/run_setup.h"
 #include "headwater/train/state_io.h"
 #include "headwater/train/training_step.h"
 
+#include "not_finite.h"
+#include "replica_check.h"
+#include "run_description.h"
+
 #include <cmath>
-#include <numeric>
 #include <ostream>
 
 namespace headwater {
@@ -24,15 +26,10 @@ namespace {
 
 constexpr double kPeersAliveSeconds = 5.0;
 
-std::vector<int> all_ranks(const World& world) {
-  std::vector<int> ranks(static_cast<std::size_t>(world.size()));
-  std::iota(ranks.begin(), ranks.end(), 0);
-  return ranks;
-}
-
 }  // namespace
 
-Trainer::Trainer(World& world, const LoadedConfig& config, std::ostream* out) : world_(world), out_(out) {
+Trainer::Trainer(World& world, const LoadedConfig& config, std::ostream* out, const MakeStepObserver& observe)
+    : world_(world), out_(out) {
   world_.set_timeout(config.run.training.comm_timeout_s);
   control_ = world_.group("control", all_ranks(world_));
   saving_ = world_.group("saving", all_ranks(world_));
@@ -41,7 +38,7 @@ Trainer::Trainer(World& world, const LoadedConfig& config, std::ostream* out) : 
   counters_ = start_.counters;
   const RankLayout layout = lay_out();
   open_data();
-  build(layout);
+  build(layout, observe);
   open_metrics();
 }
 
@@ -54,7 +51,7 @@ std::optional<Path> Trainer::claim_save_folder() {
 }
 
 RankLayout Trainer::lay_out() const {
-  const RankLayoutRequest request = training_request(start_.run, start_.choices, world_.size());
+  const RankLayoutRequest request = training_request(start_.run, start_.settings, world_.size());
   RankLayout layout(request, world_.rank(), world_.size());
   if (out_ != nullptr)
     *out_ << layout.stages.table(request.model, layout.placement, layout.bytes_per_parameter()) << "\n"
@@ -69,14 +66,14 @@ void Trainer::open_data() {
   validation_data_ = validation_stream(start_.run, start_.run.training.seq_length);
 }
 
-void Trainer::build(const RankLayout& layout) {
+void Trainer::build(const RankLayout& layout, const MakeStepObserver& observe) {
   batch_ = batch_ramp(start_.run, world_.size());
   engine_ =
-      std::make_unique<Engine>(world_, layout, make_backend(start_.choices, world_, layout.host_bytes()));
+      std::make_unique<Engine>(world_, layout, make_backend(start_.settings, world_, layout.host_bytes()));
   optimizer_ =
       std::make_unique<Optimizer>(make_optimizer(start_.run.optimizer, *engine_, start_.run.training.seed));
   optimizer_->set_updates(counters_.updates);
-  check_ = std::make_unique<StepCheck>(world_, *engine_, start_.run, start_.choices);
+  if (observe) observer_ = observe(world_, *engine_, start_.run, start_.settings);
   if (save_folder_) saver_ = std::make_unique<Saver>(*save_folder_, *saving_, start_.run.training.keep);
 
   if (start_.checkpoint) {
@@ -86,10 +83,10 @@ void Trainer::build(const RankLayout& layout) {
     load_weights(engine_->store(), engine_->backend(), *start_.initial_weights);
   } else {
     initialize(engine_->store(), engine_->backend(), static_cast<std::uint64_t>(start_.run.training.seed),
-               start_.choices.threads);
+               start_.settings.threads);
   }
 
-  const DevicePeak peak = peak_of_all(*control_, start_.choices);
+  const DevicePeak peak = peak_of_all(*control_, start_.settings);
   mfu_ = {model_flops_per_token(layout.request.model, start_.run.training.seq_length), peak.flops,
           peak.source};
 }
@@ -143,7 +140,7 @@ StepMetrics Trainer::step() {
   const RandomKey dropout =
       derive(derive(RandomKey{static_cast<std::uint64_t>(start_.run.training.seed)}, "dropout"),
              static_cast<std::uint64_t>(number));
-  // Whether any rank was told to stop, and whether time is up; the question travels while the step computes.
+  // The ranks agree on whether any was told to stop and whether time is up, while the step computes.
   stop_ = {signals::pending(), time_is_up() ? 1 : 0};
   const Event stop_agreed = control_->all_reduce(TensorView(stop_.data(), DType::i32, {2}), ReduceOp::max);
 
@@ -151,7 +148,7 @@ StepMetrics Trainer::step() {
   const std::int64_t batch = batch_->batch_after(first_sample),
                      tokens = batch * start_.run.training.seq_length;
   const LoweredSchedule& schedule = layout.schedules->of(batch / samples_of_round(layout));
-  const bool full = batch == batch_->full();  // what is predicted
+  const bool observed = observer_ && batch == batch_->full();
   const double targets = targets_of_step(first_sample, schedule.source.micro_batches);
   auto [scalars, times] = training_step(
       *engine_, *optimizer_, schedule, rate, targets,
@@ -159,7 +156,7 @@ StepMetrics Trainer::step() {
         return make_batch(*training_data_, first_sample_of(layout, first_sample, m),
                           layout.request.batch.samples, documents_);
       },
-      dropout, full ? check_->next() : nullptr);
+      dropout, observed ? observer_->next() : nullptr);
   stop_agreed.wait();
   signal_ = std::max(signal_, static_cast<int>(stop_[0]));
   time_is_up_ = stop_[1] != 0;
@@ -187,18 +184,18 @@ StepMetrics Trainer::step() {
   metrics.elapsed_ms = seconds * 1e3;
   metrics.tokens_per_second = static_cast<double>(tokens) / seconds;
   metrics.mfu = mfu_.mfu(metrics.tokens_per_second);
-  table_ = full ? check_->add(times) : std::nullopt;
+  observed_ = observed ? observer_->add(times) : std::nullopt;
   return metrics;
 }
 
-void Trainer::judge(const StepMetrics& metrics) {
+void Trainer::log_step(const StepMetrics& metrics) {
   if (metrics_file_) metrics_file_->write(metrics);
   if (tensorboard_) tensorboard_->add(metrics);
   if (const auto line = progress_->add(metrics)) {
     if (out_ != nullptr) *out_ << *line << std::endl;
     if (tensorboard_) tensorboard_->flush();
   }
-  if (table_ && out_ != nullptr) *out_ << *table_ << std::flush;
+  if (observed_ && out_ != nullptr) *out_ << *observed_ << std::flush;
   if (counters_.bad_in_a_row >= start_.run.training.max_bad_steps)
     throw UserError(
         "loss or gradient norm was not finite in {} steps in a row up to step {} (training.max_bad_steps); "
@@ -207,7 +204,7 @@ void Trainer::judge(const StepMetrics& metrics) {
         counters_.bad_in_a_row, counters_.step, locate_not_finite(*engine_));
 }
 
-void Trainer::compare_copies() {
+void Trainer::check_weight_copies() {
   const std::int64_t tensors = check_replicas(*engine_, counters_.step);
   if (out_ != nullptr)
     *out_ << fmt::format(
@@ -246,12 +243,12 @@ void Trainer::save() {
   header.model = start_.run.model;
   header.parallel = engine_->layout().request.parallel;
   header.data_parallel_size = engine_->layout().grid.size(Axis::data);
-  header.dtype = start_.choices.dtype;
-  header.threads = start_.choices.threads;
-  header.cublaslt = matmul_library_version(start_.choices.device);
+  header.dtype = start_.settings.dtype;
+  header.threads = start_.settings.threads;
+  header.cublaslt = matmul_library_version(start_.settings.device);
   header.counters = counters_;
-  // while new weights are gathered, nothing says what their memory holds
-  engine_->store().settle(engine_->backend());
+  // Until new weights have been gathered, their memory holds anything.
+  engine_->store().wait_for_weights(engine_->backend());
   saver_->stage(StateToSave(engine_->store(), engine_->backend()).tensors());
   saver_->commit(header);
   if (out_ != nullptr)
@@ -260,11 +257,12 @@ void Trainer::save() {
 
 int Trainer::run() {
   const TrainingConfig& training = start_.run.training;
-  const std::string devices = device_table(world_, *control_, start_.choices.device);
+  const std::string devices = device_table(world_, *control_, start_.settings.device);
   if (out_ != nullptr) {
     *out_ << devices << describe_run(start_, engine_->layout(), world_.size(), *training_data_)
           << mfu_.statement() << "\n";
-    if (const std::string plan = check_->announcement(); !plan.empty()) *out_ << plan << "\n";
+    if (const std::string said = observer_ ? observer_->announcement() : ""; !said.empty())
+      *out_ << said << "\n";
     out_->flush();
   }
   const auto due = [&](std::int64_t interval) { return interval > 0 && counters_.step % interval == 0; };
@@ -275,8 +273,8 @@ int Trainer::run() {
   if (validation_data_ && (!start_.checkpoint || counters_.evaluation_due == 1)) evaluate();
 
   while (!last && signal_ == 0) {
-    judge(step());
-    if (due(training.check_weight_hash_across_dp_replicas_interval)) compare_copies();
+    log_step(step());
+    if (due(training.check_weight_hash_across_dp_replicas_interval)) check_weight_copies();
     last = counters_.step >= training.train_iters;
     if (validation_data_ && (last || due(training.eval_interval))) evaluate();
     if (signal_ != 0) break;
@@ -288,11 +286,11 @@ int Trainer::run() {
             << std::endl;
     if (leave) break;
   }
-  engine_->store().settle(engine_->backend());
+  engine_->store().wait_for_weights(engine_->backend());
   return signal_ == 0 ? 0 : stop();
 }
 
-// After a signal. One that comes because a peer was lost starts no save.
+// A signal that comes because another rank was lost must not start a save, which would wait for that rank.
 int Trainer::stop() {
   if (!saver_) return 128 + signal_;
   if (!world_.peers_alive(kPeersAliveSeconds))

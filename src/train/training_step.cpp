@@ -19,7 +19,7 @@ StepResult training_step(Engine& engine, Optimizer& optimizer, const LoweredSche
   const Stopwatch watch;
   const double waited_before = engine.waited_seconds();
   double last = 0.0;
-  // Seconds since the last call.
+  // Returns the seconds since its last call.
   const auto lap = [&] {
     const double now = watch.seconds();
     return now - std::exchange(last, now);

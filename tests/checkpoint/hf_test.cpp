@@ -1,7 +1,6 @@
-#include "headwater/checkpoint/hf_folder.h"
-
 #include "headwater/base/error.h"
 #include "headwater/nn/model_units.h"
+#include "src/checkpoint/hf_folder.h"
 #include "tests/support/temporary_folder.h"
 
 #include <gtest/gtest.h>

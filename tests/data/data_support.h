@@ -4,7 +4,7 @@
 #include "headwater/base/error.h"
 #include "headwater/base/file.h"
 #include "headwater/base/random.h"
-#include "headwater/data/indexed_dataset_writer.h"
+#include "src/data/indexed_dataset_writer.h"
 
 #include <functional>
 #include <string>

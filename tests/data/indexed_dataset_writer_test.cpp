@@ -1,4 +1,4 @@
-#include "headwater/data/indexed_dataset_writer.h"
+#include "src/data/indexed_dataset_writer.h"
 
 #include "headwater/data/dataset_tools.h"
 #include "tests/data/data_support.h"

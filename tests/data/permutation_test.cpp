@@ -1,4 +1,4 @@
-#include "headwater/data/permutation.h"
+#include "src/data/permutation.h"
 
 #include <gtest/gtest.h>
 

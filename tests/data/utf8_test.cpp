@@ -1,4 +1,4 @@
-#include "headwater/data/utf8.h"
+#include "src/data/utf8.h"
 
 #include <gtest/gtest.h>
 

@@ -3,7 +3,6 @@
 #include "headwater/base/error.h"
 #include "headwater/layout/parameter_layout.h"
 #include "headwater/nn/model_units.h"
-
 #include "tests/support/models.h"
 
 #include <gtest/gtest.h>
@@ -19,12 +18,12 @@ const ModelSpec kModel = expand(test::small_model({.layers = 4}, 8));
 
 StageUnits units_of(int first, int last) { return {first, last, first == 0, last == kModel.units()}; }
 
-Standing part(int shards, int shard) {
-  Standing standing;
-  standing.shards = shards;
-  standing.shard = shard;
-  if (shard > 0) standing.not_first = {Axis::data};
-  return standing;
+ShardPosition part(int shards, int shard) {
+  ShardPosition position;
+  position.shards = shards;
+  position.shard = shard;
+  if (shard > 0) position.not_first = {Axis::data};
+  return position;
 }
 
 ParameterLayout cut(const StageUnits& units, int shards, int shard, std::int64_t bucket_elements = 1000) {
@@ -42,7 +41,7 @@ TEST(ParameterShards, EveryElementIsUpdatedAndSpokenForOnce) {
       for (const ParameterPlace& place : layout.places()) {
         std::vector<int>& times = updates[place.spec.name];
         times.resize(static_cast<std::size_t>(place.spec.elements()));
-        EXPECT_TRUE(place.spoken_for) << place.spec.name;
+        EXPECT_TRUE(place.counted_here) << place.spec.name;
         for (std::int64_t i = place.updated.begin; i < place.updated.end; ++i)
           ++times.at(static_cast<std::size_t>(i));
       }
@@ -74,11 +73,11 @@ TEST(ParameterShards, PartsAreEqualAndAligned) {
 }
 
 TEST(ParameterShards, WithoutThemTheFirstReplicaSpeaks) {
-  Standing second;
+  ShardPosition second;
   second.not_first = {Axis::data};
   const ParameterLayout layout(kModel, {units_of(0, kModel.units())}, {}, second);
   for (const ParameterPlace& place : layout.places()) {
-    EXPECT_FALSE(place.spoken_for) << place.spec.name;
+    EXPECT_FALSE(place.counted_here) << place.spec.name;
     EXPECT_EQ(place.updated.size(), place.spec.elements()) << place.spec.name;
   }
 }
@@ -94,8 +93,8 @@ TEST(ParameterShards, BothEndsCutTheTiedEmbeddingAlikeAndTheFirstSpeaks) {
     };
     EXPECT_EQ(embedding(first).updated.begin, embedding(last).updated.begin);
     EXPECT_EQ(embedding(first).updated.end, embedding(last).updated.end);
-    EXPECT_TRUE(embedding(first).spoken_for);
-    EXPECT_FALSE(embedding(last).spoken_for);
+    EXPECT_TRUE(embedding(first).counted_here);
+    EXPECT_FALSE(embedding(last).counted_here);
   }
 }
 

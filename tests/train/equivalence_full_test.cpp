@@ -2,11 +2,10 @@
 // of 20 steps, and the gradients of one, tensor by tensor. About 120 mixes; scripts/equivalence.sh takes the
 // whole product and writes its table.
 
+#include "headwater/generate/probe.h"
 #include "tests/train/error_table.h"
 #include "tests/train/mixes.h"
 #include "tests/train/training_run.h"
-
-#include "headwater/train/probe.h"
 
 #include <fmt/format.h>
 

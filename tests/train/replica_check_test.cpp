@@ -1,11 +1,10 @@
 // A bit that flips in one rank's copy of a weight is found, wherever copies are; where nothing flips nothing
 // is said.
 
-#include "headwater/train/replica_check.h"
+#include "src/train/replica_check.h"
 
 #include "headwater/backend/cpu_backend.h"
 #include "headwater/stage/initialize.h"
-
 #include "tests/support/models.h"
 #include "tests/train/training_run.h"
 

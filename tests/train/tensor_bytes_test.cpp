@@ -2,7 +2,7 @@
 // to the byte.
 
 #include "headwater/backend/cpu_backend.h"
-#include "headwater/plan/run_costs.h"
+#include "headwater/plan/cost/run_costs.h"
 #include "headwater/train/engine.h"
 
 #include <gtest/gtest.h>

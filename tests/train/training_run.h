@@ -6,7 +6,6 @@
 #include "headwater/checkpoint/checkpoint.h"
 #include "headwater/nn/model_units.h"
 #include "headwater/train/trainer.h"
-
 #include "tests/support/temporary_folder.h"
 
 #include <gtest/gtest.h>
@@ -103,14 +102,15 @@ inline double fastest_step(const Path& metrics) {
 
 // Starts, or goes on from what `save` holds; the result is that of everything since step 1.
 inline TrainingRun train_in(const Path& save, const Layout& layout, int steps,
-                            const std::vector<std::string>& more = {}, const ThreadNetwork& network = {}) {
+                            const std::vector<std::string>& more = {}, const ThreadNetwork& network = {},
+                            const MakeStepObserver& observe = {}) {
   std::vector<std::string> overrides = training_overrides(save, steps);
   overrides.insert(overrides.end(), layout.overrides.begin(), layout.overrides.end());
   overrides.insert(overrides.end(), more.begin(), more.end());
   const LoadedConfig config = load_config({}, overrides);
   std::ostringstream printed;
   const auto body = [&](World& world) {
-    Trainer trainer(world, config, world.rank() == 0 ? &printed : nullptr);
+    Trainer trainer(world, config, world.rank() == 0 ? &printed : nullptr, observe);
     EXPECT_EQ(trainer.run(), 0);
   };
   run_on_threads(layout.ranks, body, network);
@@ -127,9 +127,9 @@ inline TrainingRun train_in(const Path& save, const Layout& layout, int steps,
 }
 
 inline TrainingRun train(const Layout& layout, int steps, const std::vector<std::string>& more = {},
-                         const ThreadNetwork& network = {}) {
+                         const ThreadNetwork& network = {}, const MakeStepObserver& observe = {}) {
   const TemporaryFolder folder;
-  TrainingRun run = train_in(folder / "save", layout, steps, more, network);
+  TrainingRun run = train_in(folder / "save", layout, steps, more, network, observe);
   EXPECT_EQ(run.curve.losses.size(), static_cast<std::size_t>(steps)) << layout.name;
   return run;
 }

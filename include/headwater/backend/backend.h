@@ -18,7 +18,8 @@ class Backend {
 
   virtual Device device() const = 0;
   virtual Queue& queue() = 0;
-  virtual void use_workspace(TensorView bytes) = 0;  // sized by model/op_workspace.h; i32 view
+  virtual void use_workspace(
+      TensorView bytes) = 0;  // sized by op_workspace_bytes() (nn/unit_record.h); i32 view
 
   // Queues one op of namespace op. Throws InternalError where its operands do not fit (its check()).
   template <class Op>

@@ -1,5 +1,5 @@
 #pragma once
-// Bytes that are text. (std::as_bytes goes the other way.)
+// Bytes that are text.
 
 #include <cstddef>
 #include <span>
@@ -11,5 +11,8 @@ namespace headwater {
 inline std::string_view as_text(std::span<const std::byte> bytes) {
   return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
 }
+
+// The other way round. `text` must outlive the view.
+inline std::span<const std::byte> as_bytes(std::string_view text) { return std::as_bytes(std::span(text)); }
 
 }  // namespace headwater

@@ -23,12 +23,12 @@ inline constexpr AxisSet kShardAxes{Axis::context, Axis::data};
 inline constexpr std::int64_t kBucketElements = 25'000'000;
 
 // Where a rank stands among those that hold the same parameters, or other parts of them.
-struct Standing {
+struct ShardPosition {
   int tensor_rank = 0;
   int shards = 1, shard = 0;  // parts that each bucket is cut in, and which of them this rank updates
   AxisSet not_first = {};     // axes along which it is not the first
 };
-Standing standing_of(const ProcessGrid& grid, int rank, bool sharded_optimizer);
+ShardPosition shard_position_of(const ProcessGrid& grid, int rank, bool sharded_optimizer);
 
 struct Range {
   std::int64_t begin = 0, end = 0;  // elements
@@ -43,7 +43,7 @@ struct ParameterPlace {
   bool second_copy = false;  // the head's copy of a tied embedding whose first copy lies on another rank
   // of the box's elements those that this rank updates; all without a sharded optimizer
   Range updated;
-  bool spoken_for = true;  // this rank saves what it updates and counts it in the norm: no other one does
+  bool counted_here = true;  // this rank saves what it updates and counts it in the norm: no other one does
   std::int64_t elements() const { return local.elements(); }
   Slice slice() const { return {box, 0, box.size.elements()}; }
   Slice updated_slice() const { return {box, updated.begin, updated.size()}; }
@@ -71,17 +71,17 @@ class ParameterLayout {
   // A bucket ends at the first border of units at which it holds `bucket_elements`, so that its sum can
   // overlap the backward of earlier units.
   ParameterLayout(const ModelSpec& model, const std::vector<StageUnits>& chunks, const Sharding& sharding,
-                  const Standing& standing = {},
+                  const ShardPosition& position = {},
                   std::int64_t bucket_elements = std::numeric_limits<std::int64_t>::max());
 
   const std::vector<ParameterPlace>& places() const { return places_; }
   const std::vector<Bucket>& buckets() const { return buckets_; }
   std::int64_t elements() const { return elements_; }
-  bool sharded() const { return standing_.shards > 1; }
+  bool sharded() const { return position_.shards > 1; }
   // The part of the bucket that this rank updates, and where it lies among all that this rank updates.
   Range shard(const Bucket& bucket) const;
   Range updated(const Bucket& bucket) const;
-  std::int64_t updated_elements() const { return elements_ / standing_.shards; }
+  std::int64_t updated_elements() const { return elements_ / position_.shards; }
   std::size_t bucket_at(std::int64_t element) const;
   // The axes over which all gradients of a bucket are summed on every rank: with a sharded optimizer all but
   // kShardAxes.
@@ -95,7 +95,7 @@ class ParameterLayout {
   void place(const ParameterSpec& spec, const Sharding& sharding, bool second_copy);
   void share(ParameterPlace& place) const;
 
-  Standing standing_;
+  ShardPosition position_;
   std::vector<ParameterPlace> places_;
   std::vector<Bucket> buckets_;
   std::int64_t elements_ = 0;

@@ -29,6 +29,10 @@ struct StageUnits {
 // has passed.
 Placement placement_of(const ParallelConfig& parallel);
 
+// Returns layer counts that differ by one at most, which fit wherever any layout does: only where there are
+// fewer layers than stages is a stage empty, and then the last or the first.
+std::vector<std::int64_t> nearly_uniform(std::int64_t layers, std::int64_t stages);
+
 class StageLayout {
  public:
   // Throws UserError where counts, sum or zeros do not fit, naming what would.

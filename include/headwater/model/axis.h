@@ -40,5 +40,6 @@ class AxisSet {
 };
 
 inline constexpr AxisSet kTensorAxes{Axis::repeat, Axis::tensor};
+inline constexpr AxisSet kAllAxes{Axis::repeat, Axis::tensor, Axis::context, Axis::data, Axis::pipeline};
 
 }  // namespace headwater

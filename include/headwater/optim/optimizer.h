@@ -5,8 +5,8 @@
 // the decision to skip a non-finite step stay on the device (StepScalar); the host learns them from read().
 //
 // Sums of a bucket begin as soon as its last gradient is there, and new weights travel on when update()
-// returns: ParameterStore::settle waits for them. Belongs to the compute thread; every rank of a run calls
-// the same functions in the same order.
+// returns: ParameterStore::wait_for_weights waits for them. Belongs to the compute thread; every rank of a
+// run calls the same functions in the same order.
 
 #include "headwater/base/random.h"
 #include "headwater/comm/communicator.h"

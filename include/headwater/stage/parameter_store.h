@@ -3,9 +3,9 @@
 // gradients, whole; fp32 master weights (the weights themselves where both formats are one) and moments of
 // what this rank updates.
 //
-// After an update weights may still be on their way from the ranks that made them: settle() waits for those
-// that a unit reads. Whoever reads weights calls it first. Blocks look their tensors up once, at start-up.
-// Belongs to the compute thread.
+// After an update weights may still be on their way from the ranks that made them: wait_for_weights() waits
+// for those that a unit reads. Whoever reads weights calls it first. Blocks look their tensors up once, at
+// start-up. Belongs to the compute thread.
 
 #include "headwater/layout/parameter_layout.h"
 #include "headwater/nn/block.h"
@@ -65,17 +65,17 @@ class ParameterStore {
   void repeat_weights(Backend& backend, const ParameterPlace& place, TensorView host);
 
   // The weights of a bucket are new once `ready` is done.
-  void weights_follow(std::size_t bucket, Event ready);
-  void settle(Backend& backend, int unit);  // those that this unit's passes read
-  void settle(Backend& backend);            // all
-  bool settled(int unit) const;             // settle() has nothing to do
+  void weights_ready_after(std::size_t bucket, Event ready);
+  void wait_for_weights(Backend& backend, int unit);  // those that this unit's passes read
+  void wait_for_weights(Backend& backend);            // all
+  bool weights_arrived(int unit) const;               // wait_for_weights() has nothing to do
 
  private:
   struct Coming {
     bool due = false;
     Event ready;
   };
-  void settle_bucket(Backend& backend, std::size_t bucket);
+  void wait_for_bucket(Backend& backend, std::size_t bucket);
   TensorView shaped(TensorView flat, const ParameterPlace& place) const;
 
   ParameterLayout layout_;

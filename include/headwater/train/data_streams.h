@@ -9,11 +9,12 @@
 
 namespace headwater {
 
-// data.train; without data.validation only the first part of data.split.
+// Opens data.train; where there is no data.validation, only the first part of data.split.
 SampleStream training_stream(const RunConfig& run);
-// data.validation, or the second part of data.split; none where neither is given. In order, never shuffled.
+// Opens data.validation, or the second part of data.split; nothing where neither is given. Samples come in
+// order, never shuffled.
 std::optional<SampleStream> validation_stream(const RunConfig& run, std::int64_t sequence);
-// `data.eod` is resolved.
+// `data.eod` must be resolved.
 DocumentOptions document_options(const DataConfig& data);
 
 }  // namespace headwater

@@ -8,7 +8,7 @@
 #include "headwater/base/random.h"
 #include "headwater/comm/world.h"
 #include "headwater/data/batch.h"
-#include "headwater/plan/rank_layout.h"
+#include "headwater/run/rank_layout.h"
 #include "headwater/stage/stage.h"
 #include "headwater/train/recording.h"
 
@@ -19,20 +19,21 @@
 
 namespace headwater {
 
-// The micro-batch of that number, on the host, as this replica reads it.
+// Gives this replica's micro-batch of that number, on the host.
 using BatchSource = std::function<Batch(int micro_batch)>;
 
-// What the execution of a program took, in seconds.
+// How a rank spent its seconds while it executed a program.
 struct ExecutionTimes {
-  double compute = 0.0;  // in blocks
-  double tensor = 0.0;   // of blocks too: waiting for the ranks that share them
-  double waiting = 0.0;  // for the neighbours' transfers
+  double compute = 0.0;  // in blocks, without `tensor`
+  double tensor = 0.0;   // in blocks, waiting for the ranks that share them
+  double waiting = 0.0;  // waiting for transfers of other pipeline ranks
 };
 
 class Engine {
  public:
   Engine(World& world, const RankLayout& layout, std::unique_ptr<Backend> backend);
-  // Waits for weights under way. While an exception is, lets go of all transfers before the arena goes.
+  // Waits for weights that are on their way. During an exception it gives up all transfers instead, before
+  // the arena goes.
   ~Engine();
   Engine(const Engine&) = delete;
   Engine& operator=(const Engine&) = delete;
@@ -46,21 +47,23 @@ class Engine {
 
   Communicator& world_group() { return *world_; }  // all ranks
   Communicator& data_group() { return *data_; }    // the replicas of this rank's parameters
-  // Those that gradients are summed over: of ParameterLayout::sum_axes().
+  // The ranks over which gradients are summed along `axes`, which must be of ParameterLayout::sum_axes().
   Communicator& reduction_group(AxisSet axes) { return *reductions_.at(axes); }
-  // those that add to the loss: one tensor rank of each stage and replica
+  // The ranks that add to the loss: one tensor rank of each stage and replica.
   Communicator& loss_group() { return *loss_; }
-  // both ends of the pipeline, where this rank is one of two
+  // Both ends of the pipeline, which share the tied embedding; null where this rank is not one of two.
   Communicator* tied_group() { return tied_.get(); }
   bool has_head() const;
   double waited_seconds() const { return ranks_.waited_seconds(); }
 
-  // `dropout_seed` keys the masks of this step, and `complete` hears of each unit whose last gradient of this
-  // program has been added (training only). `recording` gets computes and waits.
+  // Executes this rank's program of `schedule`. `dropout_seed` keys the masks of this step. `complete` is
+  // called for each unit once its last gradient of this program has been added (training only). `recording`,
+  // where it is not null, gets the spans of computes and waits.
   ExecutionTimes execute(const LoweredSchedule& schedule, HeadMode mode, const BatchSource& batches,
                          RandomKey dropout_seed = {}, const UnitHook& complete = {},
                          Recording* recording = nullptr);
-  // Logits of the micro-batch that the last execute() of one micro-batch put through; only where the head is.
+  // Gives `sink` the logits of the micro-batch that the last execute() of one micro-batch put through. Does
+  // nothing on a rank without the head.
   void logits(std::int64_t first_row, const LogitSink& sink);
 
  private:
@@ -68,12 +71,12 @@ class Engine {
     std::vector<TensorView> send_activation, send_gradient, receive_activation, receive_gradient;
   };
   struct Execution;
-  // What decides which ops a pass makes, and on which memory: kind, what the head does, chunk, slots, input,
-  // output.
+  // Passes with the same key make the same ops on the same memory: kind of action, what the head does, chunk,
+  // the three slots, input, output.
   using PassKey = std::tuple<ActionKind, HeadMode, int, int, int, int, const void*, const void*>;
   struct Pass {
     std::uint64_t number = 0;  // Backend::repeat's key
-    std::vector<int> units;    // whose gradients it completes, in order
+    std::vector<int> units;    // the units whose gradients it adds, in order
   };
   TensorView& buffer(int chunk, Payload payload, bool send, int index);
   void fill(MicroBatch& to, const Batch& from, RandomKey dropout_seed);

@@ -1,5 +1,5 @@
 #pragma once
-// Loss on held-out data, dropout off: the mean over all unmasked targets of the first samples of a stream.
+// The loss on held-out data without dropout: the mean over all unmasked targets of a stream's first samples.
 
 #include "headwater/train/engine.h"
 
@@ -10,13 +10,13 @@ namespace headwater {
 struct Evaluation {
   double loss_sum = 0.0;
   double targets = 0.0;
-  bool stopped = false;  // `stop` said so on some rank: incomplete
+  bool stopped = false;  // `stop` ended it, so that the sums are incomplete
   double loss() const { return loss_sum / targets; }
 };
 
-// Plays the engine's evaluation program on the first `samples` samples (0: all of one epoch; the last batch
-// is filled up with masked ones). Collective; the result is the same on all ranks. `stop` is asked before
-// each batch, on every rank alike.
+// Plays the engine's evaluation program on the first `samples` samples, or on all of one epoch where that is
+// 0. The last batch is filled up with masked samples. `stop` is called before each batch, and must give the
+// same on every rank. Collective; the result is the same on all ranks.
 Evaluation evaluate(Engine& engine, const SampleStream& stream, const DocumentOptions& documents,
                     std::int64_t samples, const std::function<bool()>& stop = {});
 

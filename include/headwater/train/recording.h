@@ -1,9 +1,9 @@
 #pragma once
-// What one rank did in one step, and when, by its own clock; made only where somebody asks for it. Owned by
-// the compute thread.
+// What one rank did in one step, and when, by its own clock. A recording is made only where somebody asks for
+// one. Owned by the compute thread.
 
 #include "headwater/base/clock.h"
-#include "headwater/plan/timeline.h"
+#include "headwater/run/span.h"
 
 #include <vector>
 
@@ -11,7 +11,7 @@ namespace headwater {
 
 class Recording {
  public:
-  double now() const { return since_.seconds(); }
+  double now() const { return since_.seconds(); }  // since the recording was made
   void add(const Span& span) { spans_.push_back(span); }
   const std::vector<Span>& spans() const { return spans_; }
 
@@ -19,10 +19,5 @@ class Recording {
   Stopwatch since_;
   std::vector<Span> spans_;
 };
-
-class Engine;
-
-// Of all pipeline ranks of the first replica. Collective, and the same on every rank.
-Timeline measured_timeline(Engine& engine, const Recording& recording);
 
 }  // namespace headwater

@@ -1,6 +1,6 @@
 #pragma once
-// Where a run starts: at a checkpoint of its save folder, at the one of `training.load`, from the weights of
-// `training.init_from`, or afresh; and the model, the config and the choices that follow from that.
+// Where a run starts: at the newest checkpoint of its save folder, at that of `training.load`, from the
+// weights of `training.init_from`, or afresh. Model, config and settings follow from that.
 
 #include "headwater/checkpoint/checkpoint.h"
 #include "headwater/config/load_config.h"
@@ -14,11 +14,11 @@ namespace headwater {
 class Communicator;
 
 struct RunStart {
-  RunConfig run;    // validated; model, chunks, global batch and end of document resolved
-  Choices choices;  // a resume goes on with its checkpoint's
+  RunConfig run;         // validated; model, chunks, global batch and end of document resolved
+  RunSettings settings;  // a resume takes dtype and threads from its checkpoint
   Counters counters;
-  std::unique_ptr<Checkpoint> checkpoint;         // that this run goes on from
-  std::unique_ptr<WeightSource> initial_weights;  // of `init_from`, where there is no checkpoint
+  std::unique_ptr<Checkpoint> checkpoint;         // from which this run goes on; null: none
+  std::unique_ptr<WeightSource> initial_weights;  // of `init_from`; null: none, or there is a checkpoint
 };
 
 // `newest` is the newest checkpoint of `training.save`, as rank 0 found it; the others learn of it over
@@ -26,8 +26,8 @@ struct RunStart {
 RunStart find_start(const LoadedConfig& config, const std::optional<Path>& newest, Communicator& ranks,
                     World& world);
 
-// What is to be said where products were made with one version of a library and now are with another (0: by
-// no such library).
+// Returns a warning where matrix products were made with one version of cuBLASLt when the checkpoint was
+// written and are made with another now. Version 0 means no such library.
 std::optional<std::string> other_library(std::int64_t then, std::int64_t now);
 
 }  // namespace headwater

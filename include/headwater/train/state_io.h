@@ -1,22 +1,22 @@
 #pragma once
-// Between a rank's parameters and what is stored: weights from any source, optimizer state from a checkpoint,
-// and the list of what this rank saves. Any layout reads what any layout wrote.
+// Moves a rank's parameters from and to what is stored: it loads weights from any source and optimizer state
+// from a checkpoint, and lists what this rank saves. Any layout reads what any layout wrote.
 
 #include "headwater/checkpoint/checkpoint.h"
 #include "headwater/checkpoint/saver.h"
-#include "headwater/plan/rank_layout.h"
+#include "headwater/run/rank_layout.h"
 #include "headwater/stage/parameter_store.h"
 
 #include <vector>
 
 namespace headwater {
 
-// Masters and weights of everything that the store holds.
+// Loads masters and weights of every parameter that the store holds.
 void load_weights(ParameterStore& store, Backend& backend, const WeightSource& source);
 void load_moments(ParameterStore& store, Backend& backend, const Checkpoint& checkpoint);
 
-// The part of the state that this rank, and no other, writes: nothing of what it holds as a copy. Host
-// tensors that stay valid as long as the result (where the device is the CPU, views of the store itself).
+// The part of the state that this rank writes and no other does, as host tensors. They are valid as long as
+// this object and the store live: on the CPU they are views of the store, on a GPU copies.
 class StateToSave {
  public:
   StateToSave(const ParameterStore& store, Backend& backend);

@@ -7,14 +7,14 @@
 #include "headwater/checkpoint/saver.h"
 #include "headwater/data/sample_stream.h"
 #include "headwater/optim/optimizer.h"
-#include "headwater/plan/batch_ramp.h"
+#include "headwater/run/global_batch.h"
 #include "headwater/train/engine.h"
 #include "headwater/train/evaluate.h"
-#include "headwater/train/metrics.h"
-#include "headwater/train/progress_log.h"
+#include "headwater/train/log/metrics.h"
+#include "headwater/train/log/progress_log.h"
+#include "headwater/train/log/tensorboard.h"
 #include "headwater/train/run_start.h"
-#include "headwater/train/step_check.h"
-#include "headwater/train/tensorboard.h"
+#include "headwater/train/step_observer.h"
 
 #include <array>
 #include <iosfwd>
@@ -25,8 +25,9 @@ namespace headwater {
 
 class Trainer {
  public:
-  // Reads config, data, checkpoint or weights; allocates. `config` is as loaded, not yet validated.
-  Trainer(World& world, const LoadedConfig& config, std::ostream* out);
+  // Reads config, data, checkpoint or weights; allocates. `config` is as loaded, not yet validated. `observe`
+  // may be empty; it is called once, before the weights are there.
+  Trainer(World& world, const LoadedConfig& config, std::ostream* out, const MakeStepObserver& observe = {});
   ~Trainer();
 
   // Until train_iters, exit_interval, exit_duration_in_mins or a signal. Gives the exit code: 0, 75, or 128 +
@@ -37,21 +38,24 @@ class Trainer {
   std::optional<Path> claim_save_folder();
   RankLayout lay_out() const;
   void open_data();
-  void build(const RankLayout& layout);
+  void build(const RankLayout& layout, const MakeStepObserver& observe);
   void open_metrics();
   StepMetrics step();
+  // Unmasked targets of a step of `micro_batches` micro-batches on each replica. Collective.
   double targets_of_step(std::int64_t first_sample, int micro_batches) const;
-  void judge(const StepMetrics& metrics);
-  void compare_copies();
+  // Writes what a step measured. UserError after too many steps in a row that were not finite.
+  void log_step(const StepMetrics& metrics);
+  void check_weight_copies();
   void evaluate();
   void save();
-  bool time_is_up() const;  // by rank 0's clock: with the step that begins now
-  bool stop_asked();        // by a signal, on any rank
-  int stop();
+  // Whether the step that begins now will use up exit_duration_in_mins; only rank 0 says so.
+  bool time_is_up() const;
+  bool stop_asked();  // whether a signal came to any rank; collective
+  int stop();         // saves after a signal; returns the exit code
 
   World& world_;
   std::ostream* out_;
-  std::unique_ptr<Communicator> control_, saving_;  // all ranks
+  std::unique_ptr<Communicator> control_, saving_;  // of all ranks
   std::optional<SaveFolder> save_folder_;
   std::optional<FileLock> lock_;  // rank 0
   RunStart start_;
@@ -67,15 +71,15 @@ class Trainer {
   double last_step_seconds_ = 0.0;
   int signal_ = 0;
   bool time_is_up_ = false;  // on all ranks
-  // signal, time: in flight during a step, which the engine must end before
+  // {signal, time is up}, which all ranks agree on while a step computes. The engine must end before it does.
   std::array<std::int32_t, 2> stop_{};
 
   MfuBasis mfu_;
   std::unique_ptr<MetricsFile> metrics_file_;       // rank 0
   std::unique_ptr<TensorBoardWriter> tensorboard_;  // rank 0
   std::unique_ptr<ProgressLog> progress_;
-  std::unique_ptr<StepCheck> check_;
-  std::optional<std::string> table_;  // of the step before, where it is the check's last
+  std::unique_ptr<StepObserver> observer_;  // null: nobody watches
+  std::optional<std::string> observed_;     // what the observer said after the last step
 };
 
 }  // namespace headwater

@@ -1,18 +1,18 @@
 #pragma once
-// One training step on one rank: what the trainer repeats and the benchmark times.
+// One training step on one rank, which the trainer repeats and the benchmark times.
 
 #include "headwater/optim/optimizer.h"
 #include "headwater/train/engine.h"
 
 namespace headwater {
 
-// Seconds on this rank.
+// How this rank spent the seconds of a step.
 struct StepTimes {
   ExecutionTimes execution;
-  double schedule = 0.0;  // the schedule's part of the step: computes, waits and what lies between
-  double reduce = 0.0;    // sums over ranks, and waiting for the slowest of them
-  double update = 0.0;    // what the optimizer does for itself, at the beginning and the end
-  double waited = 0.0;    // of all that: for other ranks, or for data on its way
+  double schedule = 0.0;  // executing the schedule: computes, waits and everything between them
+  double reduce = 0.0;    // summing over ranks, and waiting for the slowest of them
+  double update = 0.0;    // the optimizer's own work, at the beginning and the end
+  double waited = 0.0;    // part of the above: waiting for other ranks, or for data on its way
   double total() const { return schedule + reduce + update; }
 };
 
@@ -23,8 +23,9 @@ struct StepResult {
 
 Optimizer make_optimizer(const OptimizerConfig& config, Engine& engine, std::int64_t seed);
 
-// Forward and backward of the schedule's micro-batches, the sums over ranks, the update; waits for the
-// scalars. `targets`: unmasked targets of the global batch.
+// Runs forward and backward of the schedule's micro-batches, sums gradients over the ranks, updates the
+// weights, and waits for the step's scalars. `targets` is the number of unmasked targets of the global batch.
+// `recording` may be null. Collective.
 StepResult training_step(Engine& engine, Optimizer& optimizer, const LoweredSchedule& schedule,
                          double learning_rate, double targets, const BatchSource& batches,
                          RandomKey dropout_seed, Recording* recording = nullptr);
