@@ -39,7 +39,7 @@ struct ModelConfig {
 };
 
 // "uniform"; or, if that is false, numbers of layers in the order of the model, one for each virtual stage;
-// or "auto" (plan/auto_layout.h), for which `uniform` is false and `layers` empty.
+// or "auto" (plan/search/auto_layout.h), for which `uniform` is false and `layers` empty.
 struct PipelineLayout {
   bool uniform = true;
   std::vector<std::int64_t> layers;

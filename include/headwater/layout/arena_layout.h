@@ -33,7 +33,7 @@ struct ChunkNeeds {
   int buffers = 0;  // transfer buffers of all kinds, each of the residual stream's size
 };
 
-// Tensors of one micro-batch that every stage takes from the stream itself (nn/micro_batch.h).
+// Tensors of one micro-batch that every stage takes from the stream itself (nn/block.h).
 std::vector<ActivationSpec> micro_batch_tensors(BatchShape batch);
 
 // What one micro-batch keeps of the unit in the slots of each lifetime.
