@@ -44,17 +44,18 @@ TEST(CostModel, CountsTheFlopsOfTheDescriptions) {
 // A CPU takes its head in blocks of 256 tokens here, a GPU all at once: the weight and its gradient's sum
 // move once.
 TEST(CostModel, EveryBlockOfTheHeadMovesItsWeights) {
-  RankWork work = a_rank();
-  work.model.vocabulary = 100'000;  // 100,008 padded
-  work.batch = {64, 16};
-  const auto products = [&](Device::Kind device) {
+  const auto head = [](Device::Kind device, std::int64_t hidden) {
+    ModelConfig model = test::small_model({.layers = 3}, 16);
+    model.hidden_size = hidden;
+    model.vocab_size = 100'000;  // 100,008 padded
+    RankWork work = a_rank();
+    work.model = expand(model);
+    work.batch = {64, 16};
     work.device = device;
-    const double head = CostModel(work, {1e30, 1e6, {}}, {}).unit(4, Recompute::none).forward.compute;
-    work.model.hidden = 0;
-    const double rest = CostModel(work, {1e30, 1e6, {}}, {}).unit(4, Recompute::none).forward.compute;
-    work.model.hidden = 12;
-    return head - rest;
+    return CostModel(work, {1e30, 1e6, {}}, {}).unit(4, Recompute::none).forward.compute;
   };
+  // What 12 more elements of the residual stream take.
+  const auto products = [&](Device::Kind device) { return head(device, 24) - head(device, 12); };
   const double once = 1e-6 * 12 * (2.0 * 100'008 * 2 + 2.0 * 100'008 * 4);
   const double stream = 1e-6 * 12 * 1024 * 2 * 3;  // input, normed, its gradient
   EXPECT_NEAR(products(Device::Kind::cuda), once + stream, 0.02 * once);
