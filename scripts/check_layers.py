@@ -19,8 +19,8 @@ from pathlib import Path
 ROOMS = ("base tensor schedule config model layout plan data comm backend nn optim checkpoint train cli").split()
 
 TOP_LEVEL = set(
-    "CMakeLists.txt src include kernels configs tests scripts docs README.md LICENSE CHANGELOG.md CMakePresets.json "
-    ".ci .clang-format .clang-tidy .gitignore .git-blame-ignore-revs".split()
+    "CMakeLists.txt src include kernels configs tests scripts docs README.md LICENSE CHANGELOG.md CONTRIBUTING.md "
+    "CMakePresets.json .ci .clang-format .clang-tidy .gitignore .git-blame-ignore-revs".split()
 )
 NOT_OURS = {".git", "build"}
 
