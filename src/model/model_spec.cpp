@@ -11,6 +11,13 @@ std::int64_t ModelSpec::padded_vocabulary(const Sharding& sharding) const {
   return (vocabulary + multiple - 1) / multiple * multiple;
 }
 
+int ModelSpec::first_alike(int unit) const {
+  if (unit == embedding_unit() || unit == head_unit()) return unit;
+  return static_cast<int>(std::ranges::find(layers, layers.at(static_cast<std::size_t>(unit) - 1)) -
+                          layers.begin()) +
+         1;
+}
+
 ModelSpec expand(const ModelConfig& model) {
   HW_CHECK(model.family == "yuan2", "family {} has no expansion", model.family);
   LayerSpec layer;

@@ -278,9 +278,7 @@ std::int64_t op_workspace_bytes(const UnitSite& site, bool training, int threads
   std::int64_t bytes = 0;
   if (training) bytes = most_scratch(record_update(parameter_count(model), site.precision).forward, executor);
   for (int unit = 0; unit < model.units(); ++unit) {
-    const bool layer = unit != model.embedding_unit() && unit != model.head_unit();
-    const auto number = static_cast<std::size_t>(unit) - 1;
-    if (layer && number > 0 && model.layers[number] == model.layers[number - 1]) continue;
+    if (model.first_alike(unit) != unit) continue;
     UnitSite one = site;
     one.unit = unit;
     bytes = std::max(bytes, most_scratch(record_unit(one), training, executor));

@@ -8,15 +8,18 @@
 
 #include <algorithm>
 #include <limits>
+#include <map>
 
 namespace headwater {
 namespace {
 
 // Returns what keeps `tensor` ranks from sharing the model's units; empty where they can.
 std::string obstacle(const ModelSpec& model, std::int64_t tensor) {
-  for (int unit = 0; unit < model.units(); ++unit)
+  for (int unit = 0; unit < model.units(); ++unit) {
+    if (model.first_alike(unit) != unit) continue;
     for (const SharedOut& shared : describe({.model = model, .unit = unit}).shared_out())
       if (!shared.fits(tensor)) return fmt::format("{} {}", shared.what, shared.parts);
+  }
   return {};
 }
 
@@ -41,10 +44,13 @@ double exchanged_bytes(const RankLayoutRequest& request, LfaSharding lfa) {
   sharding.tensor = request.parallel.tensor_model_parallel_size;
   sharding.sequence_parallel = true;
   sharding.lfa = lfa;
+  std::map<int, double> layers_alike;
+  for (int unit = 1; unit < request.model.head_unit(); ++unit)
+    layers_alike[request.model.first_alike(unit)] += 1.0;
   double pass = 0.0, summed = 0.0;
-  for (std::size_t i = 0; i < request.model.layers.size(); ++i) {
+  for (const auto& [unit, layers] : layers_alike) {
     const UnitSite site{.model = request.model,
-                        .unit = static_cast<int>(i) + 1,
+                        .unit = unit,
                         .sharding = sharding,
                         .batch = request.batch,
                         .precision = request.precision,
@@ -52,9 +58,9 @@ double exchanged_bytes(const RankLayoutRequest& request, LfaSharding lfa) {
     const UnitRecord record = record_unit(site);
     for (const PassRecord* one : {&record.forward, &record.input_gradient})
       for (const Exchange& exchange : one->exchanges)
-        if (exchange.kind != Exchange::Kind::receive) pass += exchange.bytes;
+        if (exchange.kind != Exchange::Kind::receive) pass += layers * exchange.bytes;
     for (const ParameterSpec& spec : describe(site).parameters())
-      if (spec.reduced_over.contains(Axis::tensor)) summed += static_cast<double>(spec.elements());
+      if (spec.reduced_over.contains(Axis::tensor)) summed += layers * static_cast<double>(spec.elements());
   }
   return request.micro_batches * pass +
          2.0 * summed * static_cast<double>(size_of(request.precision.accumulate));

@@ -122,8 +122,8 @@ class ProblemMaker {
   }
 
   void add_layer(int u) {
-    if (u > 1 && model_.layers[as_index(u - 1)] == model_.layers[as_index(u - 2)]) {
-      problem_.layers.push_back(problem_.layers.back());
+    if (const int alike = model_.first_alike(u); alike != u) {
+      problem_.layers.push_back(LayerCost(problem_.layers[as_index(alike - 1)]));
       return;
     }
     const PassSeconds none = costs_.unit(u, Recompute::none);
@@ -173,7 +173,7 @@ class ProblemMaker {
 
   void add_working() {
     for (int u = 1; u < model_.head_unit(); ++u) {
-      if (u > 1 && model_.layers[as_index(u - 1)] == model_.layers[as_index(u - 2)]) continue;
+      if (model_.first_alike(u) != u) continue;
       problem_.working = std::max(problem_.working, working(unit(u)));
       problem_.working_selective =
           std::max(problem_.working_selective, working(unit(u, Recompute::selective)));
