@@ -22,7 +22,7 @@ from pathlib import Path
 TABLE = "src/rooms.txt"
 TOP_LEVEL = set(
     "CMakeLists.txt src include kernels configs tests scripts docs README.md LICENSE CHANGELOG.md CONTRIBUTING.md "
-    "CMakePresets.json cmake .ci .clang-format .clang-tidy .gitignore .git-blame-ignore-revs".split()
+    "CMakePresets.json .ci .clang-format .clang-tidy .gitignore .git-blame-ignore-revs".split()
 )
 NOT_OURS = {".git", "build"}
 # Headers that only their own room includes and that still have to move to src/backend.
