@@ -76,6 +76,12 @@ void NormArguments::check(const TensorView& x) const {
   check_vector(rstd, sums_of(x.dtype), x.rows(), "rstd");
 }
 
+void NormBackwardArguments::check(const TensorView& x) const {
+  check_vector(gain, x.dtype, x.columns(), "gain");
+  check_vector(rstd, sums_of(x.dtype), x.rows(), "rstd");
+  check_vector(d_gain, sums_of(x.dtype), x.columns(), "d_gain");
+}
+
 void AttentionArguments::check() const {
   HW_CHECK(samples > 0 && q.rows() % samples == 0 && k.rows() % samples == 0, "q {} and k {} of {} samples",
            to_string(q.shape), to_string(k.shape), samples);
@@ -158,11 +164,9 @@ std::int64_t EmbeddingBackward::scratch(const Executor& executor) const {
 
 void NormBackward::check() const {
   check_matrix(dy, x.dtype, x.rows(), x.columns(), "dy");
-  check_vector(gain, x.dtype, x.columns(), "gain");
-  check_vector(rstd, sums_of(x.dtype), x.rows(), "rstd");
   if (addend) check_matrix(addend, x.dtype, x.rows(), x.columns(), "addend");
   check_matrix(dx, x.dtype, x.rows(), x.columns(), "dx");
-  check_vector(d_gain, sums_of(x.dtype), x.columns(), "d_gain");
+  norm.check(x);
 }
 std::int64_t NormBackward::scratch(const Executor& executor) const {
   return column_sums_scratch(x.rows(), x.columns(), executor);

@@ -22,13 +22,12 @@ TensorView Norm::forward(const BlockContext& context, TensorView x) const {
 
 void Norm::backward(const BlockContext& context, TensorView dy, TensorView x, TensorView addend,
                     TensorView dx) const {
-  context.backend.run(op::NormBackward{.dy = dy,
-                                       .x = x,
-                                       .gain = context.weight(gain_),
-                                       .rstd = context[rstd_],
-                                       .addend = addend,
-                                       .dx = dx,
-                                       .d_gain = context.gradient(gain_)});
+  context.backend.run(op::NormBackward{
+      .dy = dy,
+      .x = x,
+      .addend = addend,
+      .dx = dx,
+      .norm = {.gain = context.weight(gain_), .rstd = context[rstd_], .d_gain = context.gradient(gain_)}});
 }
 
 }  // namespace headwater

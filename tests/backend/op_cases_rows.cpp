@@ -69,15 +69,15 @@ std::vector<OpCase> norm_backward_cases(Precision p) {
       op::NormBackward backward;
       backward.dy = c.input(Role::compute, shape);
       backward.x = c.input(Role::compute, shape, 3.0);
-      backward.gain = c.input(Role::compute, {size.columns});
-      backward.rstd =
+      backward.norm.gain = c.input(Role::compute, {size.columns});
+      backward.norm.rstd =
           c.values(Role::accumulate, {size.rows}, rstd_of(c.operands[number_of(backward.x)].values, size));
       backward.dx = addend == Addend::dx ? c.updated(Role::compute, shape, tolerance)
                                          : c.output(Role::compute, shape, tolerance);
       if (addend == Addend::dx) backward.addend = backward.dx;
       if (addend == Addend::another) backward.addend = c.input(Role::compute, shape);
-      backward.d_gain = c.updated(Role::accumulate, {size.columns},
-                                  {.units = 1.0, .terms = static_cast<double>(size.rows), .floor = 1.0});
+      backward.norm.d_gain = c.updated(Role::accumulate, {size.columns},
+                                       {.units = 1.0, .terms = static_cast<double>(size.rows), .floor = 1.0});
       c.set_op(backward);
       cases.push_back(std::move(c));
     }

@@ -99,7 +99,8 @@ TEST_F(ReferenceGradients, Norm) {
     ops.run(op::Norm{.x = x, .norm = {.gain = gain, .epsilon = 1e-3, .y = y, .rstd = rstd}});
   };
   forward();
-  op::NormBackward backward{.dy = dy, .x = x, .gain = gain, .rstd = rstd, .dx = dx, .d_gain = d_gain};
+  op::NormBackward backward{
+      .dy = dy, .x = x, .dx = dx, .norm = {.gain = gain, .rstd = rstd, .d_gain = d_gain}};
   ops.run(backward);
   expect_gradient("x", x, dx, y, dy, forward);
   expect_gradient("gain", gain, d_gain, y, dy, forward);
@@ -168,7 +169,8 @@ TEST_F(ReferenceGradients, LfaTapsAndNorm) {
     });
   };
   forward();
-  ops.run(op::NormBackward{.dy = dy, .x = z, .gain = gain, .rstd = rstd, .dx = dz, .d_gain = d_gain});
+  ops.run(
+      op::NormBackward{.dy = dy, .x = z, .dx = dz, .norm = {.gain = gain, .rstd = rstd, .d_gain = d_gain}});
   ops.run(
       op::LfaTapsBackward{.d_out = dz, .borders = {start, 0}, .d_products = d_products, .d_bias = d_bias});
   expect_gradient("products", products, d_products, y, dy, forward);

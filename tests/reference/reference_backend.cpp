@@ -91,14 +91,14 @@ void ReferenceBackend::compute(const op::Norm& o) {
 
 void ReferenceBackend::compute(const op::NormBackward& o) {
   for (Index t = 0; t < o.x.rows(); ++t) {
-    const double r = at(o.rstd, t);
+    const double r = at(o.norm.rstd, t);
     double mean = 0.0;
-    for (Index h = 0; h < o.x.columns(); ++h) mean += at(o.dy, t, h) * at(o.gain, h) * at(o.x, t, h) * r;
+    for (Index h = 0; h < o.x.columns(); ++h) mean += at(o.dy, t, h) * at(o.norm.gain, h) * at(o.x, t, h) * r;
     mean /= static_cast<double>(o.x.columns());
     for (Index h = 0; h < o.x.columns(); ++h) {
       const double n = at(o.x, t, h) * r;
-      at(o.d_gain, h) += at(o.dy, t, h) * n;
-      const double value = r * (at(o.dy, t, h) * at(o.gain, h) - n * mean);
+      at(o.norm.d_gain, h) += at(o.dy, t, h) * n;
+      const double value = r * (at(o.dy, t, h) * at(o.norm.gain, h) - n * mean);
       at(o.dx, t, h) = o.addend ? at(o.addend, t, h) + value : value;
     }
   }

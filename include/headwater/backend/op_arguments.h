@@ -60,7 +60,8 @@ struct Borders {
   std::int64_t offset = 0;
 };
 
-// The norm of an op that norms rows of c [T, H]: y = gain ⊙ x · rstd with rstd = 1/√(mean(x²) + epsilon).
+// The norm of an op that norms rows x of c [T, H]: RMSNorm (Zhang & Sennrich 2019), y = gain ⊙ x · rstd with
+// rstd = 1/√(mean(x²) + epsilon).
 struct NormArguments {
   TensorView gain;  // c [H]
   double epsilon = 1e-6;
@@ -72,6 +73,22 @@ struct NormArguments {
     visit("gain", op::Use::read, n.gain);
     visit("y", op::Use::write, n.y);
     visit("rstd", op::Use::write, n.rstd);
+  }
+  void check(const TensorView& x) const;
+};
+
+// The backward of such a norm, without the rows that it goes by: with n = x · rstd and d = dy ⊙ gain
+//   dx = rstd · (d − n · mean(d ⊙ n)), d_gain += Σ_t dy ⊙ n.
+struct NormBackwardArguments {
+  TensorView gain;    // c [H]
+  TensorView rstd;    // a [T], as the forward gave it
+  TensorView d_gain;  // a [H]
+
+  template <class Norm, class Visit>
+  static void operands(Norm& n, const Visit& visit) {
+    visit("gain", op::Use::read, n.gain);
+    visit("rstd", op::Use::read, n.rstd);
+    visit("d_gain", op::Use::update, n.d_gain);
   }
   void check(const TensorView& x) const;
 };

@@ -85,16 +85,17 @@ void CpuBackend::compute(const op::Norm& norm) {
 }
 
 void CpuBackend::compute(const op::NormBackward& backward) {
-  const TensorView &dy = backward.dy, &x = backward.x, &gain = backward.gain, &addend = backward.addend;
+  const TensorView &dy = backward.dy, &x = backward.x, &addend = backward.addend;
+  const NormBackwardArguments& norm = backward.norm;
   const std::int64_t rows = x.rows(), columns = x.columns();
-  const float* r = backward.rstd.as<float>();
+  const float* r = norm.rstd.as<float>();
   Scratch partials = scratch_of(backward);
   with_compute_type(x.dtype, [&](auto type) {
     using T = decltype(type);
-    sum_columns(threads_, rows, columns, partials, backward.d_gain.as<float>(),
+    sum_columns(threads_, rows, columns, partials, norm.d_gain.as<float>(),
                 [&](std::int64_t begin, std::int64_t end, float* partial) {
                   for (std::int64_t t = begin; t < end; ++t)
-                    backward_row(row_of<T>(dy, t), row_of<T>(x, t), row_of<T>(gain, 0), r[t], columns,
+                    backward_row(row_of<T>(dy, t), row_of<T>(x, t), row_of<T>(norm.gain, 0), r[t], columns,
                                  addend ? row_of<T>(addend, t) : nullptr, row_of<T>(backward.dx, t), partial);
                 });
   });

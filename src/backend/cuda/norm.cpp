@@ -1,7 +1,8 @@
-// Residual sums, dropout and RMSNorm.
+// RMSNorm and the ops that end in one; residual sums and their dropout.
 
 #include "cuda_catalogue.h"
 #include "dropout.h"
+#include "lfa_taps.h"
 
 namespace headwater::cuda {
 
@@ -19,9 +20,10 @@ void CudaBackend::enqueue(const op::NormBackward& o) {
   void* partials = scratch(kernels::column_sums_bytes(rows, columns));
   with_compute_type(o.x.dtype, [&](auto type) {
     using T = decltype(type);
-    kernels::rms_norm_backward(rows_of<const T>(o.dy), rows_of<const T>(o.x), data_of<const T>(o.gain),
-                               data_of<const float>(o.rstd), rows_of<const T>(o.addend), rows_of<T>(o.dx),
-                               data_of<float>(o.d_gain), partials, rows, columns, stream_.get());
+    kernels::rms_norm_backward(rows_of<const T>(o.dy), rows_of<const T>(o.x), data_of<const T>(o.norm.gain),
+                               data_of<const float>(o.norm.rstd), rows_of<const T>(o.addend),
+                               rows_of<T>(o.dx), data_of<float>(o.norm.d_gain), partials, rows, columns,
+                               stream_.get());
   });
 }
 
@@ -44,6 +46,18 @@ void CudaBackend::enqueue(const op::ResidualNorm& o) {
                                mask_of_rows(sum.dropout, rows), data_of<const T>(norm.gain), norm.epsilon,
                                rows_of<T>(sum.out), rows_of<T>(norm.y), data_of<float>(norm.rstd), rows,
                                sum.x.columns(), stream_.get());
+  });
+}
+
+void CudaBackend::enqueue(const op::LfaTapsNorm& o) {
+  const op::LfaTaps& taps = o.taps;
+  const NormArguments& norm = o.norm;
+  with_compute_type(taps.out.dtype, [&](auto type) {
+    using T = decltype(type);
+    kernels::lfa_taps_rms_norm(taps_of<T>(taps), lfa_borders(taps.borders, taps.samples),
+                               data_of<const T>(norm.gain), norm.epsilon, rows_of<T>(taps.out),
+                               rows_of<T>(norm.y), data_of<float>(norm.rstd), taps.out.rows(),
+                               taps.out.columns(), stream_.get());
   });
 }
 
