@@ -119,6 +119,24 @@ TEST_F(ReferenceGradients, Norm) {
   for (std::size_t i = 0; i < dx.values.size(); ++i) EXPECT_NEAR(dx.values[i], alone.values[i], 1e-14) << i;
 }
 
+TEST_F(ReferenceGradients, LayerNorm) {
+  Array x = random({4, 6}), gain = random({6}), bias = random({6}), y({4, 6}), rstd({4}), mean({4}),
+        dy = random({4, 6}), dx({4, 6}), d_gain({6}), d_bias({6});
+  const auto forward = [&] {
+    ops.run(op::Norm{
+        .x = x, .norm = {.gain = gain, .epsilon = 1e-3, .y = y, .rstd = rstd, .bias = bias, .mean = mean}});
+  };
+  forward();
+  ops.run(op::NormBackward{
+      .dy = dy,
+      .x = x,
+      .dx = dx,
+      .norm = {.gain = gain, .rstd = rstd, .d_gain = d_gain, .mean = mean, .d_bias = d_bias}});
+  expect_gradient("x", x, dx, y, dy, forward);
+  expect_gradient("gain", gain, d_gain, y, dy, forward);
+  expect_gradient("bias", bias, d_bias, y, dy, forward);
+}
+
 TEST_F(ReferenceGradients, Dropout) {
   std::vector<std::int32_t> keys = {5, -7, 11, 13};
   const Dropout dropout{0.4, 3, TensorView(keys.data(), DType::i32, {2, 2})};
