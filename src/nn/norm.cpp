@@ -6,8 +6,8 @@ Norm::Norm(UnitDescription& d, const NormOptions& options)
     : epsilon_(options.epsilon),
       gain_(d.parameter(options.parameter + ".weight", {options.columns}, {Init::Kind::ones, 0.0},
                         {.split = {}, .sees_token_shard = d.tokens_are_cut()})),
-      rstd_(d.forward_tensor(options.rstd, {d.local_tokens()}, d.accumulate(), Kept::until_input_gradient,
-                             options.dropped)),
+      rstd_(d.forward_tensor(options.name + ".rstd", {d.local_tokens()}, d.accumulate(),
+                             Kept::until_input_gradient, options.dropped)),
       out_(d.forward_tensor(options.out, {d.local_tokens(), options.columns}, d.compute(), options.out_kept,
                             options.dropped)) {}
 

@@ -8,7 +8,7 @@ namespace headwater {
 
 struct NormOptions {
   std::string parameter;  // "layers.3.mlp_norm"
-  std::string rstd, out;  // names of its tensors
+  std::string name, out;  // of what it keeps for backward ("mlp_norm"), and of the tensor that it gives
   std::int64_t columns = 0;
   double epsilon = 1e-6;
   Kept out_kept = Kept::until_input_gradient;  // at least; who reads it may keep it longer
