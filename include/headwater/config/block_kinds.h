@@ -18,8 +18,9 @@ struct KindWord {
   Kind kind;
 };
 
-enum class NormKind : std::uint8_t { rms };
-inline constexpr KindWord<NormKind> kNormWords[] = {{"rmsnorm", NormKind::rms}};
+enum class NormKind : std::uint8_t { rms, layer };
+inline constexpr KindWord<NormKind> kNormWords[] = {{"rmsnorm", NormKind::rms},
+                                                    {"layernorm", NormKind::layer}};
 
 template <class Words>
 std::vector<std::string> words_of(const Words& list) {
