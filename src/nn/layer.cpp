@@ -22,7 +22,7 @@ BranchTensors branch_tensors(UnitDescription& d, std::int64_t hidden) {
 Norm norm_of(UnitDescription& d, const UnitSite& site, const LayerSpec& layer, const std::string& name) {
   return make_norm(d, layer.norm,
                    {.parameter = prefix_of(site) + name,
-                    .rstd = name + ".rstd",
+                    .name = name,
                     .out = name + ".out",
                     .columns = layer.hidden,
                     .epsilon = layer.norm_epsilon});

@@ -60,18 +60,49 @@ struct Borders {
   std::int64_t offset = 0;
 };
 
-// The norm of an op that norms rows of c [T, H]: y = gain ⊙ x · rstd with rstd = 1/√(mean(x²) + epsilon).
+// The norm of an op that norms rows x of c [T, H]. Without `mean` and `bias` it is RMSNorm (Zhang & Sennrich
+// 2019):
+//   y = gain ⊙ x · rstd, rstd = 1/√(M(x²) + epsilon), where M is the mean over a row.
+// With both it is LayerNorm (Ba et al. 2016):
+//   y = gain ⊙ (x − mean) · rstd + bias, mean = M(x), rstd = 1/√(M((x − mean)²) + epsilon).
 struct NormArguments {
   TensorView gain;  // c [H]
   double epsilon = 1e-6;
-  TensorView y;     // c [T, H]
-  TensorView rstd;  // a [T], for the backward
+  TensorView y;          // c [T, H]
+  TensorView rstd;       // a [T], for the backward
+  TensorView bias = {};  // c [H]
+  TensorView mean = {};  // a [T], for the backward
 
   template <class Norm, class Visit>
   static void operands(Norm& n, const Visit& visit) {
     visit("gain", op::Use::read, n.gain);
+    visit("bias", op::Use::read, n.bias);
     visit("y", op::Use::write, n.y);
     visit("rstd", op::Use::write, n.rstd);
+    visit("mean", op::Use::write, n.mean);
+  }
+  void check(const TensorView& x) const;
+};
+
+// The backward of such a norm, without the rows that it goes by. Without `mean` and `d_bias` it is that of
+// RMSNorm, with n = x · rstd and d = dy ⊙ gain:
+//   dx = rstd · (d − n · M(d ⊙ n)), d_gain += Σ_t dy ⊙ n.
+// With both it is that of LayerNorm, with n = (x − mean) · rstd:
+//   dx = rstd · (d − M(d) − n · M(d ⊙ n)), d_gain as above, d_bias += Σ_t dy.
+struct NormBackwardArguments {
+  TensorView gain;         // c [H]
+  TensorView rstd;         // a [T], as the forward gave it
+  TensorView d_gain;       // a [H]
+  TensorView mean = {};    // a [T], as the forward gave it
+  TensorView d_bias = {};  // a [H]
+
+  template <class Norm, class Visit>
+  static void operands(Norm& n, const Visit& visit) {
+    visit("gain", op::Use::read, n.gain);
+    visit("rstd", op::Use::read, n.rstd);
+    visit("mean", op::Use::read, n.mean);
+    visit("d_gain", op::Use::update, n.d_gain);
+    visit("d_bias", op::Use::update, n.d_bias);
   }
   void check(const TensorView& x) const;
 };

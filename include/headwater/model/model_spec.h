@@ -4,6 +4,7 @@
 //
 // The units of a model are numbered [0 embedding, 1 … L layers, L + 1 head]; StageLayout cuts that list.
 
+#include "headwater/config/block_kinds.h"
 #include "headwater/config/run_config.h"
 #include "headwater/model/sharding.h"
 
@@ -12,7 +13,6 @@
 
 namespace headwater {
 
-enum class NormKind : std::uint8_t { rms };
 enum class FilterKind : std::uint8_t { none, lfa };  // what Q and K see of the normed input
 enum class MlpKind : std::uint8_t { swiglu };
 
