@@ -41,6 +41,7 @@ std::unique_ptr<Positions> positions_of(UnitDescription& d, const ModelSpec& mod
 
 Attention attention_of(UnitDescription& d, const UnitSite& site, const LayerSpec& layer, TensorId input,
                        BranchTensors branch) {
+  Attention::share_out_heads(d, layer.heads, layer.kv_heads);
   std::unique_ptr<Filter> filter = make_filter(d, layer, prefix_of(site), input);
   return Attention(d,
                    {.prefix = prefix_of(site),
