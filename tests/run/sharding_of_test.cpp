@@ -39,5 +39,45 @@ TEST(ShardingOf, NamesTheFilterWhereHeadsFit) {
             "(model.hidden_size / 2) 7; 1 would do");
 }
 
+// Which form sends fewer bytes is found from a model that is cut, so what cannot be cut is refused before.
+TEST(ShardingOf, RefusesBeforeItChoosesAForm) {
+  RankLayoutRequest request;
+  request.model = small();
+  request.batch = {1, 9};
+  request.precision = {DType::f32, DType::f32};
+  request.parallel.sequence_parallel = true;
+  const auto refused = [&](std::int64_t tensor) -> std::string {
+    request.parallel.tensor_model_parallel_size = tensor;
+    try {
+      return "chosen: " + resolved_lfa_sharding(request);
+    } catch (const UserError& error) {
+      return error.what();
+    }
+  };
+  EXPECT_EQ(refused(4).find("parallel.tensor_model_parallel_size is 4, which cannot share out"), 0U);
+  EXPECT_EQ(refused(2).find("parallel.sequence_parallel: 2 tensor ranks cannot take equal parts"), 0U);
+  request.batch = {1, 8};
+  EXPECT_EQ(refused(2).find("chosen: "), 0U);
+}
+
+// The last layer alone has a filter.
+TEST(ShardingOf, LooksAtAllLayers) {
+  const ModelSpec with = small(), without = small({.lfa = false});
+  EXPECT_TRUE(has_lfa(with));
+  EXPECT_FALSE(has_lfa(without));
+  ModelSpec mixed = without;
+  mixed.layers.back() = with.layers.back();
+  EXPECT_TRUE(has_lfa(mixed));
+
+  // 6 query heads and 3 of keys in the first layer; in the last 4 and 2.
+  mixed = without;
+  mixed.layers.front().kv_heads = 3;
+  mixed.layers.back().heads = 4;
+  mixed.layers.back().kv_heads = 2;
+  EXPECT_FALSE(can_share(mixed, 3));
+  EXPECT_FALSE(can_share(mixed, 4));
+  EXPECT_TRUE(can_share(mixed, 1));
+}
+
 }  // namespace
 }  // namespace headwater

@@ -56,6 +56,11 @@ class ProblemMaker {
     return units;
   }
 
+  // Whether layer u, a unit, is as the layer before it, so that all of its numbers are too.
+  bool as_before(int u) const {
+    return u > 1 && model_.layers[as_index(u - 1)] == model_.layers[as_index(u - 2)];
+  }
+
   ParameterLayout parameters(const std::vector<StageUnits>& chunks) const {
     return {model_, chunks, sharding_, position_, run_.parallel.ddp_bucket_size};
   }
@@ -78,16 +83,24 @@ class ProblemMaker {
   }
 
   void add_stages() {
-    const ParameterLayout layer = parameters({unit(1)});
-    std::vector<EndOfStep> ends;
-    for (int rank = 0; rank < placement_.ranks(); ++rank) ends.push_back(end_of(layer, rank));
+    std::vector<std::vector<EndSeconds>> ends(as_index(placement_.ranks()));  // by rank, by layer
+    for (int u = 1; u < model_.head_unit(); ++u) {
+      if (as_before(u)) {
+        for (std::vector<EndSeconds>& layers : ends) layers.push_back(layers.back());
+        continue;
+      }
+      const ParameterLayout layer = parameters({unit(u)});
+      for (int rank = 0; rank < placement_.ranks(); ++rank) {
+        const EndOfStep end = end_of(layer, rank);
+        ends[as_index(rank)].push_back({end.reduce, end.update + end.gather});
+      }
+    }
     const std::int64_t stream = stream_bytes();
     for (int s = 0; s < placement_.stages(); ++s) {
       const StageHolds& holds = holds_[as_index(s)];
-      const EndOfStep& end = ends[as_index(placement_.rank_of(s))];
       problem_.needs.push_back({holds.slots,
                                 holds.slots.slots * micro_batch_bytes(run_.batch) + holds.buffers * stream,
-                                end.reduce, end.update + end.gather});
+                                ends[as_index(placement_.rank_of(s))]});
     }
     problem_.rank_fixed = (run_.training ? 2 * stream : 0) +
                           op_workspace_bytes(memory_.site(model_, 0), run_.training, run_.threads) +
@@ -122,7 +135,7 @@ class ProblemMaker {
   }
 
   void add_layer(int u) {
-    if (u > 1 && model_.layers[as_index(u - 1)] == model_.layers[as_index(u - 2)]) {
+    if (as_before(u)) {
       problem_.layers.push_back(problem_.layers.back());
       return;
     }
@@ -173,7 +186,7 @@ class ProblemMaker {
 
   void add_working() {
     for (int u = 1; u < model_.head_unit(); ++u) {
-      if (u > 1 && model_.layers[as_index(u - 1)] == model_.layers[as_index(u - 2)]) continue;
+      if (as_before(u)) continue;
       problem_.working = std::max(problem_.working, working(unit(u)));
       problem_.working_selective =
           std::max(problem_.working_selective, working(unit(u, Recompute::selective)));
