@@ -67,13 +67,13 @@ class HfTensorList {
   void add(const ParameterSpec& parameter, const HfName& row, const std::string& number) {
     std::vector<std::size_t> parts;
     for (const std::string_view pattern : row.tensors)
-      parts.push_back(tensor(with_number(pattern, number), shape_in(parameter, row), parameter));
+      parts.push_back(index_of(with_number(pattern, number), shape_in(parameter, row), parameter));
     const std::int64_t columns = parameter.shape.row_elements();
     switch (row.form) {
       case HfForm::same: {
         const std::int64_t each = tensors_[parts.front()].shape[0];
-        for (std::int64_t row = 0; row < parameter.shape[0]; row += each)
-          add_rows(parts, rows(parameter.name, row, row, each, columns));
+        for (std::int64_t first = 0; first < parameter.shape[0]; first += each)
+          add_rows(parts, rows(parameter.name, first, first, each, columns));
         return;
       }
       case HfForm::even_heads: return add_heads(parameter, parts, 0);
@@ -107,7 +107,7 @@ class HfTensorList {
   }
 
   // The index of the tensor of that name, which is made where it is named first.
-  std::size_t tensor(const std::string& name, const Shape& shape, const ParameterSpec& parameter) {
+  std::size_t index_of(const std::string& name, const Shape& shape, const ParameterSpec& parameter) {
     const auto known =
         std::ranges::find_if(tensors_, [&](const HfTensor& tensor) { return tensor.name == name; });
     if (known == tensors_.end()) {
@@ -180,7 +180,7 @@ std::vector<HfTensor> hf_tensors(const std::vector<ParameterSpec>& parameters,
   for (const ParameterSpec& parameter : parameters) {
     const NumberedName name = numbered(parameter.name);
     const auto row =
-        std::ranges::find_if(names, [&](const HfName& row) { return row.canonical == name.pattern; });
+        std::ranges::find_if(names, [&](const HfName& known) { return known.canonical == name.pattern; });
     if (row == names.end())
       throw UserError("this family has no Hugging Face name for the parameter {}", parameter.name);
     list.add(parameter, *row, name.number);
