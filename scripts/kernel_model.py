@@ -164,7 +164,7 @@ OPS = {
     "attention_backward": [
         Kernel("statistics_kernel<bf16, true>", loads=4, bytes=of_elements(4), whole=True, turns=(1, 0)),
         Kernel("first_keys_kernel<bf16>", 64, stores=12, elements=lambda s: s["rows"], bytes=NOTHING, whole=True, skips=True),
-        Kernel("fill_kernel<float>", stores=4, bytes=of_elements(4), blocks=lambda s: 1056),
+        Kernel("fill_kernel", stores=4, bytes=of_elements(4), blocks=lambda s: 1056),
         Kernel("backward_kernel<D, Sums 0, DROPOUT>", 128, (64, 96, 128), pairs=True, bytes=NOTHING, dropout=True),
         Kernel("backward_kernel<D, Sums 1, DROPOUT>", 128, (256,), pairs=True, bytes=NOTHING, dropout=True),
         Kernel("backward_kernel<D, Sums 2, DROPOUT>", 128, (256,), pairs=True, bytes=NOTHING, dropout=True),
@@ -211,8 +211,6 @@ OTHERS = [
     ("layer_norm_backward", "hidden", 6, [norm_backward("layer_norm_backward_kernel<bf16, 8, false>"), SUMS, SUMS]),
     ("dropout_backward", "hidden", 4, [Kernel("dropout_backward_kernel<bf16, 8>", stores=2, dropout=True)]),
     ("add", "hidden", 6, [Kernel("add_kernel<bf16, bf16, 8>", stores=2)]),
-    ("cast to bf16", "hidden", 6, [Kernel("cast_kernel<float, bf16>", stores=2)]),
-    ("fill", "hidden", 2, [Kernel("fill_kernel<bf16>", stores=2, blocks=lambda s: 1056)]),
 ]
 for function in ("Relu", "GeluErf", "GeluTanh"):
     OTHERS += [
