@@ -32,7 +32,7 @@ STILL_PUBLIC = {f"headwater/backend/{name}.h" for name in ("checks", "cuda_backe
 # The files that name each kind: where a config becomes a model, and where a block is made from it. Others ask
 # what a block says of itself (nn/unit_description.h).
 MAKERS = {"include/headwater/nn/make_blocks.h", "src/nn/make_blocks.cpp"}
-CONFIG = {"include/headwater/model/model_spec.h", "src/model/model_spec.cpp"}
+CONFIG = {"include/headwater/config/block_kinds.h", "include/headwater/model/model_spec.h", "src/model/model_spec.cpp"}
 KINDS = {"NormKind": MAKERS | CONFIG, "FilterKind": MAKERS | CONFIG, "MlpKind": MAKERS | CONFIG}
 
 SOURCES = {".h", ".cpp", ".cu", ".cuh"}
