@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """Draws docs/images/rooms.svg, the rooms of src/rooms.txt and which uses which. scripts/check_docs.py holds the two equal.
 
-The rooms lie one above the other, the lowest below. A dot in a room's row stands in the column of a room that it uses.
+The rooms lie one above the other, base at the bottom. Each has a row and a column, which meet where its name stands again;
+a dot in a row stands in the column of a room that the row's room uses.
 
 usage: rooms_drawing.py
 """
@@ -23,7 +24,7 @@ def draw(table):
     rooms = read_rooms(table)
     names = list(rooms)
     count = len(names)
-    width = LEFT + NAMES + count * COLUMN + 8
+    width = LEFT + NAMES + count * COLUMN + 60
     height = 40 + count * ROW + 8
 
     def top(index):  # of the row of room `index`
@@ -35,17 +36,19 @@ def draw(table):
     lines = [
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" font-family="sans-serif" font-size="13">',
         '<rect width="100%" height="100%" fill="white"/>',
-        f'<text x="{LEFT}" y="20" fill="{TEXT}">A room uses those below it that have a dot in its row.</text>',
+        f'<text x="{LEFT}" y="20" fill="{TEXT}">A room uses those in whose columns its row has a dot.</text>',
     ]
     for index, room in enumerate(names):
         y = top(index)
-        box = LEFT + NAMES + index * COLUMN
         lines.append(f'<rect x="{LEFT}" y="{y + 1}" width="{NAMES - 6}" height="{ROW - 2}" rx="3" fill="#dfe8f3"/>')
         lines.append(f'<text x="{LEFT + 8}" y="{y + 18}" fill="{TEXT}">{room}</text>')
-        lines.append(f'<path d="M{LEFT + NAMES} {y + ROW // 2}H{box + COLUMN // 2}V{40 + count * ROW}" stroke="#ddd" fill="none"/>')
+        lines.append(f'<path d="M{LEFT + NAMES} {y + ROW // 2}H{middle(index)}V{40 + count * ROW}" stroke="#ddd" fill="none"/>')
     for index, room in enumerate(names):
         y = top(index) + ROW // 2
-        lines.append(f'<text x="{middle(index) - 6}" y="{y - 4}" font-size="10" fill="#888">{room}</text>')
+        lines.append(
+            f'<text x="{middle(index) + 5}" y="{y + 4}" font-size="11" fill="#666" stroke="white" stroke-width="4" '
+            f'paint-order="stroke">{room}</text>'
+        )
         for used in rooms[room]:
             lines.append(f'<circle cx="{middle(names.index(used))}" cy="{y}" r="5" fill="#4c78a8"><title>{room} uses {used}</title></circle>')
     lines.append("</svg>")
