@@ -53,7 +53,7 @@ PATH = re.compile(rf"(?<![\w./~$*<{{-])((?:[\w*-]+[\w*.-]*/)*[\w*.-]+\.{OURS})(?
 FOLDER = re.compile(r"(?<![\w./~$*<{-])((?:src|include/headwater|kernels|tests|scripts|docs|configs)/[\w/*-]+)(?![\w/.*{<-])")
 OPTION = re.compile(r"--([a-z]+\.[a-z0-9_]+)")
 KEY = re.compile(r"([a-z]+)\.([a-z0-9_]+)")
-COMMAND = re.compile(r"(?:^|[\s/])headwater ([a-z][a-z-]*)")
+COMMAND = re.compile(r"(?:^|[\s/])headwater ([a-z][a-z-]*)(?![\w-])")
 PLACEHOLDER = re.compile(r"(?<![A-Za-z0-9])[A-Z]{2,}(?![A-Za-z0-9])|(?<=_)[A-Z]{2,}(?![A-Za-z0-9])")
 ADDED_COMMAND = re.compile(r'\badd(?:_subcommand)?\(\s*"([a-z-]+)",')
 CALL = re.compile(r"([A-Za-z_]\w*)\(\)")
