@@ -9,10 +9,10 @@
 
 namespace headwater::op {
 
-// What an op does with an operand. `update` reads it and writes it: a sum into it, or a change in place.
+// How an op uses an operand. `update` reads it and writes it: it adds to it or changes it in place.
 enum class Use : std::uint8_t { read, write, update };
 
-// What a backend computes on, as far as an op's scratch depends on it.
+// The device that a backend computes on, as far as an op's scratch depends on it.
 struct Executor {
   Device::Kind device = Device::Kind::cpu;
   int threads = 1;  // of a CPU
@@ -135,8 +135,8 @@ struct AttentionArguments {
     visit("keys", op::Use::read, a.dropout.keys);
   }
   void check() const;
-  // Of one product over all pairs of a query and a key in its causal reach. Borders of documents lie on the
-  // device and are not looked at: they make the true work less.
+  // Returns the FLOPs of one product over all pairs of a query and a key in its causal reach. Borders of
+  // documents, which make the true work less, lie on the device and are not looked at.
   double product_flops() const;
 };
 

@@ -7,7 +7,7 @@
 
 namespace headwater {
 
-// What unit `site.unit` of the model says of itself.
+// Returns what unit `site.unit` of the model says of itself.
 UnitDescription describe(const UnitSite& site);
 
 // All parameters, by unit; joined ones are adjacent.

@@ -1,7 +1,7 @@
 #pragma once
-// What a unit does on one rank, pass by pass: the ops that it runs and what it exchanges with the ranks that
-// share it. It is recorded from the unit's own forward and backward, run on operands that do not exist, so
-// that FLOPs, scratch, costs and benchmarks are those of what is really computed.
+// The record of what a unit does on one rank, pass by pass: the ops that it runs and its exchanges with the
+// ranks that share it. It is recorded from the unit's own forward and backward, run on operands that do not
+// exist, so that FLOPs, scratch, costs and benchmarks are those of what is really computed.
 
 #include "headwater/backend/any_op.h"
 #include "headwater/nn/unit_description.h"
