@@ -41,7 +41,7 @@ COMMENTED = {".h": "//", ".cpp": "//", ".cu": "//", ".cuh": "//", ".py": "#", ".
 # Files and words that other projects have; and a file that the first run on a GPU writes.
 ELSEWHERE = {"mpi.h", "version_set.h", "run_table_1.sh", "num_microbatches_calculator.py"}
 FOREIGN_WORDS = set(
-    "FlashAttention NCCL_LAUNCH_ORDER_IMPLICIT NaN NeurIPS OpenMP PipeDream PyTorch RoPE SplitMix64 SwiGLU T TensorFlow cu_seqlens "
+    "FlashAttention LayerNorm NCCL_LAUNCH_ORDER_IMPLICIT NaN NeurIPS OpenMP PipeDream PyTorch RoPE SplitMix64 SwiGLU T TensorFlow cu_seqlens "
     "session_log simple_value".split()
 )
 WRITTEN_LATER = {"expected.tsv"}
@@ -55,7 +55,7 @@ OPTION = re.compile(r"--([a-z]+\.[a-z0-9_]+)")
 KEY = re.compile(r"([a-z]+)\.([a-z0-9_]+)")
 COMMAND = re.compile(r"(?:^|[\s/])headwater ([a-z][a-z-]*)(?![\w-])")
 PLACEHOLDER = re.compile(r"(?<![A-Za-z0-9])[A-Z]{2,}(?![A-Za-z0-9])|(?<=_)[A-Z]{2,}(?![A-Za-z0-9])")
-ADDED_COMMAND = re.compile(r'\badd(?:_subcommand)?\(\s*"([a-z-]+)",')
+ADDED_COMMAND = re.compile(r'\b(?:add|command)\(\s*"([a-z-]+)",')
 CALL = re.compile(r"([A-Za-z_]\w*)\(\)")
 CAMEL = re.compile(r"\b[A-Z][a-z0-9]+[A-Z]\w*")
 WORD = re.compile(r"[A-Za-z_]\w+")
@@ -253,7 +253,7 @@ def self_test():
         "`model.safetensors`, `BlockContext`, `run_all()`, `headwater train`\n\n```\nheadwater train x.json --model.lfa=true\n```\n",
         "include/headwater/nn/block.h": "// Declared beside BlockContext (nn/block.cpp).\nstruct BlockContext { void run_all(); };\n",
         "src/nn/block.cpp": "",
-        "src/cli/train.cpp": 'app.add_subcommand("train", "Train");\n',
+        "src/cli/train.cpp": 'app.command("train", "Train");\n',
     }
     planted = [
         ({"docs/new.md": "[gone](gone.md)\n"}, "leads nowhere"),

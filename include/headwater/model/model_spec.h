@@ -50,7 +50,7 @@ struct ModelSpec {
   int units() const { return static_cast<int>(layers.size()) + 2; }
   int embedding_unit() const { return 0; }
   int head_unit() const { return units() - 1; }
-  // Returns the first unit that is the same as `unit`: of layers with equal LayerSpecs that of the first one.
+  // Returns the first unit that is the same as `unit`: of layers whose LayerSpec is equal, the first.
   // What depends on a unit's kind alone is computed once for all units that are alike.
   int first_alike(int unit) const;
   std::int64_t padded_vocabulary(const Sharding& sharding) const;  // over all shards together

@@ -215,10 +215,14 @@ PassSeconds CostModel::stage(const StageUnits& units) const {
 
 double CostModel::tensor_bytes(int unit, Recompute recompute) const {
   if (work_.sharding.tensor == 1) return 0.0;
-  const UnitRecord record = record_unit(site(unit));
-  double bytes = sent_bytes(record.forward.exchanges) + sent_bytes(record.input_gradient.exchanges);
-  if (recompute == Recompute::full) bytes += sent_bytes(again(record, recompute).exchanges);
-  return bytes;
+  double most = 0.0;  // of two ranks the first sends to its neighbour in forward, the second in backward
+  for (const int rank : {0, 1}) {
+    const UnitRecord record = record_unit(site(unit), rank);
+    double bytes = sent_bytes(record.forward.exchanges) + sent_bytes(record.input_gradient.exchanges);
+    if (recompute == Recompute::full) bytes += sent_bytes(again(record, recompute).exchanges);
+    most = std::max(most, bytes);
+  }
+  return most;
 }
 
 double CostModel::recompute_flops_per_token(int unit, Recompute recompute) const {
