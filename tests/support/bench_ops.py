@@ -38,7 +38,7 @@ def expected_ops(c, a, B=2, S=32, H=128, A=4, D=32, F=512, V=512, block=64):
     product("mlp.down", T, H, F)
     product("head", block, V, H)
     ops["attention", ""] = (4 * pairs, 4 * c * T * H + a * T * A + 4 * T + keys)
-    ops["attention_backward", ""] = (10 * pairs, 8 * c * T * H + a * T * A + 4 * T)
+    ops["attention_backward", ""] = (10 * pairs, 8 * c * T * H + a * T * A + 4 * T + keys)
     for op, moved in {
         ("rotary", ""): 2 * c * T * 2 * H + 4 * T,
         ("lfa_taps", ""): c * (3 * T * C + C) + 4 * T,
