@@ -18,6 +18,12 @@ int ModelSpec::first_alike(int unit) const {
          1;
 }
 
+std::map<int, int> ModelSpec::distinct_units() const {
+  std::map<int, int> distinct;
+  for (int unit = 0; unit < units(); ++unit) ++distinct[first_alike(unit)];
+  return distinct;
+}
+
 ModelSpec expand(const ModelConfig& model) {
   HW_CHECK(model.family == "yuan2", "family {} has no expansion", model.family);
   LayerSpec layer;

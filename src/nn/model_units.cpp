@@ -35,14 +35,16 @@ std::vector<ParameterSpec> parameters_of(const ModelSpec& model, int first_unit,
 
 std::int64_t parameter_count(const ModelSpec& model) {
   std::int64_t count = 0;
-  for (const ParameterSpec& spec : parameters(model)) count += spec.elements();
+  for (const auto& [unit, alike] : model.distinct_units())
+    for (const ParameterSpec& spec : describe({.model = model, .unit = unit}).parameters())
+      count += alike * spec.elements();
   return count;
 }
 
 std::int64_t kv_repeat(const ModelSpec& model, const Sharding& sharding) {
   std::int64_t repeat = 1;
   if (sharding.tensor == 1) return repeat;
-  for (int unit = 0; unit < model.units(); ++unit)
+  for (const auto& [unit, alike] : model.distinct_units())
     for (const SharedOut& shared : describe({.model = model, .unit = unit}).shared_out()) {
       if (!shared.repeats || shared.parts >= sharding.tensor) continue;
       const std::int64_t own = sharding.tensor / shared.parts;

@@ -279,8 +279,7 @@ std::int64_t op_workspace_bytes(const UnitSite& site, bool training, int threads
   const ModelSpec& model = site.model;
   std::int64_t bytes = 0;
   if (training) bytes = most_scratch(record_update(parameter_count(model), site.precision).forward, executor);
-  for (int unit = 0; unit < model.units(); ++unit) {
-    if (model.first_alike(unit) != unit) continue;
+  for (const auto& [unit, alike] : model.distinct_units()) {
     UnitSite one = site;
     one.unit = unit;
     bytes = std::max(bytes, most_scratch(record_unit(one), training, executor));

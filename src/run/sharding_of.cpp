@@ -8,18 +8,15 @@
 
 #include <algorithm>
 #include <limits>
-#include <map>
 
 namespace headwater {
 namespace {
 
 std::vector<SharedOut> shared_out(const ModelSpec& model) {
   std::vector<SharedOut> all;
-  for (int unit = 0; unit < model.units(); ++unit) {
-    if (model.first_alike(unit) != unit) continue;
+  for (const auto& [unit, alike] : model.distinct_units())
     for (SharedOut& shared : describe({.model = model, .unit = unit}).shared_out())
       all.push_back(std::move(shared));
-  }
   return all;
 }
 
@@ -57,11 +54,9 @@ double exchanged_bytes(const RankLayoutRequest& request, LfaSharding lfa) {
   sharding.tensor = request.parallel.tensor_model_parallel_size;
   sharding.sequence_parallel = true;
   sharding.lfa = lfa;
-  std::map<int, double> layers_alike;
-  for (int unit = 1; unit < request.model.head_unit(); ++unit)
-    layers_alike[request.model.first_alike(unit)] += 1.0;
   double pass = 0.0, summed = 0.0;
-  for (const auto& [unit, layers] : layers_alike) {
+  for (const auto& [unit, alike] : request.model.distinct_units()) {
+    if (unit == request.model.embedding_unit() || unit == request.model.head_unit()) continue;
     const UnitSite site{.model = request.model,
                         .unit = unit,
                         .sharding = sharding,
@@ -71,9 +66,9 @@ double exchanged_bytes(const RankLayoutRequest& request, LfaSharding lfa) {
     const UnitRecord record = record_unit(site);
     for (const PassRecord* one : {&record.forward, &record.input_gradient})
       for (const Exchange& exchange : one->exchanges)
-        if (exchange.kind != Exchange::Kind::receive) pass += layers * exchange.bytes;
+        if (exchange.kind != Exchange::Kind::receive) pass += alike * exchange.bytes;
     for (const ParameterSpec& spec : describe(site).parameters())
-      if (spec.reduced_over.contains(Axis::tensor)) summed += layers * static_cast<double>(spec.elements());
+      if (spec.reduced_over.contains(Axis::tensor)) summed += alike * static_cast<double>(spec.elements());
   }
   return request.micro_batches * pass +
          2.0 * summed * static_cast<double>(size_of(request.precision.accumulate));
@@ -86,7 +81,7 @@ bool can_share(const ModelSpec& model, std::int64_t tensor) {
 }
 
 bool has_lfa(const ModelSpec& model) {
-  for (int unit = 0; unit < model.units(); ++unit) {
+  for (const auto& [unit, alike] : model.distinct_units()) {
     const std::vector<ParameterSpec> by_channels = cut_parameters(model, unit, LfaSharding::channels),
                                      by_tokens = cut_parameters(model, unit, LfaSharding::tokens);
     for (std::size_t i = 0; i < by_channels.size(); ++i)

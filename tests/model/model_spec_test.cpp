@@ -13,6 +13,7 @@ TEST(ModelSpec, LayersThatDifferAreNotAlike) {
   model.layers = {wide, narrow, wide, wide, narrow};
   const int expected[] = {0, 1, 2, 1, 1, 2, 6};  // the embedding, the layers, the head
   for (int unit = 0; unit < model.units(); ++unit) EXPECT_EQ(model.first_alike(unit), expected[unit]);
+  EXPECT_EQ(model.distinct_units(), (std::map<int, int>{{0, 1}, {1, 3}, {2, 2}, {6, 1}}));
 }
 
 }  // namespace

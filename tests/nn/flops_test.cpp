@@ -36,15 +36,6 @@ TEST(Flops, ByHand) {
   }
 }
 
-TEST(Flops, RecomputationRepeatsAttentionOrAllButTheLastProduct) {
-  const ModelSpec model = expand(test::small_model({}, 8));
-  const Flops forward = forward_flops_per_token(model, 1, 7);
-  EXPECT_EQ(recompute_flops_per_token(model, 1, 7, Recompute::none).total(), 0.0);
-  EXPECT_EQ(recompute_flops_per_token(model, 1, 7, Recompute::selective).total(), forward.attention);
-  EXPECT_DOUBLE_EQ(recompute_flops_per_token(model, 1, 7, Recompute::full).total(),
-                   forward.total() - 2.0 * 12 * 20);
-}
-
 // Six per weight that is multiplied by, and attention.
 TEST(Flops, OfThePublishedModels) {
   const ModelSpec model = expand(resolved(preset("yuan2-51b"), 4096));

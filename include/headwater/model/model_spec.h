@@ -9,6 +9,7 @@
 #include "headwater/model/sharding.h"
 
 #include <cstdint>
+#include <map>
 #include <vector>
 
 namespace headwater {
@@ -51,8 +52,10 @@ struct ModelSpec {
   int embedding_unit() const { return 0; }
   int head_unit() const { return units() - 1; }
   // Returns the first unit that is the same as `unit`: of layers whose LayerSpec is equal, the first.
-  // What depends on a unit's kind alone is computed once for all units that are alike.
   int first_alike(int unit) const;
+  // The units that first_alike() gives, each with the number of units that are like it: what depends on a
+  // unit's kind alone is computed once for each of these.
+  std::map<int, int> distinct_units() const;
   std::int64_t padded_vocabulary(const Sharding& sharding) const;  // over all shards together
   bool operator==(const ModelSpec&) const = default;
 };

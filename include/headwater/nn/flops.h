@@ -12,9 +12,6 @@ namespace headwater {
 
 // Returns the FLOPs of the whole unit's forward, per token of samples of `sequence` tokens.
 Flops forward_flops_per_token(const ModelSpec& model, int unit, std::int64_t sequence);
-// Returns the FLOPs of forward that backward repeats. Full recomputation repeats all but a layer's last
-// product, which no gradient needs. Embedding and head repeat nothing.
-Flops recompute_flops_per_token(const ModelSpec& model, int unit, std::int64_t sequence, Recompute recompute);
 double model_flops_per_token(const ModelSpec& model, std::int64_t sequence);  // 3 × forward, all units
 
 }  // namespace headwater

@@ -49,24 +49,47 @@ double weights_of(const RankWork& work, int unit) {
 
 CostModel::CostModel(const RankWork& work, const EffectiveSpeed& device, const GroupNetwork& tensor)
     : work_(work), device_(device), tensor_(tensor) {
-  const ModelSpec& model = work_.model;
-  const int head_unit = model.head_unit();
-  kind_.resize(static_cast<std::size_t>(model.units()));
-  kinds_ = {{embedding()}, {head(weights_of(work_, head_unit))}};
-  kind_.front() = 0;
-  kind_.back() = 1;
-  for (int unit = 1; unit < head_unit; ++unit) {
-    std::size_t& kind = kind_[static_cast<std::size_t>(unit)];
-    if (const int alike = model.first_alike(unit); alike != unit) {
-      kind = kind_[static_cast<std::size_t>(alike)];
-      continue;
-    }
-    kind = kinds_.size();
-    const double weights = weights_of(work_, unit);
-    auto& costs = kinds_.emplace_back();
-    for (const Recompute recompute : {Recompute::none, Recompute::selective, Recompute::full})
-      costs.push_back(layer(unit, weights, recompute));
+  for (int unit = 0; unit < work_.model.units(); ++unit) {
+    const int alike = work_.model.first_alike(unit);
+    kind_.push_back(alike == unit ? costs_.size() : kind_[static_cast<std::size_t>(alike)]);
+    if (alike == unit) costs_.push_back(costs_of(look_at(unit)));
   }
+}
+
+// Of two ranks the first sends to its neighbour in forward, the second in backward. Of three or more the
+// second does both.
+CostModel::Unit CostModel::look_at(int unit) const {
+  const UnitSite site{.model = work_.model,
+                      .unit = unit,
+                      .sharding = work_.sharding,
+                      .batch = work_.batch,
+                      .precision = work_.precision,
+                      .device = work_.device};
+  Unit found{site, weights_of(work_, unit), describe(site).tensors(), {record_unit(site)}};
+  if (work_.sharding.tensor == 2) found.records.push_back(record_unit(site, 0));
+  return found;
+}
+
+std::array<CostModel::UnitCost, 3> CostModel::costs_of(const Unit& unit) const {
+  std::array<UnitCost, 3> costs;
+  for (const Recompute recompute : {Recompute::none, Recompute::selective, Recompute::full}) {
+    UnitCost& cost = costs[static_cast<std::size_t>(recompute)];
+    cost.seconds = seconds(unit, recompute);
+    for (const UnitRecord& record : unit.records) {
+      double bytes = sent_bytes(record.forward.exchanges) + sent_bytes(record.input_gradient.exchanges);
+      if (recompute == Recompute::full) bytes += sent_bytes(again(record, recompute).exchanges);
+      cost.tensor_bytes = std::max(cost.tensor_bytes, bytes);
+    }
+    if (recompute != Recompute::none)
+      cost.recompute_flops = flops_of(again(unit.record(), recompute)).total();
+  }
+  return costs;
+}
+
+PassSeconds CostModel::seconds(const Unit& unit, Recompute recompute) const {
+  if (unit.site.unit == work_.model.embedding_unit()) return embedding(unit);
+  if (unit.site.unit == work_.model.head_unit()) return head(unit);
+  return layer(unit, recompute);
 }
 
 double CostModel::product_seconds(double flops, double bytes) const {
@@ -81,15 +104,6 @@ double CostModel::attention_seconds(const PassRecord& pass) const {
     seconds += cost.flops / device_.product_flops + moved_seconds(cost.bytes);
   }
   return seconds;
-}
-
-UnitSite CostModel::site(int unit) const {
-  return {.model = work_.model,
-          .unit = unit,
-          .sharding = work_.sharding,
-          .batch = work_.batch,
-          .precision = work_.precision,
-          .device = work_.device};
 }
 
 double CostModel::stream_bytes() const {
@@ -126,13 +140,13 @@ double CostModel::sent_bytes(const std::vector<Exchange>& exchanges) const {
   return bytes;
 }
 
-PassSeconds CostModel::layer(int unit, double weights, Recompute recompute) const {
-  const UnitRecord record = record_unit(site(unit));
-  const std::vector<ActivationSpec> list = describe(site(unit)).tensors();
+PassSeconds CostModel::layer(const Unit& unit, Recompute recompute) const {
+  const UnitRecord& record = unit.record();
+  const std::vector<ActivationSpec>& list = unit.tensors;
   const double linear = flops_of(record.forward).linear, launch = device_.software.launch_seconds;
   const double attention = attention_seconds(record.forward);
-  const double weight_bytes = weights * size_of_type(work_.precision.compute);
-  const double sum_bytes = 2.0 * weights * size_of_type(work_.precision.accumulate);
+  const double weight_bytes = unit.weights * size_of_type(work_.precision.compute);
+  const double sum_bytes = 2.0 * unit.weights * size_of_type(work_.precision.accumulate);
 
   PassSeconds cost;
   cost.forward.compute = product_seconds(linear, weight_bytes) + attention +
@@ -161,25 +175,23 @@ const PassRecord& CostModel::again(const UnitRecord& record, Recompute recompute
 }
 
 // The embedding is a look-up: forward reads and writes rows, backward adds rows to the gradient.
-PassSeconds CostModel::embedding() const {
+PassSeconds CostModel::embedding(const Unit& unit) const {
   const double compute = size_of_type(work_.precision.compute),
                accumulate = size_of_type(work_.precision.accumulate);
   const double elements = stream_bytes() / compute / static_cast<double>(work_.sharding.tensor);
   PassSeconds cost;
   cost.forward.compute = moved_seconds(2.0 * elements * compute);
   cost.weight_gradient.compute = moved_seconds(elements * (compute + 2.0 * accumulate));
-  const UnitRecord record = record_unit(site(work_.model.embedding_unit()));
-  cost.forward.tensor_communication = seconds(record.forward.exchanges);
-  cost.input_gradient.tensor_communication = seconds(record.input_gradient.exchanges);
+  cost.forward.tensor_communication = seconds(unit.record().forward.exchanges);
+  cost.input_gradient.tensor_communication = seconds(unit.record().input_gradient.exchanges);
   return cost;
 }
 
 // The head takes its three products in forward, together with the loss. The logits move three times beside
 // the products: for the statistics, and for the gradient that takes their place. Each block of tokens reads
 // the weight, and reads and writes the sum of its gradient. Only the norm is left for backward.
-PassSeconds CostModel::head(double weights) const {
-  const UnitSite site = this->site(work_.model.head_unit());
-  const std::vector<ActivationSpec> list = describe(site).tensors();
+PassSeconds CostModel::head(const Unit& unit) const {
+  const std::vector<ActivationSpec>& list = unit.tensors;
   const double compute = size_of_type(work_.precision.compute),
                accumulate = size_of_type(work_.precision.accumulate);
   const double tokens = static_cast<double>(work_.batch.tokens());
@@ -188,7 +200,7 @@ PassSeconds CostModel::head(double weights) const {
   const double flops = 2.0 * tokens * shard * static_cast<double>(work_.model.hidden);
   const std::int64_t block =
       head_block(work_.model, work_.sharding, work_.batch, work_.precision, work_.device);
-  const double blocks = std::ceil(tokens / static_cast<double>(block)), moved = blocks * weights;
+  const double blocks = std::ceil(tokens / static_cast<double>(block)), moved = blocks * unit.weights;
   const auto of_tokens = [](const ActivationSpec& spec) {
     return spec.name != "logits" && spec.name != "statistics";
   };
@@ -198,13 +210,8 @@ PassSeconds CostModel::head(double weights) const {
                          product_seconds(flops, 2.0 * moved * accumulate) +
                          moved_seconds(3.0 * tokens * shard * compute + bytes_of(list, of_tokens));
   cost.input_gradient.compute = moved_seconds(bytes_of(list, of_input_gradient));
-  cost.forward.tensor_communication = seconds(record_unit(site).forward.exchanges);
+  cost.forward.tensor_communication = seconds(unit.record().forward.exchanges);
   return cost;
-}
-
-const PassSeconds& CostModel::unit(int unit, Recompute recompute) const {
-  const std::vector<PassSeconds>& costs = kinds_[kind_.at(static_cast<std::size_t>(unit))];
-  return costs.size() == 1 ? costs.front() : costs.at(static_cast<std::size_t>(recompute));
 }
 
 PassSeconds CostModel::stage(const StageUnits& units) const {
@@ -213,23 +220,9 @@ PassSeconds CostModel::stage(const StageUnits& units) const {
   return sum;
 }
 
-double CostModel::tensor_bytes(int unit, Recompute recompute) const {
-  if (work_.sharding.tensor == 1) return 0.0;
-  double most = 0.0;  // of two ranks the first sends to its neighbour in forward, the second in backward
-  for (const int rank : {0, 1}) {
-    const UnitRecord record = record_unit(site(unit), rank);
-    double bytes = sent_bytes(record.forward.exchanges) + sent_bytes(record.input_gradient.exchanges);
-    if (recompute == Recompute::full) bytes += sent_bytes(again(record, recompute).exchanges);
-    most = std::max(most, bytes);
-  }
-  return most;
-}
-
 double CostModel::recompute_flops_per_token(int unit, Recompute recompute) const {
-  if (recompute == Recompute::none) return 0.0;
   const double ranks = static_cast<double>(work_.sharding.tensor);
-  return flops_of(again(record_unit(site(unit)), recompute)).total() * ranks /
-         static_cast<double>(work_.batch.tokens());
+  return cost(unit, recompute).recompute_flops * ranks / static_cast<double>(work_.batch.tokens());
 }
 
 double CostModel::optimizer_seconds(double elements) const {

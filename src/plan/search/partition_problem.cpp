@@ -181,8 +181,8 @@ class ProblemMaker {
   }
 
   void add_working() {
-    for (int u = 1; u < model_.head_unit(); ++u) {
-      if (model_.first_alike(u) != u) continue;
+    for (const auto& [u, alike] : model_.distinct_units()) {
+      if (u == model_.embedding_unit() || u == model_.head_unit()) continue;
       problem_.working = std::max(problem_.working, working(unit(u)));
       problem_.working_selective =
           std::max(problem_.working_selective, working(unit(u, Recompute::selective)));

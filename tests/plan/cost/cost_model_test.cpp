@@ -74,6 +74,8 @@ TEST(CostModel, FullRecomputationRepeatsTheForwardButItsLastProduct) {
   EXPECT_LT(selective.input_gradient.recompute, full.input_gradient.recompute / 2.0);
   EXPECT_DOUBLE_EQ(model.recompute_flops_per_token(2, Recompute::full) * 32.0,
                    forward_flops(work, 1) - last_product);
+  EXPECT_EQ(model.recompute_flops_per_token(2, Recompute::selective) * 32.0,
+            forward_flops_per_token(work.model, 2, 16).attention * 32.0);
   EXPECT_EQ(model.recompute_flops_per_token(2, Recompute::none), 0.0);
   EXPECT_EQ(model.recompute_flops_per_token(0, Recompute::full), 0.0);
 }

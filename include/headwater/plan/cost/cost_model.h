@@ -21,6 +21,7 @@
 #include "headwater/plan/cost/group_network.h"
 #include "headwater/plan/cost/pass_seconds.h"
 
+#include <array>
 #include <vector>
 
 namespace headwater {
@@ -46,14 +47,14 @@ class CostModel {
   // `tensor` is the network between the ranks that share a layer.
   CostModel(const RankWork& work, const EffectiveSpeed& device, const GroupNetwork& tensor);
 
-  const PassSeconds& unit(int unit, Recompute recompute) const;
+  const PassSeconds& unit(int unit, Recompute recompute) const { return cost(unit, recompute).seconds; }
   PassSeconds stage(const StageUnits& units) const;
 
   // Bytes of a message between two stages, from one device to its counterpart.
   double message_bytes() const;
   // Bytes that a device sends to the ranks that share its layers, for one micro-batch. Where ranks send
   // different amounts, those of the rank that sends most.
-  double tensor_bytes(int unit, Recompute recompute) const;
+  double tensor_bytes(int unit, Recompute recompute) const { return cost(unit, recompute).tensor_bytes; }
   // FLOPs that backward repeats, of all devices that share the unit together.
   double recompute_flops_per_token(int unit, Recompute recompute) const;
 
@@ -62,10 +63,30 @@ class CostModel {
   double optimizer_seconds(double elements) const;
 
  private:
-  UnitSite site(int unit) const;
-  PassSeconds layer(int unit, double weights, Recompute recompute) const;
-  PassSeconds embedding() const;
-  PassSeconds head(double weights) const;
+  // What the costs of a unit are computed from.
+  struct Unit {
+    UnitSite site;
+    double weights;  // that one of the ranks which share the unit holds
+    std::vector<ActivationSpec> tensors;
+    std::vector<UnitRecord>
+        records;  // of the rank that the seconds are for, then of others that may send more
+    const UnitRecord& record() const { return records.front(); }
+  };
+  struct UnitCost {
+    PassSeconds seconds;
+    double tensor_bytes = 0.0;
+    double recompute_flops = 0.0;  // of one device
+  };
+
+  Unit look_at(int unit) const;
+  std::array<UnitCost, 3> costs_of(const Unit& unit) const;  // by Recompute
+  const UnitCost& cost(int unit, Recompute recompute) const {
+    return costs_.at(kind_.at(static_cast<std::size_t>(unit))).at(static_cast<std::size_t>(recompute));
+  }
+  PassSeconds seconds(const Unit& unit, Recompute recompute) const;
+  PassSeconds layer(const Unit& unit, Recompute recompute) const;
+  PassSeconds embedding(const Unit& unit) const;
+  PassSeconds head(const Unit& unit) const;
   // The part of the forward that selective or full recomputation repeats.
   const PassRecord& again(const UnitRecord& record, Recompute recompute) const;
   double seconds(const std::vector<Exchange>& exchanges) const;
@@ -78,8 +99,8 @@ class CostModel {
   RankWork work_;
   EffectiveSpeed device_;
   GroupNetwork tensor_;
-  std::vector<std::size_t> kind_;                // by unit: which entry of `kinds_`
-  std::vector<std::vector<PassSeconds>> kinds_;  // [kind][recompute]: units with equal specs cost the same
+  std::vector<std::size_t> kind_;               // by unit: which entry of `costs_`
+  std::vector<std::array<UnitCost, 3>> costs_;  // of units that differ; those that are alike cost the same
 };
 
 }  // namespace headwater
