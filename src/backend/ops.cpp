@@ -101,10 +101,11 @@ void AttentionArguments::check() const {
 }
 
 double AttentionArguments::product_flops() const {
-  double pairs = 0.0;
-  for (std::int64_t i = 0; i < queries(); ++i)
-    pairs += static_cast<double>(std::min(keys(), i + 1 + query_offset));
-  return 2.0 * pairs * static_cast<double>(samples * q.columns());
+  // Query i reaches the first i + 1 + query_offset keys, or all of them.
+  const std::int64_t partial = std::clamp<std::int64_t>(keys() - query_offset, 0, queries());
+  const std::int64_t pairs =
+      partial * query_offset + partial * (partial + 1) / 2 + (queries() - partial) * keys();
+  return 2.0 * static_cast<double>(pairs) * static_cast<double>(samples * q.columns());
 }
 
 namespace op {

@@ -9,6 +9,8 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 namespace headwater::testing {
 namespace {
 
@@ -106,6 +108,24 @@ TEST_F(TimedBackendCounts, AttentionMultipliesTheKeysInReach) {
   backend_.run(op::Attention{.of = args, .out = tensor({6, 4, 6}), .lse = tensor({6, 4})});
   // Queries 0, 1, 2 meet 1, 2, 3 keys, in two products over 4 heads of 6 channels, in 2 samples.
   EXPECT_EQ(only("attention").flops, 2.0 * 2 * (1 + 2 + 3) * 4 * 6 * 2);
+}
+
+// Query by query, behind cached tokens and where keys end before a query's reach does.
+TEST(AttentionArguments, AProductIsOfThePairsInReach) {
+  const auto nowhere = [](Shape shape) { return TensorView(nullptr, DType::f32, shape); };
+  for (const std::int64_t queries : {1, 2, 7})
+    for (const std::int64_t keys : {1, 5, 7, 20})
+      for (const std::int64_t offset : {0, 1, 13}) {
+        AttentionArguments args;
+        args.samples = 3;
+        args.q = nowhere({3 * queries, 4, 6});
+        args.k = nowhere({3 * keys, 2, 6});
+        args.query_offset = offset;
+        std::int64_t pairs = 0;
+        for (std::int64_t i = 0; i < queries; ++i) pairs += std::min(keys, i + 1 + offset);
+        EXPECT_EQ(args.product_flops(), 2.0 * static_cast<double>(pairs * 3 * 4 * 6))
+            << queries << " queries, " << keys << " keys, offset " << offset;
+      }
 }
 
 TEST_F(TimedBackendCounts, AWeightThatIsTheMasterItselfIsWrittenOnce) {
