@@ -17,7 +17,7 @@ StepCheck::StepCheck(World& world, Engine& engine, const RunConfig& run, const R
   if (run.parallel.cluster.empty()) return;
   const RankLayout& layout = engine.layout();
   PlanRequest request{layout.request, settings.dtype, read_cluster(run.parallel.cluster), world.size()};
-  Plan plan = predict(request, layout.schedules);
+  Plan plan = predict(request, layout.schedules, unit_costs(request, layout.grid));
   prediction_ = {fmt::format("parallel.cluster {}", run.parallel.cluster), std::move(plan.costs),
                  std::move(plan.time)};
 }

@@ -67,7 +67,10 @@ PlanRequest with_layout(PlanRequest request, const PricedLayout& layout, const L
 class LayerSearch {
  public:
   LayerSearch(const PlanRequest& request, const LayerSearchOptions& options)
-      : request_(request), options_(options), schedule_(schedule_of(request, request.layout.micro_batches)) {}
+      : request_(request),
+        options_(options),
+        schedule_(schedule_of(request, request.layout.micro_batches)),
+        costs_(unit_costs(request, process_grid(request.layout, request.ranks))) {}
 
   std::optional<Plan> run() {
     if (!lower()) return std::nullopt;
@@ -161,7 +164,7 @@ class LayerSearch {
       layout.seconds = known->second.second;
       return layout;
     }
-    Plan plan = predict(with_layout(request_, layout, options_), schedules_);
+    Plan plan = predict(with_layout(request_, layout, options_), schedules_, costs_);
     if (!plan.fits()) {
       for (const PipelineRankPlan& rank : plan.ranks)
         excess_ = std::max(excess_, rank.memory_bytes - request_.cluster.device.memory_bytes);
@@ -176,6 +179,7 @@ class LayerSearch {
   const PlanRequest request_;
   const LayerSearchOptions options_;
   const Schedule schedule_;
+  const CostModel costs_;
   std::shared_ptr<const RunSchedules> schedules_;
   PartitionProblem problem_;
   std::map<std::vector<int>, std::pair<std::vector<StageRecompute>, double>> played_;

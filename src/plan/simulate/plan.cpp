@@ -3,6 +3,7 @@
 #include "headwater/nn/flops.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace headwater {
 namespace {
@@ -17,12 +18,19 @@ double recompute_flops_per_token(const StageLayout& stages, const CostModel& cos
 
 }  // namespace
 
-Plan predict(const PlanRequest& request, std::shared_ptr<const RunSchedules> schedules) {
+Plan predict(const PlanRequest& request) {
   check_ranks(request.cluster, request.ranks);
-  if (!schedules) schedules = std::make_shared<const RunSchedules>(request.layout, request.ranks);
-  const std::vector<RankLayout> layouts = pipeline_layouts(request.layout, request.ranks, schedules);
+  auto schedules = std::make_shared<const RunSchedules>(request.layout, request.ranks);
+  return predict(request, std::move(schedules),
+                 unit_costs(request, process_grid(request.layout, request.ranks)));
+}
+
+Plan predict(const PlanRequest& request, std::shared_ptr<const RunSchedules> schedules,
+             const CostModel& costs) {
+  check_ranks(request.cluster, request.ranks);
+  const std::vector<RankLayout> layouts =
+      pipeline_layouts(request.layout, request.ranks, std::move(schedules));
   const RankLayout& first = layouts.front();
-  const CostModel costs = unit_costs(request, first.grid);
 
   Plan plan;
   plan.request = request;

@@ -73,7 +73,10 @@ std::int64_t most_bytes(const Plan& plan) {
 class EveryLayout {
  public:
   EveryLayout(PlanRequest request, const Problem& problem)
-      : request_(std::move(request)), stages_(problem.stages), recompute_(problem.fitting < 1.0) {
+      : request_(std::move(request)),
+        stages_(problem.stages),
+        recompute_(problem.fitting < 1.0),
+        costs_(unit_costs(request_, process_grid(request_.layout, request_.ranks))) {
     place(problem.layers);
   }
   std::vector<Played> played;
@@ -109,13 +112,14 @@ class EveryLayout {
     request_.layout.parallel.pipeline_layout = {false, counts_};
     request_.layout.parallel.recompute = {"none", ways_};
     if (!schedules_) schedules_ = std::make_shared<const RunSchedules>(request_.layout, request_.ranks);
-    const Plan plan = predict(request_, schedules_);
+    const Plan plan = predict(request_, schedules_, costs_);
     played.push_back({plan.time.seconds, most_bytes(plan)});
   }
 
   PlanRequest request_;
   const int stages_;
   const bool recompute_;
+  const CostModel costs_;
   std::shared_ptr<const RunSchedules> schedules_;
   std::vector<std::int64_t> counts_;
   std::vector<RecomputeLayout::Entry> ways_;

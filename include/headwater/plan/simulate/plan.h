@@ -40,8 +40,11 @@ struct Plan {
   const PipelineRankPlan& most_sent() const;
 };
 
-// UserError where the layout is impossible, or the cluster has too few devices. `schedules` may be given
-// where they were made before: those of a request that differs in the layers of its stages only.
-Plan predict(const PlanRequest& request, std::shared_ptr<const RunSchedules> schedules = nullptr);
+// UserError where the layout is impossible, or the cluster has too few devices.
+Plan predict(const PlanRequest& request);
+// With the schedules and the costs of that request, or of one that differs in the layers of its stages and in
+// their recomputation only: a search makes them once for all the layouts that it tries.
+Plan predict(const PlanRequest& request, std::shared_ptr<const RunSchedules> schedules,
+             const CostModel& costs);
 
 }  // namespace headwater
