@@ -19,15 +19,13 @@ CHANGELOG.md, which tells what was, is checked for its links only. Beside the pa
 usage: check_docs.py [--root FOLDER] [--self-test]
 """
 
-import argparse
 import fnmatch
 import re
 import subprocess
-import sys
-import tempfile
 from pathlib import Path
 
 import rooms_drawing
+import tree_check
 
 CONFIG_REFERENCE = "docs/config-reference.md"
 ARCHITECTURE = "docs/architecture.md"
@@ -41,8 +39,8 @@ COMMENTED = {".h": "//", ".cpp": "//", ".cu": "//", ".cuh": "//", ".py": "#", ".
 # Files and words that other projects have; and a file that the first run on a GPU writes.
 ELSEWHERE = {"mpi.h", "version_set.h", "run_table_1.sh", "num_microbatches_calculator.py"}
 FOREIGN_WORDS = set(
-    "FlashAttention LayerNorm NCCL_LAUNCH_ORDER_IMPLICIT NaN NeurIPS OpenMP PipeDream PyTorch RoPE SplitMix64 SwiGLU T TensorFlow cu_seqlens "
-    "session_log simple_value".split()
+    "FlashAttention LayerNorm NCCL_LAUNCH_ORDER_IMPLICIT NaN NeurIPS OpenMP PipeDream PyTorch RoPE SplitMix64 SwiGLU T TensorFlow "
+    "cu_seqlens session_log simple_value".split()
 )
 WRITTEN_LATER = {"expected.tsv"}
 
@@ -163,7 +161,8 @@ def check_paths(repository, text):
 def check_keys(repository, text, pattern):
     for match in pattern.finditer(text):
         key = match.group(0).removeprefix("--")
-        if key.split(".")[0] in repository.sections and key not in repository.keys and not key.endswith((".safetensors", ".bin", ".idx")):
+        known = key in repository.keys or key.endswith((".safetensors", ".bin", ".idx"))
+        if key.split(".")[0] in repository.sections and not known:
             yield f"{key} is not a key of {CONFIG_REFERENCE}"
 
 
@@ -240,64 +239,39 @@ def violations(root):
         yield from check(repository)
 
 
-def self_test():
-    """Plants one wrong name after the other in a small sound tree; each must be found, and nothing without one."""
-    table = "# The rooms.\nbase:\nnn: base\n"
-    page = "# A page\n\n## Its second part\n\n"
-    sound = {
-        ROOMS: table,
-        DRAWING: rooms_drawing.draw(table),
-        ARCHITECTURE: "| room | holds |\n| --- | --- |\n| `base` | errors |\n| `nn` | blocks |\n",
-        CONFIG_REFERENCE: "## model\n\n| key | type |\n| --- | --- |\n| `lfa` | bool |\n",
-        "docs/page.md": page + "[itself](#its-second-part), [rooms](architecture.md), `nn/block.h`, `src/ROOM/FILE.cpp`, `model.lfa`,\n"
-        "`model.safetensors`, `BlockContext`, `run_all()`, `headwater train`\n\n```\nheadwater train x.json --model.lfa=true\n```\n",
-        "include/headwater/nn/block.h": "// Declared beside BlockContext (nn/block.cpp).\nstruct BlockContext { void run_all(); };\n",
-        "src/nn/block.cpp": "",
-        "src/cli/train.cpp": 'app.command("train", "Train");\n',
-    }
-    planted = [
-        ({"docs/new.md": "[gone](gone.md)\n"}, "leads nowhere"),
-        ({"docs/new.md": "[part](page.md#third-part)\n"}, "no such heading"),
-        ({"docs/new.md": "`nn/gone.h`\n"}, "nn/gone.h is not a file"),
-        ({"docs/new.md": "`src/ROOM/FILE.cu`\n"}, "src/ROOM/FILE.cu is not a file"),
-        ({"docs/new.md": "`src/gone`\n"}, "src/gone is not a file"),
-        ({"docs/new.md": "```\nscripts/gone.sh\n```\n"}, "scripts/gone.sh is not a file"),
-        ({"docs/new.md": "`model.lfas`\n"}, "model.lfas is not a key"),
-        ({"docs/new.md": "```\nheadwater train --model.lfas=1\n```\n"}, "model.lfas is not a key"),
-        ({"docs/new.md": "`headwater trian`\n"}, "trian is not a command"),
-        ({"docs/new.md": "`BlockContent`\n"}, "BlockContent is not a word"),
-        ({"docs/new.md": "`run_nothing()`\n"}, "run_nothing is not a word"),
-        ({"src/nn/new.cpp": "// As nn/gone.h has it.\n"}, "nn/gone.h is not a file"),
-        ({"src/nn/new.cpp": "// A BlockContent is given.\n"}, "BlockContent is not a word"),
-        ({"src/nn/new.cpp": "// It calls run_nothing().\n"}, "run_nothing is not a word"),
-        ({ARCHITECTURE: "| `nn` | blocks |\n| `base` | errors |\n"}, "has the rooms nn base"),
-        ({DRAWING: "<svg/>\n"}, "is not what scripts/rooms_drawing.py draws"),
-    ]
-    failures = []
-    for files, expected in [({}, None)] + planted:
-        with tempfile.TemporaryDirectory() as folder:
-            root = Path(folder)
-            for file, content in {**sound, **files}.items():
-                (root / file).parent.mkdir(parents=True, exist_ok=True)
-                (root / file).write_text(content, encoding="utf-8")
-            found = list(violations(root))
-        if not files and found:
-            failures.append(f"the sound tree is refused: {found}")
-        if files and not (len(found) == 1 and expected in found[0]):
-            failures.append(f"{files} should give one line with '{expected}', gives {found}")
-    return failures
-
-
-def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--root", type=Path, default=Path(__file__).resolve().parent.parent)
-    parser.add_argument("--self-test", action="store_true", help="plant violations and see that they are found")
-    options = parser.parse_args()
-    lines = self_test() if options.self_test else list(violations(options.root))
-    for line in lines:
-        print(line)
-    return 1 if lines else 0
+# A small sound tree, and what is planted in it, one after the other: files, and words of the line that they must give.
+SOUND_ROOMS = "# The rooms.\nbase:\nnn: base\n"
+PAGE = "# A page\n\n## Its second part\n\n"
+SOUND = {
+    ROOMS: SOUND_ROOMS,
+    DRAWING: rooms_drawing.draw(SOUND_ROOMS),
+    ARCHITECTURE: "| room | holds |\n| --- | --- |\n| `base` | errors |\n| `nn` | blocks |\n",
+    CONFIG_REFERENCE: "## model\n\n| key | type |\n| --- | --- |\n| `lfa` | bool |\n",
+    "docs/page.md": PAGE + "[itself](#its-second-part), [rooms](architecture.md), `nn/block.h`, `src/ROOM/FILE.cpp`, `model.lfa`,\n"
+    "`model.safetensors`, `BlockContext`, `run_all()`, `headwater train`\n\n```\nheadwater train x.json --model.lfa=true\n```\n",
+    "include/headwater/nn/block.h": "// Declared beside BlockContext (nn/block.cpp).\nstruct BlockContext { void run_all(); };\n",
+    "src/nn/block.cpp": "",
+    "src/cli/train.cpp": 'app.command("train", "Train");\n',
+}
+PLANTED = [
+    ({"docs/new.md": "[gone](gone.md)\n"}, "leads nowhere"),
+    ({"docs/new.md": "[part](page.md#third-part)\n"}, "no such heading"),
+    ({"docs/new.md": "`nn/gone.h`\n"}, "nn/gone.h is not a file"),
+    ({"docs/new.md": "`src/ROOM/FILE.cu`\n"}, "src/ROOM/FILE.cu is not a file"),
+    ({"docs/new.md": "`src/gone`\n"}, "src/gone is not a file"),
+    ({"docs/new.md": "```\nscripts/gone.sh\n```\n"}, "scripts/gone.sh is not a file"),
+    ({"docs/new.md": "`model.lfas`\n"}, "model.lfas is not a key"),
+    ({"docs/new.md": "```\nheadwater train --model.lfas=1\n```\n"}, "model.lfas is not a key"),
+    ({"docs/new.md": "`headwater trian`\n"}, "trian is not a command"),
+    ({"docs/new.md": "`BlockContent`\n"}, "BlockContent is not a word"),
+    ({"docs/new.md": "`run_nothing()`\n"}, "run_nothing is not a word"),
+    ({"src/nn/new.cpp": "// As nn/gone.h has it.\n"}, "nn/gone.h is not a file"),
+    ({"src/nn/new.cpp": "// A BlockContent is given.\n"}, "BlockContent is not a word"),
+    ({"src/nn/new.cpp": "// It calls run_nothing().\n"}, "run_nothing is not a word"),
+    ({ARCHITECTURE: "| `nn` | blocks |\n| `base` | errors |\n"}, "has the rooms nn base"),
+    ({DRAWING: "<svg/>\n"}, "is not what scripts/rooms_drawing.py draws"),
+]
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    tree_check.main(__doc__, violations, SOUND, PLANTED)

@@ -14,11 +14,10 @@ src/rooms.txt lists the rooms from the ground up, each with the rooms that it us
 usage: check_layers.py [--root FOLDER] [--self-test]
 """
 
-import argparse
 import re
-import sys
-import tempfile
 from pathlib import Path
+
+import tree_check
 
 TABLE = "src/rooms.txt"
 TOP_LEVEL = set(
@@ -161,69 +160,44 @@ def violations(root):
         yield from check(root)
 
 
-def self_test():
-    """Plants one violation after the other in a small sound tree; each must be found, and nothing without one."""
-    sound = {
-        "CMakeLists.txt": "",
-        "src/rooms.txt": "# The rooms.\nbase:\nnn: base\ntrain: base nn\n",
-        "include/headwater/base/error.h": "#include <string>\n",
-        "include/headwater/nn/layer.h": '#include "headwater/base/error.h"\n',
-        "include/headwater/nn/stage.h": '#include "headwater/nn/layer.h"\n',
-        "src/base/error.cpp": '#include "headwater/base/error.h"\n',
-        "src/nn/stage.cpp": '#include "headwater/nn/stage.h"\n#include "private.h"\n',
-        "src/nn/private.h": '#include "headwater/base/error.h"\n',
-        "src/train/engine.cpp": '#include "headwater/nn/stage.h"\n#include "headwater/base/error.h"\n',
-        "kernels/norm.cu": '#include "kernels.h"\n',
-        "src/nn/make_blocks.cpp": "switch (layer.filter) { case FilterKind::none: }\n",
-        "tests/base/error_test.cpp": '#include "headwater/nn/stage.h"\n',
-    }
-    planted = [
-        ({"src/base/up.cpp": '#include "headwater/nn/stage.h"\n'}, "does not let it use nn"),
-        ({"include/headwater/nn/stage.h": '#include "headwater/nn/layer.h"\n#  include <headwater/train/x.h>\n'}, "does not let it use train"),
-        ({"src/base/gone.cpp": '#include "headwater/base/gone.h"\n'}, "does not exist"),
-        ({"src/nn/odd.cpp": '#include "headwater/attic/x.h"\n'}, "attic is not a room"),
-        ({"src/nn/side.cpp": '#include "../base/private.h"\n'}, "leaves its folder"),
-        ({"src/nn/helper.cpp": '#include "tests/support/x.h"\n'}, "not a public header"),
-        ({"src/attic/x.cpp": ""}, "attic is not a room"),
-        ({"src/rooms.txt": "base:\nnn: base train\ntrain: base nn\n"}, "train, which is not a room above it"),
-        ({"src/rooms.txt": "base:\ntensor:\nnn: base\ntrain: base tensor nn\n"}, "train uses tensor, but includes no header of it"),
-        ({"src/rooms.txt": "base:\nnn: base\ntrain: base\n"}, "does not let it use nn"),
-        ({"include/headwater/nn/lonely.h": ""}, "no other room includes it"),
-        ({"kernels/bad.cu": '#include "headwater/base/error.h"\n'}, "a kernel includes"),
-        ({"src/train/run.cpp": "if (layer.filter == FilterKind::lfa) {}\n"}, "names FilterKind"),
-        ({"include/headwater/nn/layer.h": "NormKind norm();\n"}, "names NormKind"),
-        ({"src/nn/mlp.cpp": "bool gated(MlpKind kind);\n"}, "names MlpKind"),
-        ({"notes.txt": ""}, "not a name of the top level"),
-        (
-            {"include/headwater/nn/cpu/x.h": "", "src/train/x.cpp": '#include "headwater/nn/cpu/x.h"\n'},
-            "no src/nn/cpu",
-        ),
-    ]
-    failures = []
-    for files, expected in [({}, None)] + planted:
-        with tempfile.TemporaryDirectory() as folder:
-            root = Path(folder)
-            for file, content in {**sound, **files}.items():
-                (root / file).parent.mkdir(parents=True, exist_ok=True)
-                (root / file).write_text(content, encoding="utf-8")
-            found = list(violations(root))
-        if not files and found:
-            failures.append(f"the sound tree is refused: {found}")
-        if files and not (len(found) == 1 and expected in found[0]):
-            failures.append(f"{list(files)} should give one line with '{expected}', gives {found}")
-    return failures
-
-
-def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--root", type=Path, default=Path(__file__).resolve().parent.parent)
-    parser.add_argument("--self-test", action="store_true", help="plant violations and see that they are found")
-    options = parser.parse_args()
-    lines = self_test() if options.self_test else list(violations(options.root))
-    for line in lines:
-        print(line)
-    return 1 if lines else 0
+# A small sound tree, and what is planted in it, one after the other: files, and words of the line that they must give.
+SOUND = {
+    "CMakeLists.txt": "",
+    "src/rooms.txt": "# The rooms.\nbase:\nnn: base\ntrain: base nn\n",
+    "include/headwater/base/error.h": "#include <string>\n",
+    "include/headwater/nn/layer.h": '#include "headwater/base/error.h"\n',
+    "include/headwater/nn/stage.h": '#include "headwater/nn/layer.h"\n',
+    "src/base/error.cpp": '#include "headwater/base/error.h"\n',
+    "src/nn/stage.cpp": '#include "headwater/nn/stage.h"\n#include "private.h"\n',
+    "src/nn/private.h": '#include "headwater/base/error.h"\n',
+    "src/train/engine.cpp": '#include "headwater/nn/stage.h"\n#include "headwater/base/error.h"\n',
+    "kernels/norm.cu": '#include "kernels.h"\n',
+    "src/nn/make_blocks.cpp": "switch (layer.filter) { case FilterKind::none: }\n",
+    "tests/base/error_test.cpp": '#include "headwater/nn/stage.h"\n',
+}
+PLANTED = [
+    ({"src/base/up.cpp": '#include "headwater/nn/stage.h"\n'}, "does not let it use nn"),
+    ({"include/headwater/nn/stage.h": '#include "headwater/nn/layer.h"\n#  include <headwater/train/x.h>\n'}, "does not let it use train"),
+    ({"src/base/gone.cpp": '#include "headwater/base/gone.h"\n'}, "does not exist"),
+    ({"src/nn/odd.cpp": '#include "headwater/attic/x.h"\n'}, "attic is not a room"),
+    ({"src/nn/side.cpp": '#include "../base/private.h"\n'}, "leaves its folder"),
+    ({"src/nn/helper.cpp": '#include "tests/support/x.h"\n'}, "not a public header"),
+    ({"src/attic/x.cpp": ""}, "attic is not a room"),
+    ({"src/rooms.txt": "base:\nnn: base train\ntrain: base nn\n"}, "train, which is not a room above it"),
+    ({"src/rooms.txt": "base:\ntensor:\nnn: base\ntrain: base tensor nn\n"}, "train uses tensor, but includes no header of it"),
+    ({"src/rooms.txt": "base:\nnn: base\ntrain: base\n"}, "does not let it use nn"),
+    ({"include/headwater/nn/lonely.h": ""}, "no other room includes it"),
+    ({"kernels/bad.cu": '#include "headwater/base/error.h"\n'}, "a kernel includes"),
+    ({"src/train/run.cpp": "if (layer.filter == FilterKind::lfa) {}\n"}, "names FilterKind"),
+    ({"include/headwater/nn/layer.h": "NormKind norm();\n"}, "names NormKind"),
+    ({"src/nn/mlp.cpp": "bool gated(MlpKind kind);\n"}, "names MlpKind"),
+    ({"notes.txt": ""}, "not a name of the top level"),
+    (
+        {"include/headwater/nn/cpu/x.h": "", "src/train/x.cpp": '#include "headwater/nn/cpu/x.h"\n'},
+        "no src/nn/cpu",
+    ),
+]
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    tree_check.main(__doc__, violations, SOUND, PLANTED)
