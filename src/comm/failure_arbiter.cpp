@@ -12,6 +12,8 @@ constexpr double kCollect = 0.15;  // rank 0 collects this long, as several rank
 constexpr double kRankZeroSilent = 2.0;
 constexpr double kPerRank = 0.05;
 constexpr double kLongest = 3.0;
+constexpr double kGivesWay = 1.0;  // to another failed rank that should report first
+constexpr double kListens = 0.05;  // a rank whose time has come first reads what came while it was stopped
 constexpr double kOtherReports = 1.0;  // the other's line and exit code have reached the launcher by then
 
 }  // namespace
@@ -31,6 +33,7 @@ FailureArbiter::FailureArbiter(int rank, EndJob end_job) : rank_(rank), end_job_
 
 void FailureArbiter::this_rank_failed(const Failure& failure, double now) {
   own_failure_ = now;
+  only_follows_ = failure.exit_code == CommError::kExitCode && !reasons_.empty();
   if (reasons_.empty()) first_failure_ = now;
   reasons_.push_back({rank_, failure});
 }
@@ -42,15 +45,24 @@ void FailureArbiter::other_rank_failed(int rank, const Failure& failure, double 
 
 void FailureArbiter::other_rank_reports(double now) { heard_other_report_ = now; }
 
-FailureArbiter::Action FailureArbiter::next_action(double now) const {
+FailureArbiter::Action FailureArbiter::next_action(double now) {
   if (reasons_.empty() || (rank_ != 0 && own_failure_ == 0.0)) return Action::wait;
   // This holds for rank 0 too. If it was stopped, a launcher that ends the job wakes it after another rank
   // has reported.
   if (heard_other_report_ > 0.0)
     return now >= heard_other_report_ + kOtherReports ? Action::leave : Action::wait;
-  const double due = rank_ == 0 ? first_failure_ + kCollect
-                                : own_failure_ + std::min(kRankZeroSilent + kPerRank * rank_, kLongest);
-  return now >= due ? Action::report : Action::wait;
+  if (now < turn()) return Action::wait;
+  if (turn_noticed_ == 0.0) turn_noticed_ = now;
+  return now >= turn_noticed_ + kListens ? Action::report : Action::wait;
+}
+
+double FailureArbiter::turn() const {
+  if (rank_ == 0) return first_failure_ + kCollect;
+  const bool another_is_first = std::any_of(reasons_.begin(), reasons_.end(), [&](const Reason& reason) {
+    return reason.rank < rank_ || (reason.rank > rank_ && only_follows_);
+  });
+  return own_failure_ + std::min(kRankZeroSilent + kPerRank * rank_, kLongest) +
+         (another_is_first ? kGivesWay : 0.0);
 }
 
 // Returns the reason that arrived first, but a lost peer (CommError) gives way to any other kind of failure,

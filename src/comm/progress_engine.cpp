@@ -200,10 +200,6 @@ void ProgressEngine::handle(int from, const ControlMessage& message) {
     case ControlMessage::Subject::failed:
       heard_failure_ = true;
       if (arbiter_) arbiter_->other_rank_failed(from, {message.exit_code, message.text}, now_seconds());
-      // Rank 0 tells the sender at once that it will report, so that the sender waits for its line. It prints
-      // that later, when other ranks have had time to give their reasons.
-      if (arbiter_ && rank_ == 0)
-        transport_->send_control(from, encode({.subject = ControlMessage::Subject::reporting, .text = {}}));
       return fail_all(comm_failure(fmt::format("rank {} failed: {}", from, message.text)));
     case ControlMessage::Subject::reporting:
       if (arbiter_) arbiter_->other_rank_reports(now_seconds());
