@@ -115,8 +115,8 @@ void residual_rms_norm(Rows<const T> branch, Rows<const T> x, const RowDropout& 
                        double epsilon, Rows<T> out, Rows<T> y, float* rstd, std::int64_t rows,
                        std::int64_t columns, cudaStream_t stream);
 // n = x·r; dx = addend + r(dy ⊙ g − n·mean(dy ⊙ g ⊙ n)); d_gain += Σ over rows of dy ⊙ n, in an order that
-// only the shape decides. The addend is null (0), dx itself, or a matrix that shares no memory with dx.
-// workspace: column_sums_bytes, 4-byte aligned. Floor 3, or 4 with an addend.
+// only the shape decides; d_gain may be null. The addend is null (0), dx itself, or a matrix that shares no
+// memory with dx. workspace: column_sums_bytes, 4-byte aligned. Floor 3, or 4 with an addend.
 template <class T>
 void rms_norm_backward(Rows<const T> dy, Rows<const T> x, const T* gain, const float* rstd,
                        Rows<const T> addend, Rows<T> dx, float* d_gain, void* workspace, std::int64_t rows,

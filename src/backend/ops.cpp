@@ -162,10 +162,10 @@ void NormBackward::check() const {
   check_vector(rstd, sums_of(x.dtype), x.rows(), "rstd");
   if (addend) check_matrix(addend, x.dtype, x.rows(), x.columns(), "addend");
   check_matrix(dx, x.dtype, x.rows(), x.columns(), "dx");
-  check_vector(d_gain, sums_of(x.dtype), x.columns(), "d_gain");
+  if (d_gain) check_vector(d_gain, sums_of(x.dtype), x.columns(), "d_gain");
 }
 std::int64_t NormBackward::scratch(const Executor& executor) const {
-  return column_sums_scratch(x.rows(), x.columns(), executor);
+  return d_gain || !on_cpu(executor) ? column_sums_scratch(x.rows(), x.columns(), executor) : 0;
 }
 
 void ResidualAdd::check() const {

@@ -57,11 +57,11 @@ std::vector<double> rstd_of(const std::vector<double>& x, const Size& size) {
 }
 
 std::vector<OpCase> norm_backward_cases(Precision p) {
-  enum class Addend { none, dx, another };
-  constexpr const char* kAddends[] = {"", ", added", ", addend of its own"};
+  enum class Addend { none, dx, another, frozen };  // frozen: none, and no gradient of the gain
+  constexpr const char* kAddends[] = {"", ", added", ", addend of its own", ", gain not trained"};
   std::vector<OpCase> cases;
   for (const Size& size : kSizes)
-    for (const Addend addend : {Addend::none, Addend::dx, Addend::another}) {
+    for (const Addend addend : {Addend::none, Addend::dx, Addend::another, Addend::frozen}) {
       OpCase c(describe(size) + kAddends[static_cast<std::size_t>(addend)], p);
       c.gap = size.gap;
       const Shape shape{size.rows, size.columns};
@@ -76,8 +76,9 @@ std::vector<OpCase> norm_backward_cases(Precision p) {
                                          : c.output(Role::compute, shape, tolerance);
       if (addend == Addend::dx) backward.addend = backward.dx;
       if (addend == Addend::another) backward.addend = c.input(Role::compute, shape);
-      backward.d_gain = c.updated(Role::accumulate, {size.columns},
-                                  {.units = 1.0, .terms = static_cast<double>(size.rows), .floor = 1.0});
+      if (addend != Addend::frozen)
+        backward.d_gain = c.updated(Role::accumulate, {size.columns},
+                                    {.units = 1.0, .terms = static_cast<double>(size.rows), .floor = 1.0});
       c.set_op(backward);
       cases.push_back(std::move(c));
     }

@@ -97,7 +97,7 @@ void ReferenceBackend::compute(const op::NormBackward& o) {
     mean /= static_cast<double>(o.x.columns());
     for (Index h = 0; h < o.x.columns(); ++h) {
       const double n = at(o.x, t, h) * r;
-      at(o.d_gain, h) += at(o.dy, t, h) * n;
+      if (o.d_gain) at(o.d_gain, h) += at(o.dy, t, h) * n;
       const double value = r * (at(o.dy, t, h) * at(o.gain, h) - n * mean);
       at(o.dx, t, h) = o.addend ? at(o.addend, t, h) + value : value;
     }

@@ -182,7 +182,7 @@ struct NormBackward {
   TensorView rstd;         // a [T], as Norm gave it
   TensorView addend = {};  // c [T, H]: a gradient that x has besides; may be dx itself, or empty (0)
   TensorView dx;           // c [T, H]
-  TensorView d_gain;       // a [H]
+  TensorView d_gain = {};  // a [H]; empty: the gain is not trained
 
   template <class Op, class Visit>
   static void operands(Op& o, const Visit& visit) {

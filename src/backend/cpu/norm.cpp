@@ -56,7 +56,8 @@ T* residual_row(const op::ResidualAdd& sum, const DropoutMask& mask, const Sampl
   return out;
 }
 
-template <class T>
+// Adds to `d_gain` where the gain is trained.
+template <bool kGain, class T>
 void backward_row(const T* dy, const T* x, const T* gain, float r, std::int64_t columns, const T* addend,
                   T* dx, float* d_gain) {
   float dot = 0.0F;
@@ -67,7 +68,7 @@ void backward_row(const T* dy, const T* x, const T* gain, float r, std::int64_t 
 #pragma omp simd
   for (std::int64_t i = 0; i < columns; ++i) {
     const float n = static_cast<float>(x[i]) * r, d = static_cast<float>(dy[i]);
-    d_gain[i] += d * n;
+    if constexpr (kGain) d_gain[i] += d * n;
     const float value = r * (d * static_cast<float>(gain[i]) - n * mean);
     store(addend != nullptr ? static_cast<float>(addend[i]) + value : value, dx + i);
   }
@@ -88,15 +89,21 @@ void CpuBackend::compute(const op::NormBackward& backward) {
   const TensorView &dy = backward.dy, &x = backward.x, &gain = backward.gain, &addend = backward.addend;
   const std::int64_t rows = x.rows(), columns = x.columns();
   const float* r = backward.rstd.as<float>();
-  Scratch partials = scratch_of(backward);
   with_compute_type(x.dtype, [&](auto type) {
     using T = decltype(type);
-    sum_columns(threads_, rows, columns, partials, backward.d_gain.as<float>(),
-                [&](std::int64_t begin, std::int64_t end, float* partial) {
-                  for (std::int64_t t = begin; t < end; ++t)
-                    backward_row(row_of<T>(dy, t), row_of<T>(x, t), row_of<T>(gain, 0), r[t], columns,
-                                 addend ? row_of<T>(addend, t) : nullptr, row_of<T>(backward.dx, t), partial);
-                });
+    const auto row = [&]<bool kGain>(std::int64_t t, float* d_gain) {
+      backward_row<kGain>(row_of<T>(dy, t), row_of<T>(x, t), row_of<T>(gain, 0), r[t], columns,
+                          addend ? row_of<T>(addend, t) : nullptr, row_of<T>(backward.dx, t), d_gain);
+    };
+    if (backward.d_gain)
+      sum_columns(threads_, rows, columns, scratch_of(backward), backward.d_gain.as<float>(),
+                  [&](std::int64_t begin, std::int64_t end, float* partial) {
+                    for (std::int64_t t = begin; t < end; ++t) row.template operator()<true>(t, partial);
+                  });
+    else
+      parallel_parts(threads_, rows, [&](std::int64_t begin, std::int64_t end, int) {
+        for (std::int64_t t = begin; t < end; ++t) row.template operator()<false>(t, nullptr);
+      });
   });
 }
 
