@@ -11,6 +11,8 @@ std::int64_t ModelSpec::padded_vocabulary(const Sharding& sharding) const {
   return (vocabulary + multiple - 1) / multiple * multiple;
 }
 
+std::string layer_prefix(int layer) { return "layers." + std::to_string(layer) + "."; }
+
 ModelSpec expand(const ModelConfig& model) {
   HW_CHECK(model.family == "yuan2", "family {} has no expansion", model.family);
   LayerSpec layer;

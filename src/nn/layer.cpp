@@ -9,7 +9,7 @@ namespace {
 // Dropout's places in a layer; attention has place 0.
 constexpr int kAttentionBranch = 1, kMlpBranch = 2;
 
-std::string prefix_of(const UnitSite& site) { return "layers." + std::to_string(site.unit - 1) + "."; }
+std::string prefix_of(const UnitSite& site) { return layer_prefix(site.unit - 1); }
 
 BranchTensors branch_tensors(UnitDescription& d, std::int64_t hidden) {
   BranchTensors branch;

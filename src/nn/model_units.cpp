@@ -40,6 +40,13 @@ std::int64_t parameter_count(const ModelSpec& model) {
   return count;
 }
 
+std::int64_t trained_parameter_count(const ModelSpec& model) {
+  std::int64_t count = 0;
+  for (const ParameterSpec& spec : parameters(model))
+    if (spec.trained) count += spec.elements();
+  return count;
+}
+
 std::int64_t kv_repeat(const ModelSpec& model, const Sharding& sharding) {
   std::int64_t repeat = 1;
   for (const LayerSpec& layer : model.layers)

@@ -8,7 +8,9 @@
 #include "headwater/comm/world.h"
 #include "headwater/config/config_changes.h"
 #include "headwater/data/tokenizer.h"
+#include "headwater/nn/model_units.h"
 #include "headwater/plan/search/auto_layout.h"
+#include "headwater/run/freeze.h"
 #include "headwater/run/global_batch.h"
 
 #include <fmt/ranges.h>
@@ -111,6 +113,38 @@ void resolve_end_of_document(RunConfig& run) {
   if (run.data.eod < 0) run.data.eod = tokenizer->eod();
 }
 
+// Returns "a", or "a and 3 more".
+std::string first_of(const std::vector<std::string>& names) {
+  return names.front() + (names.size() > 1 ? fmt::format(" and {} more", names.size() - 1) : "");
+}
+
+// Compares what is trained with what was trained before the checkpoint. A parameter that is trained from now
+// on has no moments there. AdamW counts its updates for all parameters together, and by that count corrects
+// moments for having begun at zero; so all of them begin again.
+void compare_trained(RunStart& start) {
+  const SaveHeader& header = start.checkpoint->manifest().header;
+  ModelSpec before = expand(start.run.model), now = before;
+  freeze(before, header.config.training.freeze);
+  freeze(now, start.run.training.freeze);
+  const std::vector<ParameterSpec> was = parameters(before), is = parameters(now);
+  std::vector<std::string> added, dropped;
+  for (std::size_t i = 0; i < is.size(); ++i) {
+    if (is[i].trained && !was[i].trained) added.push_back(is[i].name);
+    if (was[i].trained && !is[i].trained) dropped.push_back(is[i].name);
+  }
+  if (!dropped.empty())
+    log::info(
+        "training.freeze: {} not trained from now on; their moments are left behind, all others are kept",
+        first_of(dropped) + (dropped.size() > 1 ? " are" : " is"));
+  if (added.empty()) return;
+  log::info(
+      "training.freeze: {} trained from now on, without moments in the checkpoint; AdamW begins anew, "
+      "with moments of zero for every parameter",
+      first_of(added) + (added.size() > 1 ? " are" : " is"));
+  start.moments_begin_anew = true;
+  start.counters.updates = 0;
+}
+
 }  // namespace
 
 std::optional<std::string> other_library(std::int64_t then, std::int64_t now) {
@@ -155,6 +189,7 @@ RunStart find_start(const LoadedConfig& config, const std::optional<Path>& newes
     log::info("resuming from {} after step {}", start.checkpoint->description(), start.counters.step);
     for (const std::string& change : config_changes(start.checkpoint->manifest().header.config, start.run))
       log::info("changed since the checkpoint: {}", change);
+    compare_trained(start);
   }
   return start;
 }

@@ -35,16 +35,18 @@ class DeferredProducts {
   std::vector<op::LinearWeightGradient> products_;
 };
 
-// A linear's weight c [N, K] and where its gradient goes, a [N, K] (empty without training).
+// A linear's weight c [N, K] and where its gradient goes, a [N, K] (empty without training, and where the
+// weight is not trained).
 struct Linear {
   TensorView weight, gradient;
 };
 
 // What the ids of a unit's parameters, products and constants stand for on this rank.
 struct UnitMemory {
-  std::vector<TensorView> weights, gradients;  // by ParameterId; gradients are empty without training
-  std::vector<Linear> products;                // by ProductId
-  std::vector<TensorView> constants;           // by ConstantId
+  // By ParameterId. Gradients are empty without training, and of what is not trained.
+  std::vector<TensorView> weights, gradients;
+  std::vector<Linear> products;       // by ProductId
+  std::vector<TensorView> constants;  // by ConstantId
 };
 
 struct BlockContext {
@@ -80,6 +82,11 @@ struct BlockContext {
   TensorView gather(TensorView shard, TensorView all) const {
     return ranks.gather(backend.queue(), shard, all);
   }
+  // What the weight gradient of `linear` reads, gathered again in backward; empty, and nothing is gathered,
+  // where it has none.
+  TensorView gather_again(const Linear& linear, TensorView shard, TensorView all) const {
+    return linear.gradient ? gather(shard, all) : TensorView();
+  }
   TensorView sum(TensorView partial, TensorView shard) const {
     return ranks.sum(backend.queue(), partial, shard);
   }
@@ -87,7 +94,7 @@ struct BlockContext {
 
 // y = x wᵀ.
 void linear_forward(const BlockContext& context, const Linear& linear, TensorView x, TensorView y);
-// dx = dy w, or dx += dy w, now; dw += dyᵀ x later.
+// dx = dy w, or dx += dy w, now; dw += dyᵀ x later, where the weight is trained; else x is not read.
 void linear_backward(const BlockContext& context, const Linear& linear, TensorView dy, TensorView x,
                      TensorView dx, bool accumulate = false);
 
@@ -96,7 +103,8 @@ struct Gathered {
   TensorId all;    // in forward
   TensorId again;  // in backward, for the weight gradient
   Gathered() = default;
-  Gathered(UnitDescription& description, const std::string& name, std::int64_t columns);
+  // `again` says whether any weight gradient reads them.
+  Gathered(UnitDescription& description, const std::string& name, std::int64_t columns, bool again);
 };
 
 // Where a branch of the residual stream, which is a sum over the ranks that share the unit, is written; of

@@ -36,12 +36,17 @@ bool dropped_by_selective(const ActivationSpec& spec) {
 }
 
 // Returns how many weights of each unit one of the `sharding.tensor` ranks holds.
-std::vector<double> weights_by_unit(const RankWork& work) {
-  std::vector<double> weights(static_cast<std::size_t>(work.model.units()));
+std::vector<HeldWeights> weights_by_unit(const RankWork& work) {
+  std::vector<HeldWeights> weights(static_cast<std::size_t>(work.model.units()));
   for (const ParameterSpec& spec : parameters(work.model, work.sharding)) {
     const double share = spec.split.dimension < 0 ? 1.0 : 1.0 / static_cast<double>(work.sharding.tensor);
-    weights[static_cast<std::size_t>(spec.unit)] += static_cast<double>(spec.elements()) * share;
-    if (spec.tied_to_head) weights.back() += static_cast<double>(spec.elements()) * share;
+    const double count = static_cast<double>(spec.elements()) * share;
+    const auto add = [&](HeldWeights& unit) {
+      unit.all += count;
+      if (spec.trained) unit.trained += count;
+    };
+    add(weights[static_cast<std::size_t>(spec.unit)]);
+    if (spec.tied_to_head) add(weights.back());
   }
   return weights;
 }
@@ -51,9 +56,9 @@ std::vector<double> weights_by_unit(const RankWork& work) {
 CostModel::CostModel(const RankWork& work, const EffectiveSpeed& device, const GroupNetwork& tensor)
     : work_(work), device_(device), tensor_(tensor) {
   const ModelSpec& model = work_.model;
-  const std::vector<double> weights = weights_by_unit(work_);
+  const std::vector<HeldWeights> weights = weights_by_unit(work_);
   kind_.resize(weights.size());
-  kinds_ = {{embedding()}, {head(weights.back())}};
+  kinds_ = {{embedding(weights.front())}, {head(weights.back())}};
   kind_.front() = 0;
   kind_.back() = 1;
   for (std::size_t i = 0; i < model.layers.size(); ++i) {
@@ -125,13 +130,13 @@ double CostModel::sent_bytes(const std::vector<Exchange>& exchanges) const {
   return bytes;
 }
 
-PassSeconds CostModel::layer(int unit, double weights, Recompute recompute) const {
+PassSeconds CostModel::layer(int unit, const HeldWeights& weights, Recompute recompute) const {
   const UnitRecord record = record_unit(site(unit));
   const std::vector<ActivationSpec> list = describe(site(unit)).tensors();
   const double linear = flops_of(record.forward).linear, launch = device_.software.launch_seconds;
   const double attention = attention_seconds(record.forward);
-  const double weight_bytes = weights * size_of_type(work_.precision.compute);
-  const double sum_bytes = 2.0 * weights * size_of_type(work_.precision.accumulate);
+  const double weight_bytes = weights.all * size_of_type(work_.precision.compute);
+  const double sum_bytes = 2.0 * weights.trained * size_of_type(work_.precision.accumulate);
 
   PassSeconds cost;
   cost.forward.compute = product_seconds(linear, weight_bytes) + attention +
@@ -141,7 +146,7 @@ PassSeconds CostModel::layer(int unit, double weights, Recompute recompute) cons
                                 attention_seconds(record.input_gradient) +
                                 moved_seconds(bytes_of(list, of_input_gradient)) + 2.0 * launch;
   cost.input_gradient.tensor_communication = seconds(record.input_gradient.exchanges);
-  cost.weight_gradient.compute = product_seconds(linear, sum_bytes);
+  cost.weight_gradient.compute = product_seconds(flops_of(record.weight_gradient).linear, sum_bytes);
   if (recompute == Recompute::full) {
     const PassRecord& repeated = again(record, recompute);
     cost.input_gradient.recompute = product_seconds(flops_of(repeated).linear, weight_bytes) + attention +
@@ -159,14 +164,16 @@ const PassRecord& CostModel::again(const UnitRecord& record, Recompute recompute
   return whole && !repeated.ops.empty() ? record.forward : repeated;
 }
 
-// The embedding is a look-up: forward reads and writes rows, backward adds rows to the gradient.
-PassSeconds CostModel::embedding() const {
+// The embedding is a look-up: forward reads and writes rows, backward adds rows to the gradient,
+// where the table is trained.
+PassSeconds CostModel::embedding(const HeldWeights& weights) const {
   const double compute = size_of_type(work_.precision.compute),
                accumulate = size_of_type(work_.precision.accumulate);
   const double elements = stream_bytes() / compute / static_cast<double>(work_.sharding.tensor);
   PassSeconds cost;
   cost.forward.compute = moved_seconds(2.0 * elements * compute);
-  cost.weight_gradient.compute = moved_seconds(elements * (compute + 2.0 * accumulate));
+  if (weights.trained > 0.0)
+    cost.weight_gradient.compute = moved_seconds(elements * (compute + 2.0 * accumulate));
   const UnitRecord record = record_unit(site(work_.model.embedding_unit()));
   cost.forward.tensor_communication = seconds(record.forward.exchanges);
   cost.input_gradient.tensor_communication = seconds(record.input_gradient.exchanges);
@@ -175,10 +182,12 @@ PassSeconds CostModel::embedding() const {
 
 // The head takes its three products in forward, together with the loss. The logits move three times beside
 // the products: for the statistics, and for the gradient that takes their place. Each block of tokens reads
-// the weight, and reads and writes the sum of its gradient. Only the norm is left for backward.
-PassSeconds CostModel::head(double weights) const {
+// the weight, and reads and writes the sum of its gradient, unless it is not trained. Only the norm is left
+// for backward.
+PassSeconds CostModel::head(const HeldWeights& weights) const {
   const UnitSite site = this->site(work_.model.head_unit());
-  const std::vector<ActivationSpec> list = describe(site).tensors();
+  const UnitDescription description = describe(site);
+  const std::vector<ActivationSpec>& list = description.tensors();
   const double compute = size_of_type(work_.precision.compute),
                accumulate = size_of_type(work_.precision.accumulate);
   const double tokens = static_cast<double>(work_.batch.tokens());
@@ -187,14 +196,15 @@ PassSeconds CostModel::head(double weights) const {
   const double flops = 2.0 * tokens * shard * static_cast<double>(work_.model.hidden);
   const std::int64_t block =
       head_block(work_.model, work_.sharding, work_.batch, work_.precision, work_.device);
-  const double blocks = std::ceil(tokens / static_cast<double>(block)), moved = blocks * weights;
+  const double blocks = std::ceil(tokens / static_cast<double>(block)), moved = blocks * weights.all;
   const auto of_tokens = [](const ActivationSpec& spec) {
     return spec.name != "logits" && spec.name != "statistics";
   };
 
   PassSeconds cost;
-  cost.forward.compute = 2.0 * product_seconds(flops, moved * compute) +
-                         product_seconds(flops, 2.0 * moved * accumulate) +
+  const double weight_gradient =
+      description.products().front().trained ? product_seconds(flops, 2.0 * moved * accumulate) : 0.0;
+  cost.forward.compute = 2.0 * product_seconds(flops, moved * compute) + weight_gradient +
                          moved_seconds(3.0 * tokens * shard * compute + bytes_of(list, of_tokens));
   cost.input_gradient.compute = moved_seconds(bytes_of(list, of_input_gradient));
   cost.forward.tensor_communication = seconds(record_unit(site).forward.exchanges);

@@ -62,7 +62,8 @@ class ProblemMaker {
 
   std::int64_t state(const ParameterLayout& parameters) const {
     const ParameterBytes each(run_.precision, run_.training);
-    std::int64_t bytes = parameters.elements() * each.held() + parameters.updated_elements() * each.updated();
+    std::int64_t bytes =
+        each.of(parameters.elements(), parameters.trained_elements(), parameters.updated_elements());
     for (const Bucket& bucket : parameters.buckets())
       if (bucket.tied_across_stages) bytes += parameters.shard(bucket).size() * each.gradient;
     return bytes;
@@ -77,8 +78,20 @@ class ProblemMaker {
     return run_.training ? end_of_step(request_, grid_, pipeline_rank * each, layout, costs_) : EndOfStep{};
   }
 
+  // Returns the unit of the layer with the most parameters that are trained.
+  int largest_layer() const {
+    int largest = 1;
+    std::int64_t most = -1;
+    for (int u = 1; u < model_.head_unit(); ++u) {
+      if (u > 1 && model_.layers[as_index(u - 1)] == model_.layers[as_index(u - 2)]) continue;
+      const std::int64_t trained = parameters({unit(u)}).trained_elements();
+      if (trained > most) largest = u, most = trained;
+    }
+    return largest;
+  }
+
   void add_stages() {
-    const ParameterLayout layer = parameters({unit(1)});
+    const ParameterLayout layer = parameters({unit(largest_layer())});
     std::vector<EndOfStep> ends;
     for (int rank = 0; rank < placement_.ranks(); ++rank) ends.push_back(end_of(layer, rank));
     const std::int64_t stream = stream_bytes();

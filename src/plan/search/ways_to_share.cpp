@@ -2,6 +2,7 @@
 
 #include "headwater/base/error.h"
 #include "headwater/config/load_config.h"
+#include "headwater/run/freeze.h"
 #include "headwater/run/layout_request.h"
 #include "headwater/schedule/schedule_table.h"
 
@@ -36,6 +37,8 @@ class Ways {
           "training.global_batch_size is 0 (one micro-batch for each replica), so that steps of different "
           "layouts "
           "would differ; a search needs the number of samples of a step");
+    ModelSpec model = expand(request_.run.model);
+    freeze(model, request_.run.training.freeze);  // what it refuses would fail in every way
     const auto tensor_sizes =
         kept("parallel.tensor_model_parallel_size", request_.run.parallel.tensor_model_parallel_size,
              divisors(request_.ranks));
@@ -178,8 +181,11 @@ double ideal_step(const PlanRequest& request) {
   const auto layers = static_cast<std::int64_t>(run.model.layers.size());
   const std::int64_t ranks = run.parallel.pipeline_model_parallel_size;
   const double head = costs.unit(run.model.head_unit(), Recompute::none).total();
-  const double load =
-      ranks == 1 ? all.total() : least_load(costs.unit(1, Recompute::none).total(), head, layers, ranks);
+  // That of the fastest layer, as layers may train more or fewer of their weights.
+  double layer = costs.unit(1, Recompute::none).total();
+  for (int u = 2; u < run.model.head_unit(); ++u)
+    layer = std::min(layer, costs.unit(u, Recompute::none).total());
+  const double load = ranks == 1 ? all.total() : least_load(layer, head, layers, ranks);
   return run.micro_batches * load + bubble(run.parallel, all);
 }
 

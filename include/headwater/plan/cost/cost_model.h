@@ -41,6 +41,11 @@ struct RankWork {
   Device::Kind device = Device::Kind::cpu;
 };
 
+// Weights of a unit that one rank holds.
+struct HeldWeights {
+  double all = 0.0, trained = 0.0;
+};
+
 class CostModel {
  public:
   // `tensor` is the network between the ranks that share a layer.
@@ -63,9 +68,9 @@ class CostModel {
 
  private:
   UnitSite site(int unit) const;
-  PassSeconds layer(int unit, double weights, Recompute recompute) const;
-  PassSeconds embedding() const;
-  PassSeconds head(double weights) const;
+  PassSeconds layer(int unit, const HeldWeights& weights, Recompute recompute) const;
+  PassSeconds embedding(const HeldWeights& weights) const;
+  PassSeconds head(const HeldWeights& weights) const;
   // The part of the forward that selective or full recomputation repeats.
   const PassRecord& again(const UnitRecord& record, Recompute recompute) const;
   double seconds(const std::vector<Exchange>& exchanges) const;
