@@ -20,19 +20,10 @@ using bf16 = __nv_bfloat16;
 // bytes of shared memory for each block"; empty where none was since this was asked.
 std::string take_refused_launch();
 
-// ---- memory (convert.cu, transpose.cu)
+// ---- memory (fill.cu)
 
-// x[i] = value, i < n; any alignment of T.
-template <class T>
-void fill(T* x, float value, std::int64_t n, cudaStream_t stream);
-
-// to[i] = from[i], rounded to nearest even; any alignment of the types. float ↔ bf16.
-template <class From, class To>
-void cast(const From* from, To* to, std::int64_t n, cudaStream_t stream);
-
-// to[j, i] = from[i, j]; from [rows, columns], to [columns, rows], dense; any alignment of T.
-template <class T>
-void transpose(const T* from, T* to, std::int64_t rows, std::int64_t columns, cudaStream_t stream);
+// x[i] = value, i < n; any alignment of float.
+void fill(float* x, float value, std::int64_t n, cudaStream_t stream);
 
 // ---- matrices and dropout, as arguments of what follows
 
@@ -135,8 +126,8 @@ void residual_layer_norm(Rows<const T> branch, Rows<const T> x, const RowDropout
                          const T* bias, double epsilon, Rows<T> out, Rows<T> y, float* mean, float* rstd,
                          std::int64_t rows, std::int64_t columns, cudaStream_t stream);
 // d = dy ⊙ g; dx = addend + r(d − mean(d) − n·mean(d ⊙ n)), with an addend as above; d_gain += Σ over rows of
-// dy ⊙ n, d_bias += Σ dy, in an order that only the shape decides. workspace: twice column_sums_bytes, 4-byte
-// aligned. Floor 3, or 4 with an addend.
+// dy ⊙ n, d_bias += Σ dy, in an order that only the shape decides; both may be null. workspace: twice
+// column_sums_bytes, 4-byte aligned. Floor 3, or 4 with an addend.
 template <class T>
 void layer_norm_backward(Rows<const T> dy, Rows<const T> x, const T* gain, const float* mean,
                          const float* rstd, Rows<const T> addend, Rows<T> dx, float* d_gain, float* d_bias,

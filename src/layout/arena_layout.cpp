@@ -6,6 +6,7 @@
 #include "headwater/tensor/arena.h"
 
 #include <algorithm>
+#include <set>
 
 namespace headwater {
 namespace {
@@ -91,10 +92,12 @@ std::int64_t scratch_bytes(const ModelSpec& model, const MemoryRequest& request)
 
 std::vector<ConstantSpec> unit_constants(const ModelSpec& model, const MemoryRequest& request) {
   std::vector<ConstantSpec> all;
+  std::set<int> units;
   for (const ChunkNeeds& chunk : request.chunks)
-    for (int u = chunk.units.first; u < chunk.units.last; ++u)
-      for (const ConstantSpec& spec : describe(request.site(model, u)).constants())
-        if (std::ranges::find(all, spec.name, &ConstantSpec::name) == all.end()) all.push_back(spec);
+    for (int u = chunk.units.first; u < chunk.units.last; ++u) units.insert(model.first_alike(u));
+  for (const int u : units)
+    for (const ConstantSpec& spec : describe(request.site(model, u)).constants())
+      if (std::ranges::find(all, spec.name, &ConstantSpec::name) == all.end()) all.push_back(spec);
   return all;
 }
 

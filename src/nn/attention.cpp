@@ -6,6 +6,11 @@
 
 namespace headwater {
 
+void Attention::share_out_heads(UnitDescription& d, std::int64_t heads, std::int64_t kv_heads) {
+  d.share_out({"model.num_attention_heads", heads});
+  d.share_out({"model.num_query_groups", kv_heads, true});
+}
+
 Attention::Attention(UnitDescription& d, const Options& o, std::unique_ptr<Filter> filter,
                      std::unique_ptr<Positions> positions)
     : unit_(d.unit()),
@@ -17,8 +22,6 @@ Attention::Attention(UnitDescription& d, const Options& o, std::unique_ptr<Filte
       branch_(o.branch),
       filter_(std::move(filter)),
       positions_(std::move(positions)) {
-  d.share_out({"model.num_attention_heads", o.heads});
-  d.share_out({"model.num_query_groups", o.kv_heads, true});
   const std::string prefix = o.prefix + "attention.";
   const std::int64_t queries = o.heads * o.head_dim, keys = o.kv_heads * o.head_dim;
   const Init normal{Init::Kind::normal, o.init_std};

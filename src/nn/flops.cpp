@@ -1,5 +1,7 @@
 #include "headwater/nn/flops.h"
 
+#include <map>
+
 namespace headwater {
 namespace {
 
@@ -14,6 +16,19 @@ Flops per_token(const PassRecord& pass, std::int64_t sequence) {
   return {flops.linear / tokens, flops.attention / tokens};
 }
 
+// A linear multiplies once in forward, once for the gradient of its input and, where its weight is trained,
+// once for that of the weight. Attention multiplies data by data, so that backward takes twice its forward.
+double step_flops_per_token(const ModelSpec& model, int unit, std::int64_t sequence) {
+  const Flops forward = forward_flops_per_token(model, unit, sequence);
+  UnitRecord record = record_whole(model, unit, sequence);
+  std::erase_if(record.forward.ops, [](const AnyOp& op) {  // the head's weight gradients are in forward
+    return !std::holds_alternative<op::LinearWeightGradient>(op);
+  });
+  const double weight_gradients =
+      per_token(record.forward, sequence).linear + per_token(record.weight_gradient, sequence).linear;
+  return 2.0 * forward.linear + weight_gradients + 3.0 * forward.attention;
+}
+
 }  // namespace
 
 // The head takes its gradients in forward too; only its first product is forward's.
@@ -26,20 +41,6 @@ Flops forward_flops_per_token(const ModelSpec& model, int unit, std::int64_t seq
   return per_token(forward, sequence);
 }
 
-namespace {
-
-// FLOPs per token of the gradients of those of a unit's weights that are trained.
-double weight_gradient_flops_per_token(const ModelSpec& model, int unit, std::int64_t sequence) {
-  const UnitRecord record = record_whole(model, unit, sequence);
-  PassRecord products;
-  for (const PassRecord* pass : {&record.forward, &record.weight_gradient})
-    for (const AnyOp& op : pass->ops)
-      if (std::holds_alternative<op::LinearWeightGradient>(op)) products.ops.push_back(op);
-  return per_token(products, sequence).linear;
-}
-
-}  // namespace
-
 Flops recompute_flops_per_token(const ModelSpec& model, int unit, std::int64_t sequence,
                                 Recompute recompute) {
   if (recompute == Recompute::none) return {};
@@ -47,21 +48,14 @@ Flops recompute_flops_per_token(const ModelSpec& model, int unit, std::int64_t s
 }
 
 double model_flops_per_token(const ModelSpec& model, std::int64_t sequence) {
-  double forward = 0.0, without = 0.0;
-  Flops unit_forward;
-  double unit_without = 0.0;  // what the gradients of weights that are not trained would take
+  double flops = 0.0;
+  std::map<int, double> of_unit;  // by first_alike()
   for (int unit = 0; unit < model.units(); ++unit) {
-    const auto number = static_cast<std::size_t>(unit) - 1;
-    const bool as_before =
-        unit > 1 && unit < model.head_unit() && model.layers[number] == model.layers[number - 1];
-    if (!as_before) {
-      unit_forward = forward_flops_per_token(model, unit, sequence);
-      unit_without = unit_forward.linear - weight_gradient_flops_per_token(model, unit, sequence);
-    }
-    forward += unit_forward.total();
-    without += unit_without;
+    const auto [found, is_new] = of_unit.try_emplace(model.first_alike(unit));
+    if (is_new) found->second = step_flops_per_token(model, unit, sequence);
+    flops += found->second;
   }
-  return 3.0 * forward - without;
+  return flops;
 }
 
 }  // namespace headwater

@@ -49,7 +49,7 @@ Head::Head(const UnitSite& site)
                                          description_.compute(), Kept::until_input_gradient, Dropped::never)),
       norm_(make_norm(description_, site.model.final_norm,
                       {.parameter = "final_norm",
-                       .rstd = "norm.rstd",
+                       .name = "norm",
                        .out = "norm.out",
                        .columns = site.model.hidden,
                        .epsilon = site.model.norm_epsilon,

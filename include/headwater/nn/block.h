@@ -1,5 +1,5 @@
 #pragma once
-// What every block's forward and backward are given, and the pieces that they share.
+// The arguments of every block's forward and backward, and the pieces that blocks share.
 //
 // A block is written once: it calls ops (backend/ops.h) and knows neither device nor layout. Its constructor
 // declares what it needs (unit_description.h); its backward stands beside its forward.
@@ -41,7 +41,7 @@ struct Linear {
   TensorView weight, gradient;
 };
 
-// What the ids of a unit's parameters, products and constants stand for on this rank.
+// The memory on this rank that the ids of a unit's parameters, products and constants stand for.
 struct UnitMemory {
   // By ParameterId. Gradients are empty without training, and of what is not trained.
   std::vector<TensorView> weights, gradients;

@@ -1,4 +1,4 @@
-// RMSNorm, and the residual sums that end in one. Statistics and gradients of the gain are f32.
+// Norms, and the residual sums that end in one. Statistics and gradients of gain and bias are f32.
 
 #include "checks.h"
 #include "column_sums.h"
@@ -56,8 +56,8 @@ T* residual_row(const op::ResidualAdd& sum, const DropoutMask& mask, const Sampl
   return out;
 }
 
-// Adds to `d_gain` where the gain is trained.
-template <bool kGain, class T>
+// dx, and d_gain unless that is null.
+template <class T>
 void backward_row(const T* dy, const T* x, const T* gain, float r, std::int64_t columns, const T* addend,
                   T* dx, float* d_gain) {
   float dot = 0.0F;
@@ -68,8 +68,29 @@ void backward_row(const T* dy, const T* x, const T* gain, float r, std::int64_t 
 #pragma omp simd
   for (std::int64_t i = 0; i < columns; ++i) {
     const float n = static_cast<float>(x[i]) * r, d = static_cast<float>(dy[i]);
-    if constexpr (kGain) d_gain[i] += d * n;
+    if (d_gain != nullptr) d_gain[i] += d * n;
     const float value = r * (d * static_cast<float>(gain[i]) - n * mean);
+    store(addend != nullptr ? static_cast<float>(addend[i]) + value : value, dx + i);
+  }
+}
+
+// The same of LayerNorm, but for the gradient of the bias.
+template <class T>
+void centred_backward_row(const T* dy, const T* x, const T* gain, float m, float r, std::int64_t columns,
+                          const T* addend, T* dx, float* d_gain) {
+  float sum = 0.0F, dot = 0.0F;
+#pragma omp simd reduction(+ : sum, dot)
+  for (std::int64_t i = 0; i < columns; ++i) {
+    const float d = static_cast<float>(dy[i]) * static_cast<float>(gain[i]);
+    sum += d;
+    dot += d * (static_cast<float>(x[i]) - m);
+  }
+  const float mean = sum / static_cast<float>(columns), mean_dot = dot * r / static_cast<float>(columns);
+#pragma omp simd
+  for (std::int64_t i = 0; i < columns; ++i) {
+    const float n = (static_cast<float>(x[i]) - m) * r, d = static_cast<float>(dy[i]);
+    if (d_gain != nullptr) d_gain[i] += d * n;
+    const float value = r * (d * static_cast<float>(gain[i]) - mean - n * mean_dot);
     store(addend != nullptr ? static_cast<float>(addend[i]) + value : value, dx + i);
   }
 }
@@ -86,24 +107,40 @@ void CpuBackend::compute(const op::Norm& norm) {
 }
 
 void CpuBackend::compute(const op::NormBackward& backward) {
-  const TensorView &dy = backward.dy, &x = backward.x, &gain = backward.gain, &addend = backward.addend;
+  const TensorView &dy = backward.dy, &x = backward.x, &addend = backward.addend;
+  const NormBackwardArguments& norm = backward.norm;
   const std::int64_t rows = x.rows(), columns = x.columns();
-  const float* r = backward.rstd.as<float>();
+  const float* r = norm.rstd.as<float>();
+  const float* m = norm.mean ? norm.mean.as<float>() : nullptr;
   with_compute_type(x.dtype, [&](auto type) {
     using T = decltype(type);
-    const auto row = [&]<bool kGain>(std::int64_t t, float* d_gain) {
-      backward_row<kGain>(row_of<T>(dy, t), row_of<T>(x, t), row_of<T>(gain, 0), r[t], columns,
-                          addend ? row_of<T>(addend, t) : nullptr, row_of<T>(backward.dx, t), d_gain);
+    const T* gain = row_of<T>(norm.gain, 0);
+    const auto sum_into = [&](const TensorView& total, const auto& add_rows) {
+      sum_columns(threads_, rows, columns, scratch_of(backward), total.as<float>(), add_rows);
     };
-    if (backward.d_gain)
-      sum_columns(threads_, rows, columns, scratch_of(backward), backward.d_gain.as<float>(),
-                  [&](std::int64_t begin, std::int64_t end, float* partial) {
-                    for (std::int64_t t = begin; t < end; ++t) row.template operator()<true>(t, partial);
-                  });
-    else
-      parallel_parts(threads_, rows, [&](std::int64_t begin, std::int64_t end, int) {
-        for (std::int64_t t = begin; t < end; ++t) row.template operator()<false>(t, nullptr);
+    if (norm.d_bias)
+      sum_into(norm.d_bias, [&](std::int64_t begin, std::int64_t end, float* partial) {
+        for (std::int64_t t = begin; t < end; ++t) {
+          const T* dy_row = row_of<T>(dy, t);
+          for (std::int64_t i = 0; i < columns; ++i) partial[i] += static_cast<float>(dy_row[i]);
+        }
       });
+    const auto backward_rows = [&](std::int64_t begin, std::int64_t end, float* d_gain) {
+      for (std::int64_t t = begin; t < end; ++t) {
+        const T *dy_row = row_of<T>(dy, t), *x_row = row_of<T>(x, t),
+                *added = addend ? row_of<T>(addend, t) : nullptr;
+        T* dx = row_of<T>(backward.dx, t);
+        if (m == nullptr)
+          backward_row(dy_row, x_row, gain, r[t], columns, added, dx, d_gain);
+        else
+          centred_backward_row(dy_row, x_row, gain, m[t], r[t], columns, added, dx, d_gain);
+      }
+    };
+    if (norm.d_gain)
+      sum_into(norm.d_gain, backward_rows);
+    else
+      parallel_parts(threads_, rows,
+                     [&](std::int64_t begin, std::int64_t end, int) { backward_rows(begin, end, nullptr); });
   });
 }
 

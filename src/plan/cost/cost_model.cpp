@@ -35,18 +35,14 @@ bool dropped_by_selective(const ActivationSpec& spec) {
   return made_in_forward(spec) && spec.dropped == Dropped::by_selective;
 }
 
-// Returns how many weights of each unit one of the `sharding.tensor` ranks holds.
-std::vector<HeldWeights> weights_by_unit(const RankWork& work) {
-  std::vector<HeldWeights> weights(static_cast<std::size_t>(work.model.units()));
-  for (const ParameterSpec& spec : parameters(work.model, work.sharding)) {
+// Returns the weights of the unit that one of the `sharding.tensor` ranks holds.
+HeldWeights weights_of(const RankWork& work, int unit) {
+  HeldWeights weights;
+  for (const ParameterSpec& spec : parameters_of(work.model, unit, unit + 1, work.sharding)) {
     const double share = spec.split.dimension < 0 ? 1.0 : 1.0 / static_cast<double>(work.sharding.tensor);
     const double count = static_cast<double>(spec.elements()) * share;
-    const auto add = [&](HeldWeights& unit) {
-      unit.all += count;
-      if (spec.trained) unit.trained += count;
-    };
-    add(weights[static_cast<std::size_t>(spec.unit)]);
-    if (spec.tied_to_head) add(weights.back());
+    weights.all += count;
+    if (spec.trained) weights.trained += count;
   }
   return weights;
 }
@@ -56,20 +52,22 @@ std::vector<HeldWeights> weights_by_unit(const RankWork& work) {
 CostModel::CostModel(const RankWork& work, const EffectiveSpeed& device, const GroupNetwork& tensor)
     : work_(work), device_(device), tensor_(tensor) {
   const ModelSpec& model = work_.model;
-  const std::vector<HeldWeights> weights = weights_by_unit(work_);
-  kind_.resize(weights.size());
-  kinds_ = {{embedding(weights.front())}, {head(weights.back())}};
+  const int head_unit = model.head_unit();
+  kind_.resize(static_cast<std::size_t>(model.units()));
+  kinds_ = {{embedding(weights_of(work_, model.embedding_unit()))}, {head(weights_of(work_, head_unit))}};
   kind_.front() = 0;
   kind_.back() = 1;
-  for (std::size_t i = 0; i < model.layers.size(); ++i) {
-    if (i > 0 && model.layers[i] == model.layers[i - 1]) {
-      kind_[i + 1] = kind_[i];
+  for (int unit = 1; unit < head_unit; ++unit) {
+    std::size_t& kind = kind_[static_cast<std::size_t>(unit)];
+    if (const int alike = model.first_alike(unit); alike != unit) {
+      kind = kind_[static_cast<std::size_t>(alike)];
       continue;
     }
-    kind_[i + 1] = kinds_.size();
+    kind = kinds_.size();
+    const HeldWeights weights = weights_of(work_, unit);
     auto& costs = kinds_.emplace_back();
     for (const Recompute recompute : {Recompute::none, Recompute::selective, Recompute::full})
-      costs.push_back(layer(static_cast<int>(i) + 1, weights[i + 1], recompute));
+      costs.push_back(layer(unit, weights, recompute));
   }
 }
 
@@ -224,10 +222,14 @@ PassSeconds CostModel::stage(const StageUnits& units) const {
 
 double CostModel::tensor_bytes(int unit, Recompute recompute) const {
   if (work_.sharding.tensor == 1) return 0.0;
-  const UnitRecord record = record_unit(site(unit));
-  double bytes = sent_bytes(record.forward.exchanges) + sent_bytes(record.input_gradient.exchanges);
-  if (recompute == Recompute::full) bytes += sent_bytes(again(record, recompute).exchanges);
-  return bytes;
+  double most = 0.0;  // of two ranks the first sends to its neighbour in forward, the second in backward
+  for (const int rank : {0, 1}) {
+    const UnitRecord record = record_unit(site(unit), rank);
+    double bytes = sent_bytes(record.forward.exchanges) + sent_bytes(record.input_gradient.exchanges);
+    if (recompute == Recompute::full) bytes += sent_bytes(again(record, recompute).exchanges);
+    most = std::max(most, bytes);
+  }
+  return most;
 }
 
 double CostModel::recompute_flops_per_token(int unit, Recompute recompute) const {
