@@ -6,8 +6,8 @@
 
 namespace headwater {
 
-// Computes one row at a time: row[j] is the distance of the pattern so far to the first j letters of the
-// text.
+// Goes through the pattern: row[j] is the distance of what has been read of it to the text's first j
+// characters.
 std::size_t glob_distance(std::string_view pattern, std::string_view text) {
   std::vector<std::size_t> row(text.size() + 1);
   std::iota(row.begin(), row.end(), std::size_t{0});

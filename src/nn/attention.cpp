@@ -47,9 +47,10 @@ Attention::Attention(UnitDescription& d, const Options& o, std::unique_ptr<Filte
   const Shape whole{tokens, o.hidden}, local{d.local_tokens(), o.hidden};
   const DType c = d.compute();
   const bool cut = d.tokens_are_cut();
-  gathers_again_ = d.trained(filter_ ? v_ : qk_) || (filter_ && filter_->trains_on_all());
-  gathered_ = Gathered(d, "attention_norm", o.hidden, gathers_again_);
-  d.keep_for_product(input_, filter_ ? v_ : qk_);
+  const ProductId of_input = filter_ ? v_ : qk_;
+  gathered_ =
+      Gathered(d, "attention_norm", o.hidden, d.trained(of_input) || (filter_ && filter_->trains_on_all()));
+  d.keep_for_product(input_, of_input);
   if (filter_) {
     d.keep_for_product(filter_->out(), qk_);
     filtered_ = Gathered(d, "lfa", o.hidden, d.trained(qk_));
@@ -163,9 +164,8 @@ TensorView Attention::backward(const BlockContext& context, TensorView d_branch)
   if (positions_) positions_->backward(context, d.queries_and_keys);
 
   if (filter_) return filter_backward(context);
-  const Linear& qkv = context.linear(qk_);
-  linear_backward(context, qkv, context[d_qk_],
-                  context.gather_again(qkv, context[input_], context[gathered_.again]), context[d_input_]);
+  linear_backward(context, context.linear(qk_), context[d_qk_],
+                  context.gather_again(context[input_], gathered_.again), context[d_input_]);
   return context.sum(context[d_input_], context[d_input_shard_]);
 }
 
@@ -173,11 +173,10 @@ TensorView Attention::backward(const BlockContext& context, TensorView d_branch)
 // convolution, and by V, of which each rank may hold a part only.
 TensorView Attention::filter_backward(const BlockContext& context) const {
   const TensorView x = context[input_], d_partial = context[d_input_];
-  const Linear& qk = context.linear(qk_);
-  const TensorView filtered = context.gather_again(qk, context[filter_->out()], context[filtered_.again]);
-  linear_backward(context, qk, context[d_qk_], filtered, context[d_filtered_]);
+  const TensorView filtered = context.gather_again(context[filter_->out()], filtered_.again);
+  linear_backward(context, context.linear(qk_), context[d_qk_], filtered, context[d_filtered_]);
   const TensorView d_filtered = context.sum(context[d_filtered_], context[d_filtered_shard_]);
-  const TensorView all = gathers_again_ ? context.gather(x, context[gathered_.again]) : TensorView();
+  const TensorView all = context.gather_again(x, gathered_.again);
 
   const TensorView d_x = filter_->backward(context, x, all, d_filtered, d_partial);
   if (!context.ranks.several()) {

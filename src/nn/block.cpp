@@ -18,12 +18,11 @@ void linear_backward(const BlockContext& context, const Linear& linear, TensorVi
       op::LinearInputGradient{.dy = dy, .w = linear.weight, .dx = dx, .accumulate = accumulate});
 }
 
-Gathered::Gathered(UnitDescription& d, const std::string& name, std::int64_t columns, bool read_again) {
+Gathered::Gathered(UnitDescription& d, const std::string& name, std::int64_t columns, bool trained) {
   if (!d.tokens_are_cut()) return;
   const Shape whole{d.tokens(), columns};
   all = d.forward_tensor(name + ".all", whole, d.compute(), Kept::scratch);
-  if (!read_again) return;
-  again = d.backward_tensor(name + ".again", whole, d.compute(), Kept::until_weight_gradient);
+  if (trained) again = d.backward_tensor(name + ".again", whole, d.compute(), Kept::until_weight_gradient);
 }
 
 }  // namespace headwater

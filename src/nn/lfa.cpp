@@ -48,8 +48,8 @@ Lfa::Lfa(UnitDescription& d, const Options& o, const MakeNorm& make_norm)
   const Shape whole{d.tokens(), o.hidden}, local{d.local_tokens(), o.hidden};
   const DType c = d.compute();
   // The first convolution's weight gradient reads this rank's tokens, or those that are gathered again.
-  if (!by_tokens_) d.keep_for_product(o.input, conv1_.product);
   if (by_tokens_ && conv1_.trained) d.keep_until_weight_gradient(o.input);
+  if (!by_tokens_) d.keep_for_product(o.input, conv1_.product);
   conv1_out_ =
       d.forward_tensor("lfa.conv1", {filtered_tokens(d), conv1_.outputs}, c, d.kept_for(conv2_.product));
   if (by_channels_) conv2_out_ = d.forward_tensor("lfa.conv2", whole, c, Kept::scratch);

@@ -53,9 +53,8 @@ TensorView Mlp::backward(const BlockContext& context, TensorView d_branch) const
   linear_backward(context, context.linear(down_), context.gather(d_branch, context[d_branch_all_]),
                   context[activated_], context[d_activated_]);
   activation_->backward(context.backend, context[d_activated_], context[up_out_], context[d_up_]);
-  const Linear& up = context.linear(up_);
-  linear_backward(context, up, context[d_up_],
-                  context.gather_again(up, context[input_], context[gathered_.again]), context[d_input_]);
+  linear_backward(context, context.linear(up_), context[d_up_],
+                  context.gather_again(context[input_], gathered_.again), context[d_input_]);
   return context.sum(context[d_input_], context[d_input_shard_]);
 }
 

@@ -41,7 +41,7 @@ StateToSave::StateToSave(const ParameterStore& store, Backend& backend) {
       TensorView data = place.spec.trained ? store.updated(flat, place) : store.part(store.weights(), place);
       if (data.device.kind != Device::Kind::cpu || data.dtype != DType::f32) {
         const TensorView device = data;
-        copies_.emplace_back(data.bytes());
+        copies_.emplace_back(static_cast<std::size_t>(slice.count) * sizeof(float));
         data = TensorView(copies_.back().data(), DType::f32, data.shape);
         download(backend, device, data);
       }

@@ -18,7 +18,7 @@ TEST(Glob, MatchesWholeNames) {
   EXPECT_FALSE(glob_matches("", "a"));
 }
 
-TEST(Glob, CountsTheLettersThatDiffer) {
+TEST(Glob, CountsTheCharactersThatDiffer) {
   EXPECT_EQ(glob_distance("kitten", "sitting"), 3U);
   EXPECT_EQ(glob_distance("", "abc"), 3U);
   EXPECT_EQ(glob_distance("abc", ""), 3U);

@@ -132,6 +132,8 @@ class Plan(unittest.TestCase):
         for search in ([], ["--search"]):
             self.refused(r'training\.freeze has "layers\.9\.\*", which is the name of no parameter; the nearest is layers\.',
                          *search, '--training.freeze=["layers.9.*"]')
+        self.refused(r"formulas are of a model of which everything is trained; leave out training\.freeze",
+                     "--cost-model", "paper", '--training.freeze=["layers.0.*"]')
         self.refused(r"nowhere\.json", cluster=str(self.folder / "nowhere.json"))
         self.refused(r"efficiency says nothing of fp32", "--training.dtype=fp32",
                      cluster=self.write("no-fp32.json", CLUSTER | {"device": CLUSTER["device"] | {"efficiency": {"bf16": 0.5}}}))

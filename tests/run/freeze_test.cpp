@@ -12,6 +12,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <map>
 #include <set>
 
 namespace headwater {
@@ -86,7 +87,7 @@ std::int64_t count(const PassRecord& pass) {
 // Whether any op of the pass adds to a gradient of a parameter.
 bool adds_gradients(const PassRecord& pass) {
   return std::ranges::any_of(pass.ops, [](const AnyOp& op) {
-    if (const auto* norm = std::get_if<op::NormBackward>(&op)) return static_cast<bool>(norm->d_gain);
+    if (const auto* norm = std::get_if<op::NormBackward>(&op)) return norm->norm.d_gain || norm->norm.d_bias;
     if (const auto* taps = std::get_if<op::LfaTapsBackward>(&op)) return static_cast<bool>(taps->d_bias);
     return std::holds_alternative<op::LinearWeightGradient>(op) ||
            std::holds_alternative<op::EmbeddingBackward>(op);
@@ -103,10 +104,11 @@ Sharding cut(LfaSharding lfa) {
 
 TEST(Freeze, NoGradientOfAFrozenUnitIsTaken) {
   for (const bool tied : {true, false}) {
-    const ModelSpec all = model_of({.tied = tied, .layers = 3});
-    const ModelSpec model = model_of({.tied = tied, .layers = 3},
-                                     tied ? Patterns{"embedding.*", "final_norm.*", "layers.1.*"}
-                                          : Patterns{"embedding.*", "head.*", "final_norm.*", "layers.1.*"});
+    const test::ModelOptions options{.tied = tied, .layers = 3, .norm = tied ? "rmsnorm" : "layernorm"};
+    const ModelSpec all = model_of(options);
+    const ModelSpec model =
+        model_of(options, tied ? Patterns{"embedding.*", "final_norm.*", "layers.1.*"}
+                               : Patterns{"embedding.*", "head.*", "final_norm.*", "layers.1.*"});
     for (const Sharding& sharding : {Sharding{}, cut(LfaSharding::channels), cut(LfaSharding::tokens)})
       for (const int unit : {model.embedding_unit(), 2, model.head_unit()}) {
         const UnitRecord with = record(all, unit, sharding), without = record(model, unit, sharding);
@@ -132,6 +134,41 @@ TEST(Freeze, OneWeightOfALayerLeavesOutItsProductOnly) {
   EXPECT_EQ(count<op::LinearWeightGradient>(without.weight_gradient),
             count<op::LinearWeightGradient>(with.weight_gradient) - 2);
   EXPECT_TRUE(adds_gradients(without.input_gradient));  // norms, and the other convolution's bias
+}
+
+TEST(Freeze, TheGainOrTheBiasOfANormAlone) {
+  const auto gradients = [](const Patterns& frozen) {
+    std::vector<std::pair<bool, bool>> all;  // of gain and bias
+    for (const AnyOp& op : record(model_of({.norm = "layernorm"}, frozen), 1).input_gradient.ops)
+      if (const auto* norm = std::get_if<op::NormBackward>(&op))
+        all.emplace_back(norm->norm.d_gain, norm->norm.d_bias);
+    return all;
+  };
+  // In the order of backward: the MLP's, the filter's, attention's.
+  using Gradients = std::vector<std::pair<bool, bool>>;
+  EXPECT_EQ(gradients({}), (Gradients{{true, true}, {true, true}, {true, true}}));
+  EXPECT_EQ(gradients({"*.mlp_norm.bias", "*.attention_norm.weight"}),
+            (Gradients{{true, false}, {true, true}, {false, true}}));
+}
+
+// A schedule that takes the two gradients apart keeps for the second what its products read.
+TEST(Freeze, KeepsNoGradientOfABranchWhoseProductIsNotTrained) {
+  const auto kept = [](double dropout, const Patterns& frozen) {
+    std::set<std::string> names;
+    const ModelSpec model = model_of({.dropout = dropout}, frozen);
+    for (const ActivationSpec& spec : describe({.model = model, .unit = 1, .batch = {2, 8}}).tensors())
+      if (spec.made == Pass::backward && spec.kept != Kept::scratch) names.insert(spec.name);
+    return names;
+  };
+  const auto names_without = [](std::set<std::string> names, const std::set<std::string>& some) {
+    for (const std::string& name : some) EXPECT_EQ(names.erase(name), 1U) << name;
+    return names;
+  };
+  EXPECT_EQ(kept(0.0, {"*.mlp.down.weight"}), names_without(kept(0.0, {}), {"d_out"}));
+  EXPECT_EQ(kept(0.0, {"*.attention.o.weight"}), names_without(kept(0.0, {}), {"d_middle"}));
+  EXPECT_EQ(kept(0.1, {"*.mlp.down.weight"}), names_without(kept(0.1, {}), {"mlp.d_branch"}));
+  EXPECT_EQ(kept(0.1, {"*.attention.o.weight"}), names_without(kept(0.1, {}), {"attention.d_branch"}));
+  EXPECT_TRUE(kept(0.1, {"layers.0.*"}).empty());
 }
 
 // Bytes of a rank's segments, by name.

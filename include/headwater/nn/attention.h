@@ -29,6 +29,8 @@ class Attention {
   Attention(UnitDescription& description, const Options& options, std::unique_ptr<Filter> filter,
             std::unique_ptr<Positions> positions);
 
+  ProductId output() const { return o_; }  // whose weight gradient reads that of the branch
+
   TensorView forward(const BlockContext& context) const;  // x → the branch
   // Makes again what selective recomputation dropped: the filter's, the attention's output and lse.
   void recompute(const BlockContext& context) const;
@@ -53,8 +55,7 @@ class Attention {
   BranchTensors branch_;
   std::unique_ptr<Filter> filter_;
   std::unique_ptr<Positions> positions_;
-  bool gathers_again_ = false;  // the input, in backward
-  ProductId qk_, v_, o_;        // without a filter qk_ is the product with [q; k; v]
+  ProductId qk_, v_, o_;  // without a filter qk_ is the product with [q; k; v]
   Gathered gathered_, filtered_;
   TensorId qk_out_, v_out_, lse_, out_;  // without a filter qk_out_ holds q, k and v
   TensorId d_branch_all_, d_out_, d_qk_, d_v_, d_filtered_, d_filtered_shard_, d_input_, d_input_shard_;

@@ -82,10 +82,10 @@ struct BlockContext {
   TensorView gather(TensorView shard, TensorView all) const {
     return ranks.gather(backend.queue(), shard, all);
   }
-  // What the weight gradient of `linear` reads, gathered again in backward; empty, and nothing is gathered,
-  // where it has none.
-  TensorView gather_again(const Linear& linear, TensorView shard, TensorView all) const {
-    return linear.gradient ? gather(shard, all) : TensorView();
+  // The tokens of all ranks in backward, for weight gradients. Where those are cut and no weight gradient
+  // reads them, `again` is absent, and the result empty.
+  TensorView gather_again(TensorView shard, TensorId again) const {
+    return ranks.sharding().sequence_parallel && !again ? TensorView() : gather(shard, (*this)[again]);
   }
   TensorView sum(TensorView partial, TensorView shard) const {
     return ranks.sum(backend.queue(), partial, shard);
@@ -101,10 +101,10 @@ void linear_backward(const BlockContext& context, const Linear& linear, TensorVi
 // The tensors through which a product gets the tokens of all ranks where they are cut; absent elsewhere.
 struct Gathered {
   TensorId all;    // in forward
-  TensorId again;  // in backward, for the weight gradient
+  TensorId again;  // in backward, for weight gradients; absent where there are none
   Gathered() = default;
-  // `again` says whether any weight gradient reads them.
-  Gathered(UnitDescription& description, const std::string& name, std::int64_t columns, bool again);
+  // `trained` says whether any weight gradient reads them.
+  Gathered(UnitDescription& description, const std::string& name, std::int64_t columns, bool trained);
 };
 
 // Where a branch of the residual stream, which is a sum over the ranks that share the unit, is written; of
