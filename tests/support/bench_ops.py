@@ -23,22 +23,23 @@ def expected_ops(c, a, B=2, S=32, H=128, A=4, D=32, F=512, V=512, block=64):
     pairs = B * A * D * S * (S + 1) / 2  # of a query and a key in its reach, times the channels of a head
     ops = {}
 
-    def product(what, rows, n, k):
+    def product(what, rows, n, k, added=False):
+        """`added`: its input gradient is added to one that is there."""
         flops = 2 * rows * n * k
         ops["linear", what] = (flops, c * (rows * k + n * k + rows * n))
-        ops["linear_input_gradient", what] = (flops, c * (rows * k + n * k + rows * n))
+        ops["linear_input_gradient", what] = (flops, c * ((2 if added else 1) * rows * k + n * k + rows * n))
         ops["linear_weight_gradient", what] = (flops, c * (rows * k + rows * n) + 2 * a * n * k)
 
-    product("lfa.conv1", T, 2 * C, H)
+    product("lfa.conv1", T, 2 * C, H, added=True)
     product("lfa.conv2", T, 2 * H, C)
     product("attention.qk", T, 2 * H, H)
-    product("attention.v", T, H, H)
+    product("attention.v", T, H, H, added=True)
     product("attention.o", T, H, H)
     product("mlp.gate_up", T, 2 * F, H)
     product("mlp.down", T, H, F)
     product("head", block, V, H)
     ops["attention", ""] = (4 * pairs, 4 * c * T * H + a * T * A + 4 * T + keys)
-    ops["attention_backward", ""] = (10 * pairs, 8 * c * T * H + a * T * A + 4 * T)
+    ops["attention_backward", ""] = (10 * pairs, 8 * c * T * H + a * T * A + 4 * T + keys)
     for op, moved in {
         ("rotary", ""): 2 * c * T * 2 * H + 4 * T,
         ("lfa_taps", ""): c * (3 * T * C + C) + 4 * T,
