@@ -174,12 +174,11 @@ void NormBackward::check() const {
   check_matrix(dx, x.dtype, x.rows(), x.columns(), "dx");
   norm.check(x);
 }
-// A GPU takes the sums of both gradients at once, wanted or not; a CPU those that are wanted, one after the
-// other.
+// A GPU takes the sums of d_gain and d_bias at once, a CPU one after the other. Threads and groups take their
+// parts of the gain's sum whether it is trained or not.
 std::int64_t NormBackward::scratch(const Executor& executor) const {
   const std::int64_t bytes = column_sums_scratch(x.rows(), x.columns(), executor);
-  if (on_cpu(executor)) return norm.d_gain || norm.d_bias ? bytes : 0;
-  return norm.mean ? 2 * bytes : bytes;
+  return norm.mean && !on_cpu(executor) ? 2 * bytes : bytes;
 }
 
 void ResidualAdd::check() const {

@@ -56,7 +56,6 @@ T* residual_row(const op::ResidualAdd& sum, const DropoutMask& mask, const Sampl
   return out;
 }
 
-// dx, and d_gain unless that is null.
 template <class T>
 void backward_row(const T* dy, const T* x, const T* gain, float r, std::int64_t columns, const T* addend,
                   T* dx, float* d_gain) {
@@ -68,7 +67,7 @@ void backward_row(const T* dy, const T* x, const T* gain, float r, std::int64_t 
 #pragma omp simd
   for (std::int64_t i = 0; i < columns; ++i) {
     const float n = static_cast<float>(x[i]) * r, d = static_cast<float>(dy[i]);
-    if (d_gain != nullptr) d_gain[i] += d * n;
+    d_gain[i] += d * n;
     const float value = r * (d * static_cast<float>(gain[i]) - n * mean);
     store(addend != nullptr ? static_cast<float>(addend[i]) + value : value, dx + i);
   }
@@ -89,7 +88,7 @@ void centred_backward_row(const T* dy, const T* x, const T* gain, float m, float
 #pragma omp simd
   for (std::int64_t i = 0; i < columns; ++i) {
     const float n = (static_cast<float>(x[i]) - m) * r, d = static_cast<float>(dy[i]);
-    if (d_gain != nullptr) d_gain[i] += d * n;
+    d_gain[i] += d * n;
     const float value = r * (d * static_cast<float>(gain[i]) - mean - n * mean_dot);
     store(addend != nullptr ? static_cast<float>(addend[i]) + value : value, dx + i);
   }
@@ -112,35 +111,30 @@ void CpuBackend::compute(const op::NormBackward& backward) {
   const std::int64_t rows = x.rows(), columns = x.columns();
   const float* r = norm.rstd.as<float>();
   const float* m = norm.mean ? norm.mean.as<float>() : nullptr;
+  Scratch partials = scratch_of(backward);
   with_compute_type(x.dtype, [&](auto type) {
     using T = decltype(type);
     const T* gain = row_of<T>(norm.gain, 0);
-    const auto sum_into = [&](const TensorView& total, const auto& add_rows) {
-      sum_columns(threads_, rows, columns, scratch_of(backward), total.as<float>(), add_rows);
-    };
     if (norm.d_bias)
-      sum_into(norm.d_bias, [&](std::int64_t begin, std::int64_t end, float* partial) {
-        for (std::int64_t t = begin; t < end; ++t) {
-          const T* dy_row = row_of<T>(dy, t);
-          for (std::int64_t i = 0; i < columns; ++i) partial[i] += static_cast<float>(dy_row[i]);
-        }
-      });
-    const auto backward_rows = [&](std::int64_t begin, std::int64_t end, float* d_gain) {
-      for (std::int64_t t = begin; t < end; ++t) {
-        const T *dy_row = row_of<T>(dy, t), *x_row = row_of<T>(x, t),
-                *added = addend ? row_of<T>(addend, t) : nullptr;
-        T* dx = row_of<T>(backward.dx, t);
-        if (m == nullptr)
-          backward_row(dy_row, x_row, gain, r[t], columns, added, dx, d_gain);
-        else
-          centred_backward_row(dy_row, x_row, gain, m[t], r[t], columns, added, dx, d_gain);
-      }
-    };
-    if (norm.d_gain)
-      sum_into(norm.d_gain, backward_rows);
-    else
-      parallel_parts(threads_, rows,
-                     [&](std::int64_t begin, std::int64_t end, int) { backward_rows(begin, end, nullptr); });
+      sum_columns(threads_, rows, columns, partials, norm.d_bias.as<float>(),
+                  [&](std::int64_t begin, std::int64_t end, float* partial) {
+                    for (std::int64_t t = begin; t < end; ++t) {
+                      const T* dy_row = row_of<T>(dy, t);
+                      for (std::int64_t i = 0; i < columns; ++i) partial[i] += static_cast<float>(dy_row[i]);
+                    }
+                  });
+    sum_columns(threads_, rows, columns, partials, norm.d_gain ? norm.d_gain.as<float>() : nullptr,
+                [&](std::int64_t begin, std::int64_t end, float* partial) {
+                  for (std::int64_t t = begin; t < end; ++t) {
+                    const T *dy_row = row_of<T>(dy, t), *x_row = row_of<T>(x, t),
+                            *added = addend ? row_of<T>(addend, t) : nullptr;
+                    T* dx = row_of<T>(backward.dx, t);
+                    if (m == nullptr)
+                      backward_row(dy_row, x_row, gain, r[t], columns, added, dx, partial);
+                    else
+                      centred_backward_row(dy_row, x_row, gain, m[t], r[t], columns, added, dx, partial);
+                  }
+                });
   });
 }
 
