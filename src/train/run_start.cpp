@@ -124,15 +124,16 @@ std::vector<std::string> changes_since(const SaveHeader& header, const RunStart&
   return config_changes(before, after);
 }
 
-// Returns "a", or "a and 3 more".
-std::string first_of(const std::vector<std::string>& names) {
-  return names.front() + (names.size() > 1 ? fmt::format(" and {} more", names.size() - 1) : "");
+// Returns "a is", or "a and 3 more are".
+std::string these_are(const std::vector<std::string>& names) {
+  return names.size() == 1 ? names.front() + " is"
+                           : fmt::format("{} and {} more are", names.front(), names.size() - 1);
 }
 
-// Compares what is trained with what was trained before the checkpoint. A parameter that is trained from now
-// on has no moments there. AdamW counts its updates for all parameters together, and by that count corrects
-// moments for having begun at zero; so all of them begin again.
-void compare_trained(RunStart& start) {
+// Decides whether the moments of the checkpoint are used. A parameter that is trained from now on, but was
+// not before, has none there. AdamW counts its updates for all parameters together, and by that count
+// corrects moments for having begun at zero; so in that case all of them begin anew.
+void decide_moments(RunStart& start) {
   const SaveHeader& header = start.checkpoint->manifest().header;
   ModelSpec before = expand(start.run.model), now = before;
   freeze(before, header.config.training.freeze);
@@ -144,14 +145,13 @@ void compare_trained(RunStart& start) {
     if (was[i].trained && !is[i].trained) dropped.push_back(is[i].name);
   }
   if (!dropped.empty())
-    log::info(
-        "training.freeze: {} not trained from now on; their moments are left behind, all others are kept",
-        first_of(dropped) + (dropped.size() > 1 ? " are" : " is"));
+    log::info("training.freeze: {} not trained from now on, and the checkpoint's moments are left behind",
+              these_are(dropped));
   if (added.empty()) return;
   log::info(
       "training.freeze: {} trained from now on, without moments in the checkpoint; AdamW begins anew, "
       "with moments of zero for every parameter",
-      first_of(added) + (added.size() > 1 ? " are" : " is"));
+      these_are(added));
   start.moments_begin_anew = true;
   start.counters.updates = 0;
 }
@@ -202,7 +202,7 @@ RunStart find_start(const LoadedConfig& config, const std::optional<Path>& newes
     log::info("resuming from {} after step {}", start.checkpoint->description(), start.counters.step);
     for (const std::string& change : changes_since(start.checkpoint->manifest().header, start))
       log::info("changed since the checkpoint: {}", change);
-    compare_trained(start);
+    decide_moments(start);
   }
   return start;
 }

@@ -13,7 +13,7 @@ namespace headwater {
 
 // Loads masters and weights of every parameter that the store holds.
 void load_weights(ParameterStore& store, Backend& backend, const WeightSource& source);
-// Those of what is trained.
+// Loads the moments of what is trained, as far as this rank updates it.
 void load_moments(ParameterStore& store, Backend& backend, const Checkpoint& checkpoint);
 
 // The part of the state that this rank writes and no other does, as host tensors. They are valid as long as

@@ -162,8 +162,8 @@ const PassRecord& CostModel::again(const UnitRecord& record, Recompute recompute
   return whole && !repeated.ops.empty() ? record.forward : repeated;
 }
 
-// The embedding is a look-up: forward reads and writes rows, backward adds rows to the gradient,
-// where the table is trained.
+// The embedding is a look-up: forward reads and writes rows; backward adds rows to the gradient, where the
+// table is trained.
 PassSeconds CostModel::embedding(const HeldWeights& weights) const {
   const double compute = size_of_type(work_.precision.compute),
                accumulate = size_of_type(work_.precision.accumulate);
