@@ -17,6 +17,11 @@ from os import cpu_count
 from pathlib import Path
 
 
+def is_compiled(entry):
+    words = shlex.split(entry["command"])
+    return Path(entry["directory"], words[words.index("-o") + 1]).exists()
+
+
 def looks_only(command):
     """The command of compile_commands.json without what it would write, and without a cache, which keeps objects."""
     words = shlex.split(command)
@@ -44,8 +49,7 @@ def main():
     parser.add_argument("build")
     parser.add_argument("--except", dest="other")
     arguments = parser.parse_args()
-    compiled = {entry["file"] for entry in entries_of(arguments.other)
-                if Path(entry["directory"], entry["output"]).exists()} if arguments.other else set()
+    compiled = {entry["file"] for entry in entries_of(arguments.other) if is_compiled(entry)} if arguments.other else set()
     entries = [entry for entry in entries_of(arguments.build) if entry["file"] not in compiled]
     failed = 0
     with ThreadPoolExecutor(cpu_count()) as pool:

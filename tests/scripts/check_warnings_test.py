@@ -12,8 +12,9 @@ ROOT = Path(os.environ["HEADWATER_SOURCE_DIR"])
 
 
 class Warnings(unittest.TestCase):
-    def check(self, **sources):
-        with tempfile.TemporaryDirectory() as folder:
+    def check(self, compiled=(), **sources):
+        """`compiled`: those of which another build has an object."""
+        with tempfile.TemporaryDirectory() as folder, tempfile.TemporaryDirectory() as other:
             entries = []
             for name, text in sources.items():
                 file = Path(folder, f"{name}.cpp")
@@ -21,8 +22,11 @@ class Warnings(unittest.TestCase):
                 entries.append({"directory": folder, "file": str(file),
                                 "command": f"/usr/bin/ccache g++ -Wall -Werror -o {name}.o -c {file}"})
             Path(folder, "compile_commands.json").write_text(json.dumps(entries))
-            done = subprocess.run([sys.executable, ROOT / "scripts/check_warnings.py", folder], capture_output=True, text=True,
-                                  timeout=60)
+            Path(other, "compile_commands.json").write_text(json.dumps([{**entry, "directory": other} for entry in entries]))
+            for name in compiled:
+                Path(other, f"{name}.o").touch()
+            done = subprocess.run([sys.executable, ROOT / "scripts/check_warnings.py", folder,
+                                   *(["--except", other] if compiled else [])], capture_output=True, text=True, timeout=60)
             self.assertEqual(list(Path(folder).glob("*.o")), [])
         return done
 
@@ -43,6 +47,13 @@ class Warnings(unittest.TestCase):
         self.assertEqual(done.returncode, 1, done)
         self.assertIn("left_over", done.stdout)
         self.assertTrue(done.stdout.endswith("2 sources, 1 with errors\n"), done)
+
+    def test_what_another_build_has_compiled_is_left_out(self):
+        sources = {"a": "int a() { return 1; }", "b": "int b() { int left_over = 2; return 2; }"}
+        done = self.check(compiled=["b"], **sources)
+        self.assertEqual((done.returncode, done.stdout), (0, "1 sources, 0 with errors\n"), done)
+        done = self.check(compiled=["a"], **sources)
+        self.assertEqual(done.returncode, 1, done)
 
 
 if __name__ == "__main__":
