@@ -106,8 +106,8 @@ void residual_rms_norm(Rows<const T> branch, Rows<const T> x, const RowDropout& 
                        double epsilon, Rows<T> out, Rows<T> y, float* rstd, std::int64_t rows,
                        std::int64_t columns, cudaStream_t stream);
 // n = x·r; dx = addend + r(dy ⊙ g − n·mean(dy ⊙ g ⊙ n)); d_gain += Σ over rows of dy ⊙ n, in an order that
-// only the shape decides. The addend is null (0), dx itself, or a matrix that shares no memory with dx.
-// workspace: column_sums_bytes, 4-byte aligned. Floor 3, or 4 with an addend.
+// only the shape decides; d_gain may be null. The addend is null (0), dx itself, or a matrix that shares no
+// memory with dx. workspace: column_sums_bytes, 4-byte aligned. Floor 3, or 4 with an addend.
 template <class T>
 void rms_norm_backward(Rows<const T> dy, Rows<const T> x, const T* gain, const float* rstd,
                        Rows<const T> addend, Rows<T> dx, float* d_gain, void* workspace, std::int64_t rows,
@@ -126,8 +126,8 @@ void residual_layer_norm(Rows<const T> branch, Rows<const T> x, const RowDropout
                          const T* bias, double epsilon, Rows<T> out, Rows<T> y, float* mean, float* rstd,
                          std::int64_t rows, std::int64_t columns, cudaStream_t stream);
 // d = dy ⊙ g; dx = addend + r(d − mean(d) − n·mean(d ⊙ n)), with an addend as above; d_gain += Σ over rows of
-// dy ⊙ n, d_bias += Σ dy, in an order that only the shape decides. workspace: twice column_sums_bytes, 4-byte
-// aligned. Floor 3, or 4 with an addend.
+// dy ⊙ n, d_bias += Σ dy, in an order that only the shape decides; both may be null. workspace: twice
+// column_sums_bytes, 4-byte aligned. Floor 3, or 4 with an addend.
 template <class T>
 void layer_norm_backward(Rows<const T> dy, Rows<const T> x, const T* gain, const float* mean,
                          const float* rstd, Rows<const T> addend, Rows<T> dx, float* d_gain, float* d_bias,

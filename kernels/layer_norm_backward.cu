@@ -98,8 +98,8 @@ void layer_norm_backward(Rows<const T> dy, Rows<const T> x, const T* gain, const
   float* bias_partials = gain_partials + groups * columns;
   launch(kernel, static_cast<unsigned>(groups), group_threads(columns, vectors ? kVector<T> : 1), 0, stream,
          dy, x, gain, mean, rstd, addend, dx, gain_partials, bias_partials, rows, columns);
-  add_column_sums(gain_partials, groups, columns, d_gain, stream);
-  add_column_sums(bias_partials, groups, columns, d_bias, stream);
+  if (d_gain != nullptr) add_column_sums(gain_partials, groups, columns, d_gain, stream);
+  if (d_bias != nullptr) add_column_sums(bias_partials, groups, columns, d_bias, stream);
 }
 
 #define INSTANTIATE(T)                                                                                  \

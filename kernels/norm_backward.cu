@@ -86,7 +86,7 @@ void rms_norm_backward(Rows<const T> dy, Rows<const T> x, const T* gain, const f
   auto* partials = static_cast<float*>(workspace);
   launch(kernel, static_cast<unsigned>(groups), group_threads(columns, vectors ? kVector<T> : 1), 0, stream,
          dy, x, gain, rstd, addend, dx, partials, rows, columns);
-  add_column_sums(partials, groups, columns, d_gain, stream);
+  if (d_gain != nullptr) add_column_sums(partials, groups, columns, d_gain, stream);
 }
 
 #define INSTANTIATE(T)                                                                                 \

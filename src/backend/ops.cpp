@@ -81,10 +81,10 @@ void NormArguments::check(const TensorView& x) const {
 void NormBackwardArguments::check(const TensorView& x) const {
   check_vector(gain, x.dtype, x.columns(), "gain");
   check_vector(rstd, sums_of(x.dtype), x.rows(), "rstd");
-  check_vector(d_gain, sums_of(x.dtype), x.columns(), "d_gain");
-  if (!mean && !d_bias) return;
-  check_vector(mean, sums_of(x.dtype), x.rows(), "mean");
-  check_vector(d_bias, sums_of(x.dtype), x.columns(), "d_bias");
+  if (d_gain) check_vector(d_gain, sums_of(x.dtype), x.columns(), "d_gain");
+  if (mean) check_vector(mean, sums_of(x.dtype), x.rows(), "mean");
+  HW_CHECK(mean || !d_bias, "the gradient of a bias, but no mean: RMSNorm has no bias");
+  if (d_bias) check_vector(d_bias, sums_of(x.dtype), x.columns(), "d_bias");
 }
 
 void AttentionArguments::check() const {
@@ -174,7 +174,8 @@ void NormBackward::check() const {
   check_matrix(dx, x.dtype, x.rows(), x.columns(), "dx");
   norm.check(x);
 }
-// A GPU takes the sums of d_gain and d_bias at once, a CPU one after the other.
+// A GPU takes the sums of d_gain and d_bias at once, a CPU one after the other. Threads and groups take their
+// parts of the gain's sum whether it is trained or not.
 std::int64_t NormBackward::scratch(const Executor& executor) const {
   const std::int64_t bytes = column_sums_scratch(x.rows(), x.columns(), executor);
   return norm.mean && !on_cpu(executor) ? 2 * bytes : bytes;

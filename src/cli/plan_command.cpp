@@ -105,6 +105,10 @@ int plan_command(const Session& session, const PlanOptions& options) {
   if (options.cost_model == "paper") {
     if (options.search)
       throw UserError("--search times layouts by the simulator; leave out --cost-model paper");
+    if (!what.run.training.freeze.empty())
+      throw UserError(
+          "the paper's formulas are of a model of which everything is trained; leave out training.freeze, or "
+          "--cost-model paper");
     return plan_by_paper(options, request_of(what, options.threads));
   }
   if (options.search) {

@@ -36,7 +36,7 @@ of the wrong type are errors.
 
 Types: *integer* takes whole numbers, also as `1e3`; *layout* is `"uniform"` or a list of layer counts;
 *recompute* is a word or a list of words and numbers; *data* is the prefix of a `.bin/.idx` pair, or a list whose entries are prefixes or `{"prefix": "data/a", "weight":
-2}` (weight 1 unless said); *numbers* and *integers* are lists.
+2}` (weight 1 unless said); *numbers*, *integers* and *texts* are lists.
 )";
 
 // The table of schedules as a section of the reference.

@@ -226,6 +226,11 @@ FieldSection training_section() {
       "file for the predicted and the measured timeline of one of the first steps, for Chrome's "
       "about:tracing or Perfetto",
       {.note = "empty: none"});
+  row("freeze", &C::freeze,
+      "names of parameters that are not trained, as patterns in which * stands for any characters and ? "
+      "for one, such as [\"embedding.*\",\"layers.0.*\"]; what is not trained has no gradient, no master "
+      "and no moments",
+      {.note = "empty: everything is trained"});
   return row.take();
 }
 

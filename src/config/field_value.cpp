@@ -132,6 +132,12 @@ struct Writer {
     }
     *target = std::move(numbers);
   }
+  void operator()(std::vector<std::string>* target) const {
+    if (!value.is_array() ||
+        !std::all_of(value.begin(), value.end(), [](const json& item) { return item.is_string(); }))
+      refuse();
+    *target = value.get<std::vector<std::string>>();
+  }
 
   static bool is_recompute_word(const json& item) {
     return item == "none" || item == "selective" || item == "full";
@@ -186,6 +192,7 @@ struct Reader {
   }
   json operator()(const std::vector<double>* value) const { return *value; }
   json operator()(const std::vector<std::int64_t>* value) const { return *value; }
+  json operator()(const std::vector<std::string>* value) const { return *value; }
 };
 
 struct TypeName {
@@ -198,6 +205,7 @@ struct TypeName {
   const char* operator()(const std::vector<WeightedPrefix>*) const { return "data"; }
   const char* operator()(const std::vector<double>*) const { return "numbers"; }
   const char* operator()(const std::vector<std::int64_t>*) const { return "integers"; }
+  const char* operator()(const std::vector<std::string>*) const { return "texts"; }
 };
 
 struct Expectation {
@@ -220,6 +228,9 @@ struct Expectation {
   const char* operator()(const std::vector<double>*) const { return "a list of numbers such as [98,1,1]"; }
   const char* operator()(const std::vector<std::int64_t>*) const {
     return "a list of whole numbers such as [16,16,300000]";
+  }
+  const char* operator()(const std::vector<std::string>*) const {
+    return "a list of texts such as [\"embedding.*\",\"layers.0.*\"]";
   }
 };
 

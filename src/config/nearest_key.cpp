@@ -1,36 +1,19 @@
 #include "nearest_key.h"
 
 #include "headwater/base/error.h"
+#include "headwater/base/glob.h"
 #include "headwater/config/field_table.h"
 
 #include <algorithm>
 #include <limits>
-#include <numeric>
-#include <vector>
 
 namespace headwater {
 namespace {
 
-// Returns Levenshtein's distance of two words, computed one row at a time.
-std::size_t edit_distance(std::string_view a, std::string_view b) {
-  std::vector<std::size_t> row(b.size() + 1);
-  std::iota(row.begin(), row.end(), std::size_t{0});
-  for (std::size_t i = 0; i < a.size(); ++i) {
-    std::size_t diagonal = row[0];
-    row[0] = i + 1;
-    for (std::size_t j = 0; j < b.size(); ++j) {
-      const std::size_t replaced = diagonal + (a[i] == b[j] ? 0 : 1);
-      diagonal = row[j + 1];
-      row[j + 1] = std::min({replaced, row[j] + 1, diagonal + 1});
-    }
-  }
-  return row.back();
-}
-
 // A key in another section counts as half a letter further away, as most misspelt keys are in the right
 // section.
 std::size_t key_distance(const Field& field, std::string_view section, std::string_view name) {
-  return 2 * edit_distance(field.name, name) + (field.section == section ? 0 : 1);
+  return 2 * glob_distance(field.name, name) + (field.section == section ? 0 : 1);
 }
 
 std::string sections_text() {
@@ -58,7 +41,7 @@ std::string nearest_key(std::string_view section, std::string_view name) {
 std::string nearest_section(std::string_view section) {
   const auto nearest =
       std::min_element(field_table().begin(), field_table().end(), [&](const auto& a, const auto& b) {
-        return edit_distance(a.name, section) < edit_distance(b.name, section);
+        return glob_distance(a.name, section) < glob_distance(b.name, section);
       });
   return nearest->name;
 }

@@ -127,7 +127,7 @@ std::vector<SegmentSize> arena_layout(const ModelSpec& model, const ParameterLay
   std::vector<SegmentSize> segments = {
       {"weights", aligned(elements * each.weight)},
       {"master", aligned(updated * each.master)},
-      {"gradients", aligned(elements * each.gradient)},
+      {"gradients", aligned(parameters.trained_elements() * each.gradient)},
       {"optimizer", 2 * aligned(updated * each.moment)},
       {"activations", slots},
       // Beside scratch: the residual stream's gradient, in two tensors that take turns.

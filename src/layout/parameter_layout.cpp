@@ -39,25 +39,15 @@ ShardPosition shard_position_of(const ProcessGrid& grid, int rank, bool sharded_
 ParameterLayout::ParameterLayout(const ModelSpec& model, const std::vector<StageUnits>& chunks,
                                  const Sharding& sharding, const ShardPosition& position,
                                  std::int64_t bucket_elements)
-    : position_(position) {
-  const bool has_embedding = holds(chunks, model.embedding_unit()),
-             has_head = holds(chunks, model.head_unit());
-  for (const StageUnits& units : chunks) {
-    const std::vector<ParameterSpec> specs = parameters_of(model, units.first, units.last, sharding);
-    for (const bool over_tensor : {false, true})
-      for (const ParameterSpec& spec : specs) {
-        if (spec.reduced_over.contains(Axis::tensor) != over_tensor) continue;
-        const bool copy = spec.tied_to_head && !(units.first <= spec.unit && spec.unit < units.last);
-        if (copy && has_embedding) continue;  // both ends on this rank: one tensor
-        const bool across = spec.tied_to_head && !(has_embedding && has_head);
-        if (!spec.joined && !extends_bucket(spec, across, bucket_elements)) open_bucket(spec, across);
-        place(spec, sharding, copy);
-        std::vector<int>& users = buckets_.back().units;
-        if (!copy) users.push_back(spec.unit);
-        if (spec.tied_to_head && has_head) users.push_back(model.head_unit());
-      }
-  }
+    : sharding_(sharding), position_(position), bucket_elements_(bucket_elements) {
+  std::vector<std::vector<ParameterSpec>> specs;  // by chunk
+  for (const StageUnits& units : chunks)
+    specs.push_back(parameters_of(model, units.first, units.last, sharding));
+  for (std::size_t c = 0; c < chunks.size(); ++c) add(specs[c], true, chunks[c], model, chunks);
   close_bucket();
+  trained_elements_ = elements_;
+  for (std::size_t c = 0; c < chunks.size(); ++c) add(specs[c], false, chunks[c], model, chunks);
+  elements_ = rounded_up(elements_, kElementAlignment);
   for (Bucket& bucket : buckets_) {
     std::ranges::sort(bucket.units);
     bucket.units.erase(std::ranges::unique(bucket.units).begin(), bucket.units.end());
@@ -65,11 +55,30 @@ ParameterLayout::ParameterLayout(const ModelSpec& model, const std::vector<Stage
   for (ParameterPlace& place : places_) share(place);
 }
 
-bool ParameterLayout::extends_bucket(const ParameterSpec& spec, bool across,
-                                     std::int64_t bucket_elements) const {
+// Places those of a chunk's parameters that are trained, or those that are not.
+void ParameterLayout::add(const std::vector<ParameterSpec>& specs, bool trained, const StageUnits& units,
+                          const ModelSpec& model, const std::vector<StageUnits>& chunks) {
+  const bool has_embedding = holds(chunks, model.embedding_unit()),
+             has_head = holds(chunks, model.head_unit());
+  for (const bool over_tensor : {false, true})
+    for (const ParameterSpec& spec : specs) {
+      if (spec.trained != trained || spec.reduced_over.contains(Axis::tensor) != over_tensor) continue;
+      const bool copy = spec.tied_to_head && !(units.first <= spec.unit && spec.unit < units.last);
+      if (copy && has_embedding) continue;  // both ends on this rank: one tensor
+      const bool across = spec.tied_to_head && !(has_embedding && has_head);
+      if (trained && !spec.joined && !extends_bucket(spec, across)) open_bucket(spec, across);
+      place(spec, copy);
+      if (!trained) continue;
+      std::vector<int>& users = buckets_.back().units;
+      if (!copy) users.push_back(spec.unit);
+      if (spec.tied_to_head && has_head) users.push_back(model.head_unit());
+    }
+}
+
+bool ParameterLayout::extends_bucket(const ParameterSpec& spec, bool across) const {
   if (buckets_.empty()) return false;
   const Bucket& last = buckets_.back();
-  const bool full = places_.back().spec.unit != spec.unit && elements_ - last.range.begin >= bucket_elements;
+  const bool full = places_.back().spec.unit != spec.unit && elements_ - last.range.begin >= bucket_elements_;
   return last.reduced_over == spec.reduced_over && last.tied_across_stages == across && !full;
 }
 
@@ -83,11 +92,12 @@ void ParameterLayout::close_bucket() {
   if (!buckets_.empty()) buckets_.back().range.end = elements_;
 }
 
-void ParameterLayout::place(const ParameterSpec& spec, const Sharding& sharding, bool second_copy) {
-  const ParameterShard shard = parameter_shard(spec, sharding, position_.tensor_rank);
+void ParameterLayout::place(const ParameterSpec& spec, bool second_copy) {
+  const ParameterShard shard = parameter_shard(spec, sharding_, position_.tensor_rank);
   if (!spec.joined) elements_ = rounded_up(elements_, kElementAlignment);
   places_.push_back({spec, shard.box, shard.local, elements_, second_copy, {}, true});
   elements_ += shard.local.elements();
+  if (!spec.trained) return;
 
   Bucket& bucket = buckets_.back();
   if (spec.reduced_over == bucket.reduced_over) return;
@@ -103,14 +113,16 @@ void ParameterLayout::place(const ParameterSpec& spec, const Sharding& sharding,
 
 // Which elements of the parameter this rank updates, and whether it alone speaks for them.
 void ParameterLayout::share(ParameterPlace& place) const {
-  const Range part = shard(buckets_[bucket_at(place.offset)]);
-  const std::int64_t count = place.slice().count;
-  const auto within = [&](std::int64_t element) {
-    return std::clamp<std::int64_t>(element - place.offset, 0, count);
-  };
-  place.updated = {within(part.begin), within(part.end)};
   AxisSet copies = place.spec.replicated_on;
-  if (sharded()) copies = copies.without(kShardAxes);  // there each holds a part of its own
+  if (place.spec.trained) {
+    const Range part = shard(buckets_[bucket_at(place.offset)]);
+    const std::int64_t count = place.slice().count;
+    const auto within = [&](std::int64_t element) {
+      return std::clamp<std::int64_t>(element - place.offset, 0, count);
+    };
+    place.updated = {within(part.begin), within(part.end)};
+    if (sharded()) copies = copies.without(kShardAxes);  // there each holds a part of its own
+  }
   place.counted_here = !place.second_copy && !copies.meets(position_.not_first);
 }
 
@@ -141,8 +153,8 @@ std::set<AxisSet> ParameterLayout::sum_axes() const {
 std::size_t ParameterLayout::bucket_at(std::int64_t element) const {
   const auto next = std::ranges::upper_bound(buckets_, element, {},
                                              [](const Bucket& bucket) { return bucket.range.begin; });
-  HW_CHECK(next != buckets_.begin() && element < elements_, "no bucket holds element {} of {}", element,
-           elements_);
+  HW_CHECK(next != buckets_.begin() && element < trained_elements_, "no bucket holds element {} of {}",
+           element, trained_elements_);
   return static_cast<std::size_t>(next - buckets_.begin()) - 1;
 }
 

@@ -44,33 +44,37 @@ std::string bytes_text(std::int64_t bytes) {
 }  // namespace
 
 std::string StageLayout::table(const ModelSpec& model, const Placement& placement,
-                               double bytes_per_parameter) const {
+                               BytesPerParameter each) const {
   HW_CHECK(placement.stages() == stages(), "a placement of {} stages for a layout of {}", placement.stages(),
            stages());
   // The head's own copy of a tied embedding, which it needs where the embedding lies on another rank.
   const bool copied = model.tied && placement.rank_of(0) != placement.rank_of(stages() - 1);
 
-  const auto bytes = [&](std::int64_t count) {
-    return static_cast<std::int64_t>(static_cast<double>(count) * bytes_per_parameter);
-  };
   std::vector<Row> rows = {{"stage", "rank", "units", "layers", "parameters", "bytes"}};
   const bool recomputes = std::any_of(units_.begin(), units_.end(), [](const StageUnits& units) {
     return units.recompute != Recompute::none;
   });
   if (recomputes) rows.front().emplace_back("recomputed");
   std::int64_t held = 0;
+  double held_bytes = 0.0;
+  const auto text_of_bytes = [](double bytes) { return bytes_text(static_cast<std::int64_t>(bytes)); };
   for (int s = 0; s < stages(); ++s) {
     const StageUnits& units = stage(s);
     std::int64_t count = 0;
+    double bytes = 0.0;
     for (const ParameterSpec& spec : parameters_of(model, units.first, units.last))
-      if (copied || stage_of_unit(spec.unit) == s) count += spec.elements();
+      if (copied || stage_of_unit(spec.unit) == s) {
+        count += spec.elements();
+        bytes += static_cast<double>(spec.elements()) * (spec.trained ? each.trained : each.frozen);
+      }
     held += count;
+    held_bytes += bytes;
     rows.push_back({std::to_string(s), std::to_string(placement.rank_of(s)), text_of(units),
-                    std::to_string(units.layers()), grouped(count), bytes_text(bytes(count))});
+                    std::to_string(units.layers()), grouped(count), text_of_bytes(bytes)});
     if (recomputes) rows.back().push_back(units.recompute_text());
   }
   rows.push_back(
-      {"total", "", "", std::to_string(model.layers.size()), grouped(held), bytes_text(bytes(held))});
+      {"total", "", "", std::to_string(model.layers.size()), grouped(held), text_of_bytes(held_bytes)});
 
   std::vector<std::size_t> widths(rows.front().size());
   for (const Row& row : rows)

@@ -21,8 +21,7 @@ Attention::Attention(UnitDescription& d, const Options& o, std::unique_ptr<Filte
       input_(o.input),
       branch_(o.branch),
       filter_(std::move(filter)),
-      positions_(std::move(positions)),
-      gathered_(d, "attention_norm", o.hidden) {
+      positions_(std::move(positions)) {
   const std::string prefix = o.prefix + "attention.";
   const std::int64_t queries = o.heads * o.head_dim, keys = o.kv_heads * o.head_dim;
   const Init normal{Init::Kind::normal, o.init_std};
@@ -48,10 +47,13 @@ Attention::Attention(UnitDescription& d, const Options& o, std::unique_ptr<Filte
   const Shape whole{tokens, o.hidden}, local{d.local_tokens(), o.hidden};
   const DType c = d.compute();
   const bool cut = d.tokens_are_cut();
-  d.keep_for_product(input_);
+  const ProductId of_input = filter_ ? v_ : qk_;
+  gathered_ =
+      Gathered(d, "attention_norm", o.hidden, d.trained(of_input) || (filter_ && filter_->trains_on_all()));
+  d.keep_for_product(input_, of_input);
   if (filter_) {
-    d.keep_for_product(filter_->out());
-    filtered_ = Gathered(d, "lfa", o.hidden);
+    d.keep_for_product(filter_->out(), qk_);
+    filtered_ = Gathered(d, "lfa", o.hidden, d.trained(qk_));
     qk_out_ = d.forward_tensor("attention.qk", {tokens, width + key_width}, c, Kept::until_input_gradient);
     v_out_ = d.forward_tensor("attention.v", {tokens, key_width}, c, Kept::until_input_gradient);
   } else {
@@ -60,19 +62,18 @@ Attention::Attention(UnitDescription& d, const Options& o, std::unique_ptr<Filte
   }
   lse_ = d.forward_tensor("attention.lse", {tokens, heads_}, d.accumulate(), Kept::until_input_gradient,
                           Dropped::by_selective);
-  out_ = d.forward_tensor("attention.out", {tokens, width}, c, Kept::until_weight_gradient,
+  out_ = d.forward_tensor("attention.out", {tokens, width}, c, d.kept_for(o_, Kept::until_input_gradient),
                           Dropped::by_selective);
 
-  if (cut) d_branch_all_ = d.backward_tensor("attention.d_branch.all", whole, c, Kept::until_weight_gradient);
+  if (cut) d_branch_all_ = d.backward_tensor("attention.d_branch.all", whole, c, d.kept_for(o_));
   d_out_ = d.backward_tensor("attention.d_out", {tokens, width}, c, Kept::scratch);
   if (filter_) {
-    d_qk_ = d.backward_tensor("attention.d_qk", {tokens, width + key_width}, c, Kept::until_weight_gradient);
-    d_v_ = d.backward_tensor("attention.d_v", {tokens, key_width}, c, Kept::until_weight_gradient);
+    d_qk_ = d.backward_tensor("attention.d_qk", {tokens, width + key_width}, c, d.kept_for(qk_));
+    d_v_ = d.backward_tensor("attention.d_v", {tokens, key_width}, c, d.kept_for(v_));
     d_filtered_ = d.backward_tensor("lfa.d_out", whole, c, Kept::scratch);
     if (cut) d_filtered_shard_ = d.backward_tensor("lfa.d_out.shard", local, c, Kept::scratch);
   } else {
-    d_qk_ =
-        d.backward_tensor("attention.d_qkv", {tokens, width + 2 * key_width}, c, Kept::until_weight_gradient);
+    d_qk_ = d.backward_tensor("attention.d_qkv", {tokens, width + 2 * key_width}, c, d.kept_for(qk_));
   }
   if (d.several() || !filter_) d_input_ = d.backward_tensor("attention_norm.d_out", whole, c, Kept::scratch);
   if (cut) d_input_shard_ = d.backward_tensor("attention_norm.d_out.shard", local, c, Kept::scratch);
@@ -164,7 +165,7 @@ TensorView Attention::backward(const BlockContext& context, TensorView d_branch)
 
   if (filter_) return filter_backward(context);
   linear_backward(context, context.linear(qk_), context[d_qk_],
-                  context.gather(context[input_], context[gathered_.again]), context[d_input_]);
+                  context.gather_again(context[input_], gathered_.again), context[d_input_]);
   return context.sum(context[d_input_], context[d_input_shard_]);
 }
 
@@ -172,10 +173,10 @@ TensorView Attention::backward(const BlockContext& context, TensorView d_branch)
 // convolution, and by V, of which each rank may hold a part only.
 TensorView Attention::filter_backward(const BlockContext& context) const {
   const TensorView x = context[input_], d_partial = context[d_input_];
-  const TensorView filtered = context.gather(context[filter_->out()], context[filtered_.again]);
+  const TensorView filtered = context.gather_again(context[filter_->out()], filtered_.again);
   linear_backward(context, context.linear(qk_), context[d_qk_], filtered, context[d_filtered_]);
   const TensorView d_filtered = context.sum(context[d_filtered_], context[d_filtered_shard_]);
-  const TensorView all = context.gather(x, context[gathered_.again]);
+  const TensorView all = context.gather_again(x, gathered_.again);
 
   const TensorView d_x = filter_->backward(context, x, all, d_filtered, d_partial);
   if (!context.ranks.several()) {

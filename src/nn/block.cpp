@@ -13,16 +13,16 @@ void linear_forward(const BlockContext& context, const Linear& linear, TensorVie
 
 void linear_backward(const BlockContext& context, const Linear& linear, TensorView dy, TensorView x,
                      TensorView dx, bool accumulate) {
-  context.deferred->add({.dy = dy, .x = x, .dw = linear.gradient});
+  if (linear.gradient) context.deferred->add({.dy = dy, .x = x, .dw = linear.gradient});
   context.backend.run(
       op::LinearInputGradient{.dy = dy, .w = linear.weight, .dx = dx, .accumulate = accumulate});
 }
 
-Gathered::Gathered(UnitDescription& d, const std::string& name, std::int64_t columns) {
+Gathered::Gathered(UnitDescription& d, const std::string& name, std::int64_t columns, bool trained) {
   if (!d.tokens_are_cut()) return;
   const Shape whole{d.tokens(), columns};
   all = d.forward_tensor(name + ".all", whole, d.compute(), Kept::scratch);
-  again = d.backward_tensor(name + ".again", whole, d.compute(), Kept::until_weight_gradient);
+  if (trained) again = d.backward_tensor(name + ".again", whole, d.compute(), Kept::until_weight_gradient);
 }
 
 }  // namespace headwater

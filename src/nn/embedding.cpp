@@ -11,7 +11,8 @@ Embedding::Embedding(const UnitSite& site)
   if (!d.tokens_are_cut()) return;
   const Shape all{d.tokens(), site.model.hidden};
   out_all_ = d.forward_tensor("out", all, d.compute(), Kept::scratch, Dropped::never);
-  d_out_all_ = d.backward_tensor("d_out.all", all, d.compute(), Kept::scratch);
+  if (d.parameters().back().trained)
+    d_out_all_ = d.backward_tensor("d_out.all", all, d.compute(), Kept::scratch);
 }
 
 void Embedding::forward(const BlockContext& context, TensorView out) const {
@@ -25,6 +26,7 @@ void Embedding::forward(const BlockContext& context, TensorView out) const {
 
 void Embedding::backward(const BlockContext& context, TensorView d_out) const {
   const TensorView d_table = context.gradient(table_);
+  if (!d_table) return;
   context.backend.run(op::EmbeddingBackward{.tokens = context.batch.tokens,
                                             .d_out = context.gather(d_out, context[d_out_all_]),
                                             .first = context.ranks.rank() * d_table.rows(),

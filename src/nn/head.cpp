@@ -122,7 +122,7 @@ void Head::forward(const BlockContext& context, TensorView scalars) const {
                                    .statistics = block.statistics,
                                    .scalars = scalars});
     b.run(op::LinearInputGradient{.dy = block.logits, .w = head.weight, .dx = d_all.rows(begin, count)});
-    b.run(op::LinearWeightGradient{.dy = block.logits, .x = normed, .dw = head.gradient});
+    if (head.gradient) b.run(op::LinearWeightGradient{.dy = block.logits, .x = normed, .dw = head.gradient});
   });
   context.sum(d_all, context[d_normed_]);
 }

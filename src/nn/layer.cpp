@@ -11,7 +11,7 @@ namespace {
 // Dropout's places in a layer; attention has place 0.
 constexpr int kAttentionBranch = 1, kMlpBranch = 2;
 
-std::string prefix_of(const UnitSite& site) { return "layers." + std::to_string(site.unit - 1) + "."; }
+std::string prefix_of(const UnitSite& site) { return layer_prefix(site.unit - 1); }
 
 BranchTensors branch_tensors(UnitDescription& d, std::int64_t hidden) {
   BranchTensors branch;
@@ -91,20 +91,22 @@ Layer::Layer(const UnitSite& site, const LayerSpec& layer)
       mlp_(mlp_of(description_, site, layer, mlp_norm_.out(), branch_)) {
   // The gradient of the residual stream arrives in, and leaves by, the caller's tensors. Without dropout, and
   // where tokens are whole, it is also the gradient of the branches, which their last products' weight
-  // gradients need.
+  // gradients need, where those are trained.
   UnitDescription& d = description_;
   HW_CHECK(layer.hidden == site.model.hidden, "unit {} is {} wide in a residual stream of {}", d.unit(),
            layer.hidden, site.model.hidden);
   const bool cut = d.tokens_are_cut(), branch_is_stream = dropout_ == 0.0 && !cut;
   const Shape local{d.local_tokens(), layer.hidden};
-  const Kept kept = cut ? Kept::scratch : Kept::until_weight_gradient;
+  const ProductId down = mlp_.output(), o = attention_.output();
+  const auto kept = [&](ProductId product) { return cut ? Kept::scratch : d.kept_for(product); };
   if (dropout_ > 0.0) {
-    mlp_d_branch_ = d.backward_tensor("mlp.d_branch", local, d.compute(), kept);
-    attention_d_branch_ = d.backward_tensor("attention.d_branch", local, d.compute(), kept);
+    mlp_d_branch_ = d.backward_tensor("mlp.d_branch", local, d.compute(), kept(down));
+    attention_d_branch_ = d.backward_tensor("attention.d_branch", local, d.compute(), kept(o));
   }
-  if (branch_is_stream) d_out_ = d.backward_tensor("d_out", local, d.compute(), Kept::between_gradients);
-  d_middle_ = d.backward_tensor("d_middle", local, d.compute(),
-                                branch_is_stream ? Kept::until_weight_gradient : Kept::scratch);
+  if (branch_is_stream && d.trained(down))
+    d_out_ = d.backward_tensor("d_out", local, d.compute(), Kept::between_gradients);
+  d_middle_ =
+      d.backward_tensor("d_middle", local, d.compute(), branch_is_stream ? d.kept_for(o) : Kept::scratch);
 }
 
 Dropout Layer::dropout(const BlockContext& context, int place) const {

@@ -16,6 +16,7 @@ Lfa::Convolution Lfa::convolution(UnitDescription& d, const std::string& prefix,
   Convolution c;
   c.outputs = by_channels_ && cut_by_outputs ? out / d.sharding().tensor : out;
   c.product = d.product(name, d.parameter(prefix + name + ".weight", {2, out, in}, init, weight));
+  c.trained = d.trained(c.product);
   c.bias = d.parameter(prefix + name + ".bias", {out}, init, bias);
   const Shape row{1, c.outputs};
   if (by_tokens_) {
@@ -23,7 +24,7 @@ Lfa::Convolution Lfa::convolution(UnitDescription& d, const std::string& prefix,
     c.d_before = d.backward_tensor(name + ".d_before", row, d.compute(), Kept::scratch);
   }
   c.d_products = d.backward_tensor(name + ".d_products", {filtered_tokens(d), 2 * c.outputs}, d.compute(),
-                                   Kept::until_weight_gradient);
+                                   d.kept_for(c.product));
   c.last_input = d.cache(name + ".last_input", {1, in});
   c.last_before = d.cache(name + ".before", row);
   return c;
@@ -47,9 +48,10 @@ Lfa::Lfa(UnitDescription& d, const Options& o, const MakeNorm& make_norm)
   const Shape whole{d.tokens(), o.hidden}, local{d.local_tokens(), o.hidden};
   const DType c = d.compute();
   // The first convolution's weight gradient reads this rank's tokens, or those that are gathered again.
-  if (by_tokens_) d.keep_until_weight_gradient(o.input);
+  if (by_tokens_ && conv1_.trained) d.keep_until_weight_gradient(o.input);
+  if (!by_tokens_) d.keep_for_product(o.input, conv1_.product);
   conv1_out_ =
-      d.forward_tensor("lfa.conv1", {filtered_tokens(d), conv1_.outputs}, c, Kept::until_weight_gradient);
+      d.forward_tensor("lfa.conv1", {filtered_tokens(d), conv1_.outputs}, c, d.kept_for(conv2_.product));
   if (by_channels_) conv2_out_ = d.forward_tensor("lfa.conv2", whole, c, Kept::scratch);
   if (by_channels_ && d.tokens_are_cut())
     conv2_shard_ = d.forward_tensor("lfa.conv2.shard", local, c, Kept::scratch);

@@ -33,11 +33,13 @@ class Lfa final : public Filter {
   TensorView backward(const BlockContext& context, TensorView x, TensorView all, TensorView d_out,
                       TensorView d_partial) const override;
   bool adds_to_partial() const override { return by_channels_; }
+  bool trains_on_all() const override { return !by_tokens_ && conv1_.trained; }
 
  private:
   // A convolution [tap, out, in], tap 0 the previous token, and a bias, with the tensors around it.
   struct Convolution {
     std::int64_t outputs = 0;  // of this rank
+    bool trained = true;       // the weight
     ParameterId bias;
     ProductId product;
     TensorId before, d_before;        // by tokens: the product of tap 0 with the token before the first

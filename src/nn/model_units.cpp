@@ -8,6 +8,18 @@
 #include <utility>
 
 namespace headwater {
+namespace {
+
+template <class Counts>
+std::int64_t count_parameters(const ModelSpec& model, Counts counts) {
+  std::int64_t count = 0;
+  for (const auto& [unit, alike] : model.distinct_units())
+    for (const ParameterSpec& spec : describe({.model = model, .unit = unit}).parameters())
+      if (counts(spec)) count += alike * spec.elements();
+  return count;
+}
+
+}  // namespace
 
 UnitDescription describe(const UnitSite& site) {
   if (site.unit == site.model.embedding_unit()) return Embedding(site).description();
@@ -34,11 +46,11 @@ std::vector<ParameterSpec> parameters_of(const ModelSpec& model, int first_unit,
 }
 
 std::int64_t parameter_count(const ModelSpec& model) {
-  std::int64_t count = 0;
-  for (const auto& [unit, alike] : model.distinct_units())
-    for (const ParameterSpec& spec : describe({.model = model, .unit = unit}).parameters())
-      count += alike * spec.elements();
-  return count;
+  return count_parameters(model, [](const ParameterSpec&) { return true; });
+}
+
+std::int64_t trained_parameter_count(const ModelSpec& model) {
+  return count_parameters(model, [](const ParameterSpec& spec) { return spec.trained; });
 }
 
 std::int64_t kv_repeat(const ModelSpec& model, const Sharding& sharding) {

@@ -2,6 +2,7 @@
 
 #include "headwater/base/error.h"
 
+#include <algorithm>
 #include <utility>
 
 namespace headwater {
@@ -13,6 +14,16 @@ int last_of(const std::vector<T>& list) {
   return static_cast<int>(list.size()) - 1;
 }
 
+// The names of the unit's parameters that are not trained. The embedding's are among those of the head too,
+// which may multiply by it.
+std::vector<std::string> frozen_names(const UnitSite& site) {
+  const bool layer = site.unit != site.model.embedding_unit() && site.unit != site.model.head_unit();
+  if (!layer) return site.model.frozen;
+  std::vector<std::string> names = site.model.layers.at(static_cast<std::size_t>(site.unit) - 1).frozen;
+  for (std::string& name : names) name.insert(0, layer_prefix(site.unit - 1));
+  return names;
+}
+
 }  // namespace
 
 UnitDescription::UnitDescription(const UnitSite& site)
@@ -20,7 +31,12 @@ UnitDescription::UnitDescription(const UnitSite& site)
       sharding_(site.sharding),
       batch_(site.batch),
       precision_(site.precision),
-      cached_tokens_(site.cached_tokens) {}
+      cached_tokens_(site.cached_tokens),
+      frozen_(frozen_names(site)) {}
+
+bool UnitDescription::is_frozen(const std::string& parameter) const {
+  return std::ranges::find(frozen_, parameter) != frozen_.end();
+}
 
 ParameterId UnitDescription::parameter(std::string name, Shape shape, Init init, const ParameterCut& cut) {
   ParameterSpec spec;
@@ -39,12 +55,17 @@ ParameterId UnitDescription::parameter(std::string name, Shape shape, Init init,
   }
   spec.init = init;
   spec.decays = shape.rank() >= 2;
+  spec.trained = !is_frozen(spec.name);
   parameters_.push_back(std::move(spec));
   return {last_of(parameters_)};
 }
 
 void UnitDescription::join(ParameterId id) {
-  parameters_.at(static_cast<std::size_t>(id.index)).joined = true;
+  ParameterSpec& spec = parameters_.at(static_cast<std::size_t>(id.index));
+  const ParameterSpec& before = parameters_.at(static_cast<std::size_t>(id.index) - 1);
+  HW_CHECK(spec.trained == before.trained, "{} is joined to {}, but only one of them is trained", spec.name,
+           before.name);
+  spec.joined = true;
 }
 
 void UnitDescription::tie_to_head(ParameterId id) {
@@ -57,12 +78,14 @@ ProductId UnitDescription::product(std::string name, ParameterId first, Paramete
              "{} is part of the product {}, but not joined", parameters_[static_cast<std::size_t>(i)].name,
              name);
   products_.push_back({std::move(name), parameters_.at(static_cast<std::size_t>(first.index)).name,
-                       parameters_.at(static_cast<std::size_t>(last.index)).name});
+                       parameters_.at(static_cast<std::size_t>(last.index)).name,
+                       parameters_.at(static_cast<std::size_t>(last.index)).trained});
   return {last_of(products_)};
 }
 
 ProductId UnitDescription::product(std::string name, const std::string& parameter_of_another_unit) {
-  products_.push_back({std::move(name), parameter_of_another_unit, parameter_of_another_unit});
+  products_.push_back({std::move(name), parameter_of_another_unit, parameter_of_another_unit,
+                       !is_frozen(parameter_of_another_unit)});
   return {last_of(products_)};
 }
 

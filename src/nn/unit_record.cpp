@@ -147,12 +147,13 @@ class Recorder {
       const Shape shape = parameter_shard(spec, site_.sharding, group_.rank()).local;
       shapes.emplace(spec.name, shape);
       unit_.weights.push_back(memory_.take(spec.name, compute, shape));
-      unit_.gradients.push_back(memory_.take(spec.name, accumulate, shape));
+      unit_.gradients.push_back(spec.trained ? memory_.take(spec.name, accumulate, shape) : TensorView());
     }
     for (const ProductSpec& product : description.products()) {
       const Shape shape = matrix_of(product, description, shapes);
       unit_.products.push_back(
-          {memory_.take(product.name, compute, shape), memory_.take(product.name, accumulate, shape)});
+          {memory_.take(product.name, compute, shape),
+           product.trained ? memory_.take(product.name, accumulate, shape) : TensorView()});
     }
   }
 
@@ -278,7 +279,8 @@ std::int64_t op_workspace_bytes(const UnitSite& site, bool training, int threads
   const op::Executor executor{site.device, threads};
   const ModelSpec& model = site.model;
   std::int64_t bytes = 0;
-  if (training) bytes = most_scratch(record_update(parameter_count(model), site.precision).forward, executor);
+  if (training)
+    bytes = most_scratch(record_update(trained_parameter_count(model), site.precision).forward, executor);
   for (const auto& [unit, alike] : model.distinct_units()) {
     UnitSite one = site;
     one.unit = unit;

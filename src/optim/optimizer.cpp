@@ -62,7 +62,7 @@ void Optimizer::begin_step(double learning_rate, double targets) {
   at(scalars, StepScalar::learning_rate) = learning_rate;
   at(scalars, StepScalar::updates) = static_cast<double>(updates_);
   backend_.to_device(TensorView(scalars.data(), DType::f64, {kStepScalars}), scalars_);
-  backend_.run(op::Zero{store_.gradients()});
+  if (store_.gradients()) backend_.run(op::Zero{store_.gradients()});
   for (std::size_t i = 0; i < sums_.size(); ++i)
     sums_[i] = {store_.layout().buckets()[i].units.size(), false, {}, {}, {}};
 }

@@ -1,6 +1,7 @@
 #include "headwater/run/layout_request.h"
 
 #include "headwater/nn/model_units.h"
+#include "headwater/run/freeze.h"
 #include "headwater/run/global_batch.h"
 #include "headwater/run/sharding_of.h"
 
@@ -20,6 +21,7 @@ RankLayoutRequest forward_request(const RunConfig& run, const RunSettings& setti
                                   int micro_batches, bool training) {
   RankLayoutRequest request;
   request.model = expand(run.model);
+  if (training) freeze(request.model, run.training.freeze);
   request.parallel = run.parallel;
   request.batch = batch;
   request.micro_batches = micro_batches;

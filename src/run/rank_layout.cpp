@@ -77,11 +77,12 @@ std::int64_t RankLayout::host_bytes() const {
          aligned(kStepScalars * static_cast<std::int64_t>(sizeof(double)));
 }
 
-double RankLayout::bytes_per_parameter() const {
+BytesPerParameter RankLayout::bytes_per_parameter() const {
   const ParameterBytes each(request.precision, request.training);
-  return static_cast<double>(each.held()) + static_cast<double>(each.updated()) *
-                                                static_cast<double>(parameters.updated_elements()) /
-                                                static_cast<double>(parameters.elements());
+  const auto weight = static_cast<double>(each.weight);
+  return {weight + static_cast<double>(each.gradient) +
+              static_cast<double>(each.updated()) / static_cast<double>(parameters.shards()),
+          weight};
 }
 
 std::vector<RankLayout> pipeline_layouts(const RankLayoutRequest& request, int ranks,

@@ -68,7 +68,8 @@ double exchanged_bytes(const RankLayoutRequest& request, LfaSharding lfa) {
       for (const Exchange& exchange : one->exchanges)
         if (exchange.kind != Exchange::Kind::receive) pass += alike * exchange.bytes;
     for (const ParameterSpec& spec : describe(site).parameters())
-      if (spec.reduced_over.contains(Axis::tensor)) summed += alike * static_cast<double>(spec.elements());
+      if (spec.trained && spec.reduced_over.contains(Axis::tensor))
+        summed += alike * static_cast<double>(spec.elements());
   }
   return request.micro_batches * pass +
          2.0 * summed * static_cast<double>(size_of(request.precision.accumulate));

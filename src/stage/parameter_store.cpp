@@ -21,13 +21,13 @@ TensorView range_of(TensorView flat, std::int64_t begin, std::int64_t count) {
 ParameterStore::ParameterStore(const ParameterLayout& layout, Arena& arena, Precision precision,
                                bool training)
     : layout_(layout), coming_(layout.buckets().size()) {
-  const Shape all{layout_.elements()}, updated{layout_.updated_elements()};
-  weights_ = arena.take("weights", precision.compute, all);
+  weights_ = arena.take("weights", precision.compute, {layout_.elements()});
   masters_ = weights_;
-  if (!training) return;
+  if (!training || layout_.trained_elements() == 0) return;
+  const Shape updated{layout_.updated_elements()};
   if (precision.compute != precision.accumulate)
     masters_ = arena.take("master", precision.accumulate, updated);
-  gradients_ = arena.take("gradients", precision.accumulate, all);
+  gradients_ = arena.take("gradients", precision.accumulate, {layout_.trained_elements()});
   first_moments_ = arena.take("optimizer", precision.accumulate, updated);
   second_moments_ = arena.take("optimizer", precision.accumulate, updated);
 }
@@ -50,7 +50,10 @@ TensorView ParameterStore::shaped(TensorView flat, const ParameterPlace& place) 
 }
 
 TensorView ParameterStore::weight(std::string_view name) const { return shaped(weights_, place(name)); }
-TensorView ParameterStore::gradient(std::string_view name) const { return shaped(gradients_, place(name)); }
+TensorView ParameterStore::gradient(std::string_view name) const {
+  const ParameterPlace& place = this->place(name);
+  return place.spec.trained ? shaped(gradients_, place) : TensorView();
+}
 
 Linear ParameterStore::linear(std::string_view first, std::string_view last) const {
   const ParameterPlace& begin = place(first);
@@ -61,12 +64,12 @@ Linear ParameterStore::linear(std::string_view first, std::string_view last) con
     const TensorView view = range_of(flat, begin.offset, count);
     return view ? view.reshaped({count / columns, columns}) : view;
   };
-  return {matrix(weights_), matrix(gradients_)};
+  return {matrix(weights_), begin.spec.trained ? matrix(gradients_) : TensorView()};
 }
 
 TensorView ParameterStore::updated(TensorView flat, Range elements) const {
   if (elements.size() == 0) return range_of(flat, 0, 0);
-  if (flat.elements() == layout_.elements()) return range_of(flat, elements);
+  if (flat.elements() >= layout_.trained_elements()) return range_of(flat, elements);
   const Bucket& bucket = layout_.buckets()[layout_.bucket_at(elements.begin)];
   const Range shard = layout_.shard(bucket);
   HW_CHECK(shard.begin <= elements.begin && elements.end <= shard.end,
@@ -76,7 +79,7 @@ TensorView ParameterStore::updated(TensorView flat, Range elements) const {
 
 void ParameterStore::set_weights(Backend& backend, const ParameterPlace& place, TensorView host) {
   upload(backend, host, part(weights_, place));
-  if (masters_.data != weights_.data)
+  if (masters_.data != weights_.data && place.spec.trained)
     upload(backend, range_of(host, place.updated), updated(masters_, place));
 }
 
@@ -86,7 +89,7 @@ void ParameterStore::repeat_weights(Backend& backend, const ParameterPlace& plac
   const TensorView pattern(converted.data(), weights.dtype, host.shape);
   convert(host, pattern);
   fill_again_and_again(backend, pattern, weights);
-  if (masters_.data != weights_.data)
+  if (masters_.data != weights_.data && place.spec.trained)
     backend.run(op::Copy{.from = range_of(weights, place.updated), .to = updated(masters_, place)});
 }
 

@@ -126,10 +126,9 @@ Engine::Engine(World& world, const RankLayout& layout, std::unique_ptr<Backend> 
           arena_.take("communication", precision.accumulate, {layout_.parameters.shard(bucket).size()});
 
   const std::vector<int> stages = grid.group(layout_.rank, {Axis::pipeline});
-  // A folded placement has embedding and head on one rank.
   const int first = layout_.placement.rank_of(0),
             last = layout_.placement.rank_of(layout_.placement.stages() - 1);
-  if (model.tied && first != last && (layout_.pipeline_rank == first || layout_.pipeline_rank == last))
+  if (std::ranges::any_of(layout_.parameters.buckets(), &Bucket::tied_across_stages))
     tied_ = world.device_group(
         "tied embedding", {stages[static_cast<std::size_t>(first)], stages[static_cast<std::size_t>(last)]},
         device, {.collectives = Traffic::Collectives::none, .messages = {{0, 1}, {1, 0}}});

@@ -19,14 +19,15 @@ std::string where(const ModelSpec& model, int unit) {
   return fmt::format("layer {}", unit - 1);
 }
 
-// Returns the first, or the last, of this rank's parameters that have a value in `flat` which is not finite;
-// empty where all are finite.
+// Returns the first, or the last, of this rank's parameters that have a value in `flat` (weights or
+// gradients) which is not finite; empty where all are finite.
 std::string find(Engine& engine, const char* what, TensorView flat, bool from_the_end) {
   ParameterStore& store = engine.store();
   const RankLayout& layout = engine.layout();
   std::string found;
   std::vector<float> host;
   for (const ParameterPlace& place : store.layout().places()) {
+    if (!flat || place.offset >= flat.elements()) continue;  // it is not trained, and has no gradient
     host.resize(static_cast<std::size_t>(place.slice().count));
     download(engine.backend(), store.part(flat, place),
              TensorView(host.data(), DType::f32, {place.slice().count}));

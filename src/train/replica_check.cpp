@@ -39,7 +39,7 @@ std::vector<Held> hashes_of(Engine& engine, const std::vector<ParameterSpec>& mo
     if (place.slice().count == 0) continue;  // a vocabulary shard of padding alone
     ContentHash hash;
     add(hash, engine.backend(), store.part(store.weights(), place));
-    if (masters) add(hash, engine.backend(), store.part(store.masters(), place));
+    if (masters && place.spec.trained) add(hash, engine.backend(), store.part(store.masters(), place));
     const auto number = std::ranges::find(model, place.spec.name, &ParameterSpec::name) - model.begin();
     const int dimension = place.spec.split.dimension;
     all.push_back({number, dimension < 0 ? 0 : place.box.begin[dimension], hash.digest()});

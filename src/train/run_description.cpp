@@ -31,9 +31,11 @@ std::string describe_run(const RunStart& start, const RankLayout& layout, int ra
                          const SampleStream& data) {
   const ModelConfig& model = start.run.model;
   const TrainingConfig& training = start.run.training;
-  return fmt::format("model: {} parameters, {} layers, hidden {}, vocabulary {}, LFA {}\n",
-                     parameter_count(layout.request.model), model.num_layers, model.hidden_size,
-                     model.vocab_size, has_lfa(layout.request.model) ? "on" : "off") +
+  const ModelSpec& spec = layout.request.model;
+  const std::int64_t all = parameter_count(spec), trained = trained_parameter_count(spec);
+  const std::string of_these = trained == all ? "" : fmt::format(" ({} of them trained)", trained);
+  return fmt::format("model: {} parameters{}, {} layers, hidden {}, vocabulary {}, LFA {}\n", all, of_these,
+                     model.num_layers, model.hidden_size, model.vocab_size, has_lfa(spec) ? "on" : "off") +
          fmt::format("ranks: {} = {}{} pipeline stages x {} replicas, {} threads each, {} on {}\n", ranks,
                      tensor_ranks(layout), layout.grid.size(Axis::pipeline), layout.grid.size(Axis::data),
                      start.settings.threads, start.settings.dtype,

@@ -8,7 +8,9 @@
 #include "headwater/comm/world.h"
 #include "headwater/config/config_changes.h"
 #include "headwater/data/tokenizer.h"
+#include "headwater/nn/model_units.h"
 #include "headwater/plan/search/auto_layout.h"
+#include "headwater/run/freeze.h"
 #include "headwater/run/global_batch.h"
 
 #include <fmt/ranges.h>
@@ -122,6 +124,38 @@ std::vector<std::string> changes_since(const SaveHeader& header, const RunStart&
   return config_changes(before, after);
 }
 
+// Returns "a is", or "a and 3 more are".
+std::string these_are(const std::vector<std::string>& names) {
+  return names.size() == 1 ? names.front() + " is"
+                           : fmt::format("{} and {} more are", names.front(), names.size() - 1);
+}
+
+// Decides whether the moments of the checkpoint are used. A parameter that is trained from now on, but was
+// not before, has none there. AdamW counts its updates for all parameters together, and by that count
+// corrects moments for having begun at zero; so in that case all of them begin anew.
+void decide_moments(RunStart& start) {
+  const SaveHeader& header = start.checkpoint->manifest().header;
+  ModelSpec before = expand(start.run.model), now = before;
+  freeze(before, header.config.training.freeze);
+  freeze(now, start.run.training.freeze);
+  const std::vector<ParameterSpec> was = parameters(before), is = parameters(now);
+  std::vector<std::string> added, dropped;
+  for (std::size_t i = 0; i < is.size(); ++i) {
+    if (is[i].trained && !was[i].trained) added.push_back(is[i].name);
+    if (was[i].trained && !is[i].trained) dropped.push_back(is[i].name);
+  }
+  if (!dropped.empty())
+    log::info("training.freeze: {} not trained from now on, and the checkpoint's moments are left behind",
+              these_are(dropped));
+  if (added.empty()) return;
+  log::info(
+      "training.freeze: {} trained from now on, without moments in the checkpoint; AdamW begins anew, "
+      "with moments of zero for every parameter",
+      these_are(added));
+  start.moments_begin_anew = true;
+  start.counters.updates = 0;
+}
+
 }  // namespace
 
 std::optional<std::string> other_library(std::int64_t then, std::int64_t now) {
@@ -168,6 +202,7 @@ RunStart find_start(const LoadedConfig& config, const std::optional<Path>& newes
     log::info("resuming from {} after step {}", start.checkpoint->description(), start.counters.step);
     for (const std::string& change : changes_since(start.checkpoint->manifest().header, start))
       log::info("changed since the checkpoint: {}", change);
+    decide_moments(start);
   }
   return start;
 }

@@ -21,7 +21,7 @@ void load_moments(ParameterStore& store, Backend& backend, const Checkpoint& che
                                    std::pair{StateKind::exp_avg_sq, store.second_moments()}})
     for (const ParameterPlace& place : store.layout().places()) {
       const Slice slice = place.updated_slice();
-      if (slice.count == 0) continue;
+      if (slice.count == 0) continue;  // another rank updates it, or nobody
       host.resize(static_cast<std::size_t>(slice.count));
       const TensorView view(host.data(), DType::f32, {slice.count});
       checkpoint.read(place.spec.name, kind, slice, view);
@@ -34,16 +34,18 @@ StateToSave::StateToSave(const ParameterStore& store, Backend& backend) {
                                                     {StateKind::exp_avg, store.first_moments()},
                                                     {StateKind::exp_avg_sq, store.second_moments()}};
   for (const ParameterPlace& place : store.layout().places()) {
-    if (!place.counted_here || place.updated.size() == 0) continue;
+    const Slice slice = place.saved_slice();
+    if (!place.counted_here || slice.count == 0) continue;
     for (const auto& [kind, flat] : kinds) {
-      TensorView data = store.updated(flat, place);
-      if (data.device.kind != Device::Kind::cpu) {
+      if (!place.spec.trained && kind != StateKind::weight) continue;
+      TensorView data = place.spec.trained ? store.updated(flat, place) : store.part(store.weights(), place);
+      if (data.device.kind != Device::Kind::cpu || data.dtype != DType::f32) {
         const TensorView device = data;
-        copies_.emplace_back(data.bytes());
+        copies_.emplace_back(static_cast<std::size_t>(slice.count) * sizeof(float));
         data = TensorView(copies_.back().data(), DType::f32, data.shape);
         download(backend, device, data);
       }
-      tensors_.push_back({place.spec.name, kind, place.spec.shape, place.updated_slice(), data});
+      tensors_.push_back({place.spec.name, kind, place.spec.shape, slice, data});
     }
   }
 }

@@ -78,7 +78,7 @@ void Trainer::build(const RankLayout& layout, const MakeStepObserver& observe) {
 
   if (start_.checkpoint) {
     load_weights(engine_->store(), engine_->backend(), *start_.checkpoint);
-    load_moments(engine_->store(), engine_->backend(), *start_.checkpoint);
+    if (!start_.moments_begin_anew) load_moments(engine_->store(), engine_->backend(), *start_.checkpoint);
   } else if (start_.initial_weights) {
     load_weights(engine_->store(), engine_->backend(), *start_.initial_weights);
   } else {

@@ -87,38 +87,60 @@ Statistics statistics_of(Kind kind, const std::vector<double>& x, const Size& si
   return all;
 }
 
+enum class Addend { none, dx, another };
+constexpr const char* kAddends[] = {"", ", added", ", addend of its own"};
+
+// Which of a norm's parameters are trained.
+struct Trained {
+  bool gain = true, bias = true;
+};
+
+std::string describe(const Trained& trained) {
+  if (trained.gain && trained.bias) return "";
+  if (trained.gain) return ", bias not trained";
+  return trained.bias ? ", gain not trained" : ", not trained";
+}
+
+OpCase norm_backward_case(Precision p, Kind kind, const Size& size, Addend addend, const Trained& trained) {
+  OpCase c(describe(size) + kAddends[static_cast<std::size_t>(addend)] + describe(kind) + describe(trained),
+           p);
+  c.gap = size.gap;
+  const Shape shape{size.rows, size.columns};
+  // A LayerNorm's row of one column is a difference of equals, times an rstd of 1/√ε.
+  const double floor = kind == Kind::layer && size.columns == 1 ? 1.0 / std::sqrt(kEpsilon) : 1.0;
+  const Tolerance tolerance{.units = 1.0, .terms = static_cast<double>(size.columns), .floor = floor};
+  const Tolerance of_sums{.units = 1.0, .terms = static_cast<double>(size.rows), .floor = 1.0};
+  op::NormBackward backward;
+  backward.dy = c.input(Role::compute, shape);
+  backward.x = c.input(Role::compute, shape, 3.0);
+  const Statistics statistics = statistics_of(kind, c.operands[number_of(backward.x)].values, size);
+  backward.norm.gain = c.input(Role::compute, {size.columns});
+  backward.norm.rstd = c.values(Role::accumulate, {size.rows}, statistics.rstd);
+  backward.dx = addend == Addend::dx ? c.updated(Role::compute, shape, tolerance)
+                                     : c.output(Role::compute, shape, tolerance);
+  if (addend == Addend::dx) backward.addend = backward.dx;
+  if (addend == Addend::another) backward.addend = c.input(Role::compute, shape);
+  if (trained.gain) backward.norm.d_gain = c.updated(Role::accumulate, {size.columns}, of_sums);
+  if (kind == Kind::layer) {
+    backward.norm.mean = c.values(Role::accumulate, {size.rows}, statistics.mean);
+    if (trained.bias) backward.norm.d_bias = c.updated(Role::accumulate, {size.columns}, of_sums);
+  }
+  c.set_op(backward);
+  return c;
+}
+
 std::vector<OpCase> norm_backward_cases(Precision p) {
-  enum class Addend { none, dx, another };
-  constexpr const char* kAddends[] = {"", ", added", ", addend of its own"};
   std::vector<OpCase> cases;
   for (const Kind kind : {Kind::rms, Kind::layer})
     for (const Size& size : kSizes)
-      for (const Addend addend : {Addend::none, Addend::dx, Addend::another}) {
-        OpCase c(describe(size) + kAddends[static_cast<std::size_t>(addend)] + describe(kind), p);
-        c.gap = size.gap;
-        const Shape shape{size.rows, size.columns};
-        // A LayerNorm's row of one column is a difference of equals, times an rstd of 1/√ε.
-        const double floor = kind == Kind::layer && size.columns == 1 ? 1.0 / std::sqrt(kEpsilon) : 1.0;
-        const Tolerance tolerance{.units = 1.0, .terms = static_cast<double>(size.columns), .floor = floor};
-        const Tolerance of_sums{.units = 1.0, .terms = static_cast<double>(size.rows), .floor = 1.0};
-        op::NormBackward backward;
-        backward.dy = c.input(Role::compute, shape);
-        backward.x = c.input(Role::compute, shape, 3.0);
-        const Statistics statistics = statistics_of(kind, c.operands[number_of(backward.x)].values, size);
-        backward.norm.gain = c.input(Role::compute, {size.columns});
-        backward.norm.rstd = c.values(Role::accumulate, {size.rows}, statistics.rstd);
-        backward.dx = addend == Addend::dx ? c.updated(Role::compute, shape, tolerance)
-                                           : c.output(Role::compute, shape, tolerance);
-        if (addend == Addend::dx) backward.addend = backward.dx;
-        if (addend == Addend::another) backward.addend = c.input(Role::compute, shape);
-        backward.norm.d_gain = c.updated(Role::accumulate, {size.columns}, of_sums);
-        if (kind == Kind::layer) {
-          backward.norm.mean = c.values(Role::accumulate, {size.rows}, statistics.mean);
-          backward.norm.d_bias = c.updated(Role::accumulate, {size.columns}, of_sums);
-        }
-        c.set_op(backward);
-        cases.push_back(std::move(c));
-      }
+      for (const Addend addend : {Addend::none, Addend::dx, Addend::another})
+        cases.push_back(norm_backward_case(p, kind, size, addend, {}));
+  for (const Size& size : kSizes) {
+    cases.push_back(norm_backward_case(p, Kind::rms, size, Addend::dx, {.gain = false}));
+    for (const Trained& trained :
+         {Trained{.gain = false}, Trained{.bias = false}, Trained{.gain = false, .bias = false}})
+      cases.push_back(norm_backward_case(p, Kind::layer, size, Addend::dx, trained));
+  }
   return cases;
 }
 

@@ -87,6 +87,15 @@ class Config(RunTest):
         self.bad(r"parallel\.recompute \[99\] recomputes 99 layers of stage 0, which has \d+; 0 to \d+ is possible",
                  "--parallel.recompute=[99]")
 
+    def test_freezing(self):
+        self.bad(r"training\.freeze is \"embedding\.\*\" \(text\) on the command line; it must be a list of texts such as",
+                 "--training.freeze=embedding.*")
+        self.bad(r"training\.freeze has \"embeding\.\*\", which is the name of no parameter; the nearest is embedding\.weight",
+                 '--training.freeze=["embeding.*"]')
+        self.bad(r"training\.freeze leaves nothing to train", '--training.freeze=["*"]')
+        self.bad(r"training\.freeze has layers\.0\.attention\.q\.weight, but not layers\.0\.attention\.k\.weight; they are parts of one "
+                 r"matrix: freeze both, or neither", '--training.freeze=["*.q.weight"]')
+
     def test_what_is_not_built_is_refused_by_name(self):
         for pattern, override in (
                 (r"parallel\.pipeline_layout is \"even\"", "--parallel.pipeline_layout=even"),

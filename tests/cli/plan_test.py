@@ -115,6 +115,12 @@ class Plan(unittest.TestCase):
         self.assertRegex(done.stdout, r"DOES NOT FIT\n  stage \d needs .* of 10\.0 MiB: .* short")
         self.assertRegex(done.stdout, r"training\.micro_batch_size 1: needs ")
 
+    def test_what_is_not_trained_takes_less(self):
+        freeze = '--training.freeze=["embedding.*", "layers.0.*", "layers.1.*"]'
+        all, some = self.plan("--ranks", "2"), self.plan("--ranks", "2", freeze)
+        self.assertLess(some["step_seconds"], all["step_seconds"])
+        self.assertLess(max(rank["total"] for rank in some["memory"]), max(rank["total"] for rank in all["memory"]))
+
     def test_every_device_is_used_unless_said(self):
         self.assertEqual(self.plan()["rank_count"], 4)
 
@@ -123,6 +129,11 @@ class Plan(unittest.TestCase):
         self.refused(r"3 ranks cannot be shared out", "--ranks", "3")
         self.refused(r"pipeline_layout \[3,2\] adds up to 5", "--ranks", "4", "--parallel.pipeline_layout=[3,2]")
         self.refused(r"global_batch_size is 17", "--ranks", "4", "--training.global_batch_size=17")
+        for search in ([], ["--search"]):
+            self.refused(r'training\.freeze has "layers\.9\.\*", which is the name of no parameter; the nearest is layers\.',
+                         *search, '--training.freeze=["layers.9.*"]')
+        self.refused(r"formulas are of a model of which everything is trained; leave out training\.freeze",
+                     "--cost-model", "paper", '--training.freeze=["layers.0.*"]')
         self.refused(r"nowhere\.json", cluster=str(self.folder / "nowhere.json"))
         self.refused(r"efficiency says nothing of fp32", "--training.dtype=fp32",
                      cluster=self.write("no-fp32.json", CLUSTER | {"device": CLUSTER["device"] | {"efficiency": {"bf16": 0.5}}}))

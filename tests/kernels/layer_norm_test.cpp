@@ -81,9 +81,11 @@ TEST(Kernels, ResidualLayerNorm) {
   });
 }
 
+// The gradients of gain and bias are asked for as `gain` and `bias` say.
 template <class T>
-void layer_norm_backward_of(const Size& size, Addend addend) {
-  SCOPED_TRACE(::testing::Message() << addend);
+void layer_norm_backward_of(const Size& size, Addend addend, bool gain = true, bool bias = true) {
+  SCOPED_TRACE(::testing::Message() << addend << (gain ? "" : ", gain not trained")
+                                    << (bias ? "" : ", bias not trained"));
   Norm<T> n(size);
   Matrix<T> dy(size, 5);
   AddedGradient<T> to(addend, size);
@@ -92,16 +94,17 @@ void layer_norm_backward_of(const Size& size, Addend addend) {
   reference.run(op::Norm{n.x.view(), n.arguments()});
   layer_norm<T>(n.x, n.gain.data(), n.bias.data(), kEpsilon, n.y, n.mean.data(), n.rstd.data(), size.rows,
                 size.columns, nullptr);
-  reference.run(op::NormBackward{
-      .dy = dy.view(),
-      .x = n.x.view(),
-      .addend = to.view(),
-      .dx = to.dx.view(),
-      .norm = {n.gain.vector(), n.rstd.vector(), d_gain.vector(), n.mean.vector(), d_bias.vector()}});
+  reference.run(op::NormBackward{.dy = dy.view(),
+                                 .x = n.x.view(),
+                                 .addend = to.view(),
+                                 .dx = to.dx.view(),
+                                 .norm = {n.gain.vector(), n.rstd.vector(), view_if(gain, d_gain.vector()),
+                                          n.mean.vector(), view_if(bias, d_bias.vector())}});
   DeviceArray<float> workspace(2 * static_cast<std::size_t>(column_sums_bytes(size.rows, size.columns)) /
                                sizeof(float));
   layer_norm_backward<T>(dy, n.x, n.gain.data(), n.mean.data(), n.rstd.data(), to.rows(), to.dx,
-                         d_gain.data(), d_bias.data(), workspace.data(), size.rows, size.columns, nullptr);
+                         gain ? d_gain.data() : nullptr, bias ? d_bias.data() : nullptr, workspace.data(),
+                         size.rows, size.columns, nullptr);
   to.expect(n.units(), is_float(T(0.0F)) ? 8.0 : 0x1p-6);
   const double units = 16.0 + 4.0 * std::sqrt(static_cast<double>(size.rows));
   d_gain.expect(units, 4.0);
@@ -112,6 +115,13 @@ TEST(Kernels, LayerNormBackward) {
   for_sizes(kSizes, [](const Size& size, auto type) {
     for (const Addend addend : {Addend::none, Addend::in_place, Addend::apart})
       layer_norm_backward_of<decltype(type)>(size, addend);
+  });
+}
+
+TEST(Kernels, LayerNormBackwardOfWhatIsNotTrained) {
+  for_sizes(kVectorSizes, [](const Size& size, auto type) {
+    for (const auto& [gain, bias] : {std::pair{false, true}, {true, false}, {false, false}})
+      layer_norm_backward_of<decltype(type)>(size, Addend::in_place, gain, bias);
   });
 }
 

@@ -129,6 +129,9 @@ void for_sizes(const Sizes& sizes, const Body& body) {
   });
 }
 
+// An operand that an op may do without.
+inline TensorView view_if(bool present, TensorView view) { return present ? view : TensorView(); }
+
 inline bool is_float(float) { return true; }
 inline bool is_float(bf16) { return false; }
 

@@ -38,8 +38,8 @@ TEST(Kernels, RmsNorm) {
 }
 
 template <class T>
-void rms_norm_backward_of(const Size& size, Addend addend) {
-  SCOPED_TRACE(::testing::Message() << addend);
+void rms_norm_backward_of(const Size& size, Addend addend, bool trained = true) {
+  SCOPED_TRACE(::testing::Message() << addend << (trained ? "" : ", not trained"));
   Matrix<T> dy(size, 1), x(size, 2, 3.0), gain({1, size.columns, 0, size.lead}, 3), y(size, 0);
   AddedGradient<T> to(addend, size);
   Matrix<float> rstd({size.rows, 1}, 0), d_gain({1, size.columns}, 5);
@@ -50,10 +50,10 @@ void rms_norm_backward_of(const Size& size, Addend addend) {
                                  .x = x.view(),
                                  .addend = to.view(),
                                  .dx = to.dx.view(),
-                                 .norm = {gain.vector(), rstd.vector(), d_gain.vector()}});
+                                 .norm = {gain.vector(), rstd.vector(), view_if(trained, d_gain.vector())}});
   const DeviceArray<float> workspace = workspace_for(size);
-  rms_norm_backward<T>(dy, x, gain.data(), rstd.data(), to.rows(), to.dx, d_gain.data(), workspace.data(),
-                       size.rows, size.columns, nullptr);
+  rms_norm_backward<T>(dy, x, gain.data(), rstd.data(), to.rows(), to.dx, trained ? d_gain.data() : nullptr,
+                       workspace.data(), size.rows, size.columns, nullptr);
   // A row of one column is a difference of equals: rstd stands for the size of its terms.
   const double size_of_terms = size.columns == 1 ? static_cast<double>(rstd.reference()[0]) : 1.0;
   to.expect(row_units(T(), size), size_of_terms);
@@ -64,6 +64,12 @@ TEST(Kernels, RmsNormBackward) {
   for_sizes(kSizes, [](const Size& size, auto type) {
     for (const Addend addend : {Addend::none, Addend::in_place, Addend::apart})
       rms_norm_backward_of<decltype(type)>(size, addend);
+  });
+}
+
+TEST(Kernels, RmsNormBackwardOfWhatIsNotTrained) {
+  for_sizes(kVectorSizes, [](const Size& size, auto type) {
+    rms_norm_backward_of<decltype(type)>(size, Addend::in_place, false);
   });
 }
 
@@ -204,8 +210,6 @@ struct TapsOperands {
     if (c.before) taps.before = before, taps.bias = bias.data(), taps.residual = residual;
   }
 };
-
-TensorView view_if(bool present, TensorView view) { return present ? view : TensorView(); }
 
 TEST(Kernels, LfaTaps) {
   for_sizes(kLfaCases, [](const LfaCase& c, auto type) {

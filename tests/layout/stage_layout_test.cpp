@@ -147,7 +147,7 @@ TEST(StageLayout, EveryStageRecomputesAsItIsTold) {
   EXPECT_EQ(recomputed(mixed), (std::vector<Recompute>{none, full, full, full, full, none, selective, none}));
   EXPECT_EQ(recomputed(StageLayout(model, recomputing({std::int64_t{1}, "none", std::int64_t{0}}))),
             (std::vector<Recompute>{none, full, none, none, none, none, none, none}));
-  const std::string table = mixed.table(model, Placement(3, 1), 4);
+  const std::string table = mixed.table(model, Placement(3, 1), {4, 4});
   for (const char* text : {"recomputed", "  full\n", "  2 in full\n", "  selective\n"})
     EXPECT_NE(table.find(text), std::string::npos) << text << " in\n" << table;
 }
@@ -201,7 +201,7 @@ TEST(StageLayout, SuggestsListsThatFit) {
 TEST(StageLayout, PrintsATable) {
   // A layer has 4·8² + 3·8·32 + 2·8 = 1040 parameters, the embedding 8000, the final norm 8.
   const StageLayout layout(model_of(4), parallel_of(3, {1, 3, 0}));
-  EXPECT_EQ(layout.table(model_of(4), Placement(3, 1), 16),
+  EXPECT_EQ(layout.table(model_of(4), Placement(3, 1), {16, 16}),
             "stage  rank  units               layers  parameters       bytes\n"
             "    0     0  embedding, layer 1       1       9,040  141.25 KiB\n"
             "    1     1  layers 2-4               3       3,120   48.75 KiB\n"
@@ -212,7 +212,7 @@ TEST(StageLayout, PrintsATable) {
 
 TEST(StageLayout, CountsATiedEmbeddingOnceWhereItLiesOnce) {
   const StageLayout layout(model_of(4), parallel_of(1, {2, 2}, 2));
-  EXPECT_EQ(layout.table(model_of(4), Placement(1, 2), 1),
+  EXPECT_EQ(layout.table(model_of(4), Placement(1, 2), {1, 1}),
             "stage  rank  units                  layers  parameters      bytes\n"
             "    0     0  embedding, layers 1-2       2      10,080   9.84 KiB\n"
             "    1     0  layers 3-4, head            2       2,088   2.04 KiB\n"

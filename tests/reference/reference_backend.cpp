@@ -108,7 +108,7 @@ void ReferenceBackend::compute(const op::NormBackward& o) {
     }
     for (Index h = 0; h < o.x.columns(); ++h) {
       const double n = (at(o.x, t, h) - mean) * r;
-      at(o.norm.d_gain, h) += at(o.dy, t, h) * n;
+      if (o.norm.d_gain) at(o.norm.d_gain, h) += at(o.dy, t, h) * n;
       if (o.norm.d_bias) at(o.norm.d_bias, h) += at(o.dy, t, h);
       const double value = r * (at(o.dy, t, h) * at(o.norm.gain, h) - mean_d - n * mean_dn);
       at(o.dx, t, h) = o.addend ? at(o.addend, t, h) + value : value;

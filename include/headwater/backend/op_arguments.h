@@ -84,15 +84,16 @@ struct NormArguments {
   void check(const TensorView& x) const;
 };
 
-// The backward of such a norm, without the rows that it goes by. Without `mean` and `d_bias` it is that of
-// RMSNorm, with n = x · rstd and d = dy ⊙ gain:
+// The backward of such a norm, without the rows that it goes by. Without `mean` it is that of RMSNorm, with
+// n = x · rstd and d = dy ⊙ gain:
 //   dx = rstd · (d − n · M(d ⊙ n)), d_gain += Σ_t dy ⊙ n.
-// With both it is that of LayerNorm, with n = (x − mean) · rstd:
+// With `mean` it is that of LayerNorm, with n = (x − mean) · rstd:
 //   dx = rstd · (d − M(d) − n · M(d ⊙ n)), d_gain as above, d_bias += Σ_t dy.
+// d_gain is empty where the gain is not trained, d_bias where the bias is not.
 struct NormBackwardArguments {
   TensorView gain;         // c [H]
   TensorView rstd;         // a [T], as the forward gave it
-  TensorView d_gain;       // a [H]
+  TensorView d_gain = {};  // a [H]
   TensorView mean = {};    // a [T], as the forward gave it
   TensorView d_bias = {};  // a [H]
 

@@ -18,9 +18,9 @@
 namespace headwater {
 
 // Points to a field's value in one RunConfig. The alternatives are the types that a key can have.
-using FieldPointer =
-    std::variant<bool*, std::int64_t*, double*, std::string*, PipelineLayout*, RecomputeLayout*,
-                 std::vector<WeightedPrefix>*, std::vector<double>*, std::vector<std::int64_t>*>;
+using FieldPointer = std::variant<bool*, std::int64_t*, double*, std::string*, PipelineLayout*,
+                                  RecomputeLayout*, std::vector<WeightedPrefix>*, std::vector<double>*,
+                                  std::vector<std::int64_t>*, std::vector<std::string>*>;
 
 // The values that a field may have. A value whose feature does not exist yet is within the range or among
 // the choices, but not in `built`, and is refused with `feature` as the reason.

@@ -121,6 +121,7 @@ struct TrainingConfig {
   std::int64_t max_bad_steps = 5;
   std::int64_t check_weight_hash_across_dp_replicas_interval = 0;  // 0: never
   std::string timeline;                                            // "": none
+  std::vector<std::string> freeze;  // patterns of the names of parameters that are not trained
 
   bool operator==(const TrainingConfig&) const = default;
 };

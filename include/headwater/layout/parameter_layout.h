@@ -3,8 +3,9 @@
 // updates.
 //
 // Weights and gradients share one layout of elements: parameter p lies at [offset, offset + elements) in
-// each. Units follow one another; a gradient bucket is a contiguous range of them whose gradients are summed
-// over the same axes. Where the optimizer is sharded (ZeRO-1) each bucket is cut in equal parts, one per rank
+// each. What is trained comes first, and what is not lies behind it, where there are weights only. Units
+// follow one another; a gradient bucket is a contiguous range of them whose gradients are summed over the
+// same axes. Where the optimizer is sharded (ZeRO-1) each bucket is cut in equal parts, one per rank
 // of its data axes: a rank holds masters and moments of its parts only, one bucket's after the other's.
 
 #include "headwater/layout/process_grid.h"
@@ -41,12 +42,15 @@ struct ParameterPlace {
   Shape local;               // its shape in memory, padding (rows behind it) included
   std::int64_t offset = 0;   // elements
   bool second_copy = false;  // the head's copy of a tied embedding whose first copy lies on another rank
-  // of the box's elements those that this rank updates; all without a sharded optimizer
+  // of the box's elements those that this rank updates: all without a sharded optimizer, none of what is not
+  // trained
   Range updated;
-  bool counted_here = true;  // this rank saves what it updates and counts it in the norm: no other one does
+  // this rank saves saved_slice() and counts what it updates in the norm: no other one does
+  bool counted_here = true;
   std::int64_t elements() const { return local.elements(); }
   Slice slice() const { return {box, 0, box.size.elements()}; }
   Slice updated_slice() const { return {box, updated.begin, updated.size()}; }
+  Slice saved_slice() const { return spec.trained ? updated_slice() : slice(); }
 };
 
 struct Bucket {
@@ -63,9 +67,9 @@ struct Bucket {
   std::vector<int> units;  // whose passes read it and add to its gradients; ascending
 };
 
-// The parameters of one rank; its chunks' units in order. Those whose gradients are summed over tensor ranks
-// too (small ones: gains and biases of token shards) stand behind the others of their chunk, so that buckets
-// stay large.
+// The parameters of one rank; its chunks' units in order. Of what is trained, those whose gradients are
+// summed over tensor ranks too (small ones: gains and biases of token shards) stand behind the others of
+// their chunk, so that buckets stay large.
 class ParameterLayout {
  public:
   // A bucket ends at the first border of units at which it holds `bucket_elements`, so that its sum can
@@ -77,11 +81,13 @@ class ParameterLayout {
   const std::vector<ParameterPlace>& places() const { return places_; }
   const std::vector<Bucket>& buckets() const { return buckets_; }
   std::int64_t elements() const { return elements_; }
+  std::int64_t trained_elements() const { return trained_elements_; }  // the first of them
   bool sharded() const { return position_.shards > 1; }
+  int shards() const { return position_.shards; }
   // The part of the bucket that this rank updates, and where it lies among all that this rank updates.
   Range shard(const Bucket& bucket) const;
   Range updated(const Bucket& bucket) const;
-  std::int64_t updated_elements() const { return elements_ / position_.shards; }
+  std::int64_t updated_elements() const { return trained_elements_ / position_.shards; }
   std::size_t bucket_at(std::int64_t element) const;
   // The axes over which all gradients of a bucket are summed on every rank: with a sharded optimizer all but
   // kShardAxes.
@@ -89,16 +95,20 @@ class ParameterLayout {
   std::set<AxisSet> sum_axes() const;  // every set of axes over which anything is summed
 
  private:
-  bool extends_bucket(const ParameterSpec& spec, bool across, std::int64_t bucket_elements) const;
+  bool extends_bucket(const ParameterSpec& spec, bool across) const;
   void open_bucket(const ParameterSpec& first, bool across);
   void close_bucket();
-  void place(const ParameterSpec& spec, const Sharding& sharding, bool second_copy);
+  void add(const std::vector<ParameterSpec>& specs, bool trained, const StageUnits& units,
+           const ModelSpec& model, const std::vector<StageUnits>& chunks);
+  void place(const ParameterSpec& spec, bool second_copy);
   void share(ParameterPlace& place) const;
 
+  Sharding sharding_;
   ShardPosition position_;
+  std::int64_t bucket_elements_;
   std::vector<ParameterPlace> places_;
   std::vector<Bucket> buckets_;
-  std::int64_t elements_ = 0;
+  std::int64_t elements_ = 0, trained_elements_ = 0;
 };
 
 }  // namespace headwater

@@ -33,6 +33,11 @@ Placement placement_of(const ParallelConfig& parallel);
 // fewer layers than stages is a stage empty, and then the last or the first.
 std::vector<std::int64_t> nearly_uniform(std::int64_t layers, std::int64_t stages);
 
+// What a parameter takes that is trained, and one that is not.
+struct BytesPerParameter {
+  double trained = 0.0, frozen = 0.0;
+};
+
 class StageLayout {
  public:
   // Throws UserError where counts, sum or zeros do not fit, naming what would.
@@ -42,7 +47,7 @@ class StageLayout {
   const StageUnits& stage(int virtual_stage) const { return units_[static_cast<std::size_t>(virtual_stage)]; }
   int stage_of_unit(int unit) const;
   // A table for people: virtual stage, pipeline rank, layers, parameters, bytes of weights and optimizer.
-  std::string table(const ModelSpec& model, const Placement& placement, double bytes_per_parameter) const;
+  std::string table(const ModelSpec& model, const Placement& placement, BytesPerParameter bytes) const;
 
  private:
   void read_recompute(const ParallelConfig& parallel);

@@ -10,6 +10,7 @@
 
 #include <cstdint>
 #include <map>
+#include <string>
 #include <vector>
 
 namespace headwater {
@@ -30,6 +31,8 @@ struct LayerSpec {
   double rotary_base = 10000.0;
   double attention_dropout = 0.0;
   double hidden_dropout = 0.0;
+  // Its parameters that are not trained, by their names within the layer ("mlp.up.weight"), in order.
+  std::vector<std::string> frozen;
 
   std::int64_t query_width() const { return heads * head_dim; }  // P
   std::int64_t key_width() const { return kv_heads * head_dim; }
@@ -47,6 +50,7 @@ struct ModelSpec {
   double norm_epsilon = 1e-6;
   double init_std = 0.02;
   std::vector<LayerSpec> layers;
+  std::vector<std::string> frozen;  // parameters of embedding and head that are not trained
 
   int units() const { return static_cast<int>(layers.size()) + 2; }
   int embedding_unit() const { return 0; }
@@ -59,6 +63,9 @@ struct ModelSpec {
   std::int64_t padded_vocabulary(const Sharding& sharding) const;  // over all shards together
   bool operator==(const ModelSpec&) const = default;
 };
+
+// What the names of a layer's parameters begin with: "layers.3.".
+std::string layer_prefix(int layer);
 
 // `model` is resolved and validated (config/load_config.h).
 ModelSpec expand(const ModelConfig& model);

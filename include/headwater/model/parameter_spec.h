@@ -43,7 +43,7 @@ struct ParameterSpec {
   AxisSet replicated_on;  // these axes hold equal copies: its norm counts once over them
   Init init;
   bool decays = false;  // weight decay: two or more dimensions
-  bool trained = true;
+  bool trained = true;  // otherwise it has no gradient, no master and no moments, and never changes
 
   std::int64_t elements() const { return shape.elements(); }
 };

@@ -29,6 +29,8 @@ class Attention {
   Attention(UnitDescription& description, const Options& options, std::unique_ptr<Filter> filter,
             std::unique_ptr<Positions> positions);
 
+  ProductId output() const { return o_; }  // whose weight gradient reads that of the branch
+
   TensorView forward(const BlockContext& context) const;  // x → the branch
   // Makes again what selective recomputation dropped: the filter's, the attention's output and lse.
   void recompute(const BlockContext& context) const;

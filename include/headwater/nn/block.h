@@ -35,16 +35,18 @@ class DeferredProducts {
   std::vector<op::LinearWeightGradient> products_;
 };
 
-// A linear's weight c [N, K] and where its gradient goes, a [N, K] (empty without training).
+// A linear's weight c [N, K] and where its gradient goes, a [N, K] (empty without training, and where the
+// weight is not trained).
 struct Linear {
   TensorView weight, gradient;
 };
 
 // The memory on this rank that the ids of a unit's parameters, products and constants stand for.
 struct UnitMemory {
-  std::vector<TensorView> weights, gradients;  // by ParameterId; gradients are empty without training
-  std::vector<Linear> products;                // by ProductId
-  std::vector<TensorView> constants;           // by ConstantId
+  // By ParameterId. Gradients are empty without training, and of what is not trained.
+  std::vector<TensorView> weights, gradients;
+  std::vector<Linear> products;       // by ProductId
+  std::vector<TensorView> constants;  // by ConstantId
 };
 
 struct BlockContext {
@@ -80,6 +82,11 @@ struct BlockContext {
   TensorView gather(TensorView shard, TensorView all) const {
     return ranks.gather(backend.queue(), shard, all);
   }
+  // The tokens of all ranks in backward, for weight gradients. Where those are cut and no weight gradient
+  // reads them, `again` is absent, and the result empty.
+  TensorView gather_again(TensorView shard, TensorId again) const {
+    return ranks.sharding().sequence_parallel && !again ? TensorView() : gather(shard, (*this)[again]);
+  }
   TensorView sum(TensorView partial, TensorView shard) const {
     return ranks.sum(backend.queue(), partial, shard);
   }
@@ -87,16 +94,17 @@ struct BlockContext {
 
 // y = x wᵀ.
 void linear_forward(const BlockContext& context, const Linear& linear, TensorView x, TensorView y);
-// dx = dy w, or dx += dy w, now; dw += dyᵀ x later.
+// dx = dy w, or dx += dy w, now; dw += dyᵀ x later, where the weight is trained; else x is not read.
 void linear_backward(const BlockContext& context, const Linear& linear, TensorView dy, TensorView x,
                      TensorView dx, bool accumulate = false);
 
 // The tensors through which a product gets the tokens of all ranks where they are cut; absent elsewhere.
 struct Gathered {
   TensorId all;    // in forward
-  TensorId again;  // in backward, for the weight gradient
+  TensorId again;  // in backward, for weight gradients; absent where there are none
   Gathered() = default;
-  Gathered(UnitDescription& description, const std::string& name, std::int64_t columns);
+  // `trained` says whether any weight gradient reads them.
+  Gathered(UnitDescription& description, const std::string& name, std::int64_t columns, bool trained);
 };
 
 // Where a branch of the residual stream, which is a sum over the ranks that share the unit, is written; of

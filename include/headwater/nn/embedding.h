@@ -13,6 +13,7 @@ class Embedding {
   const UnitDescription& description() const { return description_; }
 
   void forward(const BlockContext& context, TensorView out) const;  // c [T, H], of this rank's tokens
+  // Does nothing where the table is not trained.
   void backward(const BlockContext& context, TensorView d_out) const;
 
  private:

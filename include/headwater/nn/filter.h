@@ -15,6 +15,8 @@ class Filter {
   // `x` are this rank's tokens of the normed input, `all` those of all ranks (the same where tokens are
   // whole); → out().
   virtual void forward(const BlockContext& context, TensorView x, TensorView all) const = 0;
+  // Whether backward reads `all`: a weight gradient does.
+  virtual bool trains_on_all() const = 0;
   // Makes again what selective recomputation dropped.
   virtual void recompute(const BlockContext& context) const = 0;
   // The gradient of x from `d_out`, that of out(): the share that is complete on this rank is returned. Where

@@ -3,8 +3,8 @@
 //
 // A product of m × k by k × n counts 2mnk. Forward: every linear, both LFA convolutions (two taps each), the
 // head without its padding, and the causal half of attention's two products. Not counted: embedding look-up,
-// norms, element-wise work, recomputation. Model FLOPs of a training step are three times forward. MFU =
-// model FLOPs / (time × peak).
+// norms, element-wise work, recomputation. Model FLOPs of a training step are three times forward, without
+// the weight gradients of what is not trained. MFU = model FLOPs / (time × peak).
 
 #include "headwater/nn/unit_record.h"
 
@@ -12,6 +12,6 @@ namespace headwater {
 
 // Returns the FLOPs of the whole unit's forward, per token of samples of `sequence` tokens.
 Flops forward_flops_per_token(const ModelSpec& model, int unit, std::int64_t sequence);
-double model_flops_per_token(const ModelSpec& model, std::int64_t sequence);  // 3 × forward, all units
+double model_flops_per_token(const ModelSpec& model, std::int64_t sequence);  // of a training step
 
 }  // namespace headwater

@@ -20,8 +20,8 @@ class Head {
   const UnitDescription& description() const { return description_; }
   TensorId input() const { return input_; }
 
-  // Adds the micro-batch's losses to `scalars`, and takes the gradients of the head's weight and of its input
-  // (kept for backward()). scalars[targets] is set before.
+  // Adds the micro-batch's losses to `scalars`, and takes the gradients of the head's weight, where that is
+  // trained, and of its input (kept for backward()). scalars[targets] is set before.
   void forward(const BlockContext& context, TensorView scalars) const;
   // The gradient of input().
   void backward(const BlockContext& context, TensorView d_input) const;

@@ -23,6 +23,8 @@ class Mlp {
   };
   Mlp(UnitDescription& description, const Options& options, std::unique_ptr<Activation> activation);
 
+  ProductId output() const { return down_; }  // whose weight gradient reads that of the branch
+
   // u → up to the activation.
   void activate(const BlockContext& context) const;
   // The activation → the branch.

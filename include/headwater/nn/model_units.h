@@ -18,6 +18,7 @@ std::vector<ParameterSpec> parameters_of(const ModelSpec& model, int first_unit,
                                          const Sharding& sharding = {});
 
 std::int64_t parameter_count(const ModelSpec& model);
+std::int64_t trained_parameter_count(const ModelSpec& model);
 
 // How many tensor ranks hold the same KV heads: 1 where there are enough for all. They stand along an axis of
 // their own, so it is one number for all layers that have too few heads; InternalError where those differ.

@@ -58,10 +58,12 @@ struct ParameterCut {
   static ParameterCut along(int dimension, std::int64_t unit = 1) { return {{dimension, unit, 1}, false, 1}; }
 };
 
-// A linear's weight: the parameters `first` … `last`, which lie side by side, as one matrix.
+// A linear's weight: the parameters `first` … `last`, which lie side by side, as one matrix. All of them are
+// trained, or none is.
 struct ProductSpec {
   std::string name;  // "mlp.gate_up", as benchmarks print it
   std::string first, last;
+  bool trained = true;
 };
 
 // A tensor that is computed once, on the host, and the same for all units that give it the same name.
@@ -106,21 +108,28 @@ class UnitDescription {
 
   // `name` is the model's ("layers.3.mlp.up.weight"). Weight decay applies to matrices.
   ParameterId parameter(std::string name, Shape shape, Init init, const ParameterCut& cut);
-  void join(ParameterId id);         // it follows its predecessor in memory without a gap
+  // It follows its predecessor in memory without a gap. Both are trained, or neither is.
+  void join(ParameterId id);
   void tie_to_head(ParameterId id);  // the head multiplies by it too
   ProductId product(std::string name, ParameterId first, ParameterId last);
   ProductId product(std::string name, ParameterId one) { return product(std::move(name), one, one); }
   ProductId product(std::string name, const std::string& parameter_of_another_unit);
+  bool trained(ProductId id) const { return products_.at(static_cast<std::size_t>(id.index)).trained; }
 
   TensorId forward_tensor(std::string name, Shape shape, DType dtype, Kept kept,
                           Dropped dropped = Dropped::by_full);
   TensorId backward_tensor(std::string name, Shape shape, DType dtype, Kept kept);
   // A weight gradient reads the tensor, which therefore lives at least until then.
   void keep_until_weight_gradient(TensorId id);
-  // A product reads the tensor, and so does its weight gradient; or, where tokens are cut, what backward
-  // gathers again.
-  void keep_for_product(TensorId id) {
-    if (!tokens_are_cut()) keep_until_weight_gradient(id);
+  // The product reads the tensor, and so does its weight gradient, if it has one; or, where tokens are cut,
+  // what backward gathers again.
+  void keep_for_product(TensorId id, ProductId product) {
+    if (!tokens_are_cut() && trained(product)) keep_until_weight_gradient(id);
+  }
+  // How long a tensor must be kept that the product's weight gradient reads: `otherwise` where the product
+  // has none.
+  Kept kept_for(ProductId product, Kept otherwise = Kept::scratch) const {
+    return trained(product) ? Kept::until_weight_gradient : otherwise;
   }
 
   ConstantId constant(ConstantSpec spec);
@@ -144,11 +153,14 @@ class UnitDescription {
   std::vector<SharedOut> shared_out() && { return std::move(shared_out_); }
 
  private:
+  bool is_frozen(const std::string& parameter) const;
+
   int unit_;
   Sharding sharding_;
   BatchShape batch_;
   Precision precision_;
   std::int64_t cached_tokens_;
+  std::vector<std::string> frozen_;  // names of parameters that are not trained
   std::vector<ParameterSpec> parameters_;
   std::vector<ProductSpec> products_;
   std::vector<ActivationSpec> tensors_;

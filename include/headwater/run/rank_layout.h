@@ -42,7 +42,7 @@ struct RankLayout {
   // Bytes that a step copies from the host: micro-batches, for each chunk, and the step's scalars.
   std::int64_t host_bytes() const;
   // Bytes of a parameter's weight, gradient, and this rank's share of its master and moments.
-  double bytes_per_parameter() const;
+  BytesPerParameter bytes_per_parameter() const;
 };
 
 // The layout of the first rank of each pipeline rank.

@@ -1,7 +1,7 @@
 #pragma once
 // The parameters of one rank in its arena, at the offsets of a ParameterLayout: weights in compute dtype and
 // gradients, whole; fp32 master weights (the weights themselves where both formats are one) and moments of
-// what this rank updates.
+// what this rank updates. What is not trained has its weights alone, which lie behind all others.
 //
 // After an update weights may still be on their way from the ranks that made them: wait_for_weights() waits
 // for those that a unit reads. Whoever reads weights calls it first. Blocks look their tensors up once, at
@@ -32,13 +32,13 @@ class ParameterStore {
 
   // Shaped views of one parameter, as held here.
   TensorView weight(std::string_view name) const;
-  TensorView gradient(std::string_view name) const;  // empty without training
+  TensorView gradient(std::string_view name) const;  // empty without training, and of what is not trained
   // The product with the joined parameters `first` … `last` as one [ΣN, K] matrix; a convolution [2, N, K] is
   // [2N, K].
   Linear linear(std::string_view first, std::string_view last) const;
   Linear linear(std::string_view name) const { return linear(name, name); }
 
-  // Flat, all elements.
+  // Flat: weights of all elements, gradients of those that are trained (empty where none is).
   TensorView weights() const { return weights_; }
   TensorView gradients() const { return gradients_; }
   // Flat; where the optimizer is sharded these hold what this rank updates only (masters that are the

@@ -51,7 +51,8 @@ class Engine {
   Communicator& reduction_group(AxisSet axes) { return *reductions_.at(axes); }
   // The ranks that add to the loss: one tensor rank of each stage and replica.
   Communicator& loss_group() { return *loss_; }
-  // Both ends of the pipeline, which share the tied embedding; null where this rank is not one of two.
+  // Both ends of the pipeline, which share the tied embedding; null where this rank is not one of two, or the
+  // embedding is not trained.
   Communicator* tied_group() { return tied_.get(); }
   bool has_head() const;
   double waited_seconds() const { return ranks_.waited_seconds(); }

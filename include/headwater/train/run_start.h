@@ -18,6 +18,7 @@ struct RunStart {
   RunSettings settings;  // a resume takes dtype and threads from its checkpoint
   Counters counters;
   std::unique_ptr<Checkpoint> checkpoint;         // from which this run goes on; null: none
+  bool moments_begin_anew = false;                // the moments of the checkpoint are not used
   std::unique_ptr<WeightSource> initial_weights;  // of `init_from`; null: none, or there is a checkpoint
 };
 

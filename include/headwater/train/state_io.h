@@ -13,10 +13,12 @@ namespace headwater {
 
 // Loads masters and weights of every parameter that the store holds.
 void load_weights(ParameterStore& store, Backend& backend, const WeightSource& source);
+// Loads the moments of what is trained, as far as this rank updates it.
 void load_moments(ParameterStore& store, Backend& backend, const Checkpoint& checkpoint);
 
 // The part of the state that this rank writes and no other does, as host tensors. They are valid as long as
-// this object and the store live: on the CPU they are views of the store, on a GPU copies.
+// this object and the store live: on the CPU they are views of the store where that has fp32, else copies.
+// What is not trained has no moments, and its weight stands for the master.
 class StateToSave {
  public:
   StateToSave(const ParameterStore& store, Backend& backend);

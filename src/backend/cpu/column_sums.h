@@ -7,7 +7,8 @@
 
 namespace headwater::cpu {
 
-// total[i] += Σ over rows of what add_rows(begin, end, partial) adds to partial[i].
+// total[i] += Σ over rows of what add_rows(begin, end, partial) adds to partial[i]. Where the sum is not
+// wanted and only what add_rows does besides, `total` is null.
 template <class AddRows>
 void sum_columns(int threads, std::int64_t rows, std::int64_t columns, Scratch scratch, float* total,
                  const AddRows& add_rows) {
@@ -19,6 +20,7 @@ void sum_columns(int threads, std::int64_t rows, std::int64_t columns, Scratch s
     std::fill_n(partial, columns, 0.0F);
     add_rows(begin, end, partial);
   });
+  if (total == nullptr) return;
   for (int part = 0; part < threads; ++part)
     for (std::int64_t i = 0; i < columns; ++i) total[i] += partials[part * stride + i];
 }

@@ -123,7 +123,7 @@ void CpuBackend::compute(const op::NormBackward& backward) {
                       for (std::int64_t i = 0; i < columns; ++i) partial[i] += static_cast<float>(dy_row[i]);
                     }
                   });
-    sum_columns(threads_, rows, columns, partials, norm.d_gain.as<float>(),
+    sum_columns(threads_, rows, columns, partials, norm.d_gain ? norm.d_gain.as<float>() : nullptr,
                 [&](std::int64_t begin, std::int64_t end, float* partial) {
                   for (std::int64_t t = begin; t < end; ++t) {
                     const T *dy_row = row_of<T>(dy, t), *x_row = row_of<T>(x, t),

@@ -35,12 +35,14 @@ bool dropped_by_selective(const ActivationSpec& spec) {
   return made_in_forward(spec) && spec.dropped == Dropped::by_selective;
 }
 
-// Returns how many weights of the unit one of the `sharding.tensor` ranks holds.
-double weights_of(const RankWork& work, int unit) {
-  double weights = 0.0;
+// Returns the weights of the unit that one of the `sharding.tensor` ranks holds.
+HeldWeights weights_of(const RankWork& work, int unit) {
+  HeldWeights weights;
   for (const ParameterSpec& spec : parameters_of(work.model, unit, unit + 1, work.sharding)) {
     const double share = spec.split.dimension < 0 ? 1.0 : 1.0 / static_cast<double>(work.sharding.tensor);
-    weights += static_cast<double>(spec.elements()) * share;
+    const double count = static_cast<double>(spec.elements()) * share;
+    weights.all += count;
+    if (spec.trained) weights.trained += count;
   }
   return weights;
 }
@@ -65,7 +67,7 @@ CostModel::Unit CostModel::look_at(int unit) const {
                       .batch = work_.batch,
                       .precision = work_.precision,
                       .device = work_.device};
-  Unit found{site, weights_of(work_, unit), describe(site).tensors(), {record_unit(site)}};
+  Unit found{site, describe(site), weights_of(work_, unit), {record_unit(site)}};
   if (work_.sharding.tensor == 2) found.records.push_back(record_unit(site, 0));
   return found;
 }
@@ -142,11 +144,11 @@ double CostModel::sent_bytes(const std::vector<Exchange>& exchanges) const {
 
 PassSeconds CostModel::layer(const Unit& unit, Recompute recompute) const {
   const UnitRecord& record = unit.record();
-  const std::vector<ActivationSpec>& list = unit.tensors;
+  const std::vector<ActivationSpec>& list = unit.description.tensors();
   const double linear = flops_of(record.forward).linear, launch = device_.software.launch_seconds;
   const double attention = attention_seconds(record.forward);
-  const double weight_bytes = unit.weights * size_of_type(work_.precision.compute);
-  const double sum_bytes = 2.0 * unit.weights * size_of_type(work_.precision.accumulate);
+  const double weight_bytes = unit.weights.all * size_of_type(work_.precision.compute);
+  const double sum_bytes = 2.0 * unit.weights.trained * size_of_type(work_.precision.accumulate);
 
   PassSeconds cost;
   cost.forward.compute = product_seconds(linear, weight_bytes) + attention +
@@ -156,7 +158,7 @@ PassSeconds CostModel::layer(const Unit& unit, Recompute recompute) const {
                                 attention_seconds(record.input_gradient) +
                                 moved_seconds(bytes_of(list, of_input_gradient)) + 2.0 * launch;
   cost.input_gradient.tensor_communication = seconds(record.input_gradient.exchanges);
-  cost.weight_gradient.compute = product_seconds(linear, sum_bytes);
+  cost.weight_gradient.compute = product_seconds(flops_of(record.weight_gradient).linear, sum_bytes);
   if (recompute == Recompute::full) {
     const PassRecord& repeated = again(record, recompute);
     cost.input_gradient.recompute = product_seconds(flops_of(repeated).linear, weight_bytes) + attention +
@@ -174,14 +176,16 @@ const PassRecord& CostModel::again(const UnitRecord& record, Recompute recompute
   return whole && !repeated.ops.empty() ? record.forward : repeated;
 }
 
-// The embedding is a look-up: forward reads and writes rows, backward adds rows to the gradient.
+// The embedding is a look-up: forward reads and writes rows; backward adds rows to the gradient, where the
+// table is trained.
 PassSeconds CostModel::embedding(const Unit& unit) const {
   const double compute = size_of_type(work_.precision.compute),
                accumulate = size_of_type(work_.precision.accumulate);
   const double elements = stream_bytes() / compute / static_cast<double>(work_.sharding.tensor);
   PassSeconds cost;
   cost.forward.compute = moved_seconds(2.0 * elements * compute);
-  cost.weight_gradient.compute = moved_seconds(elements * (compute + 2.0 * accumulate));
+  if (unit.weights.trained > 0.0)
+    cost.weight_gradient.compute = moved_seconds(elements * (compute + 2.0 * accumulate));
   cost.forward.tensor_communication = seconds(unit.record().forward.exchanges);
   cost.input_gradient.tensor_communication = seconds(unit.record().input_gradient.exchanges);
   return cost;
@@ -189,9 +193,10 @@ PassSeconds CostModel::embedding(const Unit& unit) const {
 
 // The head takes its three products in forward, together with the loss. The logits move three times beside
 // the products: for the statistics, and for the gradient that takes their place. Each block of tokens reads
-// the weight, and reads and writes the sum of its gradient. Only the norm is left for backward.
+// the weight, and reads and writes the sum of its gradient, unless it is not trained. Only the norm is left
+// for backward.
 PassSeconds CostModel::head(const Unit& unit) const {
-  const std::vector<ActivationSpec>& list = unit.tensors;
+  const std::vector<ActivationSpec>& list = unit.description.tensors();
   const double compute = size_of_type(work_.precision.compute),
                accumulate = size_of_type(work_.precision.accumulate);
   const double tokens = static_cast<double>(work_.batch.tokens());
@@ -200,14 +205,15 @@ PassSeconds CostModel::head(const Unit& unit) const {
   const double flops = 2.0 * tokens * shard * static_cast<double>(work_.model.hidden);
   const std::int64_t block =
       head_block(work_.model, work_.sharding, work_.batch, work_.precision, work_.device);
-  const double blocks = std::ceil(tokens / static_cast<double>(block)), moved = blocks * unit.weights;
+  const double blocks = std::ceil(tokens / static_cast<double>(block)), moved = blocks * unit.weights.all;
   const auto of_tokens = [](const ActivationSpec& spec) {
     return spec.name != "logits" && spec.name != "statistics";
   };
 
   PassSeconds cost;
-  cost.forward.compute = 2.0 * product_seconds(flops, moved * compute) +
-                         product_seconds(flops, 2.0 * moved * accumulate) +
+  const double weight_gradient =
+      unit.description.products().front().trained ? product_seconds(flops, 2.0 * moved * accumulate) : 0.0;
+  cost.forward.compute = 2.0 * product_seconds(flops, moved * compute) + weight_gradient +
                          moved_seconds(3.0 * tokens * shard * compute + bytes_of(list, of_tokens));
   cost.input_gradient.compute = moved_seconds(bytes_of(list, of_input_gradient));
   cost.forward.tensor_communication = seconds(unit.record().forward.exchanges);

@@ -62,7 +62,8 @@ class ProblemMaker {
 
   std::int64_t state(const ParameterLayout& parameters) const {
     const ParameterBytes each(run_.precision, run_.training);
-    std::int64_t bytes = parameters.elements() * each.held() + parameters.updated_elements() * each.updated();
+    std::int64_t bytes =
+        each.of(parameters.elements(), parameters.trained_elements(), parameters.updated_elements());
     for (const Bucket& bucket : parameters.buckets())
       if (bucket.tied_across_stages) bytes += parameters.shard(bucket).size() * each.gradient;
     return bytes;

@@ -40,7 +40,7 @@ std::int64_t actions(const PlanRequest& request) {
 
 // Whether weights, gradients and optimizer fit into a device's memory when they are shared out equally. A
 // quick test that leaves out what can never fit.
-bool states_fit(const PlanRequest& request, double parameters) {
+bool states_fit(const PlanRequest& request, std::int64_t parameters, std::int64_t trained) {
   const RankLayoutRequest& run = request.layout;
   const double limit = static_cast<double>(request.cluster.device.memory_bytes);
   if (limit == 0.0) return true;
@@ -48,9 +48,9 @@ bool states_fit(const PlanRequest& request, double parameters) {
                                                run.parallel.pipeline_model_parallel_size);
   const double shards = run.parallel.use_distributed_optimizer ? request.ranks / model_ranks : 1.0;
   const ParameterBytes each(run.precision, run.training);
-  return parameters / model_ranks *
-             (static_cast<double>(each.held()) + static_cast<double>(each.updated()) / shards) <=
-         limit;
+  const double bytes = static_cast<double>(each.of(parameters, trained, 0)) +
+                       static_cast<double>(each.of(0, 0, trained)) / shards;
+  return bytes / model_ranks <= limit;
 }
 
 class Search {
@@ -83,9 +83,10 @@ class Search {
   // Returns the estimated ways that fit, the fastest first.
   std::vector<Way> estimate(const std::vector<PlanRequest>& all) {
     std::vector<Way> ways;
-    const auto parameters = static_cast<double>(parameter_count(all.front().layout.model));
+    const ModelSpec& model = all.front().layout.model;
+    const std::int64_t parameters = parameter_count(model), trained = trained_parameter_count(model);
     for (const PlanRequest& request : all)
-      if (states_fit(request, parameters)) ways.push_back({request, ideal_step(request)});
+      if (states_fit(request, parameters, trained)) ways.push_back({request, ideal_step(request)});
     sort(ways);
     std::vector<Way> estimated;
     std::optional<double> best;

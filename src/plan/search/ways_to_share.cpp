@@ -2,6 +2,7 @@
 
 #include "headwater/base/error.h"
 #include "headwater/config/load_config.h"
+#include "headwater/run/freeze.h"
 #include "headwater/run/layout_request.h"
 #include "headwater/run/sharding_of.h"
 #include "headwater/schedule/schedule_table.h"
@@ -38,10 +39,11 @@ class Ways {
           "training.global_batch_size is 0 (one micro-batch for each replica), so that steps of different "
           "layouts "
           "would differ; a search needs the number of samples of a step");
+    ModelSpec model = expand(request_.run.model);
+    freeze(model, request_.run.training.freeze);  // what it refuses would fail in every way
     const auto tensor_sizes =
         kept("parallel.tensor_model_parallel_size", request_.run.parallel.tensor_model_parallel_size,
              divisors(request_.ranks));
-    const ModelSpec model = expand(request_.run.model);
     for (const std::int64_t tensor : tensor_sizes) {
       if (request_.ranks % tensor != 0 || !can_share(model, tensor)) continue;
       const auto pipelines =

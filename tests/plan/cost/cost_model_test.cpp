@@ -1,6 +1,7 @@
 #include "headwater/plan/cost/cost_model.h"
 
 #include "headwater/nn/flops.h"
+#include "headwater/run/freeze.h"
 #include "tests/support/models.h"
 
 #include <gtest/gtest.h>
@@ -39,6 +40,27 @@ TEST(CostModel, CountsTheFlopsOfTheDescriptions) {
   // The head's gradients are taken in forward, of the padded vocabulary (24 for 19).
   EXPECT_DOUBLE_EQ(model.unit(4, Recompute::none).forward.compute, 3.0 * 2.0 * 32.0 * 24.0 * 12.0 / 1e6);
   EXPECT_EQ(model.unit(0, Recompute::none).total(), 0.0);
+}
+
+// What is not trained costs its forward and its input's gradient.
+TEST(CostModel, LeavesOutTheGradientsOfWhatIsNotTrained) {
+  const RankWork all = a_rank();
+  RankWork work = all;
+  freeze(work.model, {"embedding.*", "layers.1.*", "layers.2.mlp.*"});
+  const CostModel with(all, {1e6, 1e6, {}}, {}), without(work, {1e6, 1e6, {}}, {});
+  for (const int unit : {0, 2}) {
+    EXPECT_GT(with.unit(unit, Recompute::none).weight_gradient.compute, 0.0);
+    EXPECT_EQ(without.unit(unit, Recompute::none).weight_gradient.compute, 0.0);
+  }
+  const auto seconds = [](const CostModel& model, int unit) { return model.unit(unit, Recompute::none); };
+  EXPECT_EQ(seconds(without, 1).weight_gradient.compute, seconds(with, 1).weight_gradient.compute);
+  EXPECT_LT(seconds(without, 3).weight_gradient.compute, seconds(with, 3).weight_gradient.compute);
+  EXPECT_GT(seconds(without, 3).weight_gradient.compute, 0.0);
+  // The head's weight is the embedding's: of its three products, two are left.
+  const CostModel with_free(all, {1e6, kFree, {}}, {}), without_free(work, {1e6, kFree, {}}, {});
+  EXPECT_DOUBLE_EQ(seconds(without_free, 4).forward.compute,
+                   seconds(with_free, 4).forward.compute * 2.0 / 3.0);
+  EXPECT_EQ(seconds(without, 2).forward.compute, seconds(with, 2).forward.compute);
 }
 
 // A CPU takes its head in blocks of 256 tokens here, a GPU all at once: the weight and its gradient's sum

@@ -42,6 +42,11 @@ struct RankWork {
   Device::Kind device = Device::Kind::cpu;
 };
 
+// Weights of a unit that one rank holds.
+struct HeldWeights {
+  double all = 0.0, trained = 0.0;
+};
+
 class CostModel {
  public:
   // `tensor` is the network between the ranks that share a layer.
@@ -66,8 +71,8 @@ class CostModel {
   // What the costs of a unit are computed from.
   struct Unit {
     UnitSite site;
-    double weights;  // that one of the ranks which share the unit holds
-    std::vector<ActivationSpec> tensors;
+    UnitDescription description;
+    HeldWeights weights;
     std::vector<UnitRecord>
         records;  // of the rank that the seconds are for, then of others that may send more
     const UnitRecord& record() const { return records.front(); }
