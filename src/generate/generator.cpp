@@ -118,7 +118,7 @@ std::vector<float> Generator::feed(std::span<const std::int32_t> tokens) {
   width.stage->forward({}, {}, {}, HeadMode::none, &caches_);
 
   std::vector<float> logits(static_cast<std::size_t>(model_.vocabulary));
-  width.stage->logits({}, count - 1, [&](std::int64_t, std::int64_t, TensorView block) {
+  width.stage->logits({}, {}, count - 1, [&](std::int64_t, std::int64_t, TensorView block) {
     download(*backend_, block, TensorView(logits.data(), DType::f32, block.shape));
   });
   return logits;

@@ -1,6 +1,7 @@
 #include "headwater/layout/arena_layout.h"
 
 #include "headwater/backend/step_scalar.h"
+#include "headwater/base/index.h"
 #include "headwater/layout/parameter_bytes.h"
 #include "headwater/nn/model_units.h"
 #include "headwater/tensor/arena.h"
@@ -31,7 +32,8 @@ std::int64_t sum_of(const std::vector<ActivationSpec>& list, Recompute recompute
 std::int64_t slot_bytes(const ModelSpec& model, const ChunkNeeds& chunk, const MemoryRequest& request) {
   std::int64_t bytes = chunk.slots.slots * micro_batch_bytes(request.batch);
   for (int u = chunk.units.first; u < chunk.units.last; ++u)
-    bytes += unit_slot_bytes(request.site(model, u), chunk.units.recompute_of(u)).times(chunk.slots);
+    bytes +=
+        unit_slot_bytes(request.site(model, chunk.units, u), chunk.units.recompute_of(u)).times(chunk.slots);
   return bytes;
 }
 
@@ -79,7 +81,7 @@ std::int64_t scratch_bytes(const ModelSpec& model, const MemoryRequest& request)
   std::int64_t most = 0;
   for (const ChunkNeeds& chunk : request.chunks)
     for (int u = chunk.units.first; u < chunk.units.last; ++u) {
-      const std::vector<ActivationSpec> list = describe(request.site(model, u)).tensors();
+      const std::vector<ActivationSpec> list = describe(request.site(model, chunk.units, u)).tensors();
       const Recompute recompute = chunk.units.recompute_of(u);
       for (const UnitPass pass : passes(chunk.slots, request.training))
         most = std::max(most, sum_of(list, recompute, pass, Home::pass_scratch) +
@@ -89,11 +91,19 @@ std::int64_t scratch_bytes(const ModelSpec& model, const MemoryRequest& request)
   return most;
 }
 
+bool weight_gradients_read_stream(const ModelSpec& model, const MemoryRequest& request) {
+  for (int u = 1; u < model.head_unit(); ++u)
+    if (u == 1 || model.layers[as_index(u - 1)] != model.layers[as_index(u - 2)])
+      for (const ActivationSpec& spec : describe(request.site(model, u)).tensors())
+        if (spec.kept == Kept::between_gradients) return true;
+  return false;
+}
+
 std::vector<ConstantSpec> unit_constants(const ModelSpec& model, const MemoryRequest& request) {
   std::vector<ConstantSpec> all;
   for (const ChunkNeeds& chunk : request.chunks)
     for (int u = chunk.units.first; u < chunk.units.last; ++u)
-      for (const ConstantSpec& spec : describe(request.site(model, u)).constants())
+      for (const ConstantSpec& spec : describe(request.site(model, chunk.units, u)).constants())
         if (std::ranges::find(all, spec.name, &ConstantSpec::name) == all.end()) all.push_back(spec);
   return all;
 }

@@ -20,7 +20,8 @@ UnitDescription::UnitDescription(const UnitSite& site)
       sharding_(site.sharding),
       batch_(site.batch),
       precision_(site.precision),
-      cached_tokens_(site.cached_tokens) {}
+      cached_tokens_(site.cached_tokens),
+      receives_input_(site.receives_input) {}
 
 ParameterId UnitDescription::parameter(std::string name, Shape shape, Init init, const ParameterCut& cut) {
   ParameterSpec spec;
@@ -75,6 +76,12 @@ TensorId UnitDescription::forward_tensor(std::string name, Shape shape, DType dt
 TensorId UnitDescription::backward_tensor(std::string name, Shape shape, DType dtype, Kept kept) {
   tensors_.push_back({std::move(name), shape, dtype, Pass::backward, kept, Dropped::by_full});
   return {last_of(tensors_)};
+}
+
+TensorId UnitDescription::input_tensor(std::int64_t hidden) {
+  if (receives_input_) return {};
+  return forward_tensor("input", {local_tokens(), hidden}, compute(), Kept::until_input_gradient,
+                        Dropped::never);
 }
 
 void UnitDescription::keep_until_weight_gradient(TensorId id) {

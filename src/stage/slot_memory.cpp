@@ -27,7 +27,7 @@ SlotMemory::SlotMemory(const ModelSpec& model, const StageUnits& units, const St
   for (int slot = 0; slot < options.slots.slots; ++slot)
     batches_.push_back(take_micro_batch(options.batch, arena));
   for (int number = units.first; number < units.last; ++number) {
-    Unit unit{describe(options.site(model, number)).tensors(), units.recompute_of(number), {}, {}, {}};
+    Unit unit{describe(options.site(model, units, number)).tensors(), units.recompute_of(number), {}, {}, {}};
     const auto take = [&](int count, UnitPass pass, Home home) {
       std::vector<Views> slots(static_cast<std::size_t>(count), Views(unit.list.size()));
       for (Views& slot : slots)

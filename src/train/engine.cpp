@@ -210,20 +210,20 @@ void Engine::compute(Execution& execution, const Instruction& i) {
   };
   const bool forward = i.action.kind == ActionKind::forward;
 
-  TensorView input, output;
-  if (const auto read = input_of(i.action, placement.stages()))
-    input = buffer(chunk, read->payload, false, i.input);
+  TensorView activation, gradient, output;
+  if (i.activation >= 0) activation = buffer(chunk, Payload::activation, false, i.activation);
+  if (i.gradient >= 0) gradient = buffer(chunk, Payload::gradient, false, i.gradient);
   if (const auto made = output_of(i.action, placement.stages())) {
     const bool here = placement.rank_of(made->to_stage) == layout_.pipeline_rank;
     output = buffer(here ? placement.chunk_of(made->to_stage) : chunk, made->payload, !here, i.output);
   }
   const auto pass = [&](const UnitHook& complete) {
     if (forward)
-      stage.forward({i.slot, i.weight_slot}, input, output, execution.mode);
+      stage.forward({i.slot, i.weight_slot}, activation, output, execution.mode);
     else if (i.action.kind == ActionKind::weight_gradient)
       stage.weight_gradient(i.delayed_slot, complete);
     else
-      stage.backward({i.slot, i.weight_slot, i.delayed_slot}, input, output, complete);
+      stage.backward({i.slot, i.weight_slot, i.delayed_slot}, activation, gradient, output, complete);
   };
 
   if (forward) {
@@ -232,8 +232,8 @@ void Engine::compute(Execution& execution, const Instruction& i) {
     if (!store_->layout().sharded()) store_->wait_for_weights(*backend_);
   }
   if (!may_repeat(execution, i, stage.units())) return pass(added);
-  const PassKey key(i.action.kind, execution.mode, chunk, i.slot, i.weight_slot, i.delayed_slot, input.data,
-                    output.data);
+  const PassKey key(i.action.kind, execution.mode, chunk, i.slot, i.weight_slot, i.delayed_slot,
+                    activation.data, gradient.data, output.data);
   Pass& known = passes_.try_emplace(key, Pass{passes_.size(), {}}).first->second;
   backend_->repeat(known.number, [&] {
     known.units.clear();
@@ -289,8 +289,13 @@ ExecutionTimes Engine::execute(const LoweredSchedule& schedule, HeadMode mode, c
 }
 
 void Engine::logits(std::int64_t first_row, const LogitSink& sink) {
-  for (Stage& stage : stages_)
-    if (stage.units().has_head) stage.logits({}, first_row, sink);
+  // The one micro-batch has been in slot 0 and, where the stage receives its input, in buffer 0.
+  for (std::size_t chunk = 0; chunk < stages_.size(); ++chunk) {
+    const StageUnits& units = stages_[chunk].units();
+    if (!units.has_head) continue;
+    const TensorView input = units.has_embedding ? TensorView() : buffers_[chunk].receive_activation.at(0);
+    stages_[chunk].logits({}, input, first_row, sink);
+  }
 }
 
 }  // namespace headwater

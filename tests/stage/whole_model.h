@@ -86,7 +86,7 @@ class WholeModel {
   std::map<std::string, std::vector<double>> gradients() {
     backend_->run(op::Zero{store_->gradients()});
     forward();
-    stage_->backward({}, {}, {});
+    stage_->backward({}, {}, {}, {});
     return read_gradients();
   }
 

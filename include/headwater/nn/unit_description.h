@@ -28,6 +28,9 @@ struct UnitSite {
   Precision precision = {};
   Device::Kind device = Device::Kind::cpu;
   std::int64_t cached_tokens = 0;  // generation: tokens that a layer's caches have room for
+  // Whether the residual stream in front of the unit, or its gradient behind the unit, comes from another
+  // stage. It then lies in that message's buffer, and the unit declares no tensor for it.
+  bool receives_input = false, receives_gradient = false;
 };
 
 // Numbers of what a unit declared, each in its own list; −1: absent.
@@ -115,6 +118,8 @@ class UnitDescription {
   TensorId forward_tensor(std::string name, Shape shape, DType dtype, Kept kept,
                           Dropped dropped = Dropped::by_full);
   TensorId backward_tensor(std::string name, Shape shape, DType dtype, Kept kept);
+  // The unit's own tensor "input" of the residual stream in front of it; absent where another stage sends it.
+  TensorId input_tensor(std::int64_t hidden);
   // A weight gradient reads the tensor, which therefore lives at least until then.
   void keep_until_weight_gradient(TensorId id);
   // A product reads the tensor, and so does its weight gradient; or, where tokens are cut, what backward
@@ -149,6 +154,7 @@ class UnitDescription {
   BatchShape batch_;
   Precision precision_;
   std::int64_t cached_tokens_;
+  bool receives_input_;
   std::vector<ParameterSpec> parameters_;
   std::vector<ProductSpec> products_;
   std::vector<ActivationSpec> tensors_;

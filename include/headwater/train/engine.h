@@ -72,8 +72,9 @@ class Engine {
   };
   struct Execution;
   // Passes with the same key make the same ops on the same memory: kind of action, what the head does, chunk,
-  // the three slots, input, output.
-  using PassKey = std::tuple<ActionKind, HeadMode, int, int, int, int, const void*, const void*>;
+  // the three slots, the buffers with the stage's input and with the gradient of its output, and the buffer
+  // that it fills.
+  using PassKey = std::tuple<ActionKind, HeadMode, int, int, int, int, const void*, const void*, const void*>;
   struct Pass {
     std::uint64_t number = 0;  // Backend::repeat's key
     std::vector<int> units;    // the units whose gradients it adds, in order

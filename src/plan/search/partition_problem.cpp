@@ -218,8 +218,12 @@ std::vector<StageHolds> stage_holds(const RunSchedules& schedules) {
   for (int s = 0; s < placement.stages(); ++s) {
     const int rank = placement.rank_of(s), chunk = placement.chunk_of(s);
     const RankProgram::Buffers b = schedules.buffers(rank, chunk);
-    holds.push_back({schedules.slots(rank, chunk),
-                     b.send_activation + b.send_gradient + b.receive_activation + b.receive_gradient});
+    const SlotCounts slots = schedules.slots(rank, chunk);
+    const int inputs = s > 0 ? slots.slots : 0,
+              gradients =
+                  s + 1 < placement.stages() && schedules.step.keeps_gradients ? slots.delayed_slots : 0;
+    holds.push_back({slots, b.send_activation + b.send_gradient + (b.receive_activation - inputs) +
+                                (b.receive_gradient - gradients)});
   }
   return holds;
 }
@@ -234,7 +238,8 @@ std::vector<StageHolds> stage_holds(const Schedule& schedule) {
     StageHolds& held = holds[as_index(s)];
     held.slots = {0, 0, 0, false};
     for (const int neighbour : {s - 1, s + 1})
-      if (neighbour >= 0 && neighbour < placement.stages()) held.buffers += 2 * double_buffered;
+      if (neighbour >= 0 && neighbour < placement.stages())
+        held.buffers += double_buffered + (double_buffered - 1);  // of sends, and received ahead
   }
   for (const std::vector<Action>& actions : schedule.actions) {
     std::vector<SlotCounts> now(holds.size(), {0, 0, 0, false});
