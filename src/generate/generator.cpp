@@ -88,6 +88,7 @@ void Generator::place_tokens(MicroBatch& to, std::int64_t count) {
   const auto length = static_cast<std::int64_t>(history_.size());
   const Batch all = make_batch(history_, {}, 1, length, documents_);
   const auto copy = [&](const std::vector<std::int32_t>& host, TensorView device) {
+    if (!device) return;
     backend_->to_device(
         TensorView(const_cast<std::int32_t*>(host.data()) + (length - count), DType::i32, {count}), device);
   };

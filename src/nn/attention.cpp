@@ -18,6 +18,8 @@ Attention::Attention(UnitDescription& d, const Options& o, std::unique_ptr<Filte
       filter_(std::move(filter)),
       positions_(std::move(positions)),
       gathered_(d, "attention_norm", o.hidden) {
+  d.reads(BatchArray::attention_start);
+  if (dropout_ > 0.0) d.reads(BatchArray::dropout_keys);
   d.share_out({"model.num_attention_heads", o.heads});
   d.share_out({"model.num_query_groups", o.kv_heads, true});
   const std::string prefix = o.prefix + "attention.";

@@ -55,6 +55,7 @@ Head::Head(const UnitSite& site)
                        .out_kept = Kept::scratch,
                        .dropped = Dropped::never})) {
   UnitDescription& d = description_;
+  d.reads(BatchArray::labels);
   head_ = site.model.tied ? d.product("head", "embedding.weight")
                           : d.product("head", vocabulary_matrix(d, site.model, "head.weight"));
   const std::int64_t hidden = site.model.hidden, ranks = d.sharding().tensor,

@@ -93,6 +93,7 @@ Layer::Layer(const UnitSite& site, const LayerSpec& layer)
   const Shape local{d.local_tokens(), layer.hidden};
   const Kept kept = cut ? Kept::scratch : Kept::until_weight_gradient;
   if (dropout_ > 0.0) {
+    d.reads(BatchArray::dropout_keys);
     mlp_d_branch_ = d.backward_tensor("mlp.d_branch", local, d.compute(), kept);
     attention_d_branch_ = d.backward_tensor("attention.d_branch", local, d.compute(), kept);
   }

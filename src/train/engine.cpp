@@ -161,7 +161,9 @@ TensorView& Engine::buffer(int chunk, Payload payload, bool send, int index) {
 }
 
 void Engine::fill(MicroBatch& to, const Batch& from, RandomKey dropout_seed) {
+  // Copies what the stage reads.
   const auto copy = [&](const std::vector<std::int32_t>& host, TensorView device) {
+    if (!device) return;
     HW_CHECK(static_cast<std::int64_t>(host.size()) == device.elements(), "a batch of {} values for {}",
              host.size(), to_string(device.shape));
     backend_->to_device(TensorView(const_cast<std::int32_t*>(host.data()), DType::i32, device.shape), device);
@@ -171,6 +173,7 @@ void Engine::fill(MicroBatch& to, const Batch& from, RandomKey dropout_seed) {
   copy(from.position, to.position);
   copy(from.attention_start, to.attention_start);
   copy(from.lfa_start, to.lfa_start);
+  if (!to.dropout_keys) return;
   std::vector<std::int32_t> keys;
   for (std::int64_t sample = 0; sample < from.batch_size; ++sample) {
     const std::uint64_t key =

@@ -6,6 +6,7 @@
 #include "headwater/layout/tensor_home.h"
 #include "headwater/nn/unit_description.h"
 
+#include <set>
 #include <string>
 #include <vector>
 
@@ -35,13 +36,15 @@ struct ChunkNeeds {
   int buffers = 0;
 };
 
-// Tensors of one micro-batch that every stage takes from the stream itself (nn/block.h).
-std::vector<ActivationSpec> micro_batch_tensors(BatchShape batch);
+// The arrays of a micro-batch that the units of a stage read, which the stage takes from the stream itself.
+std::set<BatchArray> batch_arrays(const ModelSpec& model, const StageUnits& stage);
+// The tensor that holds such an array in each slot.
+ActivationSpec batch_tensor(BatchArray array, BatchShape batch);
+// The bytes of the tensors of such arrays.
+std::int64_t micro_batch_bytes(const std::set<BatchArray>& arrays, BatchShape batch);
 
 // What one micro-batch keeps of the unit in the slots of each lifetime.
 SlotBytes unit_slot_bytes(const UnitSite& site, Recompute recompute);
-// The bytes of micro_batch_tensors.
-std::int64_t micro_batch_bytes(BatchShape batch);
 
 struct SegmentSize {
   std::string name;

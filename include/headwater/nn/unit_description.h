@@ -1,7 +1,7 @@
 #pragma once
 // What a unit of a model (the embedding, a layer, the head) says of itself: the parameters that it has, the
-// tensors that it writes while it computes one micro-batch, its constants, and what it remembers in
-// generation.
+// tensors that it writes while it computes one micro-batch, the arrays of the micro-batch that it reads, its
+// constants, and what it remembers in generation.
 //
 // The blocks of a unit say it in their constructors, one after the other, and keep the numbers (ids) by which
 // their forward and backward find what they declared: in a BlockContext (block.h), in the lists here, and in
@@ -12,7 +12,9 @@
 #include "headwater/model/parameter_spec.h"
 #include "headwater/tensor/tensor_view.h"
 
+#include <cstdint>
 #include <functional>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -90,6 +92,9 @@ struct SharedOut {
   bool fits(std::int64_t ranks) const { return parts % ranks == 0 || (repeats && ranks % parts == 0); }
 };
 
+// The arrays of a micro-batch (data/batch.h says what they mean, but for the keys of the dropout masks).
+enum class BatchArray : std::uint8_t { tokens, labels, position, attention_start, lfa_start, dropout_keys };
+
 class UnitDescription {
  public:
   explicit UnitDescription(const UnitSite& site);
@@ -130,6 +135,7 @@ class UnitDescription {
 
   ConstantId constant(ConstantSpec spec);
   CacheId cache(std::string name, Shape shape);
+  void reads(BatchArray array) { batch_arrays_.insert(array); }
   void share_out(SharedOut shared) { shared_out_.push_back(std::move(shared)); }
 
   // ---- for everybody else
@@ -145,6 +151,8 @@ class UnitDescription {
   std::vector<ConstantSpec> constants() && { return std::move(constants_); }
   const std::vector<CacheSpec>& caches() const& { return caches_; }
   std::vector<CacheSpec> caches() && { return std::move(caches_); }
+  const std::set<BatchArray>& batch_arrays() const& { return batch_arrays_; }
+  std::set<BatchArray> batch_arrays() && { return std::move(batch_arrays_); }
   const std::vector<SharedOut>& shared_out() const& { return shared_out_; }
   std::vector<SharedOut> shared_out() && { return std::move(shared_out_); }
 
@@ -160,6 +168,7 @@ class UnitDescription {
   std::vector<ActivationSpec> tensors_;
   std::vector<ConstantSpec> constants_;
   std::vector<CacheSpec> caches_;
+  std::set<BatchArray> batch_arrays_;
   std::vector<SharedOut> shared_out_;
 };
 

@@ -85,13 +85,22 @@ class ProblemMaker {
     for (int s = 0; s < placement_.stages(); ++s) {
       const StageHolds& holds = holds_[as_index(s)];
       const EndOfStep& end = ends[as_index(placement_.rank_of(s))];
-      problem_.needs.push_back({holds.slots,
-                                holds.slots.slots * micro_batch_bytes(run_.batch) + holds.buffers * stream,
-                                end.reduce, end.update + end.gather});
+      problem_.needs.push_back(
+          {holds.slots,
+           holds.slots.slots * micro_batch_bytes(batch_arrays(s), run_.batch) + holds.buffers * stream,
+           end.reduce, end.update + end.gather});
     }
     problem_.rank_fixed = (run_.training ? 2 * stream : 0) +
                           op_workspace_bytes(memory_.site(model_, 0), run_.training, run_.threads) +
                           constant_bytes();
+  }
+
+  // Returns the arrays of a micro-batch that a stage reads, as if it had layers of every kind.
+  std::set<BatchArray> batch_arrays(int stage) const {
+    StageUnits units;
+    units.first = stage == 0 ? model_.embedding_unit() : 1;
+    units.last = stage + 1 == placement_.stages() ? model_.units() : model_.head_unit();
+    return headwater::batch_arrays(model_, units);
   }
 
   std::int64_t stream_bytes() const {
