@@ -62,6 +62,11 @@ struct Engine::Execution {
   std::map<int, int> micro_batches;  // by unit: how many have added their gradients
   // The unfinished transfers of this rank, by direction and what they carry.
   std::map<std::tuple<bool, Payload, int, int>, Event> transfers;
+  struct ReadBatch {
+    Batch batch;
+    std::size_t chunks = 0;  // that have taken it
+  };
+  std::map<int, ReadBatch> read;  // by micro-batch: those that a chunk of this rank has still to take
   ExecutionTimes times;
 
   Event& transfer(bool send, const Transfer& t) {
@@ -184,6 +189,14 @@ void Engine::fill(MicroBatch& to, const Batch& from, RandomKey dropout_seed) {
   copy(keys, to.dropout_keys);
 }
 
+void Engine::take_batch(Execution& execution, int micro_batch, MicroBatch& to) {
+  const auto [found, is_new] = execution.read.try_emplace(micro_batch);
+  Execution::ReadBatch& read = found->second;
+  if (is_new) read.batch = execution.batches(micro_batch);
+  fill(to, read.batch, execution.dropout_seed);
+  if (++read.chunks == stages_.size()) execution.read.erase(found);
+}
+
 bool Engine::sums_travel() const {
   return tied_ ||
          std::ranges::any_of(reductions_, [](const auto& group) { return group.second->size() > 1; });
@@ -230,7 +243,7 @@ void Engine::compute(Execution& execution, const Instruction& i) {
   };
 
   if (forward) {
-    fill(stage.micro_batch(i.slot), execution.batches(i.action.micro_batch), execution.dropout_seed);
+    take_batch(execution, i.action.micro_batch, stage.micro_batch(i.slot));
     // Every weight was updated on this rank, so that there is no transfer to wait for.
     if (!store_->layout().sharded()) store_->wait_for_weights(*backend_);
   }
@@ -247,7 +260,7 @@ void Engine::compute(Execution& execution, const Instruction& i) {
 
 ExecutionTimes Engine::execute(const LoweredSchedule& schedule, HeadMode mode, const BatchSource& batches,
                                RandomKey dropout_seed, const UnitHook& complete, Recording* recording) {
-  Execution execution{schedule, mode, batches, dropout_seed, complete, recording != nullptr, {}, {}, {}};
+  Execution execution{schedule, mode, batches, dropout_seed, complete, recording != nullptr, {}, {}, {}, {}};
   const Placement& placement = schedule.source.placement;
   Queue& queue = backend_->queue();
   for (const Instruction& i : layout_.program(schedule).instructions) {

@@ -19,7 +19,8 @@
 
 namespace headwater {
 
-// Gives this replica's micro-batch of that number, on the host.
+// Gives this replica's micro-batch of that number, on the host. An engine asks once for each micro-batch of a
+// program, however many chunks the rank has.
 using BatchSource = std::function<Batch(int micro_batch)>;
 
 // How a rank spent its seconds while it executed a program.
@@ -81,6 +82,7 @@ class Engine {
   };
   TensorView& buffer(int chunk, Payload payload, bool send, int index);
   void fill(MicroBatch& to, const Batch& from, RandomKey dropout_seed);
+  void take_batch(Execution& execution, int micro_batch, MicroBatch& to);
   void compute(Execution& execution, const Instruction& instruction);
   bool may_repeat(const Execution& execution, const Instruction& instruction, const StageUnits& units) const;
   bool sums_travel() const;
