@@ -20,19 +20,10 @@ using bf16 = __nv_bfloat16;
 // bytes of shared memory for each block"; empty where none was since this was asked.
 std::string take_refused_launch();
 
-// ---- memory (convert.cu, transpose.cu)
+// ---- memory (fill.cu)
 
-// x[i] = value, i < n; any alignment of T.
-template <class T>
-void fill(T* x, float value, std::int64_t n, cudaStream_t stream);
-
-// to[i] = from[i], rounded to nearest even; any alignment of the types. float ↔ bf16.
-template <class From, class To>
-void cast(const From* from, To* to, std::int64_t n, cudaStream_t stream);
-
-// to[j, i] = from[i, j]; from [rows, columns], to [columns, rows], dense; any alignment of T.
-template <class T>
-void transpose(const T* from, T* to, std::int64_t rows, std::int64_t columns, cudaStream_t stream);
+// x[i] = value, i < n; any alignment of float.
+void fill(float* x, float value, std::int64_t n, cudaStream_t stream);
 
 // ---- matrices and dropout, as arguments of what follows
 

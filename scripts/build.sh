@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
 # Configures and builds; leaves build/PRESET/headwater.
 #
-# usage: scripts/build.sh [PRESET [CMAKE_OPTION…]]
-#   release (default), debug, asan (address and undefined behaviour), tsan (threads), clang (the second compiler),
-#   cuda (for GPUs; needs nvcc 12 or newer), emulated (the CUDA code, executed on the CPU; needs no CUDA)
+# usage: scripts/build.sh [PRESET [CMAKE_OPTION…] [--target TARGET…]]
+#   PRESET: release (default), debug, asan (address and undefined behaviour), tsan (threads), clang (the second compiler),
+#     cuda (for GPUs; needs nvcc 12 or newer), emulated (the CUDA code, executed on the CPU; needs no CUDA)
+#   TARGET: what to build, where not everything is wanted: `headwater` is the program without its tests
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -16,5 +17,16 @@ case "$preset" in
     ;;
 esac
 
-cmake --preset "$preset" "${@:2}"
-cmake --build --preset "$preset" --parallel "$(nproc)"
+options=()
+shift || true
+while [[ $# -gt 0 && $1 != --target ]]; do
+  options+=("$1")
+  shift
+done
+if [[ "$*" == --target ]]; then
+  echo "scripts/build.sh: --target needs a name, such as headwater" >&2
+  exit 2
+fi
+
+cmake --preset "$preset" "${options[@]}"
+cmake --build --preset "$preset" --parallel "$(nproc)" "$@"

@@ -8,6 +8,7 @@ src/rooms.txt lists the rooms from the ground up, each with the rooms that it us
 - include/headwater/ROOM holds the headers that reach another room, and only those: others lie in src/ROOM.
 - include/headwater/ROOM mirrors src/ROOM: a folder of headers exists only where a folder of sources does.
 - kernels/ includes nothing of the rooms.
+- What kind of norm, filter or MLP a layer has is asked in one place: only the files in KINDS name the kinds.
 - The top level holds what it should and nothing else.
 
 usage: check_layers.py [--root FOLDER] [--self-test]
@@ -27,6 +28,12 @@ TOP_LEVEL = set(
 NOT_OURS = {".git", "build"}
 # Headers that only their own room includes and that still have to move to src/backend.
 STILL_PUBLIC = {f"headwater/backend/{name}.h" for name in ("checks", "cuda_backend", "matrix")}
+
+# The files that name each kind: where a config becomes a model, and where a block is made from it. Others ask
+# what a block says of itself (nn/unit_description.h).
+MAKERS = {"include/headwater/nn/make_blocks.h", "src/nn/make_blocks.cpp"}
+CONFIG = {"include/headwater/config/block_kinds.h", "include/headwater/model/model_spec.h", "src/model/model_spec.cpp"}
+KINDS = {"NormKind": MAKERS | CONFIG, "FilterKind": MAKERS | CONFIG, "MlpKind": MAKERS | CONFIG}
 
 SOURCES = {".h", ".cpp", ".cu", ".cuh"}
 INCLUDE = re.compile(r'^\s*#\s*include\s*[<"]([^">]+)[">]')
@@ -133,6 +140,15 @@ def check_kernels(root):
                 yield f"{path.relative_to(root)}:{number}: a kernel includes {include}; kernels know nothing of the rooms"
 
 
+def check_kinds(root):
+    for _, path in files_of_rooms(root):
+        name = path.relative_to(root).as_posix()
+        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+            for kind in re.findall(r"\b(?:" + "|".join(KINDS) + r")\b", line):
+                if name not in KINDS[kind]:
+                    yield f"{name}:{number}: names {kind}; only {', '.join(sorted(KINDS[kind]))} ask for it"
+
+
 def check_top_level(root):
     for path in sorted(root.iterdir()):
         if path.name not in TOP_LEVEL | NOT_OURS:
@@ -140,7 +156,8 @@ def check_top_level(root):
 
 
 def violations(root):
-    for check in (check_table, check_includes, check_public_headers, check_mirror, check_kernels, check_top_level):
+    checks = (check_table, check_includes, check_public_headers, check_mirror, check_kernels, check_kinds)
+    for check in (*checks, check_top_level):
         yield from check(root)
 
 
@@ -157,6 +174,7 @@ def self_test():
         "src/nn/private.h": '#include "headwater/base/error.h"\n',
         "src/train/engine.cpp": '#include "headwater/nn/stage.h"\n#include "headwater/base/error.h"\n',
         "kernels/norm.cu": '#include "kernels.h"\n',
+        "src/nn/make_blocks.cpp": "switch (layer.filter) { case FilterKind::none: }\n",
         "tests/base/error_test.cpp": '#include "headwater/nn/stage.h"\n',
     }
     planted = [
@@ -172,6 +190,9 @@ def self_test():
         ({"src/rooms.txt": "base:\nnn: base\ntrain: base\n"}, "does not let it use nn"),
         ({"include/headwater/nn/lonely.h": ""}, "no other room includes it"),
         ({"kernels/bad.cu": '#include "headwater/base/error.h"\n'}, "a kernel includes"),
+        ({"src/train/run.cpp": "if (layer.filter == FilterKind::lfa) {}\n"}, "names FilterKind"),
+        ({"include/headwater/nn/layer.h": "NormKind norm();\n"}, "names NormKind"),
+        ({"src/nn/mlp.cpp": "bool gated(MlpKind kind);\n"}, "names MlpKind"),
         ({"notes.txt": ""}, "not a name of the top level"),
         (
             {"include/headwater/nn/cpu/x.h": "", "src/train/x.cpp": '#include "headwater/nn/cpu/x.h"\n'},

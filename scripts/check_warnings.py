@@ -2,9 +2,12 @@
 """Has the compiler of a configured build look at every source for its warnings, and make no code: two thirds of a build's time.
 Prints what it says; exit 1 where a source is not taken.
 
-usage: cmake --preset clang && scripts/check_warnings.py build/clang
+usage: scripts/check_warnings.py BUILD [--except OTHER]
+   BUILD   a folder that CMake has configured, as `cmake --preset clang` configures build/clang
+   OTHER   a build by the same compiler with warnings as errors: what it has compiled is not looked at again
 """
 
+import argparse
 import json
 import shlex
 import subprocess
@@ -29,13 +32,21 @@ def check(entry):
     return done.returncode, done.stdout
 
 
-def main():
-    if len(sys.argv) != 2:
-        sys.exit("usage: check_warnings.py BUILD, a folder that CMake has configured")
-    commands = Path(sys.argv[1], "compile_commands.json")
+def entries_of(folder):
+    commands = Path(folder, "compile_commands.json")
     if not commands.exists():
         sys.exit(f"check_warnings.py: {commands} is not there; cmake --preset clang configures such a folder, build/clang")
-    entries = json.loads(commands.read_text(encoding="utf-8"))
+    return json.loads(commands.read_text(encoding="utf-8"))
+
+
+def main():
+    parser = argparse.ArgumentParser(usage=__doc__.split("usage: ")[1])
+    parser.add_argument("build")
+    parser.add_argument("--except", dest="other")
+    arguments = parser.parse_args()
+    compiled = {entry["file"] for entry in entries_of(arguments.other)
+                if Path(entry["directory"], entry["output"]).exists()} if arguments.other else set()
+    entries = [entry for entry in entries_of(arguments.build) if entry["file"] not in compiled]
     failed = 0
     with ThreadPoolExecutor(cpu_count()) as pool:
         for code, said in pool.map(check, entries):

@@ -9,7 +9,7 @@ say() { printf '\n== %s\n' "$*"; }
 
 say "packages and build"
 scripts/setup.sh
-scripts/build.sh release
+scripts/build.sh release --target headwater
 
 headwater=build/release/headwater
 demo=build/demo

@@ -7,7 +7,7 @@
 #   rehearsal: only what scripts/gpu_rehearsal.sh makes another system of
 set -euo pipefail
 
-# package  what it is found by: a command of that name, or a header
+# package  what it is found by: a command of that name, a header, or what clang can link
 needed='
 g++                    command g++
 cmake                  command cmake
@@ -29,6 +29,8 @@ libgtest-dev           header  gtest/gtest.h
 case "${1-}" in
   '') ;;
   ci) needed+='clang-16 command clang++-16
+libclang-rt-16-dev clang asan
+libomp-16-dev clang openmp
 clang-format command clang-format
 ccache command ccache
 iproute2 command tc
@@ -41,6 +43,13 @@ esac
 
 has_command() { command -v "$1" >/dev/null; }
 has_header() { echo "#include <$1>" | g++ -std=c++20 -M -x c++ - >/dev/null 2>&1; }
+
+has_clang() {
+  case $1 in
+    asan) echo 'int main() {}' | clang++-16 -x c++ - -fsanitize=address -o /dev/null ;;
+    openmp) echo 'int main() {}' | clang++-16 -x c++ - -fopenmp -o /dev/null ;;
+  esac >/dev/null 2>&1
+}
 
 missing=()
 while read -r package kind name; do

@@ -1,15 +1,8 @@
-"""What a training step takes on one GPU, from the ops of `headwater bench ops` and how often a step calls each."""
+"""What a training step takes on one GPU, from the ops of `headwater bench ops` and how often it says that a step calls each."""
 
 import re
 from dataclasses import dataclass
 
-LAYERS = 24  # of Yuan 2.0-2.1B
-
-# Calls a layer and micro-batch, forward and backward, without recomputation: src/nn/layer.cpp and what it calls. One each
-# where nothing is said. What `bench ops` does not list is named by what it does to the shape of norm.
-OF_LAYER = {"rotary": 2}
-UNLISTED = {"norm_backward, added": (2, 8)}  # calls a layer, bytes an element
-ONCE = {"embedding": 1, "embedding_backward": 1, "norm": 1, "norm_backward": 1}  # and the head's norm
 OF_BLOCK = ("softmax_statistics", "cross_entropy_backward")  # of the head's tokens, with its products
 UPDATE = ("zero", "add_squared_norm", "adamw")  # a step, over all parameters
 
@@ -43,26 +36,16 @@ def is_head(op):
     return op["op"] in OF_BLOCK or (op["op"].startswith("linear") and op["what"] == "head")
 
 
-def calls(bench, layers, attention_what):
-    """[(op, calls a micro-batch)] of a step; `attention_what` is "" or "dropout P". Of the update none."""
-    filtered = any(op["op"] == "lfa_taps" for op in bench["ops"])
-    tokens = bench["sizes"]["samples"] * bench["sizes"]["sequence"]
+def calls(bench, attention_what):
+    """[(op, calls a micro-batch)] of a step without recomputation; `attention_what` is "" or "dropout P". Of the update none.
+
+    Where attention is listed with dropout and without, calls are those of the configured one; the other has none."""
     for op in bench["ops"]:
         name = op["op"]
         if name in UPDATE or (name.startswith("attention") and op["what"] != attention_what):
             continue
-        if is_head(op):
-            yield op, tokens / rows_of(op)
-        elif name in ("embedding", "embedding_backward"):
-            yield op, 1
-        else:
-            # The norms of a layer add the stream's gradient; the filter's, and the head's, have nothing to add.
-            of_layer = 0 if name == "norm_backward" and not filtered else OF_LAYER.get(name, 1)
-            yield op, layers * of_layer + ONCE.get(name, 0)
-        if name == "norm":
-            rows, columns = re.match(r"\[(\d+), (\d+)\]", op["shape"]).groups()
-            for unlisted, (of_layer, size) in UNLISTED.items():
-                yield {**op, "op": unlisted, "bytes": size * int(rows) * int(columns)}, layers * of_layer
+        same = [other["calls"] for other in bench["ops"] if other["op"] == name] if name.startswith("attention") else [op["calls"]]
+        yield op, max(same)
 
 
 def part_of(op):
@@ -74,17 +57,17 @@ def part_of(op):
     return {"attention": "attention", "attention_backward": "attention backward"}.get(name, "rest")
 
 
-def parameters(bench, layers):
+def parameters(bench):
     """Of the products, the embedding being the head's matrix; norms and biases are next to nothing."""
 
     def of(op):
         n, k = re.search(r" x \[(\d+), (\d+)\]", op["shape"]).groups()
         return int(n) * int(k)
 
-    return sum(of(op) * (1 if op["what"] == "head" else layers) for op in bench["ops"] if op["op"] == "linear")
+    return sum(of(op) * (1 if op["what"] == "head" else op["calls"]) for op in bench["ops"] if op["op"] == "linear")
 
 
-def predict(model, bench, layers=LAYERS, dropout=0.0, micro_batches=1, samples=None):
+def predict(model, bench, dropout=0.0, micro_batches=1, samples=None):
     """A step of `micro_batches` micro-batches of `samples` each, as many as the ops' where nothing is said. None where an op of
     it has no prediction."""
     sizes = bench["sizes"]
@@ -93,7 +76,7 @@ def predict(model, bench, layers=LAYERS, dropout=0.0, micro_batches=1, samples=N
     parts, flops = dict.fromkeys(PARTS, 0.0), 0.0
     if not any(op["op"] == "attention" and op["what"] == what for op in bench["ops"]):
         return None
-    for op, often in calls(bench, layers, what):
+    for op, often in calls(bench, what):
         seconds = model.seconds(op, sizes)
         if seconds is None:
             return None
@@ -102,5 +85,5 @@ def predict(model, bench, layers=LAYERS, dropout=0.0, micro_batches=1, samples=N
             flops += 3 * more * often * op["flops"]
     for op in bench["ops"]:
         if op["op"] in UPDATE:
-            parts["update"] += model.seconds(op, sizes) * parameters(bench, layers) / rows_of(op)
+            parts["update"] += model.seconds(op, sizes) * parameters(bench) / rows_of(op)
     return Step(parts, micro_batches, round(more * sizes["samples"] * sizes["sequence"]), flops)

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Installs what is missing, builds, and runs the tests. The last line is `N passed, M failed`, with `, K skipped` where
-# some were.
+# Installs what is missing, builds what the tests need, and runs them. The last line is `N passed, M failed`, with
+# `, K skipped` where some were.
 #
 # usage: scripts/test.sh [quick|full]     quick: a minute or two; full (default): everything that needs no GPU
 set -euo pipefail
@@ -8,13 +8,19 @@ cd "$(dirname "$0")/.."
 
 which=${1-full}
 case "$which" in
-  quick) selection=(--label-regex '^quick') ;;
-  full) selection=(--label-exclude '^gpu$') ;;
+  quick)
+    selection=(--label-regex '^quick')
+    targets=(--target headwater quick_tests)
+    ;;
+  full)
+    selection=(--label-exclude '^gpu$')
+    targets=()
+    ;;
   *) echo "usage: scripts/test.sh [quick|full]" >&2; exit 2 ;;
 esac
 
 scripts/setup.sh
-scripts/build.sh release
+scripts/build.sh release "${targets[@]}"
 
 export OMP_WAIT_POLICY=passive  # tests run more threads than there are cores: none may spin at a barrier
 report=$PWD/build/release/tests.xml

@@ -74,6 +74,18 @@ void NormArguments::check(const TensorView& x) const {
   check_vector(gain, x.dtype, x.columns(), "gain");
   check_matrix(y, x.dtype, x.rows(), x.columns(), "y");
   check_vector(rstd, sums_of(x.dtype), x.rows(), "rstd");
+  if (!mean && !bias) return;
+  check_vector(bias, x.dtype, x.columns(), "bias");
+  check_vector(mean, sums_of(x.dtype), x.rows(), "mean");
+}
+
+void NormBackwardArguments::check(const TensorView& x) const {
+  check_vector(gain, x.dtype, x.columns(), "gain");
+  check_vector(rstd, sums_of(x.dtype), x.rows(), "rstd");
+  check_vector(d_gain, sums_of(x.dtype), x.columns(), "d_gain");
+  if (!mean && !d_bias) return;
+  check_vector(mean, sums_of(x.dtype), x.rows(), "mean");
+  check_vector(d_bias, sums_of(x.dtype), x.columns(), "d_bias");
 }
 
 void AttentionArguments::check() const {
@@ -158,14 +170,14 @@ std::int64_t EmbeddingBackward::scratch(const Executor& executor) const {
 
 void NormBackward::check() const {
   check_matrix(dy, x.dtype, x.rows(), x.columns(), "dy");
-  check_vector(gain, x.dtype, x.columns(), "gain");
-  check_vector(rstd, sums_of(x.dtype), x.rows(), "rstd");
   if (addend) check_matrix(addend, x.dtype, x.rows(), x.columns(), "addend");
   check_matrix(dx, x.dtype, x.rows(), x.columns(), "dx");
-  check_vector(d_gain, sums_of(x.dtype), x.columns(), "d_gain");
+  norm.check(x);
 }
+// A GPU takes the sums of d_gain and d_bias at once, a CPU one after the other.
 std::int64_t NormBackward::scratch(const Executor& executor) const {
-  return column_sums_scratch(x.rows(), x.columns(), executor);
+  const std::int64_t bytes = column_sums_scratch(x.rows(), x.columns(), executor);
+  return norm.mean && !on_cpu(executor) ? 2 * bytes : bytes;
 }
 
 void ResidualAdd::check() const {

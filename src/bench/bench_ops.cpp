@@ -4,6 +4,7 @@
 #include "headwater/backend/make_backend.h"
 #include "headwater/backend/timed_backend.h"
 #include "headwater/config/load_config.h"
+#include "headwater/model/uniform_layer.h"
 #include "headwater/nn/unit_record.h"
 #include "headwater/tensor/arena.h"
 #include "headwater/train/run_setup.h"
@@ -34,7 +35,7 @@ ModelSpec model_of(const RunConfig& run) {
 
 OpsBenchmark about(const ModelSpec& model, BatchShape batch) {
   OpsBenchmark result;
-  result.layer = model.layers.front();
+  result.layer = uniform_layer(model, "bench ops");
   result.vocabulary = model.padded_vocabulary({});
   result.batch = batch;
   return result;

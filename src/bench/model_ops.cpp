@@ -101,14 +101,15 @@ class Collector {
     });
   }
 
-  // Names are left to products and to ops of which there are several.
+  // Names are left to products and to ops of which there are several, the word of dropout to those that have
+  // it.
   std::vector<ModelOp> take() {
     for (ModelOp& one : ops_) {
       bool product = false;
       with_op(one.op, [&](const auto& op) { product = kIsProduct<std::remove_cvref_t<decltype(op)>>; });
       const auto count = std::ranges::count_if(
           ops_, [&](const ModelOp& other) { return std::strcmp(name_of(other.op), name_of(one.op)) == 0; });
-      if (!product && count == 1) one.what.clear();
+      if (!product && count == 1 && !one.what.starts_with("dropout")) one.what.clear();
     }
     return std::move(ops_);
   }

@@ -116,7 +116,7 @@ void HfFolder::read(const std::string& name, const Slice& slice, TensorView out)
            "{} of {}, which is {}, into {}", to_string(slice), name, to_string(canonical.shape),
            to_string(out.shape));
   const HfTensor& first = tensors_[canonical.holders.front()];
-  if (first.plain()) {
+  if (canonical.holders.size() == 1 && first.plain()) {
     const Stored& place = stored(first);
     return place.file->read(*place.tensor, slice, out);
   }

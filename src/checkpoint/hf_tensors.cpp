@@ -1,9 +1,14 @@
 #include "headwater/checkpoint/hf_tensors.h"
 
 #include "headwater/base/error.h"
-#include "headwater/model/model_spec.h"
+#include "headwater/nn/model_units.h"
 
+#include "hf_names.h"
+
+#include <algorithm>
 #include <cstring>
+#include <set>
+#include <utility>
 
 namespace headwater {
 namespace {
@@ -15,56 +20,124 @@ HfPiece rows(const std::string& canonical, std::int64_t canonical_row, std::int6
           {1, count, columns}, {0, columns, 1},         {0, columns, 1}};
 }
 
-HfTensor same(std::string name, const std::string& canonical, Shape shape) {
-  return {std::move(name), shape, {rows(canonical, 0, 0, shape[0], shape.row_elements())}};
+// A canonical name with the number of its layer apart.
+struct NumberedName {
+  std::string pattern, number;  // "layers.*.mlp.up.weight", "3"; without a layer the whole name and ""
+};
+
+constexpr std::string_view kLayers = "layers.";
+
+NumberedName numbered(const std::string& name) {
+  if (!name.starts_with(kLayers)) return {name, ""};
+  const std::size_t end = name.find('.', kLayers.size());
+  return {fmt::format("{}*{}", kLayers, name.substr(end)), name.substr(kLayers.size(), end - kLayers.size())};
 }
 
-// A convolution of two taps: [out, in, tap, 1] in Hugging Face's form, [tap, out, in] in the canonical form.
-HfTensor convolution(std::string name, const std::string& canonical, std::int64_t out, std::int64_t in) {
-  HfPiece piece{canonical, 0, 0, {2, out, in}, {out * in, in, 1}, {1, 2 * in, 2}};
-  return {std::move(name), {out, in, 2, 1}, {std::move(piece)}};
+std::string with_number(std::string_view pattern, const std::string& number) {
+  std::string name(pattern);
+  if (const std::size_t at = name.find('*'); at != std::string::npos) name.replace(at, 1, number);
+  return name;
 }
 
-// Yuan's q_proj and k_proj are the first and the second half of the rows of one matrix, which are ordered
-// [head][q | k][D].
-void add_query_and_key(const LayerSpec& layer, const std::string& canonical, const std::string& hf,
-                       std::vector<HfTensor>& tensors) {
-  const std::int64_t width = layer.query_width(), size = layer.head_dim;
-  HfTensor halves[2] = {{hf + "q_proj.weight", {width, layer.hidden}, {}},
-                        {hf + "k_proj.weight", {width, layer.hidden}, {}}};
-  for (std::int64_t head = 0; head < layer.heads; ++head) {
-    for (const char* part : {"q", "k"}) {
-      const std::int64_t row = (2 * head + (*part == 'k' ? 1 : 0)) * size;  // in the one matrix
-      halves[row / width].pieces.push_back(
-          rows(fmt::format("{}{}.weight", canonical, part), head * size, row % width, size, layer.hidden));
+// The block of a canonical name or pattern: "layers.*.mlp." of "layers.*.mlp.up.weight".
+std::string_view block_of(std::string_view name) {
+  std::size_t end = name.find('.');
+  if (name.starts_with(kLayers)) end = name.find('.', name.find('.', end + 1) + 1);
+  return name.substr(0, end + 1);
+}
+
+// Throws UserError where the model has one parameter of a block but not another that the family's has: such a
+// model is none of the family, though each of its parameters has a name.
+void check_whole_blocks(const std::vector<ParameterSpec>& parameters, const std::vector<HfName>& names) {
+  std::set<std::string> known;
+  for (const ParameterSpec& parameter : parameters) known.insert(parameter.name);
+  for (const ParameterSpec& parameter : parameters) {
+    const NumberedName name = numbered(parameter.name);
+    for (const HfName& row : names)
+      if (const std::string other = with_number(row.canonical, name.number);
+          block_of(row.canonical) == block_of(name.pattern) && !known.contains(other))
+        throw UserError("this model has {}, but not {}, which Hugging Face's models of this family have too",
+                        parameter.name, other);
+  }
+}
+
+// The tensors of a model as one parameter after the other adds its pieces to them.
+class HfTensorList {
+ public:
+  void add(const ParameterSpec& parameter, const HfName& row, const std::string& number) {
+    std::vector<std::size_t> parts;
+    for (const std::string_view pattern : row.tensors)
+      parts.push_back(index_of(with_number(pattern, number), shape_in(parameter, row), parameter));
+    const std::int64_t columns = parameter.shape.row_elements();
+    switch (row.form) {
+      case HfForm::same: {
+        const std::int64_t each = tensors_[parts.front()].shape[0];
+        for (std::int64_t first = 0; first < parameter.shape[0]; first += each)
+          add_rows(parts, rows(parameter.name, first, first, each, columns));
+        return;
+      }
+      case HfForm::even_heads: return add_heads(parameter, parts, 0);
+      case HfForm::odd_heads: return add_heads(parameter, parts, 1);
+      case HfForm::convolution: {
+        const std::int64_t out = parameter.shape[1], in = parameter.shape[2];
+        tensors_[parts.front()].pieces.push_back(
+            {parameter.name, 0, 0, {2, out, in}, {out * in, in, 1}, {1, 2 * in, 2}});
+        return;
+      }
     }
+    throw InternalError("no form {}", static_cast<int>(row.form));
   }
-  for (HfTensor& half : halves) tensors.push_back(std::move(half));
-}
 
-void add_yuan_layer(const LayerSpec& layer, std::size_t number, std::vector<HfTensor>& tensors) {
-  const std::string ours = fmt::format("layers.{}.", number), hf = fmt::format("model.layers.{}.", number);
-  const std::int64_t hidden = layer.hidden, channels = hidden / 2;
-  tensors.push_back(same(hf + "input_layernorm.weight", ours + "attention_norm.weight", {hidden}));
-  if (layer.filter == FilterKind::lfa) {
-    const std::string filter = hf + "self_attn.lf_gate.";
-    tensors.push_back(convolution(filter + "conv1.weight", ours + "lfa.conv1.weight", channels, hidden));
-    tensors.push_back(same(filter + "conv1.bias", ours + "lfa.conv1.bias", {channels}));
-    tensors.push_back(convolution(filter + "conv2.weight", ours + "lfa.conv2.weight", hidden, channels));
-    tensors.push_back(same(filter + "conv2.bias", ours + "lfa.conv2.bias", {hidden}));
-    tensors.push_back(same(filter + "output_layernorm.weight", ours + "lfa.norm.weight", {hidden}));
+  std::vector<HfTensor> take() { return std::move(tensors_); }
+
+ private:
+  // The shape of each of the row's tensors.
+  static Shape shape_in(const ParameterSpec& parameter, const HfName& row) {
+    const Shape& shape = parameter.shape;
+    if (row.form == HfForm::convolution) {
+      HW_CHECK(shape.rank() == 3 && shape[0] == 2, "{} {} is no convolution of two taps", parameter.name,
+               to_string(shape));
+      return {shape[1], shape[2], 2, 1};
+    }
+    const auto parts = static_cast<std::int64_t>(row.tensors.size());
+    const std::int64_t all = row.form == HfForm::same ? shape[0] : 2 * shape[0];
+    HW_CHECK(all % parts == 0, "{} {} does not lie in {} equal tensors", parameter.name, to_string(shape),
+             parts);
+    return shape.with_first(all / parts);
   }
-  add_query_and_key(layer, ours + "attention.", hf + "self_attn.", tensors);
-  tensors.push_back(
-      same(hf + "self_attn.v_proj.weight", ours + "attention.v.weight", {layer.key_width(), hidden}));
-  tensors.push_back(
-      same(hf + "self_attn.o_proj.weight", ours + "attention.o.weight", {hidden, layer.query_width()}));
-  tensors.push_back(same(hf + "post_attention_layernorm.weight", ours + "mlp_norm.weight", {hidden}));
-  // Yuan activates up_proj, and Llama gate_proj. Here `gate` is the one that is activated.
-  tensors.push_back(same(hf + "mlp.up_proj.weight", ours + "mlp.gate.weight", {layer.ffn, hidden}));
-  tensors.push_back(same(hf + "mlp.gate_proj.weight", ours + "mlp.up.weight", {layer.ffn, hidden}));
-  tensors.push_back(same(hf + "mlp.down_proj.weight", ours + "mlp.down.weight", {hidden, layer.ffn}));
-}
+
+  // The index of the tensor of that name, which is made where it is named first.
+  std::size_t index_of(const std::string& name, const Shape& shape, const ParameterSpec& parameter) {
+    const auto known =
+        std::ranges::find_if(tensors_, [&](const HfTensor& tensor) { return tensor.name == name; });
+    if (known == tensors_.end()) {
+      tensors_.push_back({name, shape, {}});
+      return tensors_.size() - 1;
+    }
+    if (known->shape != shape)
+      throw UserError("{} {} cannot lie in Hugging Face's {}, which is {} by the parameter before it",
+                      parameter.name, to_string(parameter.shape), name, to_string(known->shape));
+    return static_cast<std::size_t>(known - tensors_.begin());
+  }
+
+  // Adds a piece, whose place is given in the whole matrix, to the part of the matrix in which it lies.
+  void add_rows(const std::vector<std::size_t>& parts, HfPiece piece) {
+    const std::int64_t each = tensors_[parts.front()].shape.elements();
+    const std::int64_t last = piece.hf_offset + piece.extent[1] * piece.extent[2] - 1;
+    HW_CHECK(piece.hf_offset / each == last / each, "{} lies across two tensors", piece.canonical);
+    HfTensor& tensor = tensors_[parts[static_cast<std::size_t>(piece.hf_offset / each)]];
+    piece.hf_offset %= each;
+    tensor.pieces.push_back(std::move(piece));
+  }
+
+  void add_heads(const ParameterSpec& parameter, const std::vector<std::size_t>& parts, std::int64_t first) {
+    const std::int64_t size = parameter.split.unit, columns = parameter.shape.row_elements();
+    for (std::int64_t head = 0; head < parameter.shape[0] / size; ++head)
+      add_rows(parts, rows(parameter.name, head * size, (2 * head + first) * size, size, columns));
+  }
+
+  std::vector<HfTensor> tensors_;
+};
 
 // Copies a piece of elements of `element` bytes. Offsets and strides are those of the piece in `from` and in
 // `to`.
@@ -101,15 +174,23 @@ bool HfTensor::plain() const {
   return pieces.size() == 1 && pieces[0].canonical_stride == pieces[0].hf_stride;
 }
 
+std::vector<HfTensor> hf_tensors(const std::vector<ParameterSpec>& parameters,
+                                 const std::vector<HfName>& names) {
+  HfTensorList list;
+  for (const ParameterSpec& parameter : parameters) {
+    const NumberedName name = numbered(parameter.name);
+    const auto row =
+        std::ranges::find_if(names, [&](const HfName& known) { return known.canonical == name.pattern; });
+    if (row == names.end())
+      throw UserError("this family has no Hugging Face name for the parameter {}", parameter.name);
+    list.add(parameter, *row, name.number);
+  }
+  check_whole_blocks(parameters, names);
+  return list.take();
+}
+
 std::vector<HfTensor> hf_tensors(const ModelConfig& model) {
-  HW_CHECK(model.family == "yuan2", "no Hugging Face names for the family \"{}\"", model.family);
-  const ModelSpec spec = expand(model);
-  std::vector<HfTensor> tensors{
-      same("model.embed_tokens.weight", "embedding.weight", {spec.vocabulary, spec.hidden})};
-  for (std::size_t i = 0; i < spec.layers.size(); ++i) add_yuan_layer(spec.layers[i], i, tensors);
-  tensors.push_back(same("model.norm.weight", "final_norm.weight", {spec.hidden}));
-  if (!spec.tied) tensors.push_back(same("lm_head.weight", "head.weight", {spec.vocabulary, spec.hidden}));
-  return tensors;
+  return hf_tensors(parameters(expand(model)), hf_names(model.family));
 }
 
 void copy_from_hf(const HfPiece& piece, TensorView hf, TensorView canonical) {

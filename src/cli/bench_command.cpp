@@ -6,7 +6,6 @@
 #include "bench_config.h"
 #include "commands.h"
 
-#include <CLI/CLI.hpp>
 #include <nlohmann/json.hpp>
 
 #include <algorithm>
@@ -149,29 +148,25 @@ int bench_step_command(Session& session, const BenchStepOptions& options) {
 
 }  // namespace
 
-void add_bench(CLI::App& app, Session& session) {
-  CLI::App* bench = app.add_subcommand("bench", "Measured speed beside its physical limit");
-  bench->require_subcommand(1);
+void add_bench(Command app, Session& session) {
+  Command bench = app.command("bench", "Measured speed beside its physical limit");
+  bench.needs_a_command();
   auto options = std::make_shared<BenchStepOptions>();
-  CLI::App* step = bench->add_subcommand(
+  Command step = bench.command(
       "step",
       "Time training steps on random tokens; where nothing is said: yuan2-small, 4 samples of 256 tokens");
-  step->add_option("CONFIG", options->config, "config file; its data and learning rate do not matter");
-  step->add_option("--steps", options->steps, "steps to measure")
-      ->check(CLI::Range(1, 1 << 20))
-      ->capture_default_str();
-  step->add_option("--cluster-out", options->cluster_out,
-                   "write what `plan` needs to know of this machine: CLUSTER.json");
-  step->add_option(
-      "--trace", options->trace,
+  step.option("CONFIG", &options->config, "config file; its data and learning rate do not matter");
+  step.option("--steps", &options->steps, "steps to measure").between(1, 1 << 20).shows_default();
+  step.option("--cluster-out", &options->cluster_out,
+              "write what `plan` needs to know of this machine: CLUSTER.json");
+  step.option(
+      "--trace", &options->trace,
       "write the predicted and the measured timeline of a step, for Chrome's about:tracing or Perfetto");
-  step->add_flag("--json", options->json, "print one JSON object");
-  step->callback([&session, options] {
-    session.command = [&session, options] { return bench_step_command(session, *options); };
-  });
-  add_bench_ops(*bench, session);
-  add_bench_scaling(*bench, session);
-  add_bench_matmul(*bench, session);
+  step.flag("--json", &options->json, "print one JSON object");
+  step.runs([&session, options] { return bench_step_command(session, *options); });
+  add_bench_ops(bench, session);
+  add_bench_scaling(bench, session);
+  add_bench_matmul(bench, session);
 }
 
 }  // namespace headwater

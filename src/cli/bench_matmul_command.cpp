@@ -3,8 +3,6 @@
 #include "bench_config.h"
 #include "commands.h"
 
-#include <CLI/CLI.hpp>
-
 #include <memory>
 #include <ostream>
 
@@ -42,16 +40,14 @@ int bench_matmul_command(Session& session, const BenchMatmulOptions& options) {
 
 }  // namespace
 
-void add_bench_matmul(CLI::App& bench, Session& session) {
+void add_bench_matmul(Command bench, Session& session) {
   auto options = std::make_shared<BenchMatmulOptions>();
-  CLI::App* command = bench.add_subcommand(
+  Command command = bench.command(
       "matmul",
       "On GPUs: time cuBLASLt's algorithms for the products of a training step; a run reads what is found");
-  command->add_option("CONFIG", options->config, "config file; its data and learning rate do not matter");
-  command->add_option("--out", options->out, "write the fastest ones, for training.matmul_algorithms");
-  command->callback([&session, options] {
-    session.command = [&session, options] { return bench_matmul_command(session, *options); };
-  });
+  command.option("CONFIG", &options->config, "config file; its data and learning rate do not matter");
+  command.option("--out", &options->out, "write the fastest ones, for training.matmul_algorithms");
+  command.runs([&session, options] { return bench_matmul_command(session, *options); });
 }
 
 }  // namespace headwater

@@ -5,7 +5,6 @@
 #include "commands.h"
 #include "config_without_data.h"
 
-#include <CLI/CLI.hpp>
 #include <nlohmann/json.hpp>
 
 #include <ostream>
@@ -100,24 +99,19 @@ int bench_ops_command(Session& session, const BenchOpsOptions& options) {
 
 }  // namespace
 
-void add_bench_ops(CLI::App& bench, Session& session) {
+void add_bench_ops(Command bench, Session& session) {
   auto options = std::make_shared<BenchOpsOptions>();
-  CLI::App* ops = bench.add_subcommand(
+  Command ops = bench.command(
       "ops",
       "Time each op of a training step by itself, on a CPU or a GPU, beside the least time that it can take");
-  ops->add_option("CONFIG", options->config,
-                  "config file, as for `bench step`: whole layers on one micro-batch");
-  ops->add_option("--cluster", options->cluster,
-                  "floors by this cluster file's device, not by what is measured in the same run");
-  ops->add_flag("--floors", options->floors,
-                "measure nothing: floors by the cluster file, for a device that is not here");
-  ops->add_option("--runs", options->runs, "measurements of each op")
-      ->check(CLI::Range(1, 1 << 16))
-      ->capture_default_str();
-  ops->add_flag("--json", options->json, "print one JSON object");
-  ops->callback([&session, options] {
-    session.command = [&session, options] { return bench_ops_command(session, *options); };
-  });
+  ops.option("CONFIG", &options->config, "config file, as for `bench step`: whole layers on one micro-batch");
+  ops.option("--cluster", &options->cluster,
+             "floors by this cluster file's device, not by what is measured in the same run");
+  ops.flag("--floors", &options->floors,
+           "measure nothing: floors by the cluster file, for a device that is not here");
+  ops.option("--runs", &options->runs, "measurements of each op").between(1, 1 << 16).shows_default();
+  ops.flag("--json", &options->json, "print one JSON object");
+  ops.runs([&session, options] { return bench_ops_command(session, *options); });
 }
 
 }  // namespace headwater

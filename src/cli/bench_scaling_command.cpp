@@ -12,8 +12,6 @@
 #include <fmt/ranges.h>
 #include <nlohmann/json.hpp>
 
-#include <CLI/CLI.hpp>
-
 #include <algorithm>
 #include <cstdlib>
 #include <iostream>
@@ -158,50 +156,44 @@ int bench_scaling_command(Session& session, const ScalingOptions& options) {
 
 }  // namespace
 
-void add_bench_scaling(CLI::App& bench, Session& session) {
+void add_bench_scaling(Command bench, Session& session) {
   auto options = std::make_shared<ScalingOptions>();
-  CLI::App* scaling = bench.add_subcommand("scaling",
-                                           "Time training steps on several numbers of ranks, each started by "
-                                           "mpirun; how much of a rank's speed is left");
-  scaling->add_option("CONFIG", options->config, "config file, as for `bench step`");
-  scaling->add_option("--ranks", options->ranks, "numbers of ranks, such as 1,2,4")
-      ->delimiter(',')
-      ->required()
-      ->check(CLI::Range(1, 1 << 20));
+  Command scaling = bench.command("scaling",
+                                  "Time training steps on several numbers of ranks, each started by "
+                                  "mpirun; how much of a rank's speed is left");
+  scaling.option("CONFIG", &options->config, "config file, as for `bench step`");
+  scaling.option("--ranks", &options->ranks, "numbers of ranks, such as 1,2,4")
+      .separated_by(',')
+      .required()
+      .between(1, 1 << 20);
   scaling
-      ->add_option("--parallel", options->layouts,
-                   "a layout: keys of the parallel section, such as \"pipeline_model_parallel_size=2 "
-                   "pipeline_layout=[3,1]\"; "
-                   "may be given several times (default: the config's)")
-      ->expected(1)
-      ->take_all()
-      ->allow_extra_args(false);
+      .option("--parallel", &options->layouts,
+              "a layout: keys of the parallel section, such as \"pipeline_model_parallel_size=2 "
+              "pipeline_layout=[3,1]\"; "
+              "may be given several times (default: the config's)")
+      .may_be_repeated();
+  scaling.option("--kind", &options->kind, "weak: the global batch grows with the ranks; strong: it stays")
+      .one_of({"weak", "strong", "both"})
+      .shows_default();
+  scaling.option("--steps", &options->steps, "steps to measure in each run")
+      .between(1, 1 << 20)
+      .shows_default();
   scaling
-      ->add_option("--kind", options->kind, "weak: the global batch grows with the ranks; strong: it stays")
-      ->check(CLI::IsMember({"weak", "strong", "both"}))
-      ->capture_default_str();
-  scaling->add_option("--steps", options->steps, "steps to measure in each run")
-      ->check(CLI::Range(1, 1 << 20))
-      ->capture_default_str();
-  scaling
-      ->add_option("--threads", options->threads,
-                   "threads of each rank (default: the cores, shared among the most ranks)")
-      ->check(CLI::Range(1, 4096));
-  scaling->add_option(
-      "--launcher", options->launcher,
+      .option("--threads", &options->threads,
+              "threads of each rank (default: the cores, shared among the most ranks)")
+      .between(1, 4096);
+  scaling.option(
+      "--launcher", &options->launcher,
       "what starts the ranks where they are not all on this host, such as \"mpirun --hostfile hosts\"");
-  scaling->add_option("--results", options->results,
-                      "folder that keeps what each run printed; a run whose file is there is not repeated");
-  scaling->add_option("--slurm", options->slurm,
-                      "run nothing: write a script that submits a Slurm job for each run");
-  scaling->add_option("--ranks-per-node", options->ranks_per_node, "of the Slurm jobs")
-      ->check(CLI::Range(1, 1 << 16));
-  scaling->add_option("--csv", options->csv, "write the rows as CSV");
-  scaling->add_option("--svg", options->svg, "write a plot of the efficiency");
-  scaling->add_flag("--json", options->json, "print one JSON object");
-  scaling->callback([&session, options] {
-    session.command = [&session, options] { return bench_scaling_command(session, *options); };
-  });
+  scaling.option("--results", &options->results,
+                 "folder that keeps what each run printed; a run whose file is there is not repeated");
+  scaling.option("--slurm", &options->slurm,
+                 "run nothing: write a script that submits a Slurm job for each run");
+  scaling.option("--ranks-per-node", &options->ranks_per_node, "of the Slurm jobs").between(1, 1 << 16);
+  scaling.option("--csv", &options->csv, "write the rows as CSV");
+  scaling.option("--svg", &options->svg, "write a plot of the efficiency");
+  scaling.flag("--json", &options->json, "print one JSON object");
+  scaling.runs([&session, options] { return bench_scaling_command(session, *options); });
 }
 
 }  // namespace headwater

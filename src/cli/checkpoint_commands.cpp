@@ -5,7 +5,6 @@
 
 #include "commands.h"
 
-#include <CLI/CLI.hpp>
 #include <nlohmann/json.hpp>
 
 #include <fmt/ranges.h>
@@ -75,19 +74,17 @@ int verify(const CheckpointOptions& options) {
 
 }  // namespace
 
-void add_checkpoint(CLI::App& app, Session& session) {
-  CLI::App* checkpoint = app.add_subcommand("checkpoint", "Look into checkpoints: info, verify");
-  checkpoint->require_subcommand(1);
+void add_checkpoint(Command app, Session& session) {
+  Command checkpoint = app.command("checkpoint", "Look into checkpoints: info, verify");
+  checkpoint.needs_a_command();
   const auto add = [&](const char* name, const char* help, int (*run)(const CheckpointOptions&)) {
     auto options = std::make_shared<CheckpointOptions>();
-    CLI::App* command = checkpoint->add_subcommand(name, help);
-    command->add_option("DIR", options->folder, "checkpoint, or save folder (its latest)")->required();
-    command->add_flag("--json", options->json, "print one JSON object");
-    command->callback([&session, options, run] {
-      session.command = [&session, options, run] {
-        session.one_rank_only("checkpoint");
-        return run(*options);
-      };
+    Command command = checkpoint.command(name, help);
+    command.option("DIR", &options->folder, "checkpoint, or save folder (its latest)").required();
+    command.flag("--json", &options->json, "print one JSON object");
+    command.runs([&session, options, run] {
+      session.one_rank_only("checkpoint");
+      return run(*options);
     });
   };
   add("info", "What a checkpoint holds", info);

@@ -4,11 +4,11 @@
 
 #include <fmt/ranges.h>
 
-#include <CLI/CLI.hpp>
-
 #include <algorithm>
 #include <iostream>
 #include <map>
+#include <optional>
+#include <utility>
 
 namespace headwater {
 namespace {
@@ -31,21 +31,16 @@ void refuse_what_is_not_built(const std::vector<std::string>& arguments) {
   }
 }
 
-// Refuses a word that is no command, naming the commands that there are; CLI11 would only say that one is
-// missing.
-void check_command(const CLI::App& app, const std::vector<std::string>& arguments) {
+// Refuses a word that is no command, naming the commands that there are; the parser would only say that one
+// is missing.
+void check_command(const CommandLine& line, const std::vector<std::string>& arguments) {
   if (!arguments.empty() && arguments[0].rfind("-", 0) == 0) return;
-  std::vector<std::string> names;
-  for (const CLI::App* command : app.get_subcommands({}))
-    if (!command->get_group().empty()) names.push_back(command->get_name());
   if (arguments.empty())
     throw UserError("no command is given; the commands are {} (see headwater --help)",
-                    fmt::join(names, ", "));
-  const auto known =
-      app.get_subcommands([&](const CLI::App* command) { return command->check_name(arguments[0]); });
-  if (known.empty())
+                    fmt::join(line.commands(), ", "));
+  if (!line.has_command(arguments[0]))
     throw UserError("unknown command {}; the commands are {} (see headwater --help)", arguments[0],
-                    fmt::join(names, ", "));
+                    fmt::join(line.commands(), ", "));
 }
 
 // Takes every "--section.key=value" out of the command line, before the rest is parsed.
@@ -67,7 +62,7 @@ void Session::one_rank_only(const char* command_name) const {
 
 int run_command_line(World& world, std::vector<std::string> arguments) {
   refuse_what_is_not_built(arguments);
-  Session session{world, {}, {}};
+  Session session{world, {}};
   const auto first_override = std::stable_partition(arguments.begin(), arguments.end(),
                                                     [](const std::string& a) { return !is_override(a); });
   for (auto i = first_override; i != arguments.end(); ++i) {
@@ -77,32 +72,28 @@ int run_command_line(World& world, std::vector<std::string> arguments) {
   }
   arguments.erase(first_override, arguments.end());
 
-  CLI::App app(
+  CommandLine line(
+      "headwater",
       "Headwater pretrains decoder-only transformers: Yuan 2.0 with localized filtering-based attention.",
-      "headwater");
-  app.set_version_flag("--version", "headwater " HEADWATER_VERSION);
-  app.require_subcommand(1);
-  app.footer("Config keys are given as --section.key=value; docs/config-reference.md lists them.");
-  add_train(app, session);
-  add_eval(app, session);
-  add_generate(app, session);
-  add_probes(app, session);
-  add_data(app, session);
-  add_checkpoint(app, session);
-  add_bench(app, session);
-  add_plan(app, session);
-  add_schedule(app, session);
-  add_config_reference(app, session);
-  check_command(app, arguments);
-  try {
-    std::reverse(arguments.begin(), arguments.end());  // CLI11 takes them from the back
-    app.parse(arguments);
-  } catch (const CLI::ParseError& error) {
-    if (error.get_exit_code() != 0) throw UserError("{} (see headwater --help)", std::string(error.what()));
-    if (session.out() != nullptr) app.exit(error);  // --help, --version
+      "headwater " HEADWATER_VERSION,
+      "Config keys are given as --section.key=value; docs/config-reference.md lists them.");
+  const Command root = line.root();
+  add_train(root, session);
+  add_eval(root, session);
+  add_generate(root, session);
+  add_probes(root, session);
+  add_data(root, session);
+  add_checkpoint(root, session);
+  add_bench(root, session);
+  add_plan(root, session);
+  add_schedule(root, session);
+  add_config_reference(root, session);
+  check_command(line, arguments);
+  if (const std::optional<std::string> text = line.parse(std::move(arguments))) {
+    if (session.out() != nullptr) *session.out() << *text;
     return 0;
   }
-  return session.command();
+  return line.chosen()();
 }
 
 }  // namespace headwater

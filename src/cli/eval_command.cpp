@@ -5,7 +5,6 @@
 
 #include "model_options.h"
 
-#include <CLI/CLI.hpp>
 #include <nlohmann/json.hpp>
 
 #include <cmath>
@@ -58,17 +57,14 @@ int evaluate_model(Session& session, const EvalOptions& options) {
 
 }  // namespace
 
-void add_eval(CLI::App& app, Session& session) {
+void add_eval(Command app, Session& session) {
   auto options = std::make_shared<EvalOptions>();
-  CLI::App* command = app.add_subcommand(
-      "eval", "Loss and perplexity of a model on a dataset (data.validation, or the split)");
-  command->add_option("CONFIG", options->config, "config file; a checkpoint's own config where left out");
-  command->add_option("--model", options->model, "Hugging Face folder, checkpoint, or save folder")
-      ->required();
-  command->add_flag("--json", options->json, "print one JSON object");
-  command->callback([&session, options] {
-    session.command = [&session, options] { return evaluate_model(session, *options); };
-  });
+  Command command =
+      app.command("eval", "Loss and perplexity of a model on a dataset (data.validation, or the split)");
+  command.option("CONFIG", &options->config, "config file; a checkpoint's own config where left out");
+  command.option("--model", &options->model, "Hugging Face folder, checkpoint, or save folder").required();
+  command.flag("--json", &options->json, "print one JSON object");
+  command.runs([&session, options] { return evaluate_model(session, *options); });
 }
 
 }  // namespace headwater

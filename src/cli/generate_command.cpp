@@ -3,8 +3,6 @@
 
 #include "model_options.h"
 
-#include <CLI/CLI.hpp>
-
 #include <iostream>
 
 namespace headwater {
@@ -56,37 +54,33 @@ int generate(Session& session, const GenerateOptions& options) {
 
 }  // namespace
 
-void add_generate(CLI::App& app, Session& session) {
+void add_generate(Command app, Session& session) {
   auto options = std::make_shared<GenerateOptions>();
-  CLI::App* command =
-      app.add_subcommand("generate", "Continue a prompt; standard output holds only the continuation");
-  command->add_option("CONFIG", options->config, "config file; a checkpoint's own config where left out");
-  command->add_option("--model", options->model, "Hugging Face folder, checkpoint, or save folder")
-      ->required();
-  CLI::Option* text = command->add_option("--prompt", options->prompt, "text to continue");
-  command->add_option("--prompt-tokens", options->prompt_tokens, "ids to continue, 1,2,3")
-      ->delimiter(',')
-      ->excludes(text);
-  command->add_option("--max-new-tokens", options->max_new_tokens, "how many tokens to make")
-      ->check(CLI::Range(std::int64_t{1}, std::int64_t{1} << 20))
-      ->capture_default_str();
-  command->add_option("--temperature", options->sampling.temperature, "0 takes the most likely token")
-      ->check(CLI::Range(0.0, 1e6))
-      ->capture_default_str();
-  command->add_option("--top-k", options->sampling.top_k, "draw from the k most likely tokens; 0: from all")
-      ->check(CLI::Range(std::int64_t{0}, std::int64_t{1} << 31))
-      ->capture_default_str();
+  Command command = app.command("generate", "Continue a prompt; standard output holds only the continuation");
+  command.option("CONFIG", &options->config, "config file; a checkpoint's own config where left out");
+  command.option("--model", &options->model, "Hugging Face folder, checkpoint, or save folder").required();
+  const Option text = command.option("--prompt", &options->prompt, "text to continue");
+  command.option("--prompt-tokens", &options->prompt_tokens, "ids to continue, 1,2,3")
+      .separated_by(',')
+      .not_with(text);
+  command.option("--max-new-tokens", &options->max_new_tokens, "how many tokens to make")
+      .between(1, 1 << 20)
+      .shows_default();
+  command.option("--temperature", &options->sampling.temperature, "0 takes the most likely token")
+      .between(0.0, 1e6)
+      .shows_default();
+  command.option("--top-k", &options->sampling.top_k, "draw from the k most likely tokens; 0: from all")
+      .between(std::int64_t{0}, std::int64_t{1} << 31)
+      .shows_default();
   command
-      ->add_option("--top-p", options->sampling.top_p,
-                   "draw from the fewest tokens that together have this probability")
-      ->check(CLI::Range(0.0, 1.0))
-      ->capture_default_str();
-  command->add_option("--seed", options->sampling.seed, "of the draws")->capture_default_str();
-  command->add_flag("--stop-at-eod", options->stop_at_eod, "end where the document ends");
-  command->add_flag("--print-tokens", options->print_tokens,
-                    "print ids, separated by commas, instead of text");
-  command->callback(
-      [&session, options] { session.command = [&session, options] { return generate(session, *options); }; });
+      .option("--top-p", &options->sampling.top_p,
+              "draw from the fewest tokens that together have this probability")
+      .between(0.0, 1.0)
+      .shows_default();
+  command.option("--seed", &options->sampling.seed, "of the draws").shows_default();
+  command.flag("--stop-at-eod", &options->stop_at_eod, "end where the document ends");
+  command.flag("--print-tokens", &options->print_tokens, "print ids, separated by commas, instead of text");
+  command.runs([&session, options] { return generate(session, *options); });
 }
 
 }  // namespace headwater

@@ -10,7 +10,6 @@
 #include "commands.h"
 #include "config_without_data.h"
 
-#include <CLI/CLI.hpp>
 #include <nlohmann/json.hpp>
 
 #include <iostream>
@@ -122,34 +121,30 @@ int plan_command(const Session& session, const PlanOptions& options) {
 
 }  // namespace
 
-void add_plan(CLI::App& app, Session& session) {
+void add_plan(Command app, Session& session) {
   auto options = std::make_shared<PlanOptions>();
-  CLI::App* command =
-      app.add_subcommand("plan", "Step time, memory and traffic of a run that has not been started");
-  command->add_option("CONFIG", options->config, "config file; its data and learning rate do not matter")
-      ->required();
-  command->add_option("--cluster", options->cluster,
-                      "cluster file (docs/formats/cluster.md); parallel.cluster unless said");
-  command->add_option("--ranks", options->ranks, "devices; all of the cluster's unless said")
-      ->check(CLI::Range(1, 1 << 24));
-  command->add_option("--threads", options->threads, "threads of each rank, on which its workspace depends")
-      ->check(CLI::Range(1, 4096))
-      ->capture_default_str();
+  Command command = app.command("plan", "Step time, memory and traffic of a run that has not been started");
+  command.option("CONFIG", &options->config, "config file; its data and learning rate do not matter")
+      .required();
+  command.option("--cluster", &options->cluster,
+                 "cluster file (docs/formats/cluster.md); parallel.cluster unless said");
+  command.option("--ranks", &options->ranks, "devices; all of the cluster's unless said").between(1, 1 << 24);
+  command.option("--threads", &options->threads, "threads of each rank, on which its workspace depends")
+      .between(1, 4096)
+      .shows_default();
   command
-      ->add_option("--cost-model", options->cost_model,
-                   "headwater, or paper: the formulas of Yuan 2.0's paper as printed")
-      ->check(CLI::IsMember({"headwater", "paper"}))
-      ->capture_default_str();
-  command->add_flag("--search", options->search,
-                    "choose tensor, pipeline, schedule, layers and recomputation of each stage, and "
-                    "micro-batch; keys given on "
-                    "the command line stay as they are");
-  command->add_option("--trace", options->trace, "write the timeline for Chrome's about:tracing or Perfetto");
-  command->add_option("--svg", options->svg, "write the timeline as a picture");
-  command->add_flag("--json", options->json, "print one JSON object");
-  command->callback([&session, options] {
-    session.command = [&session, options] { return plan_command(session, *options); };
-  });
+      .option("--cost-model", &options->cost_model,
+              "headwater, or paper: the formulas of Yuan 2.0's paper as printed")
+      .one_of({"headwater", "paper"})
+      .shows_default();
+  command.flag("--search", &options->search,
+               "choose tensor, pipeline, schedule, layers and recomputation of each stage, and "
+               "micro-batch; keys given on "
+               "the command line stay as they are");
+  command.option("--trace", &options->trace, "write the timeline for Chrome's about:tracing or Perfetto");
+  command.option("--svg", &options->svg, "write the timeline as a picture");
+  command.flag("--json", &options->json, "print one JSON object");
+  command.runs([&session, options] { return plan_command(session, *options); });
 }
 
 }  // namespace headwater

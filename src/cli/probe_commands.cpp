@@ -5,8 +5,6 @@
 
 #include "model_options.h"
 
-#include <CLI/CLI.hpp>
-
 namespace headwater {
 namespace {
 
@@ -70,19 +68,16 @@ int write_gradients(Session& session, const ProbeOptions& options) {
 
 }  // namespace
 
-void add_probes(CLI::App& app, Session& session) {
+void add_probes(Command app, Session& session) {
   const auto add = [&](const char* name, const char* help, const char* input, const char* input_help,
                        auto run) {
     auto options = std::make_shared<ProbeOptions>();
-    CLI::App* command = app.add_subcommand(name, help);
-    command->add_option("CONFIG", options->config, "config file; a checkpoint's own config where left out");
-    command->add_option("--model", options->model, "Hugging Face folder, checkpoint, or save folder")
-        ->required();
-    command->add_option(input, options->input, input_help)->required();
-    command->add_option("--out", options->output, "safetensors file to write")->required();
-    command->callback([&session, options, run] {
-      session.command = [&session, options, run] { return run(session, *options); };
-    });
+    Command command = app.command(name, help);
+    command.option("CONFIG", &options->config, "config file; a checkpoint's own config where left out");
+    command.option("--model", &options->model, "Hugging Face folder, checkpoint, or save folder").required();
+    command.option(input, &options->input, input_help).required();
+    command.option("--out", &options->output, "safetensors file to write").required();
+    command.runs([&session, options, run] { return run(session, *options); });
   };
   add("logits", "Write the logits of given tokens", "--tokens", "safetensors file with `tokens` [B, S]",
       write_logits);

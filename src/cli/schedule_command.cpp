@@ -5,7 +5,6 @@
 
 #include "commands.h"
 
-#include <CLI/CLI.hpp>
 #include <nlohmann/json.hpp>
 
 #include <iostream>
@@ -56,33 +55,27 @@ int schedule_command(const Session& session, const ScheduleOptions& options) {
 
 }  // namespace
 
-void add_schedule(CLI::App& app, Session& session) {
+void add_schedule(Command app, Session& session) {
   auto options = std::make_shared<ScheduleOptions>();
-  CLI::App* command = app.add_subcommand(
-      "schedule", "How long a pipeline schedule takes, of equal stages whose times are given");
-  command->add_option("--schedule", options->schedule, "as parallel.pipeline_schedule")
-      ->capture_default_str();
+  Command command =
+      app.command("schedule", "How long a pipeline schedule takes, of equal stages whose times are given");
+  command.option("--schedule", &options->schedule, "as parallel.pipeline_schedule").shows_default();
   std::string schedules = "Schedules:\n";
   for (const ScheduleKind& kind : schedule_kinds())
     schedules += fmt::format("  {:<12} {}\n", kind.name, kind.description);
-  command->footer(schedules);
-  command->add_option("--pipeline", options->pipeline, "ranks")->required()->check(CLI::Range(1, 1024));
-  command->add_option("--chunks", options->chunks, "of each rank; by the schedule unless said")
-      ->check(CLI::Range(1, 64));
-  command->add_option("--micro-batches", options->micro_batches, "of a step")
-      ->required()
-      ->check(CLI::Range(1, 4096));
+  command.footer([schedules] { return schedules; });
+  command.option("--pipeline", &options->pipeline, "ranks").required().between(1, 1024);
+  command.option("--chunks", &options->chunks, "of each rank; by the schedule unless said").between(1, 64);
+  command.option("--micro-batches", &options->micro_batches, "of a step").required().between(1, 4096);
   const auto seconds = [&](const char* name, double& value, const char* help) {
-    command->add_option(name, value, help)->check(CLI::Range(0.0, 1e6))->capture_default_str();
+    command.option(name, &value, help).between(0.0, 1e6).shows_default();
   };
   seconds("--forward", options->forward, "seconds of a rank for a micro-batch, all its chunks");
   seconds("--input-gradient", options->input_gradient, "likewise");
   seconds("--weight-gradient", options->weight_gradient, "likewise");
   seconds("--link", options->link, "seconds of a transfer between two ranks");
-  command->add_flag("--json", options->json, "print one JSON object");
-  command->callback([&session, options] {
-    session.command = [&session, options] { return schedule_command(session, *options); };
-  });
+  command.flag("--json", &options->json, "print one JSON object");
+  command.runs([&session, options] { return schedule_command(session, *options); });
 }
 
 }  // namespace headwater

@@ -1,5 +1,6 @@
 #include "headwater/config/field_table.h"
 
+#include "headwater/config/block_kinds.h"
 #include "headwater/config/presets.h"
 #include "headwater/schedule/schedule_table.h"
 
@@ -64,7 +65,8 @@ FieldSection model_section() {
   row("max_position_embeddings", &C::max_position_embeddings, "longest sequence, in tokens",
       {.min = 0, .max = kInt32Max, .note = "0: training.seq_length"});
   row("rotary_base", &C::rotary_base, "base of the rotary position angles", {.above = 1});
-  row("norm_epsilon", &C::norm_epsilon, "added to the mean square inside a norm", {.above = 0});
+  row("norm", &C::norm, "the kind of all norms", {.choices = words_of(kNormWords)});
+  row("norm_epsilon", &C::norm_epsilon, "added under the root inside a norm", {.above = 0});
   row("init_method_std", &C::init_method_std, "standard deviation of the initial weights", {.above = 0});
   row("untie_embeddings_and_output_weights", &C::untie_embeddings_and_output_weights,
       "give the head its own weight instead of the embedding's");

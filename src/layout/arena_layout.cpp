@@ -7,6 +7,7 @@
 #include "headwater/tensor/arena.h"
 
 #include <algorithm>
+#include <set>
 
 namespace headwater {
 namespace {
@@ -31,10 +32,11 @@ std::int64_t slot_bytes(const ModelSpec& model, const ChunkNeeds& chunk, const M
   return bytes;
 }
 
-// Whether the unit is a layer like the one before it.
-bool same_as_before(const ModelSpec& model, int unit) {
-  return unit > 1 && unit < model.head_unit() &&
-         model.layers[as_index(unit - 1)] == model.layers[as_index(unit - 2)];
+// Returns units that stand for all of the stage: the first of the model for those that are alike.
+std::set<int> distinct_units(const ModelSpec& model, const StageUnits& stage) {
+  std::set<int> units;
+  for (int u = stage.first; u < stage.last; ++u) units.insert(model.first_alike(u));
+  return units;
 }
 
 // The passes that a chunk's units go through.
@@ -49,9 +51,8 @@ std::vector<UnitPass> passes(const SlotCounts& counts, bool training) {
 
 std::set<BatchArray> batch_arrays(const ModelSpec& model, const StageUnits& stage) {
   std::set<BatchArray> arrays;
-  for (int u = stage.first; u < stage.last; ++u)
-    if (u == stage.first || !same_as_before(model, u))
-      arrays.merge(describe({.model = model, .unit = u}).batch_arrays());
+  for (const int u : distinct_units(model, stage))
+    arrays.merge(describe({.model = model, .unit = u}).batch_arrays());
   return arrays;
 }
 
@@ -107,7 +108,7 @@ std::int64_t scratch_bytes(const ModelSpec& model, const MemoryRequest& request)
 
 bool weight_gradients_read_stream(const ModelSpec& model, const MemoryRequest& request) {
   for (int u = 1; u < model.head_unit(); ++u)
-    if (!same_as_before(model, u))
+    if (model.first_alike(u) == u)
       for (const ActivationSpec& spec : describe(request.site(model, u)).tensors())
         if (spec.kept == Kept::between_gradients) return true;
   return false;
@@ -115,10 +116,11 @@ bool weight_gradients_read_stream(const ModelSpec& model, const MemoryRequest& r
 
 std::vector<ConstantSpec> unit_constants(const ModelSpec& model, const MemoryRequest& request) {
   std::vector<ConstantSpec> all;
-  for (const ChunkNeeds& chunk : request.chunks)
-    for (int u = chunk.units.first; u < chunk.units.last; ++u)
-      for (const ConstantSpec& spec : describe(request.site(model, chunk.units, u)).constants())
-        if (std::ranges::find(all, spec.name, &ConstantSpec::name) == all.end()) all.push_back(spec);
+  std::set<int> units;
+  for (const ChunkNeeds& chunk : request.chunks) units.merge(distinct_units(model, chunk.units));
+  for (const int u : units)
+    for (const ConstantSpec& spec : describe(request.site(model, u)).constants())
+      if (std::ranges::find(all, spec.name, &ConstantSpec::name) == all.end()) all.push_back(spec);
   return all;
 }
 

@@ -11,9 +11,17 @@ std::int64_t ModelSpec::padded_vocabulary(const Sharding& sharding) const {
   return (vocabulary + multiple - 1) / multiple * multiple;
 }
 
+int ModelSpec::first_alike(int unit) const {
+  if (unit == embedding_unit() || unit == head_unit()) return unit;
+  return static_cast<int>(std::ranges::find(layers, layers.at(static_cast<std::size_t>(unit) - 1)) -
+                          layers.begin()) +
+         1;
+}
+
 ModelSpec expand(const ModelConfig& model) {
   HW_CHECK(model.family == "yuan2", "family {} has no expansion", model.family);
   LayerSpec layer;
+  layer.norm = kind_of(kNormWords, model.norm);
   layer.filter = model.lfa ? FilterKind::lfa : FilterKind::none;
   layer.hidden = model.hidden_size;
   layer.heads = model.num_attention_heads;
@@ -31,6 +39,7 @@ ModelSpec expand(const ModelConfig& model) {
   spec.hidden = model.hidden_size;
   spec.max_positions = model.max_position_embeddings;
   spec.tied = !model.untie_embeddings_and_output_weights;
+  spec.final_norm = kind_of(kNormWords, model.norm);
   spec.norm_epsilon = model.norm_epsilon;
   spec.init_std = model.init_method_std;
   spec.layers.assign(static_cast<std::size_t>(model.num_layers), layer);

@@ -6,6 +6,11 @@
 
 namespace headwater {
 
+void Attention::share_out_heads(UnitDescription& d, std::int64_t heads, std::int64_t kv_heads) {
+  d.share_out({"model.num_attention_heads", heads});
+  d.share_out({"model.num_query_groups", kv_heads, true});
+}
+
 Attention::Attention(UnitDescription& d, const Options& o, std::unique_ptr<Filter> filter,
                      std::unique_ptr<Positions> positions)
     : unit_(d.unit()),
@@ -20,8 +25,6 @@ Attention::Attention(UnitDescription& d, const Options& o, std::unique_ptr<Filte
       gathered_(d, "attention_norm", o.hidden) {
   d.reads(BatchArray::attention_start);
   if (dropout_ > 0.0) d.reads(BatchArray::dropout_keys);
-  d.share_out({"model.num_attention_heads", o.heads});
-  d.share_out({"model.num_query_groups", o.kv_heads, true});
   const std::string prefix = o.prefix + "attention.";
   const std::int64_t queries = o.heads * o.head_dim, keys = o.kv_heads * o.head_dim;
   const Init normal{Init::Kind::normal, o.init_std};

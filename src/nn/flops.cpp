@@ -1,5 +1,7 @@
 #include "headwater/nn/flops.h"
 
+#include <map>
+
 namespace headwater {
 namespace {
 
@@ -34,13 +36,11 @@ Flops recompute_flops_per_token(const ModelSpec& model, int unit, std::int64_t s
 
 double model_flops_per_token(const ModelSpec& model, std::int64_t sequence) {
   double forward = 0.0;
-  Flops layer;
+  std::map<int, double> of_unit;  // by first_alike()
   for (int unit = 0; unit < model.units(); ++unit) {
-    const auto number = static_cast<std::size_t>(unit) - 1;
-    const bool as_before =
-        unit > 1 && unit < model.head_unit() && model.layers[number] == model.layers[number - 1];
-    if (!as_before) layer = forward_flops_per_token(model, unit, sequence);
-    forward += layer.total();
+    const auto [found, is_new] = of_unit.try_emplace(model.first_alike(unit));
+    if (is_new) found->second = forward_flops_per_token(model, unit, sequence).total();
+    forward += found->second;
   }
   return 3.0 * forward;
 }

@@ -48,7 +48,7 @@ Head::Head(const UnitSite& site)
       input_(description_.input_tensor(site.model.hidden)),
       norm_(make_norm(description_, site.model.final_norm,
                       {.parameter = "final_norm",
-                       .rstd = "norm.rstd",
+                       .name = "norm",
                        .out = "norm.out",
                        .columns = site.model.hidden,
                        .epsilon = site.model.norm_epsilon,

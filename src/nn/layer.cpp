@@ -1,5 +1,7 @@
 #include "headwater/nn/layer.h"
 
+#include "headwater/base/error.h"
+
 #include <algorithm>
 #include <cmath>
 
@@ -22,7 +24,7 @@ BranchTensors branch_tensors(UnitDescription& d, std::int64_t hidden) {
 Norm norm_of(UnitDescription& d, const UnitSite& site, const LayerSpec& layer, const std::string& name) {
   return make_norm(d, layer.norm,
                    {.parameter = prefix_of(site) + name,
-                    .rstd = name + ".rstd",
+                    .name = name,
                     .out = name + ".out",
                     .columns = layer.hidden,
                     .epsilon = layer.norm_epsilon});
@@ -41,6 +43,7 @@ std::unique_ptr<Positions> positions_of(UnitDescription& d, const ModelSpec& mod
 
 Attention attention_of(UnitDescription& d, const UnitSite& site, const LayerSpec& layer, TensorId input,
                        BranchTensors branch) {
+  Attention::share_out_heads(d, layer.heads, layer.kv_heads);
   std::unique_ptr<Filter> filter = make_filter(d, layer, prefix_of(site), input);
   return Attention(d,
                    {.prefix = prefix_of(site),
@@ -89,6 +92,8 @@ Layer::Layer(const UnitSite& site, const LayerSpec& layer)
   // where tokens are whole, it is also the gradient of the branches, which their last products' weight
   // gradients need.
   UnitDescription& d = description_;
+  HW_CHECK(layer.hidden == site.model.hidden, "unit {} is {} wide in a residual stream of {}", d.unit(),
+           layer.hidden, site.model.hidden);
   const bool cut = d.tokens_are_cut(), branch_is_stream = dropout_ == 0.0 && !cut;
   const Shape local{d.local_tokens(), layer.hidden};
   const Kept kept = cut ? Kept::scratch : Kept::until_weight_gradient;

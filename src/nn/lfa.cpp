@@ -40,10 +40,9 @@ Lfa::Lfa(UnitDescription& d, const Options& o, const MakeNorm& make_norm)
           d.forward_tensor("lfa.products", {filtered_tokens(d), 2 * o.hidden}, d.compute(), Kept::scratch)),
       conv1_(convolution(d, o.prefix, "lfa.conv1", o.hidden / 2, o.hidden, true)),
       conv2_(convolution(d, o.prefix, "lfa.conv2", o.hidden, o.hidden / 2, false)),
-      norm_(make_norm(d, {.parameter = o.prefix + "lfa.norm",
-                          .rstd = "lfa.norm.rstd",
-                          .out = "lfa.out",
-                          .columns = o.hidden})) {
+      norm_(make_norm(
+          d,
+          {.parameter = o.prefix + "lfa.norm", .name = "lfa.norm", .out = "lfa.out", .columns = o.hidden})) {
   d.reads(BatchArray::lfa_start);
   d.share_out({"the filter's channels (model.hidden_size / 2)", o.hidden / 2});
   const Shape whole{d.tokens(), o.hidden}, local{d.local_tokens(), o.hidden};

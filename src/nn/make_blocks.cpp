@@ -9,6 +9,11 @@ namespace headwater {
 Norm make_norm(UnitDescription& description, NormKind kind, const NormOptions& options) {
   switch (kind) {
     case NormKind::rms: return Norm(description, options);
+    case NormKind::layer: {
+      NormOptions centred = options;
+      centred.mean_and_bias = true;
+      return Norm(description, centred);
+    }
   }
   throw InternalError("no norm of kind {}", static_cast<int>(kind));
 }

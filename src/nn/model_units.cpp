@@ -5,7 +5,6 @@
 #include "headwater/nn/head.h"
 #include "headwater/nn/layer.h"
 
-#include <algorithm>
 #include <utility>
 
 namespace headwater {
@@ -42,8 +41,17 @@ std::int64_t parameter_count(const ModelSpec& model) {
 
 std::int64_t kv_repeat(const ModelSpec& model, const Sharding& sharding) {
   std::int64_t repeat = 1;
-  for (const LayerSpec& layer : model.layers)
-    repeat = std::max(repeat, sharding.tensor / std::max<std::int64_t>(layer.kv_heads, 1));
+  if (sharding.tensor == 1) return repeat;
+  for (int unit = 0; unit < model.units(); ++unit)
+    for (const SharedOut& shared : describe({.model = model, .unit = unit}).shared_out()) {
+      if (!shared.repeats || shared.parts >= sharding.tensor) continue;
+      const std::int64_t own = sharding.tensor / shared.parts;
+      HW_CHECK(repeat == 1 || own == repeat,
+               "{} {} of unit {} is repeated on {} of {} tensor ranks, but another layer's on {}: the ranks "
+               "form one grid, so that layers with fewer KV heads than ranks must have equally many",
+               shared.what, shared.parts, unit, own, sharding.tensor, repeat);
+      repeat = own;
+    }
   return repeat;
 }
 

@@ -96,10 +96,10 @@ class NoMemory {
 
 class Recorder {
  public:
-  Recorder(const UnitSite& site, const UnitDescription& description)
+  Recorder(const UnitSite& site, int rank, const UnitDescription& description)
       : site_(site),
         backend_(site.device),
-        group_(site.sharding.tensor > 1 ? 1 : 0, static_cast<int>(site.sharding.tensor)),
+        group_(rank, static_cast<int>(site.sharding.tensor)),
         memory_(site.device, record_) {
     if (site.sharding.tensor > 1) ranks_ = TensorRanks(group_, site.sharding);
     place_parameters(description);
@@ -184,17 +184,17 @@ class Recorder {
   TensorView scalars_, stream_[2];
 };
 
-UnitRecord record_embedding(const UnitSite& site) {
+UnitRecord record_embedding(const UnitSite& site, int rank) {
   const Embedding embedding(site);
-  Recorder r(site, embedding.description());
+  Recorder r(site, rank, embedding.description());
   embedding.forward(r.context(r.record().forward), r.stream(1));
   embedding.backward(r.context(r.record().input_gradient), r.stream(1));
   return std::move(r.record());
 }
 
-UnitRecord record_layer(const UnitSite& site) {
+UnitRecord record_layer(const UnitSite& site, int rank) {
   const Layer layer(site);
-  Recorder r(site, layer.description());
+  Recorder r(site, rank, layer.description());
   const TensorView input = r.tensor(layer.input());
   layer.forward(r.context(r.record().forward), input, r.stream(1));
   layer.recompute(r.context(r.record().recompute_selective), input, Recompute::selective);
@@ -205,9 +205,9 @@ UnitRecord record_layer(const UnitSite& site) {
   return std::move(r.record());
 }
 
-UnitRecord record_head(const UnitSite& site) {
+UnitRecord record_head(const UnitSite& site, int rank) {
   const Head head(site);
-  Recorder r(site, head.description());
+  Recorder r(site, rank, head.description());
   const TensorView input = r.tensor(head.input());
   head.forward(r.context(r.record().forward), input, r.scalars());
   head.backward(r.context(r.record().input_gradient), input, r.stream(0));
@@ -221,11 +221,13 @@ const PassRecord& UnitRecord::recompute(Recompute how) const {
   return how == Recompute::full ? recompute_full : recompute_selective;
 }
 
-UnitRecord record_unit(const UnitSite& site) {
-  if (site.unit == site.model.embedding_unit()) return record_embedding(site);
-  if (site.unit == site.model.head_unit()) return record_head(site);
-  return record_layer(site);
+UnitRecord record_unit(const UnitSite& site, int rank) {
+  if (site.unit == site.model.embedding_unit()) return record_embedding(site, rank);
+  if (site.unit == site.model.head_unit()) return record_head(site, rank);
+  return record_layer(site, rank);
 }
+
+UnitRecord record_unit(const UnitSite& site) { return record_unit(site, site.sharding.tensor > 1 ? 1 : 0); }
 
 UnitRecord record_update(std::int64_t elements, Precision precision) {
   UnitRecord record;
@@ -281,9 +283,7 @@ std::int64_t op_workspace_bytes(const UnitSite& site, bool training, int threads
   std::int64_t bytes = 0;
   if (training) bytes = most_scratch(record_update(parameter_count(model), site.precision).forward, executor);
   for (int unit = 0; unit < model.units(); ++unit) {
-    const bool layer = unit != model.embedding_unit() && unit != model.head_unit();
-    const auto number = static_cast<std::size_t>(unit) - 1;
-    if (layer && number > 0 && model.layers[number] == model.layers[number - 1]) continue;
+    if (model.first_alike(unit) != unit) continue;
     UnitSite one = site;
     one.unit = unit;
     bytes = std::max(bytes, most_scratch(record_unit(one), training, executor));

@@ -19,8 +19,8 @@ Optimizer::Optimizer(const OptimizerConfig& config, ParameterStore& store, Backe
   for (const Bucket& bucket : store.layout().buckets()) runs_.push_back(runs_of(bucket));
 }
 
-// Of a parameter's elements those from `begin` on, as they lie here: a box that is cut along one dimension at
-// most.
+// Returns the rounding of a parameter's elements from `begin` on, as they lie here. They form a box that is
+// cut along one dimension at most.
 StochasticRounding Optimizer::rounding_of(const ParameterPlace& place, std::int64_t begin) const {
   StochasticRounding rounding;
   rounding.on = config_.stochastic_rounding;

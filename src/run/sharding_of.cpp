@@ -8,29 +8,45 @@
 
 #include <algorithm>
 #include <limits>
+#include <map>
 
 namespace headwater {
 namespace {
 
-// Returns what keeps `tensor` ranks from sharing the model's units; empty where they can.
-std::string obstacle(const ModelSpec& model, std::int64_t tensor) {
-  for (int unit = 0; unit < model.units(); ++unit)
-    for (const SharedOut& shared : describe({.model = model, .unit = unit}).shared_out())
-      if (!shared.fits(tensor)) return fmt::format("{} {}", shared.what, shared.parts);
+std::vector<SharedOut> shared_out(const ModelSpec& model) {
+  std::vector<SharedOut> all;
+  for (int unit = 0; unit < model.units(); ++unit) {
+    if (model.first_alike(unit) != unit) continue;
+    for (SharedOut& shared : describe({.model = model, .unit = unit}).shared_out())
+      all.push_back(std::move(shared));
+  }
+  return all;
+}
+
+// Returns what `tensor` ranks cannot share out; empty where they can share every unit.
+std::string obstacle(const std::vector<SharedOut>& all, std::int64_t tensor) {
+  for (const SharedOut& shared : all)
+    if (!shared.fits(tensor)) return fmt::format("{} {}", shared.what, shared.parts);
   return {};
 }
 
-// Returns "1, 2 or 4": the numbers of ranks that can share every layer.
-std::string tensor_sizes_that_fit(const ModelSpec& model) {
-  std::int64_t fewest_heads = std::numeric_limits<std::int64_t>::max();
-  for (const LayerSpec& layer : model.layers) fewest_heads = std::min(fewest_heads, layer.heads);
+// Returns "1, 2 or 4": the numbers of ranks that can share every unit.
+std::string tensor_sizes_that_fit(const std::vector<SharedOut>& all) {
+  std::int64_t most = std::numeric_limits<std::int64_t>::max();
+  for (const SharedOut& shared : all)
+    if (!shared.repeats) most = std::min(most, shared.parts);
   std::vector<std::string> sizes;
-  for (std::int64_t size = 1; size <= fewest_heads; ++size)
-    if (obstacle(model, size).empty()) sizes.push_back(std::to_string(size));
+  for (std::int64_t size = 1; size <= most; ++size)
+    if (obstacle(all, size).empty()) sizes.push_back(std::to_string(size));
   std::string text;
   for (std::size_t i = 0; i < sizes.size(); ++i)
     text += (i == 0 ? "" : i + 1 == sizes.size() ? " or " : ", ") + sizes[i];
   return text;
+}
+
+// Returns how ranks hold the parameters of unit `unit` where tokens are cut and LFA is cut as said.
+std::vector<ParameterSpec> cut_parameters(const ModelSpec& model, int unit, LfaSharding lfa) {
+  return describe({.model = model, .unit = unit, .sharding = {2, true, lfa}}).parameters();
 }
 
 // Returns the bytes that a rank exchanges in a step with the ranks that share its units, as far as they
@@ -41,10 +57,13 @@ double exchanged_bytes(const RankLayoutRequest& request, LfaSharding lfa) {
   sharding.tensor = request.parallel.tensor_model_parallel_size;
   sharding.sequence_parallel = true;
   sharding.lfa = lfa;
+  std::map<int, double> layers_alike;
+  for (int unit = 1; unit < request.model.head_unit(); ++unit)
+    layers_alike[request.model.first_alike(unit)] += 1.0;
   double pass = 0.0, summed = 0.0;
-  for (std::size_t i = 0; i < request.model.layers.size(); ++i) {
+  for (const auto& [unit, layers] : layers_alike) {
     const UnitSite site{.model = request.model,
-                        .unit = static_cast<int>(i) + 1,
+                        .unit = unit,
                         .sharding = sharding,
                         .batch = request.batch,
                         .precision = request.precision,
@@ -52,9 +71,9 @@ double exchanged_bytes(const RankLayoutRequest& request, LfaSharding lfa) {
     const UnitRecord record = record_unit(site);
     for (const PassRecord* one : {&record.forward, &record.input_gradient})
       for (const Exchange& exchange : one->exchanges)
-        if (exchange.kind != Exchange::Kind::receive) pass += exchange.bytes;
+        if (exchange.kind != Exchange::Kind::receive) pass += layers * exchange.bytes;
     for (const ParameterSpec& spec : describe(site).parameters())
-      if (spec.reduced_over.contains(Axis::tensor)) summed += static_cast<double>(spec.elements());
+      if (spec.reduced_over.contains(Axis::tensor)) summed += layers * static_cast<double>(spec.elements());
   }
   return request.micro_batches * pass +
          2.0 * summed * static_cast<double>(size_of(request.precision.accumulate));
@@ -62,17 +81,27 @@ double exchanged_bytes(const RankLayoutRequest& request, LfaSharding lfa) {
 
 }  // namespace
 
+bool can_share(const ModelSpec& model, std::int64_t tensor) {
+  return obstacle(shared_out(model), tensor).empty();
+}
+
 bool has_lfa(const ModelSpec& model) {
-  return std::ranges::any_of(model.layers,
-                             [](const LayerSpec& layer) { return layer.filter == FilterKind::lfa; });
+  for (int unit = 0; unit < model.units(); ++unit) {
+    const std::vector<ParameterSpec> by_channels = cut_parameters(model, unit, LfaSharding::channels),
+                                     by_tokens = cut_parameters(model, unit, LfaSharding::tokens);
+    for (std::size_t i = 0; i < by_channels.size(); ++i)
+      if (by_channels[i].split.dimension != by_tokens[i].split.dimension) return true;
+  }
+  return false;
 }
 
 std::string resolved_lfa_sharding(const RankLayoutRequest& request) {
-  const ParallelConfig& parallel = request.parallel;
+  ParallelConfig parallel = request.parallel;
   if (parallel.lfa_sharding != "auto") return parallel.lfa_sharding;
-  const bool choice = parallel.sequence_parallel && parallel.tensor_model_parallel_size > 1;
-  return choice && exchanged_bytes(request, LfaSharding::tokens) <
-                       exchanged_bytes(request, LfaSharding::channels)
+  parallel.lfa_sharding = "channels";
+  if (!parallel.sequence_parallel || parallel.tensor_model_parallel_size == 1) return "channels";
+  static_cast<void>(sharding_of(request.model, parallel, request.batch));  // what cannot be cut is refused
+  return exchanged_bytes(request, LfaSharding::tokens) < exchanged_bytes(request, LfaSharding::channels)
              ? "tokens"
              : "channels";
 }
@@ -80,9 +109,10 @@ std::string resolved_lfa_sharding(const RankLayoutRequest& request) {
 Sharding sharding_of(const ModelSpec& model, const ParallelConfig& parallel, BatchShape batch) {
   Sharding sharding;
   sharding.tensor = parallel.tensor_model_parallel_size;
-  if (const std::string what = obstacle(model, sharding.tensor); !what.empty())
+  const std::vector<SharedOut> shared = shared_out(model);
+  if (const std::string what = obstacle(shared, sharding.tensor); !what.empty())
     throw UserError("parallel.tensor_model_parallel_size is {}, which cannot share out {}; {} would do",
-                    sharding.tensor, what, tensor_sizes_that_fit(model));
+                    sharding.tensor, what, tensor_sizes_that_fit(shared));
   if (sharding.tensor == 1) return sharding;  // nothing to cut
 
   sharding.sequence_parallel = parallel.sequence_parallel;

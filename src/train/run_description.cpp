@@ -33,7 +33,7 @@ std::string describe_run(const RunStart& start, const RankLayout& layout, int ra
   const TrainingConfig& training = start.run.training;
   return fmt::format("model: {} parameters, {} layers, hidden {}, vocabulary {}, LFA {}\n",
                      parameter_count(layout.request.model), model.num_layers, model.hidden_size,
-                     model.vocab_size, model.lfa ? "on" : "off") +
+                     model.vocab_size, has_lfa(layout.request.model) ? "on" : "off") +
          fmt::format("ranks: {} = {}{} pipeline stages x {} replicas, {} threads each, {} on {}\n", ranks,
                      tensor_ranks(layout), layout.grid.size(Axis::pipeline), layout.grid.size(Axis::data),
                      start.settings.threads, start.settings.dtype,

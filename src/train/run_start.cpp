@@ -111,6 +111,17 @@ void resolve_end_of_document(RunConfig& run) {
   if (run.data.eod < 0) run.data.eod = tokenizer->eod();
 }
 
+// Returns a line for each key that differs between the checkpoint's run and this one. What is left to the
+// program ("auto", 0) is compared as it was decided then and is decided now: so a resume by the same command
+// has no lines, and one in which another number of ranks decides otherwise has.
+std::vector<std::string> changes_since(const SaveHeader& header, const RunStart& start) {
+  RunConfig before = header.config, after = start.run;
+  before.parallel = header.parallel;
+  before.training.dtype = header.dtype;
+  after.training.dtype = start.settings.dtype;
+  return config_changes(before, after);
+}
+
 }  // namespace
 
 std::optional<std::string> other_library(std::int64_t then, std::int64_t now) {
@@ -150,10 +161,12 @@ RunStart find_start(const LoadedConfig& config, const std::optional<Path>& newes
   start.run.parallel = resolved(start.run.parallel);
   start.run.training.global_batch_size = global_batch_size(start.run, world.size());
   resolve_layout(start, ranks);
+  start.run.parallel.lfa_sharding =
+      training_request(start.run, start.settings, world.size()).parallel.lfa_sharding;
   resolve_end_of_document(start.run);
   if (start.checkpoint) {
     log::info("resuming from {} after step {}", start.checkpoint->description(), start.counters.step);
-    for (const std::string& change : config_changes(start.checkpoint->manifest().header.config, start.run))
+    for (const std::string& change : changes_since(start.checkpoint->manifest().header, start))
       log::info("changed since the checkpoint: {}", change);
   }
   return start;

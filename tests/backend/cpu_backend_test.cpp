@@ -60,7 +60,7 @@ void for_ops_with_scratch(std::int64_t head_dim, const Run& run) {
 
   Array<bf16> x({tokens, hidden}), dx({tokens, hidden}), gain({hidden}), products({tokens, 2 * hidden});
   Array<float> rstd({tokens}), d_gain({hidden});
-  run(op::NormBackward{.dy = x, .x = x, .gain = gain, .rstd = rstd, .dx = dx, .d_gain = d_gain});
+  run(op::NormBackward{.dy = x, .x = x, .dx = dx, .norm = {.gain = gain, .rstd = rstd, .d_gain = d_gain}});
   run(op::LfaTapsBackward{
       .d_out = x, .borders = {start, 0}, .samples = samples, .d_products = products, .d_bias = d_gain});
 
@@ -81,7 +81,8 @@ TEST(CpuWorkspace, TheStatedNumberOfBytesIsEnoughForEveryOp) {
 
 TEST(CpuWorkspace, AnOpThatHasTooLittleSaysSo) {
   Array<float> x({5, 100}, 1.0F), gain({100}, 1.0F), rstd({5}, 1.0F), dx({5, 100}), d_gain({100});
-  const op::NormBackward backward{.dy = x, .x = x, .gain = gain, .rstd = rstd, .dx = dx, .d_gain = d_gain};
+  const op::NormBackward backward{
+      .dy = x, .x = x, .dx = dx, .norm = {.gain = gain, .rstd = rstd, .d_gain = d_gain}};
   const std::int64_t bytes = backward.scratch({Device::Kind::cpu, 2});
   const CpuWithWorkspace enough({2, false}, bytes), little({2, false}, bytes - 4);
   enough.ops->run(backward);

@@ -84,7 +84,8 @@ void expect_golden(Backend& ops, double tolerance) {
 
   Array<T> dy({4, 4}, Numbers(16, 1.0)), dz({4, 4}), d_products2({4, 8}), d_o1({4, 2}), d_products1({4, 4});
   Array<T> dw1({4, 4}), db1({2}), dw2({8, 2}), db2({4}), d_gain({4});
-  ops.run(op::NormBackward{.dy = dy, .x = z, .gain = gain, .rstd = rstd, .dx = dz, .d_gain = d_gain});
+  ops.run(
+      op::NormBackward{.dy = dy, .x = z, .dx = dz, .norm = {.gain = gain, .rstd = rstd, .d_gain = d_gain}});
   ops.run(op::LfaTapsBackward{.d_out = dz, .borders = borders, .d_products = d_products2, .d_bias = db2});
   ops.run(op::LinearInputGradient{.dy = d_products2, .w = w2, .dx = d_o1});
   ops.run(op::LinearWeightGradient{.dy = d_products2, .x = o1, .dw = dw2});

@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include <cmath>
+#include <numeric>
 
 namespace headwater::testing {
 namespace {
@@ -21,66 +22,103 @@ std::string describe(const Size& size) {
 
 constexpr double kEpsilon = 1e-6;
 
-// y of a norm: the statistic's rounding counts too.
-Tolerance norm_tolerance(std::int64_t columns) {
-  return {.units = 1.5, .terms = static_cast<double>(columns)};
+// Which norm the arguments of an op describe.
+enum class Kind { rms, layer };
+
+std::string describe(Kind kind) { return kind == Kind::rms ? "" : ", LayerNorm"; }
+
+// The arguments of a norm of rows of that shape. Its statistics go by the rows as they were rounded to the
+// compute dtype: where the op makes them, half a unit of bf16, which is 2^15 units of f32, lies between those
+// of one backend and another's.
+NormArguments norm_arguments(OpCase& c, Kind kind, const Shape& shape, double statistics_units) {
+  const std::int64_t rows = shape[0], columns = shape[1];
+  const auto terms = static_cast<double>(columns);
+  NormArguments norm;
+  norm.gain = c.input(Role::compute, {columns});
+  norm.epsilon = kEpsilon;
+  // A result whose terms cancel is as exact as they are.
+  const double floor = kind == Kind::layer ? 1.0 : 0.0;
+  norm.y = c.output(Role::compute, shape, {.units = 1.5, .terms = terms, .floor = floor});
+  norm.rstd = c.output(Role::accumulate, {rows}, {.units = statistics_units, .terms = terms});
+  if (kind == Kind::rms) return norm;
+  norm.bias = c.input(Role::compute, {columns});
+  norm.mean = c.output(Role::accumulate, {rows}, {.units = statistics_units, .terms = terms, .floor = 1.0});
+  return norm;
 }
 
 std::vector<OpCase> norm_cases(Precision p) {
   std::vector<OpCase> cases;
-  for (const Size& size : kSizes) {
-    OpCase c(describe(size), p);
-    c.gap = size.gap;
-    const Tolerance tolerance = norm_tolerance(size.columns);
-    c.set_op(op::Norm{
-        .x = c.input(Role::compute, {size.rows, size.columns}, 3.0),
-        .norm = {.gain = c.input(Role::compute, {size.columns}),
-                 .epsilon = kEpsilon,
-                 .y = c.output(Role::compute, {size.rows, size.columns}, tolerance),
-                 .rstd = c.output(Role::accumulate, {size.rows}, tolerance)},
-    });
-    cases.push_back(std::move(c));
-  }
+  for (const Kind kind : {Kind::rms, Kind::layer})
+    for (const Size& size : kSizes) {
+      OpCase c(describe(size) + describe(kind), p);
+      c.gap = size.gap;
+      const Shape shape{size.rows, size.columns};
+      const TensorView x = c.input(Role::compute, shape, 3.0);
+      c.set_op(op::Norm{.x = x, .norm = norm_arguments(c, kind, shape, 1.5)});
+      cases.push_back(std::move(c));
+    }
+  // Rows that lie far from zero beside their width.
+  OpCase c("far from zero, LayerNorm", p);
+  std::vector<double> values;
+  for (int i = 0; i < 3 * 200; ++i) values.push_back(rounded(c.uniform(17.0, 23.0), p.compute));
+  const TensorView x = c.values(Role::compute, {3, 200}, values);
+  op::Norm far{.x = x, .norm = norm_arguments(c, Kind::layer, {3, 200}, 1.5)};
+  if (p.compute != DType::bf16) c.operands[number_of(far.norm.y)].tolerance.floor = 20.0;
+  c.set_op(far);
+  cases.push_back(std::move(c));
   return cases;
 }
 
-// As the norm's forward gives it.
-std::vector<double> rstd_of(const std::vector<double>& x, const Size& size) {
-  std::vector<double> rstd;
-  for (std::int64_t row = 0; row < size.rows; ++row) {
-    double sum = 0.0;
-    for (std::int64_t i = 0; i < size.columns; ++i)
-      sum += std::pow(x[static_cast<std::size_t>(row * size.columns + i)], 2);
-    rstd.push_back(1.0 / std::sqrt(sum / static_cast<double>(size.columns) + kEpsilon));
+// Mean (0 for RMSNorm) and rstd of each row, as the norm's forward gives them.
+struct Statistics {
+  std::vector<double> mean, rstd;
+};
+
+Statistics statistics_of(Kind kind, const std::vector<double>& x, const Size& size) {
+  Statistics all;
+  const auto columns = static_cast<double>(size.columns);
+  for (auto row = x.begin(); row != x.end(); row += size.columns) {
+    double mean = 0.0, squares = 0.0;
+    if (kind == Kind::layer) mean = std::accumulate(row, row + size.columns, 0.0) / columns;
+    for (auto value = row; value != row + size.columns; ++value) squares += std::pow(*value - mean, 2);
+    all.mean.push_back(mean);
+    all.rstd.push_back(1.0 / std::sqrt(squares / columns + kEpsilon));
   }
-  return rstd;
+  return all;
 }
 
 std::vector<OpCase> norm_backward_cases(Precision p) {
   enum class Addend { none, dx, another };
   constexpr const char* kAddends[] = {"", ", added", ", addend of its own"};
   std::vector<OpCase> cases;
-  for (const Size& size : kSizes)
-    for (const Addend addend : {Addend::none, Addend::dx, Addend::another}) {
-      OpCase c(describe(size) + kAddends[static_cast<std::size_t>(addend)], p);
-      c.gap = size.gap;
-      const Shape shape{size.rows, size.columns};
-      const Tolerance tolerance{.units = 1.0, .terms = static_cast<double>(size.columns), .floor = 1.0};
-      op::NormBackward backward;
-      backward.dy = c.input(Role::compute, shape);
-      backward.x = c.input(Role::compute, shape, 3.0);
-      backward.gain = c.input(Role::compute, {size.columns});
-      backward.rstd =
-          c.values(Role::accumulate, {size.rows}, rstd_of(c.operands[number_of(backward.x)].values, size));
-      backward.dx = addend == Addend::dx ? c.updated(Role::compute, shape, tolerance)
-                                         : c.output(Role::compute, shape, tolerance);
-      if (addend == Addend::dx) backward.addend = backward.dx;
-      if (addend == Addend::another) backward.addend = c.input(Role::compute, shape);
-      backward.d_gain = c.updated(Role::accumulate, {size.columns},
-                                  {.units = 1.0, .terms = static_cast<double>(size.rows), .floor = 1.0});
-      c.set_op(backward);
-      cases.push_back(std::move(c));
-    }
+  for (const Kind kind : {Kind::rms, Kind::layer})
+    for (const Size& size : kSizes)
+      for (const Addend addend : {Addend::none, Addend::dx, Addend::another}) {
+        OpCase c(describe(size) + kAddends[static_cast<std::size_t>(addend)] + describe(kind), p);
+        c.gap = size.gap;
+        const Shape shape{size.rows, size.columns};
+        // A LayerNorm's row of one column is a difference of equals, times an rstd of 1/√ε.
+        const double floor = kind == Kind::layer && size.columns == 1 ? 1.0 / std::sqrt(kEpsilon) : 1.0;
+        const Tolerance tolerance{.units = 1.0, .terms = static_cast<double>(size.columns), .floor = floor};
+        const Tolerance of_sums{.units = 1.0, .terms = static_cast<double>(size.rows), .floor = 1.0};
+        op::NormBackward backward;
+        backward.dy = c.input(Role::compute, shape);
+        backward.x = c.input(Role::compute, shape, 3.0);
+        const Statistics statistics = statistics_of(kind, c.operands[number_of(backward.x)].values, size);
+        backward.norm.gain = c.input(Role::compute, {size.columns});
+        backward.norm.rstd = c.values(Role::accumulate, {size.rows}, statistics.rstd);
+        backward.dx = addend == Addend::dx ? c.updated(Role::compute, shape, tolerance)
+                                           : c.output(Role::compute, shape, tolerance);
+        if (addend == Addend::dx) backward.addend = backward.dx;
+        if (addend == Addend::another) backward.addend = c.input(Role::compute, shape);
+        backward.norm.d_gain = c.updated(Role::accumulate, {size.columns}, of_sums);
+        if (kind == Kind::layer) {
+          backward.norm.mean = c.values(Role::accumulate, {size.rows}, statistics.mean);
+          backward.norm.d_bias = c.updated(Role::accumulate, {size.columns}, of_sums);
+        }
+        c.set_op(backward);
+        cases.push_back(std::move(c));
+      }
   return cases;
 }
 
@@ -133,25 +171,20 @@ std::vector<OpCase> residual_add_cases(Precision p) {
 
 std::vector<OpCase> residual_norm_cases(Precision p) {
   std::vector<OpCase> cases;
-  for (const DropoutCase& d : dropout_sizes(true)) {
-    OpCase c(describe(d), p);
-    c.gap = d.size.gap;
-    const Shape shape{d.size.rows, d.size.columns};
-    op::ResidualNorm both;
-    both.sum.branch = c.input(Role::compute, shape);
-    both.sum.x = c.input(Role::compute, shape);
-    both.norm.gain = c.input(Role::compute, {d.size.columns});
-    both.norm.epsilon = kEpsilon;
-    both.sum.dropout = {d.probability, 7, dropout_keys(c, samples_of(d.size))};
-    both.sum.out = c.output(Role::compute, shape, {.units = 0.5});
-    both.norm.y = c.output(Role::compute, shape, norm_tolerance(d.size.columns));
-    // The norm is that of `out` as rounded to the compute dtype: half a unit of bf16 is 2^15 of f32.
-    both.norm.rstd = c.output(
-        Role::accumulate, {d.size.rows},
-        {.units = p.compute == DType::bf16 ? 0x1p15 : 1.0, .terms = static_cast<double>(d.size.columns)});
-    c.set_op(both);
-    cases.push_back(std::move(c));
-  }
+  for (const Kind kind : {Kind::rms, Kind::layer})
+    for (const DropoutCase& d : dropout_sizes(true)) {
+      OpCase c(describe(d) + describe(kind), p);
+      c.gap = d.size.gap;
+      const Shape shape{d.size.rows, d.size.columns};
+      op::ResidualNorm both;
+      both.sum.branch = c.input(Role::compute, shape);
+      both.sum.x = c.input(Role::compute, shape);
+      both.sum.dropout = {d.probability, 7, dropout_keys(c, samples_of(d.size))};
+      both.sum.out = c.output(Role::compute, shape, {.units = 0.5});
+      both.norm = norm_arguments(c, kind, shape, p.compute == DType::bf16 ? 0x1p15 : 1.0);
+      c.set_op(both);
+      cases.push_back(std::move(c));
+    }
   return cases;
 }
 
@@ -230,23 +263,18 @@ std::vector<OpCase> lfa_taps_cases(Precision p) {
 
 std::vector<OpCase> lfa_taps_norm_cases(Precision p) {
   std::vector<OpCase> cases;
-  for (const LfaCase& l : kLfaCases)
-    for (const std::int64_t gap : {0, 7}) {
-      OpCase c(describe(l, gap), p);
-      c.gap = gap;
-      const Shape shape{l.samples * l.sequence, l.columns};
-      // The norm is that of the sum as rounded to the compute dtype.
-      const Tolerance of_rstd{.units = p.compute == DType::bf16 ? 0x1p15 : 8.0,
-                              .terms = static_cast<double>(l.columns)};
-      c.set_op(op::LfaTapsNorm{
-          .taps = lfa_taps(c, l),
-          .norm = {.gain = c.input(Role::compute, {l.columns}),
-                   .epsilon = kEpsilon,
-                   .y = c.output(Role::compute, shape, norm_tolerance(l.columns)),
-                   .rstd = c.output(Role::accumulate, {shape[0]}, of_rstd)},
-      });
-      cases.push_back(std::move(c));
-    }
+  for (const Kind kind : {Kind::rms, Kind::layer})
+    for (const LfaCase& l : kLfaCases)
+      for (const std::int64_t gap : {0, 7}) {
+        OpCase c(describe(l, gap) + describe(kind), p);
+        c.gap = gap;
+        op::LfaTapsNorm both;
+        both.taps = lfa_taps(c, l);
+        both.norm = norm_arguments(c, kind, {l.samples * l.sequence, l.columns},
+                                   p.compute == DType::bf16 ? 0x1p15 : 8.0);
+        c.set_op(both);
+        cases.push_back(std::move(c));
+      }
   return cases;
 }
 

@@ -119,5 +119,30 @@ TEST_F(OpChecks, RefuseOperandsThatDoNotFit) {
   EXPECT_EQ(tried_, catalogue_operands());
 }
 
+// A norm with one of them would be neither RMSNorm nor LayerNorm.
+TEST(NormChecks, RefuseAMeanWithoutABiasAndABiasWithoutAMean) {
+  const auto view = [](Shape shape) {
+    return TensorView(reinterpret_cast<void*>(64), DType::f32, shape);  // nothing reads it
+  };
+  const TensorView x = view({3, 4}), row = view({4}), column = view({3});
+  NormArguments norm{.gain = row, .y = x, .rstd = column};
+  EXPECT_NO_THROW(norm.check(x));
+  norm.mean = column;
+  EXPECT_THROW(norm.check(x), InternalError);
+  norm.bias = row;
+  EXPECT_NO_THROW(norm.check(x));
+  norm.mean = {};
+  EXPECT_THROW(norm.check(x), InternalError);
+
+  NormBackwardArguments backward{.gain = row, .rstd = column, .d_gain = row};
+  EXPECT_NO_THROW(backward.check(x));
+  backward.mean = column;
+  EXPECT_THROW(backward.check(x), InternalError);
+  backward.d_bias = row;
+  EXPECT_NO_THROW(backward.check(x));
+  backward.mean = {};
+  EXPECT_THROW(backward.check(x), InternalError);
+}
+
 }  // namespace
 }  // namespace headwater::testing

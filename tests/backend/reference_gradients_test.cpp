@@ -99,7 +99,8 @@ TEST_F(ReferenceGradients, Norm) {
     ops.run(op::Norm{.x = x, .norm = {.gain = gain, .epsilon = 1e-3, .y = y, .rstd = rstd}});
   };
   forward();
-  op::NormBackward backward{.dy = dy, .x = x, .gain = gain, .rstd = rstd, .dx = dx, .d_gain = d_gain};
+  op::NormBackward backward{
+      .dy = dy, .x = x, .dx = dx, .norm = {.gain = gain, .rstd = rstd, .d_gain = d_gain}};
   ops.run(backward);
   expect_gradient("x", x, dx, y, dy, forward);
   expect_gradient("gain", gain, d_gain, y, dy, forward);
@@ -116,6 +117,24 @@ TEST_F(ReferenceGradients, Norm) {
   ops.run(backward);
   subtract(dx, addend);
   for (std::size_t i = 0; i < dx.values.size(); ++i) EXPECT_NEAR(dx.values[i], alone.values[i], 1e-14) << i;
+}
+
+TEST_F(ReferenceGradients, LayerNorm) {
+  Array x = random({4, 6}), gain = random({6}), bias = random({6}), y({4, 6}), rstd({4}), mean({4}),
+        dy = random({4, 6}), dx({4, 6}), d_gain({6}), d_bias({6});
+  const auto forward = [&] {
+    ops.run(op::Norm{
+        .x = x, .norm = {.gain = gain, .epsilon = 1e-3, .y = y, .rstd = rstd, .bias = bias, .mean = mean}});
+  };
+  forward();
+  ops.run(op::NormBackward{
+      .dy = dy,
+      .x = x,
+      .dx = dx,
+      .norm = {.gain = gain, .rstd = rstd, .d_gain = d_gain, .mean = mean, .d_bias = d_bias}});
+  expect_gradient("x", x, dx, y, dy, forward);
+  expect_gradient("gain", gain, d_gain, y, dy, forward);
+  expect_gradient("bias", bias, d_bias, y, dy, forward);
 }
 
 TEST_F(ReferenceGradients, Dropout) {
@@ -168,7 +187,8 @@ TEST_F(ReferenceGradients, LfaTapsAndNorm) {
     });
   };
   forward();
-  ops.run(op::NormBackward{.dy = dy, .x = z, .gain = gain, .rstd = rstd, .dx = dz, .d_gain = d_gain});
+  ops.run(
+      op::NormBackward{.dy = dy, .x = z, .dx = dz, .norm = {.gain = gain, .rstd = rstd, .d_gain = d_gain}});
   ops.run(
       op::LfaTapsBackward{.d_out = dz, .borders = {start, 0}, .d_products = d_products, .d_bias = d_bias});
   expect_gradient("products", products, d_products, y, dy, forward);

@@ -1,10 +1,13 @@
 #include "headwater/base/error.h"
 #include "headwater/nn/model_units.h"
 #include "src/checkpoint/hf_folder.h"
+#include "src/checkpoint/hf_names.h"
+#include "tests/support/models.h"
 #include "tests/support/temporary_folder.h"
 
 #include <gtest/gtest.h>
 
+#include <numeric>
 #include <set>
 
 namespace headwater {
@@ -165,6 +168,60 @@ TEST(HfTensors, GiveTheFileBack) {
       EXPECT_TRUE(gradients.contains(tensor.name)) << tensor.name;
     EXPECT_EQ(gradients.size(), expected.tensors().size());
   }
+}
+
+std::string error_of(const std::vector<ParameterSpec>& parameters, const std::vector<HfName>& names) {
+  try {
+    static_cast<void>(hf_tensors(parameters, names));
+    return "";
+  } catch (const UserError& error) {
+    return error.what();
+  }
+}
+
+TEST(HfTensors, AParameterWithoutANameIsRefused) {
+  std::vector<ParameterSpec> all = parameters(expand(test::small_model({}, 8)));
+  EXPECT_EQ(error_of(all, hf_names("yuan2")), "");
+  all[4].name = "layers.0.attention.q.bias";
+  EXPECT_EQ(error_of(all, hf_names("yuan2")),
+            "this family has no Hugging Face name for the parameter layers.0.attention.q.bias");
+}
+
+// An MLP without a gate has names for all of its parameters, but Yuan's has a gate.
+TEST(HfTensors, ABlockIsThereWholeOrNotAtAll) {
+  std::vector<ParameterSpec> all = parameters(expand(test::small_model({}, 8)));
+  std::erase_if(all, [](const ParameterSpec& p) { return p.name == "layers.1.mlp.gate.weight"; });
+  EXPECT_EQ(error_of(all, hf_names("yuan2")),
+            "this model has layers.1.mlp.up.weight, but not layers.1.mlp.gate.weight, which Hugging Face's "
+            "models of this family have too");
+  EXPECT_EQ(error_of(parameters(expand(test::small_model({.lfa = false}, 8))), hf_names("yuan2")), "");
+}
+
+// Yuan 2.0's one matrix of queries and keys has as many heads of each.
+TEST(HfTensors, SharedKvHeadsDoNotLieInYuansMatrix) {
+  EXPECT_EQ(error_of(parameters(expand(test::small_model({.grouped = true}, 8))), hf_names("yuan2")),
+            "layers.0.attention.k.weight [8, 12] cannot lie in Hugging Face's "
+            "model.layers.0.self_attn.q_proj.weight, which is [24, 12] by the parameter before it");
+}
+
+TEST(HfTensors, AFamilyIsATable) {
+  const std::vector<HfName> names = {{"layers.*.mlp.up.weight", {"h.*.fc.weight"}},
+                                     {"final_norm.weight", {"norm.first", "norm.second"}}};
+  std::vector<ParameterSpec> wanted;
+  for (const ParameterSpec& parameter : parameters(expand(test::small_model({.layers = 12}, 8))))
+    if (parameter.name == "layers.11.mlp.up.weight" || parameter.name == "final_norm.weight")
+      wanted.push_back(parameter);
+  const std::vector<HfTensor> tensors = hf_tensors(wanted, names);
+  ASSERT_EQ(tensors.size(), 3U);
+  EXPECT_EQ(tensors[0].name, "h.11.fc.weight");
+  EXPECT_EQ(tensors[0].shape, (Shape{20, 12}));
+  EXPECT_EQ(tensors[2].name, "norm.second");
+
+  std::vector<float> gain(12), half(6);
+  std::iota(gain.begin(), gain.end(), 0.0F);
+  assemble(tensors[2], [&](const std::string&) { return TensorView(gain.data(), DType::f32, {12}); },
+           {half.data(), DType::f32, {6}});
+  EXPECT_EQ(half, (std::vector<float>{6, 7, 8, 9, 10, 11}));
 }
 
 TEST(HfFolder, ReadsShards) {

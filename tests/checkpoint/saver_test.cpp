@@ -117,15 +117,6 @@ TEST(Saver, SavesOverAndOver) {
     EXPECT_EQ(wrong_elements(Checkpoint(folder.checkpoint(step)), step), 0);
 }
 
-// Sanitizers keep what is freed for a while, and map memory of their own.
-#if defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-#define HEADWATER_SANITIZED
-#endif
-#elif defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define HEADWATER_SANITIZED
-#endif
-
 // The address space that this process has mapped.
 std::int64_t mapped_bytes() {
   const std::string statm = read_text("/proc/self/statm");  // "PAGES …"
@@ -133,8 +124,8 @@ std::int64_t mapped_bytes() {
 }
 
 TEST(Saver, HoldsNoMemoryAfterASave) {
-#if defined(HEADWATER_SANITIZED)
-  GTEST_SKIP() << "a sanitizer's own memory would be counted";
+#ifdef HEADWATER_SANITIZED
+  GTEST_SKIP() << "sanitizers keep freed memory, and map memory of their own";
 #endif
   constexpr std::int64_t kElements = 8 << 20, kBytes = 4 * kElements, kSlack = kBytes / 4;
   TemporaryFolder place;

@@ -22,6 +22,11 @@ class Refusals(unittest.TestCase):
         self.assertEqual(done.returncode, 2, done)
         self.assertIn("no preset fast", done.stderr)
 
+    def test_a_target_needs_a_name(self):
+        done = run("scripts/build.sh", "release", "-DHEADWATER_MPI=OFF", "--target")
+        self.assertEqual(done.returncode, 2, done)
+        self.assertIn("--target needs a name", done.stderr)
+
     def test_unknown_words_print_the_usage(self):
         for script in ("test.sh", "setup.sh", "format.sh", "gpu_rehearsal.sh"):
             for word in ("something", "--help"):
@@ -105,7 +110,8 @@ class ClosingLine(unittest.TestCase):
             folder = Path(name)
             shutil.copytree(ROOT / "scripts", folder / "scripts")
             shutil.copy(ROOT / "CMakePresets.json", folder)
-            lines = ["cmake_minimum_required(VERSION 3.25)", "project(closing_line NONE)", "enable_testing()"]
+            lines = ["cmake_minimum_required(VERSION 3.25)", "project(closing_line NONE)", "enable_testing()",
+                     "add_custom_target(headwater)", "add_custom_target(quick_tests)"]  # what test.sh builds
             for test in names:
                 command, properties = self.TESTS[test]
                 label = "" if "LABELS" in properties else "LABELS quick"

@@ -46,6 +46,7 @@ class BadInput(RunTest):
         self.bad_training(r"tensor_model_parallel_size is 2, .*ffn_hidden_size 127", tensor(2), "--model.ffn_hidden_size=127")
         self.bad_training(r"2 ranks cannot be shared out by parallel\.tensor_model_parallel_size 4", tensor(4))
         cut = "--parallel.sequence_parallel=true"
+        self.bad_training(r"tensor_model_parallel_size is 3, .*num_attention_heads 4; 1, 2 or 4 would do", tensor(3), cut, ranks=3)
         self.bad_training(r"2 tensor ranks cannot take equal parts .* of the 39 ", tensor(2), cut, "--training.seq_length=39")
         self.bad_training(r"equal parts of two tokens or more of the 4 ", tensor(4), cut, "--training.seq_length=4", ranks=4)
         self.bad_training(r"lfa_sharding is \"tokens\", which needs parallel\.sequence_parallel", tensor(2),

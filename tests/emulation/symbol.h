@@ -5,8 +5,8 @@
 
 namespace emulation {
 
-std::string function_name(const void* code);  // "transpose_kernel<float>"
+std::string function_name(const void* code);  // "swiglu_kernel<float, 4>"
 std::string source_line(
-    const void* code);  // "transpose.cu:25", of the caller outside of the dialect's own headers
+    const void* code);  // "activation.cu:25", of the caller outside of the dialect's own headers
 
 }  // namespace emulation

@@ -1,4 +1,4 @@
-// LayerNorm against plain loops in double precision: the op catalogue has no LayerNorm yet.
+// LayerNorm, alone and after a residual sum, and its backward.
 
 #include "norm_addend.h"
 
@@ -8,25 +8,6 @@ namespace headwater::kernels {
 namespace {
 
 constexpr double kEpsilon = 1e-5;
-
-double& at(const TensorView& x, std::int64_t row, std::int64_t column) {
-  return static_cast<double*>(x.data)[row * x.row_stride + column];
-}
-
-void reference_layer_norm(const TensorView& x, const TensorView& gain, const TensorView& bias,
-                          const TensorView& y, const TensorView& mean, const TensorView& rstd) {
-  const std::int64_t columns = x.columns();
-  for (std::int64_t t = 0; t < x.rows(); ++t) {
-    double sum = 0.0, squares = 0.0;
-    for (std::int64_t i = 0; i < columns; ++i) sum += at(x, t, i);
-    const double m = sum / static_cast<double>(columns);
-    for (std::int64_t i = 0; i < columns; ++i) squares += (at(x, t, i) - m) * (at(x, t, i) - m);
-    const double r = 1.0 / std::sqrt(squares / static_cast<double>(columns) + kEpsilon);
-    at(mean, t, 0) = m, at(rstd, t, 0) = r;
-    for (std::int64_t i = 0; i < columns; ++i)
-      at(y, t, i) = at(gain, 0, i) * (at(x, t, i) - m) * r + at(bias, 0, i);
-  }
-}
 
 // The operands that all three have.
 template <class T>
@@ -44,6 +25,9 @@ struct Norm {
         y(s, 0),
         mean({s.rows, 1}, 0),
         rstd({s.rows, 1}, 0) {}
+  NormArguments arguments() {
+    return {gain.vector(), kEpsilon, y.view(), rstd.vector(), bias.vector(), mean.vector()};
+  }
   static std::vector<double> shifted(const Size& s, double offset) {
     std::uint64_t state = 1;
     std::vector<double> values(static_cast<std::size_t>(s.rows * s.columns));
@@ -63,8 +47,7 @@ TEST(Kernels, LayerNorm) {
     using T = decltype(type);
     for (const double offset : {0.0, 20.0}) {
       Norm<T> n(size, offset);
-      reference_layer_norm(n.x.view(), n.gain.view(), n.bias.view(), n.y.view(), n.mean.view(),
-                           n.rstd.view());
+      ReferenceBackend().run(op::Norm{n.x.view(), n.arguments()});
       layer_norm<T>(n.x, n.gain.data(), n.bias.data(), kEpsilon, n.y, n.mean.data(), n.rstd.data(), size.rows,
                     size.columns, nullptr);
       n.mean.expect(16.0, 1.0 + offset);
@@ -91,7 +74,7 @@ TEST(Kernels, ResidualLayerNorm) {
     std::vector<double> rounded;
     for (const T value : out.host()) rounded.push_back(static_cast<float>(value));
     Matrix<T> sum(size, rounded);
-    reference_layer_norm(sum.view(), n.gain.view(), n.bias.view(), n.y.view(), n.mean.view(), n.rstd.view());
+    ReferenceBackend().run(op::Norm{sum.view(), n.arguments()});
     n.y.expect(n.units(), n.floor());
     n.mean.expect(16.0, 1.0);
     n.rstd.expect(n.rstd_units());
@@ -105,26 +88,16 @@ void layer_norm_backward_of(const Size& size, Addend addend) {
   Matrix<T> dy(size, 5);
   AddedGradient<T> to(addend, size);
   Matrix<float> d_gain({1, size.columns}, 7), d_bias({1, size.columns}, 8);
-  reference_layer_norm(n.x.view(), n.gain.view(), n.bias.view(), n.y.view(), n.mean.view(), n.rstd.view());
+  ReferenceBackend reference;
+  reference.run(op::Norm{n.x.view(), n.arguments()});
   layer_norm<T>(n.x, n.gain.data(), n.bias.data(), kEpsilon, n.y, n.mean.data(), n.rstd.data(), size.rows,
                 size.columns, nullptr);
-  const TensorView d = dy.view(), g = n.gain.view(), x = n.x.view(), added = to.view();
-  const auto count = static_cast<double>(size.columns);
-  for (std::int64_t t = 0; t < size.rows; ++t) {
-    const double m = at(n.mean.view(), t, 0), r = at(n.rstd.view(), t, 0);
-    double mean_d = 0.0, mean_dot = 0.0;
-    for (std::int64_t i = 0; i < size.columns; ++i) {
-      mean_d += at(d, t, i) * at(g, 0, i) / count;
-      mean_dot += at(d, t, i) * at(g, 0, i) * (at(x, t, i) - m) * r / count;
-    }
-    for (std::int64_t i = 0; i < size.columns; ++i) {
-      const double normal = (at(x, t, i) - m) * r;
-      const double value = r * (at(d, t, i) * at(g, 0, i) - mean_d - normal * mean_dot);
-      at(to.dx.view(), t, i) = added ? at(added, t, i) + value : value;
-      at(d_gain.view(), 0, i) += at(d, t, i) * normal;
-      at(d_bias.view(), 0, i) += at(d, t, i);
-    }
-  }
+  reference.run(op::NormBackward{
+      .dy = dy.view(),
+      .x = n.x.view(),
+      .addend = to.view(),
+      .dx = to.dx.view(),
+      .norm = {n.gain.vector(), n.rstd.vector(), d_gain.vector(), n.mean.vector(), d_bias.vector()}});
   DeviceArray<float> workspace(2 * static_cast<std::size_t>(column_sums_bytes(size.rows, size.columns)) /
                                sizeof(float));
   layer_norm_backward<T>(dy, n.x, n.gain.data(), n.mean.data(), n.rstd.data(), to.rows(), to.dx,

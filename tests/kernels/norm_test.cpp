@@ -48,11 +48,9 @@ void rms_norm_backward_of(const Size& size, Addend addend) {
   rms_norm<T>(x, gain.data(), kEpsilon, y, rstd.data(), size.rows, size.columns, nullptr);
   reference.run(op::NormBackward{.dy = dy.view(),
                                  .x = x.view(),
-                                 .gain = gain.vector(),
-                                 .rstd = rstd.vector(),
                                  .addend = to.view(),
                                  .dx = to.dx.view(),
-                                 .d_gain = d_gain.vector()});
+                                 .norm = {gain.vector(), rstd.vector(), d_gain.vector()}});
   const DeviceArray<float> workspace = workspace_for(size);
   rms_norm_backward<T>(dy, x, gain.data(), rstd.data(), to.rows(), to.dx, d_gain.data(), workspace.data(),
                        size.rows, size.columns, nullptr);

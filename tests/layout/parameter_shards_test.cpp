@@ -138,5 +138,20 @@ TEST(ParameterShards, RepeatedKvHeadsAreSummedAlso) {
   EXPECT_EQ(layout.sum_axes(), (std::set<AxisSet>{{}, AxisSet{Axis::repeat}, kShardAxes}));
 }
 
+// The ranks that hold the same KV heads are one axis of the grid, for all layers.
+TEST(ParameterShards, KvHeadsAreRepeatedAlikeInAllLayers) {
+  ModelSpec model = expand(test::small_model({.lfa = false, .layers = 2}, 8));
+  for (LayerSpec& layer : model.layers) layer.heads = layer.kv_heads = 4;
+  Sharding four;
+  four.tensor = 4;
+  EXPECT_EQ(kv_repeat(model, four), 1);
+  model.layers[1].kv_heads = 2;  // the other layer has a head for each rank
+  EXPECT_EQ(kv_repeat(model, four), 2);
+  model.layers[0].kv_heads = 1;
+  EXPECT_THROW(kv_repeat(model, four), InternalError);
+  model.layers[1].kv_heads = 1;
+  EXPECT_EQ(kv_repeat(model, four), 4);
+}
+
 }  // namespace
 }  // namespace headwater

@@ -80,25 +80,37 @@ void ReferenceBackend::compute(const op::EmbeddingBackward& o) {
 }
 
 void ReferenceBackend::compute(const op::Norm& o) {
+  const auto columns = static_cast<double>(o.x.columns());
   for (Index t = 0; t < o.x.rows(); ++t) {
-    double sum = 0.0;
-    for (Index h = 0; h < o.x.columns(); ++h) sum += at(o.x, t, h) * at(o.x, t, h);
-    const double r = 1.0 / std::sqrt(sum / static_cast<double>(o.x.columns()) + o.norm.epsilon);
-    for (Index h = 0; h < o.x.columns(); ++h) at(o.norm.y, t, h) = at(o.norm.gain, h) * at(o.x, t, h) * r;
+    double mean = 0.0, squares = 0.0;
+    if (o.norm.mean) {
+      for (Index h = 0; h < o.x.columns(); ++h) mean += at(o.x, t, h) / columns;
+      at(o.norm.mean, t) = mean;
+    }
+    for (Index h = 0; h < o.x.columns(); ++h) squares += std::pow(at(o.x, t, h) - mean, 2);
+    const double r = 1.0 / std::sqrt(squares / columns + o.norm.epsilon);
+    for (Index h = 0; h < o.x.columns(); ++h)
+      at(o.norm.y, t, h) =
+          at(o.norm.gain, h) * (at(o.x, t, h) - mean) * r + (o.norm.bias ? at(o.norm.bias, h) : 0.0);
     at(o.norm.rstd, t) = r;
   }
 }
 
 void ReferenceBackend::compute(const op::NormBackward& o) {
+  const auto columns = static_cast<double>(o.x.columns());
   for (Index t = 0; t < o.x.rows(); ++t) {
-    const double r = at(o.rstd, t);
-    double mean = 0.0;
-    for (Index h = 0; h < o.x.columns(); ++h) mean += at(o.dy, t, h) * at(o.gain, h) * at(o.x, t, h) * r;
-    mean /= static_cast<double>(o.x.columns());
+    const double r = at(o.norm.rstd, t), mean = o.norm.mean ? at(o.norm.mean, t) : 0.0;
+    double mean_d = 0.0, mean_dn = 0.0;  // of d = dy ⊙ gain, where the norm takes a mean off, and of d ⊙ n
     for (Index h = 0; h < o.x.columns(); ++h) {
-      const double n = at(o.x, t, h) * r;
-      at(o.d_gain, h) += at(o.dy, t, h) * n;
-      const double value = r * (at(o.dy, t, h) * at(o.gain, h) - n * mean);
+      const double d = at(o.dy, t, h) * at(o.norm.gain, h);
+      if (o.norm.mean) mean_d += d / columns;
+      mean_dn += d * (at(o.x, t, h) - mean) * r / columns;
+    }
+    for (Index h = 0; h < o.x.columns(); ++h) {
+      const double n = (at(o.x, t, h) - mean) * r;
+      at(o.norm.d_gain, h) += at(o.dy, t, h) * n;
+      if (o.norm.d_bias) at(o.norm.d_bias, h) += at(o.dy, t, h);
+      const double value = r * (at(o.dy, t, h) * at(o.norm.gain, h) - mean_d - n * mean_dn);
       at(o.dx, t, h) = o.addend ? at(o.addend, t, h) + value : value;
     }
   }

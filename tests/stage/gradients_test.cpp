@@ -138,6 +138,8 @@ INSTANTIATE_TEST_SUITE_P(
                     Case{"grouped", {.grouped = true}, kPositions},
                     Case{"grouped_without_lfa", {.lfa = false, .grouped = true, .dropout = 0.1}, kAttention},
                     Case{"untied", {.tied = false}, kDocuments},
+                    Case{"layer_norm", {.dropout = 0.1, .norm = "layernorm"}, kDocuments},
+                    Case{"layer_norm_without_lfa", {.lfa = false, .norm = "layernorm"}, kNone},
                     Case{"masked_eod", {.dropout = 0.1}, kDocuments, true}),
     [](const testing::TestParamInfo<Case>& c) { return c.param.name; });
 

@@ -19,36 +19,38 @@ def bench(*arguments):
 
 def expected_ops(c, a, B=2, S=32, H=128, A=4, D=32, F=512, V=512, block=64):
     """FLOPs and bytes of each op at the sizes of TINY; c, a: bytes of an element that is computed in, summed in."""
-    T, C = B * S, H // 2
+    T, C, keys = B * S, H // 2, 2 * 4 * B  # an op that knows dropout is given its keys
     pairs = B * A * D * S * (S + 1) / 2  # of a query and a key in its reach, times the channels of a head
     ops = {}
 
-    def product(what, rows, n, k):
+    def product(what, rows, n, k, added=False):
+        """`added`: its input gradient is added to one that is there."""
         flops = 2 * rows * n * k
         ops["linear", what] = (flops, c * (rows * k + n * k + rows * n))
-        ops["linear_input_gradient", what] = (flops, c * (rows * k + n * k + rows * n))
+        ops["linear_input_gradient", what] = (flops, c * ((2 if added else 1) * rows * k + n * k + rows * n))
         ops["linear_weight_gradient", what] = (flops, c * (rows * k + rows * n) + 2 * a * n * k)
 
-    product("lfa.conv1", T, 2 * C, H)
+    product("lfa.conv1", T, 2 * C, H, added=True)
     product("lfa.conv2", T, 2 * H, C)
     product("attention.qk", T, 2 * H, H)
-    product("attention.v", T, H, H)
+    product("attention.v", T, H, H, added=True)
     product("attention.o", T, H, H)
     product("mlp.gate_up", T, 2 * F, H)
     product("mlp.down", T, H, F)
     product("head", block, V, H)
-    ops["attention", ""] = (4 * pairs, 4 * c * T * H + a * T * A + 4 * T)
-    ops["attention_backward", ""] = (10 * pairs, 8 * c * T * H + a * T * A + 4 * T)
+    ops["attention", ""] = (4 * pairs, 4 * c * T * H + a * T * A + 4 * T + keys)
+    ops["attention_backward", ""] = (10 * pairs, 8 * c * T * H + a * T * A + 4 * T + keys)
     for op, moved in {
         ("rotary", ""): 2 * c * T * 2 * H + 4 * T,
-        ("lfa_taps", "lfa.conv1"): c * (3 * T * C + C) + 4 * T,
-        ("lfa_taps_norm", "lfa.conv2"): c * (5 * T * H + 2 * H) + 4 * T + a * T,
-        ("lfa_taps_backward", "lfa.conv1"): 3 * c * T * C + 4 * T + 2 * a * C,
-        ("lfa_taps_backward", "lfa.conv2"): 3 * c * T * H + 4 * T + 2 * a * H,
+        ("lfa_taps", ""): c * (3 * T * C + C) + 4 * T,
+        ("lfa_taps_norm", ""): c * (5 * T * H + 2 * H) + 4 * T + a * T,
+        ("lfa_taps_backward", "lfa.conv1.d_products"): 3 * c * T * C + 4 * T + 2 * a * C,
+        ("lfa_taps_backward", "lfa.conv2.d_products"): 3 * c * T * H + 4 * T + 2 * a * H,
         ("norm", ""): c * (2 * T * H + H) + a * T,
-        ("norm_backward", ""): c * (3 * T * H + H) + a * T + 2 * a * H,
-        ("residual_add", ""): 3 * c * T * H,
-        ("residual_norm", ""): c * (4 * T * H + H) + a * T,
+        ("norm_backward", "lfa.d_sum"): c * (3 * T * H + H) + a * T + 2 * a * H,
+        ("norm_backward", "d_middle"): c * (4 * T * H + H) + a * T + 2 * a * H,  # adds the stream's gradient
+        ("residual_add", ""): 3 * c * T * H + keys,
+        ("residual_norm", ""): c * (4 * T * H + H) + a * T + keys,
         ("swiglu", ""): 3 * c * T * F,
         ("swiglu_backward", ""): 5 * c * T * F,
         ("embedding", ""): 2 * c * T * H + 4 * T,

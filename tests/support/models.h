@@ -9,6 +9,7 @@ struct ModelOptions {
   bool lfa = true, tied = true, grouped = false;  // grouped: query heads share KV heads
   double dropout = 0.0;                           // attention's; the residual branches' is twice that
   std::int64_t layers = 2;
+  const char* norm = "rmsnorm";
 };
 
 // Resolved. H 12, A 6, D 4 (so that heads are wider than the residual stream), F 20, V 19 padded to 24.
@@ -25,6 +26,7 @@ inline ModelConfig small_model(const ModelOptions& options, std::int64_t positio
   model.make_vocab_size_divisible_by = 8;
   model.max_position_embeddings = positions;
   model.rotary_base = 100.0;
+  model.norm = options.norm;
   model.lfa = options.lfa;
   model.untie_embeddings_and_output_weights = !options.tied;
   model.attention_dropout = options.dropout;

@@ -59,6 +59,26 @@ TEST(Layouts, TensorRanksFindTheSame) {
   }
 }
 
+// The bias of a norm and its gradient, which ranks sum where tokens are cut, on stages and in recomputation.
+TEST(Layouts, LayerNormFindsTheSame) {
+  constexpr int kSteps = 3;
+  std::vector<std::string> more = kDropout;
+  more.emplace_back("model.norm=layernorm");
+  const test::TrainingRun one = test::train(kOne, kSteps, more);
+  const std::string tensor2 = "parallel.tensor_model_parallel_size=2",
+                    sequence = "parallel.sequence_parallel=true", tokens = "parallel.lfa_sharding=tokens",
+                    pipeline2 = "parallel.pipeline_model_parallel_size=2", full = "parallel.recompute=full",
+                    selective = "parallel.recompute=selective", zb = "parallel.pipeline_schedule=zb-v";
+  for (const Layout& layout : {Layout{"tensor 2, selective", 2, {tensor2, selective}},
+                               {"tensor 2, filter by tokens, full", 2, {tensor2, sequence, tokens, full}},
+                               {"tensor 2, sequence, zb-v, data 2", 8, {tensor2, sequence, pipeline2, zb}}}) {
+    const test::TrainingRun several = test::train(layout, kSteps, more);
+    test::expect_equal_curves(several.curve, one.curve, layout.name);
+  }
+  // It is another model than with RMSNorm.
+  EXPECT_NE(one.curve.losses.back(), test::train(kOne, kSteps, kDropout).curve.losses.back());
+}
+
 // The masks of dropout are keyed, so that they come out the same when they are made again.
 TEST(Layouts, RecomputationChangesNoBit) {
   constexpr int kSteps = 2;

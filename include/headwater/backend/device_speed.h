@@ -1,8 +1,9 @@
 #pragma once
-// What the device of a backend does at best, measured now: the yardsticks of benchmarks. On the CPU they are
-// those of cpu_backend.h, on a GPU the backend's own product and copy, on operands too large for its cache.
+// The best speeds of a backend's device, measured when they are asked for: the yardsticks of benchmarks. On
+// the CPU they are those of cpu_backend.h, on a GPU the backend's own product and copy, on operands too large
+// for its cache.
 //
-// Called by the backend's thread, with a workspace in use.
+// The backend's thread calls these, with a workspace in use.
 
 #include "headwater/backend/backend.h"
 

@@ -37,18 +37,20 @@ struct BackendOptions {
   Device device;
   int threads = 1;               // of the CPU backend
   std::string owner = "rank 0";  // for errors
-  // Of the CUDA backend (cuda_backend.h).
+  // The options of the CUDA backend alone (cuda_backend.h).
   bool deterministic = true;
   bool graphs = false;
   std::string matmul_algorithms = {};
   std::int64_t host_bytes = 0;
 };
 
-// Of the CPU measured with oneDNN, once in a process; of a GPU what its data sheet states, or what its
-// multiprocessors and clock come to; none where neither is known (tensor/device_peak.h).
+// Returns the peak of a device. That of the CPU is measured with oneDNN, once in a process. That of a GPU is
+// stated by its data sheet, or computed from its multiprocessors and clock; where neither is known there is
+// none (tensor/device_peak.h).
 DevicePeak peak_of(Device device, DType dtype, int threads);
 
-// Of the library that makes a GPU's products, and on whose rules their last bits rest; 0 on the CPU.
+// Returns the version of the library that makes a GPU's products, since their last bits depend on it; 0 on
+// the CPU.
 std::int64_t matmul_library_version(Device device);
 
 // Made and used by one thread.

@@ -9,10 +9,10 @@
 
 namespace headwater::op {
 
-// What an op does with an operand. `update` reads it and writes it: a sum into it, or a change in place.
+// How an op uses an operand. `update` reads it and writes it: it adds to it or changes it in place.
 enum class Use : std::uint8_t { read, write, update };
 
-// What a backend computes on, as far as an op's scratch depends on it.
+// The device that a backend computes on, as far as an op's scratch depends on it.
 struct Executor {
   Device::Kind device = Device::Kind::cpu;
   int threads = 1;  // of a CPU
@@ -60,18 +60,49 @@ struct Borders {
   std::int64_t offset = 0;
 };
 
-// The norm of an op that norms rows of c [T, H]: y = gain ⊙ x · rstd with rstd = 1/√(mean(x²) + epsilon).
+// The norm of an op that norms rows x of c [T, H]. Without `mean` and `bias` it is RMSNorm (Zhang & Sennrich
+// 2019):
+//   y = gain ⊙ x · rstd, rstd = 1/√(M(x²) + epsilon), where M is the mean over a row.
+// With both it is LayerNorm (Ba et al. 2016):
+//   y = gain ⊙ (x − mean) · rstd + bias, mean = M(x), rstd = 1/√(M((x − mean)²) + epsilon).
 struct NormArguments {
   TensorView gain;  // c [H]
   double epsilon = 1e-6;
-  TensorView y;     // c [T, H]
-  TensorView rstd;  // a [T], for the backward
+  TensorView y;          // c [T, H]
+  TensorView rstd;       // a [T], for the backward
+  TensorView bias = {};  // c [H]
+  TensorView mean = {};  // a [T], for the backward
 
   template <class Norm, class Visit>
   static void operands(Norm& n, const Visit& visit) {
     visit("gain", op::Use::read, n.gain);
+    visit("bias", op::Use::read, n.bias);
     visit("y", op::Use::write, n.y);
     visit("rstd", op::Use::write, n.rstd);
+    visit("mean", op::Use::write, n.mean);
+  }
+  void check(const TensorView& x) const;
+};
+
+// The backward of such a norm, without the rows that it goes by. Without `mean` and `d_bias` it is that of
+// RMSNorm, with n = x · rstd and d = dy ⊙ gain:
+//   dx = rstd · (d − n · M(d ⊙ n)), d_gain += Σ_t dy ⊙ n.
+// With both it is that of LayerNorm, with n = (x − mean) · rstd:
+//   dx = rstd · (d − M(d) − n · M(d ⊙ n)), d_gain as above, d_bias += Σ_t dy.
+struct NormBackwardArguments {
+  TensorView gain;         // c [H]
+  TensorView rstd;         // a [T], as the forward gave it
+  TensorView d_gain;       // a [H]
+  TensorView mean = {};    // a [T], as the forward gave it
+  TensorView d_bias = {};  // a [H]
+
+  template <class Norm, class Visit>
+  static void operands(Norm& n, const Visit& visit) {
+    visit("gain", op::Use::read, n.gain);
+    visit("rstd", op::Use::read, n.rstd);
+    visit("mean", op::Use::read, n.mean);
+    visit("d_gain", op::Use::update, n.d_gain);
+    visit("d_bias", op::Use::update, n.d_bias);
   }
   void check(const TensorView& x) const;
 };
@@ -104,8 +135,8 @@ struct AttentionArguments {
     visit("keys", op::Use::read, a.dropout.keys);
   }
   void check() const;
-  // Of one product over all pairs of a query and a key in its causal reach. Borders of documents lie on the
-  // device and are not looked at: they make the true work less.
+  // Returns the FLOPs of one product over all pairs of a query and a key in its causal reach. Borders of
+  // documents, which make the true work less, lie on the device and are not looked at.
   double product_flops() const;
 };
 

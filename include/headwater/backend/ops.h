@@ -160,7 +160,7 @@ struct EmbeddingBackward {
 
 // ---- norm
 
-// y = g ⊙ x · r with r = 1/√(mean(x²) + ε), row by row: RMSNorm (Zhang & Sennrich 2019).
+// The norm of each row of x, as its arguments say (op_arguments.h).
 struct Norm {
   static constexpr const char* kName = "norm";
   TensorView x;  // c [T, H]
@@ -174,25 +174,21 @@ struct Norm {
   void check() const { norm.check(x); }
 };
 
-// n = x·r; dx = addend + r(dy⊙g − n·mean(dy⊙g⊙n)); d_gain += Σ_t dy⊙n.
+// Its backward, with dx = addend + what the arguments say.
 struct NormBackward {
   static constexpr const char* kName = "norm_backward";
   TensorView dy, x;        // c [T, H]
-  TensorView gain;         // c [H]
-  TensorView rstd;         // a [T], as Norm gave it
   TensorView addend = {};  // c [T, H]: a gradient that x has besides; may be dx itself, or empty (0)
   TensorView dx;           // c [T, H]
-  TensorView d_gain;       // a [H]
+  NormBackwardArguments norm;
 
   template <class Op, class Visit>
   static void operands(Op& o, const Visit& visit) {
     visit("dy", Use::read, o.dy);
     visit("x", Use::read, o.x);
-    visit("gain", Use::read, o.gain);
-    visit("rstd", Use::read, o.rstd);
     visit("addend", Use::read, o.addend);
     visit("dx", Use::write, o.dx);
-    visit("d_gain", Use::update, o.d_gain);
+    NormBackwardArguments::operands(o.norm, visit);
   }
   void check() const;
   std::int64_t scratch(const Executor& executor) const;

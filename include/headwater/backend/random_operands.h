@@ -1,5 +1,5 @@
 #pragma once
-// What measurements compute on: random numbers of both signs, as in training. On operands that are all equal,
+// Operands of measurements: random numbers of both signs, as in training. On operands that are all equal,
 // or all positive, fewer bits toggle from one product to the next, a chip draws less power, and many then run
 // faster than they ever train.
 

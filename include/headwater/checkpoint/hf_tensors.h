@@ -1,10 +1,7 @@
 #pragma once
 // The tensors of a Hugging Face folder, and where each of their elements stands in the canonical tensors
 // (model/parameter_spec.h). Import reads this table in one direction; export and `gradients` read it in the
-// other.
-//
-// In Yuan 2.0, q_proj and k_proj are the two halves of one matrix whose rows are ordered [head][q | k][D];
-// up_proj is the product that is activated, which is `gate` here; convolutions are [out, in, tap, 1].
+// other. src/checkpoint/hf_names.cpp has each family's names.
 
 #include "headwater/config/run_config.h"
 #include "headwater/tensor/tensor_view.h"
@@ -33,8 +30,8 @@ struct HfTensor {
   bool plain() const;
 };
 
-// Returns the tensors of a resolved model, layer by layer, in the order in which Hugging Face would write
-// them.
+// Returns the tensors of a resolved model, in the order of the canonical ones. UserError where its family has
+// no name for a parameter.
 std::vector<HfTensor> hf_tensors(const ModelConfig& model);
 
 // Copy a piece's elements from one form to the other. Both tensors must be dense, on the host and of one

@@ -36,7 +36,7 @@ struct Counters {
 
 // The trainer's description of a run at the moment of a save.
 struct SaveHeader {
-  RunConfig config;         // as the user gave it
+  RunConfig config;         // as given, but model, parallel, global batch and end of document are resolved
   ModelConfig model;        // resolved
   ParallelConfig parallel;  // resolved, as the run used it
   std::int64_t data_parallel_size = 1;

@@ -28,6 +28,7 @@ struct ModelConfig {
   std::int64_t make_vocab_size_divisible_by = 128;
   std::int64_t max_position_embeddings = 0;  // 0: training.seq_length
   double rotary_base = 10000.0;
+  std::string norm = "rmsnorm";
   double norm_epsilon = 1e-6;
   double init_method_std = 0.02;
   bool untie_embeddings_and_output_weights = false;

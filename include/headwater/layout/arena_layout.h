@@ -18,7 +18,7 @@ struct SlotCounts {
   bool whole_backward = true;
 };
 
-// What one micro-batch keeps in a slot of each lifetime.
+// The bytes that one micro-batch keeps in a slot of each lifetime.
 struct SlotBytes {
   std::int64_t slot = 0, weight_slot = 0, delayed_slot = 0;
   std::int64_t times(const SlotCounts& counts) const {
@@ -27,7 +27,7 @@ struct SlotBytes {
   SlotBytes& operator+=(const SlotBytes& other);
 };
 
-// What one chunk of this rank needs beside its parameters; the numbers come from the lowered schedule.
+// Says what one chunk of this rank needs beside its parameters. The numbers come from the lowered schedule.
 struct ChunkNeeds {
   StageUnits units;
   SlotCounts slots;
@@ -43,7 +43,7 @@ ActivationSpec batch_tensor(BatchArray array, BatchShape batch);
 // The bytes of the tensors of such arrays.
 std::int64_t micro_batch_bytes(const std::set<BatchArray>& arrays, BatchShape batch);
 
-// What one micro-batch keeps of the unit in the slots of each lifetime.
+// Returns what one micro-batch keeps of the unit in the slots of each lifetime.
 SlotBytes unit_slot_bytes(const UnitSite& site, Recompute recompute);
 
 struct SegmentSize {

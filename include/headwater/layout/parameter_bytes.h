@@ -1,5 +1,5 @@
 #pragma once
-// What a rank holds of each parameter, in bytes.
+// The bytes that a rank holds of each parameter.
 
 #include "headwater/model/activation_spec.h"
 

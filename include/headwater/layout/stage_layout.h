@@ -20,7 +20,7 @@ struct StageUnits {
   int recomputed = 0;
   int first_layer() const { return first + (has_embedding ? 1 : 0); }  // the unit
   int layers() const { return last - first_layer() - (has_head ? 1 : 0); }
-  // What the backward of unit `unit` computes again; nothing for embedding and head.
+  // Says what the backward of unit `unit` computes again. Embedding and head compute nothing again.
   Recompute recompute_of(int unit) const;
   // Whether the unit's input, or the gradient of its output, comes from another stage.
   bool receives_input(int unit) const { return unit == first && !has_embedding; }

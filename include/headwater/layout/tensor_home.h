@@ -1,7 +1,7 @@
 #pragma once
 // Where each tensor of a unit lies in each pass over it: in one of its micro-batch's slots, by its lifetime
 // (schedule/lowering.h names the three kinds of slot), or in the scratch that all units share. The one place
-// that says so: ArenaLayout adds up by it, and nn takes its tensors by it.
+// that says so: arena_layout() adds up by it, and stage/slot_memory.h takes the tensors by it.
 
 #include "headwater/model/activation_spec.h"
 

@@ -1,7 +1,8 @@
 #pragma once
-// Every tensor that a unit writes while it computes one micro-batch, and how long each must live. `nn` carves
-// its memory from this list and finds its tensors in it by name; ArenaLayout and the planner add it up.
-// Nobody else knows how much memory a layer takes.
+// A tensor that a unit writes while it computes one micro-batch, and how long it must live. The blocks of the
+// unit declare theirs (nn/unit_description.h). layout/arena_layout.h adds the declarations up for the arena
+// and the memory table, and stage/slot_memory.h takes the tensors; nobody else knows how much memory a unit
+// takes.
 
 #include "headwater/model/model_spec.h"
 #include "headwater/model/recompute.h"

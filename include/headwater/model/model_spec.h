@@ -4,6 +4,7 @@
 //
 // The units of a model are numbered [0 embedding, 1 … L layers, L + 1 head]; StageLayout cuts that list.
 
+#include "headwater/config/block_kinds.h"
 #include "headwater/config/run_config.h"
 #include "headwater/model/sharding.h"
 
@@ -12,7 +13,6 @@
 
 namespace headwater {
 
-enum class NormKind : std::uint8_t { rms };
 enum class FilterKind : std::uint8_t { none, lfa };  // what Q and K see of the normed input
 enum class MlpKind : std::uint8_t { swiglu };
 
@@ -50,6 +50,9 @@ struct ModelSpec {
   int units() const { return static_cast<int>(layers.size()) + 2; }
   int embedding_unit() const { return 0; }
   int head_unit() const { return units() - 1; }
+  // Returns the first unit that is the same as `unit`: of layers whose LayerSpec is equal, the first.
+  // What depends on a unit's kind alone is computed once for all units that are alike.
+  int first_alike(int unit) const;
   std::int64_t padded_vocabulary(const Sharding& sharding) const;  // over all shards together
   bool operator==(const ModelSpec&) const = default;
 };

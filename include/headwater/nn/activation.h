@@ -1,5 +1,5 @@
 #pragma once
-// What an MLP does between its two products, element by element.
+// The activation of an MLP: the function that it applies between its two products, element by element.
 
 #include "headwater/backend/backend.h"
 

@@ -21,7 +21,11 @@ class Attention {
     TensorId input;           // x: what the norm before it gives
     BranchTensors branch;
   };
-  // `filter` may be empty. Both have declared what they need.
+  // Declares that ranks share out the heads. It is called before the filter is made, because a refusal names
+  // the first part of a unit that ranks cannot share out, and heads are what a person thinks of first.
+  static void share_out_heads(UnitDescription& description, std::int64_t heads, std::int64_t kv_heads);
+
+  // `filter` may be empty. Both have declared what they need, and the heads are declared.
   Attention(UnitDescription& description, const Options& options, std::unique_ptr<Filter> filter,
             std::unique_ptr<Positions> positions);
 

@@ -1,5 +1,5 @@
 #pragma once
-// What every block's forward and backward are given, and the pieces that they share.
+// The arguments of every block's forward and backward, and the pieces that blocks share.
 //
 // A block is written once: it calls ops (backend/ops.h) and knows neither device nor layout. Its constructor
 // declares what it needs (unit_description.h); its backward stands beside its forward.
@@ -40,7 +40,7 @@ struct Linear {
   TensorView weight, gradient;
 };
 
-// What the ids of a unit's parameters, products and constants stand for on this rank.
+// The memory on this rank that the ids of a unit's parameters, products and constants stand for.
 struct UnitMemory {
   std::vector<TensorView> weights, gradients;  // by ParameterId; gradients are empty without training
   std::vector<Linear> products;                // by ProductId

@@ -1,5 +1,5 @@
 #pragma once
-// What queries and keys see of the normed input in place of the input itself.
+// A filter makes, of the normed input of attention, what queries and keys see in its place.
 
 #include "headwater/nn/block.h"
 
@@ -9,7 +9,7 @@ class Filter {
  public:
   virtual ~Filter() = default;
 
-  // What the filter gives: c [T, H], of this rank's tokens where they are cut.
+  // The tensor that forward() fills: c [T, H], with this rank's tokens where they are cut.
   virtual TensorId out() const = 0;
 
   // `x` are this rank's tokens of the normed input, `all` those of all ranks (the same where tokens are

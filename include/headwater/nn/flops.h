@@ -10,10 +10,10 @@
 
 namespace headwater {
 
-// Of the whole unit, per token of samples of `sequence` tokens.
+// Returns the FLOPs of the whole unit's forward, per token of samples of `sequence` tokens.
 Flops forward_flops_per_token(const ModelSpec& model, int unit, std::int64_t sequence);
-// What backward repeats of forward: by full recomputation all but a layer's last product, which no gradient
-// needs; nothing of embedding and head.
+// Returns the FLOPs of forward that backward repeats. Full recomputation repeats all but a layer's last
+// product, which no gradient needs. Embedding and head repeat nothing.
 Flops recompute_flops_per_token(const ModelSpec& model, int unit, std::int64_t sequence, Recompute recompute);
 double model_flops_per_token(const ModelSpec& model, std::int64_t sequence);  // 3 × forward, all units
 

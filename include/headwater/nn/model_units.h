@@ -7,7 +7,7 @@
 
 namespace headwater {
 
-// What unit `site.unit` of the model says of itself.
+// Returns what unit `site.unit` of the model says of itself.
 UnitDescription describe(const UnitSite& site);
 
 // All parameters, by unit; joined ones are adjacent.
@@ -19,8 +19,8 @@ std::vector<ParameterSpec> parameters_of(const ModelSpec& model, int first_unit,
 
 std::int64_t parameter_count(const ModelSpec& model);
 
-// How many tensor ranks hold the same KV heads: 1 where there are enough for all. One number for the run, as
-// these ranks stand along an axis of their own.
+// How many tensor ranks hold the same KV heads: 1 where there are enough for all. They stand along an axis of
+// their own, so it is one number for all layers that have too few heads; InternalError where those differ.
 std::int64_t kv_repeat(const ModelSpec& model, const Sharding& sharding);
 
 }  // namespace headwater

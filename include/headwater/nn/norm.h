@@ -1,6 +1,7 @@
 #pragma once
-// A norm over the columns of the residual stream: RMSNorm (Zhang & Sennrich 2019). Where tokens are cut it
-// norms this rank's, and the gradient of its gain is summed over the ranks.
+// A norm over the columns of the residual stream: RMSNorm (Zhang & Sennrich 2019), or LayerNorm (Ba et al.
+// 2016). Where tokens are cut it norms this rank's, and the gradients of its gain and bias are summed over
+// the ranks.
 
 #include "headwater/nn/block.h"
 
@@ -8,8 +9,9 @@ namespace headwater {
 
 struct NormOptions {
   std::string parameter;  // "layers.3.mlp_norm"
-  std::string rstd, out;  // names of its tensors
+  std::string name, out;  // of what it keeps for backward ("mlp_norm"), and of the tensor that it gives
   std::int64_t columns = 0;
+  bool mean_and_bias = false;  // LayerNorm, which takes the mean of a row off and adds a bias
   double epsilon = 1e-6;
   Kept out_kept = Kept::until_input_gradient;  // at least; who reads it may keep it longer
   Dropped dropped = Dropped::by_selective;
@@ -31,8 +33,8 @@ class Norm {
 
  private:
   double epsilon_;
-  ParameterId gain_;
-  TensorId rstd_, out_;
+  ParameterId gain_, bias_;
+  TensorId rstd_, out_, mean_;  // without mean_ there is no bias either
 };
 
 }  // namespace headwater

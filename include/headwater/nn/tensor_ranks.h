@@ -1,10 +1,11 @@
 #pragma once
-// What a block does with the other ranks that share its layer: partial sums of row-parallel products are
-// added up; where tokens are cut too (sequence parallelism, Korthikanti et al. 2022) they are gathered before
-// column-parallel products, and each rank keeps its own tokens of a sum. On one rank every call gives its
-// argument back and costs nothing.
+// The exchanges of a block with the other ranks that share its layer: partial sums of row-parallel products
+// are added up; where tokens are cut too (sequence parallelism, Korthikanti et al. 2022) they are gathered
+// before column-parallel products, and each rank keeps its own tokens of a sum. On one rank every call gives
+// its argument back and costs nothing.
 //
-// Cheap to copy; belongs to the compute thread. Results are ready for work queued after the call.
+// A TensorRanks is cheap to copy and belongs to the compute thread. Results are ready for work queued after
+// the call.
 
 #include "headwater/comm/communicator.h"
 #include "headwater/model/sharding.h"

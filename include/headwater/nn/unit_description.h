@@ -1,7 +1,7 @@
 #pragma once
-// What a unit of a model (the embedding, a layer, the head) says of itself: the parameters that it has, the
-// tensors that it writes while it computes one micro-batch, the arrays of the micro-batch that it reads, its
-// constants, and what it remembers in generation.
+// The description that a unit of a model (the embedding, a layer, the head) gives of itself: its parameters,
+// the tensors that it writes while it computes one micro-batch, the arrays of the micro-batch that it reads,
+// its constants, and what it remembers in generation.
 //
 // The blocks of a unit say it in their constructors, one after the other, and keep the numbers (ids) by which
 // their forward and backward find what they declared: in a BlockContext (block.h), in the lists here, and in
@@ -77,7 +77,7 @@ struct ConstantSpec {
   std::function<void(TensorView host)> fill;  // of the dtype, dense
 };
 
-// What a unit remembers of the tokens before, in generation; c.
+// A tensor, in the compute dtype, in which a unit remembers earlier tokens in generation.
 struct CacheSpec {
   std::string name;
   Shape shape;

@@ -1,7 +1,7 @@
 #pragma once
-// What a unit does on one rank, pass by pass: the ops that it runs and what it exchanges with the ranks that
-// share it. It is recorded from the unit's own forward and backward, run on operands that do not exist, so
-// that FLOPs, scratch, costs and benchmarks are those of what is really computed.
+// The record of what a unit does on one rank, pass by pass: the ops that it runs and its exchanges with the
+// ranks that share it. It is recorded from the unit's own forward and backward, run on operands that do not
+// exist, so that FLOPs, scratch, costs and benchmarks are those of what is really computed.
 
 #include "headwater/backend/any_op.h"
 #include "headwater/nn/unit_description.h"
@@ -35,8 +35,10 @@ struct UnitRecord {
   const PassRecord& recompute(Recompute how) const;  // selective or full
 };
 
-// The unit in a training step, as the second of the ranks that share it does it (the first is the only one):
-// of three or more it has neighbours on both sides.
+// The unit in a training step, as `rank` of the ranks that share it does it.
+UnitRecord record_unit(const UnitSite& site, int rank);
+// As the second of these ranks does it, or the only one. Of three or more it has neighbours on both sides, so
+// that none exchanges more.
 UnitRecord record_unit(const UnitSite& site);
 
 // The ops of the end of a step on a parameter of `elements` elements: its gradient cleared and its norm

@@ -52,7 +52,7 @@ class Optimizer {
   void set_updates(std::int64_t updates) { updates_ = updates; }
 
  private:
-  // What of a bucket is under way.
+  // How far the sum of a bucket's gradients has come.
   struct Sum {
     std::size_t units_left = 0;
     bool started = false;

@@ -1,6 +1,6 @@
 #pragma once
-// What all ranks of a run do in which order: its schedules, lowered and proved. Where many layouts of one run
-// are tried, they share one RunSchedules.
+// The schedules of a run, lowered and proved: what each rank does in which order. Where many layouts of one
+// run are tried, they share one RunSchedules.
 
 #include "headwater/layout/arena_layout.h"
 #include "headwater/run/layout_request.h"
@@ -22,8 +22,8 @@ struct RunSchedules {
   // The step of that many micro-batches, which must be one of the run's.
   const LoweredSchedule& of(std::int64_t micro_batches) const;
 
-  // What a chunk of a pipeline rank needs so that every one of these schedules can run: slots of each
-  // lifetime, and transfer buffers.
+  // These say what a chunk of a pipeline rank needs so that every one of these schedules can run: slots of
+  // each lifetime, and transfer buffers.
   SlotCounts slots(int pipeline_rank, int chunk) const;
   RankProgram::Buffers buffers(int pipeline_rank, int chunk) const;
 };

@@ -1,5 +1,6 @@
 #pragma once
-// What a run computes with: every value of the training section that says how, once `auto` is decided.
+// The settings that a run computes with: each value of the training section that says how, with `auto`
+// decided.
 
 #include "headwater/model/activation_spec.h"
 #include "headwater/tensor/device.h"

@@ -7,10 +7,15 @@
 
 namespace headwater {
 
-// Whether any layer of the model has localized filtering.
+// Whether `tensor` ranks can share every unit of the model.
+bool can_share(const ModelSpec& model, std::int64_t tensor);
+
+// Whether any layer of the model has localized filtering: parameters that the two forms of LfaSharding cut in
+// two ways.
 bool has_lfa(const ModelSpec& model);
 
-// parallel.lfa_sharding with "auto" decided: the form in which tensor ranks send fewer bytes in a step.
+// parallel.lfa_sharding with "auto" decided: the form in which tensor ranks send fewer bytes in a step. It
+// refuses what sharding_of refuses where there is a choice.
 std::string resolved_lfa_sharding(const RankLayoutRequest& request);
 
 // How the ranks that share a layer cut this model. UserError where they cannot share every layer equally.

@@ -47,21 +47,21 @@ class ParameterStore {
   TensorView first_moments() const { return first_moments_; }
   TensorView second_moments() const { return second_moments_; }
 
-  // Of a flat tensor of either kind the elements [begin, end) of the layout, which this rank updates and one
-  // bucket holds.
+  // Returns the elements [begin, end) of the layout out of a flat tensor, be it one of all elements or one of
+  // those that this rank updates. This rank must update them, and one bucket must hold them.
   TensorView updated(TensorView flat, Range elements) const;
-  // Those of one parameter.
+  // Returns the elements of one parameter that this rank updates.
   TensorView updated(TensorView flat, const ParameterPlace& place) const {
     return updated(flat, {place.offset + place.updated.begin, place.offset + place.updated.end});
   }
-  // Of a flat tensor of all elements those of one parameter, padding left out.
+  // Returns the elements of one parameter, without padding, out of a flat tensor of all elements.
   TensorView part(TensorView flat, const ParameterPlace& place) const {
     return range_of(flat, place.offset, place.slice().count);
   }
 
-  // Weights and masters of one parameter from dense host memory, padding left out.
+  // Fills weights and masters of one parameter, but for padding, from dense host memory.
   void set_weights(Backend& backend, const ParameterPlace& place, TensorView host);
-  // The same from fewer numbers, again and again.
+  // Does the same with fewer numbers than the parameter has elements, repeated.
   void repeat_weights(Backend& backend, const ParameterPlace& place, TensorView host);
 
   // The weights of a bucket are new once `ready` is done.

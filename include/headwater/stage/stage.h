@@ -21,7 +21,7 @@
 
 namespace headwater {
 
-// What the chunks of a rank share; the workspace is used by one unit at a time.
+// The memory that the chunks of a rank share. One unit at a time uses the scratch.
 struct StageMemory {
   std::map<std::string, TensorView> constants;  // by name (unit_description.h)
   TensorView scalars;                           // f64 [kStepScalars]

@@ -1,9 +1,9 @@
 #pragma once
 // Owns a rank's memory for training, which is divided into named segments and reserved before the first step.
 //
-// Each segment is reserved once, with the size that ArenaLayout computes. take() hands its memory out front
-// to back, and none of it is given back before the arena goes. A test checks that what is taken equals the
-// layout. Not thread-safe: it is used at start-up only.
+// Each segment is reserved once, with the size that arena_layout() (layout/arena_layout.h) computes. take()
+// hands its memory out front to back, and none of it is given back before the arena goes. A test checks that
+// what is taken equals the layout. Not thread-safe: it is used at start-up only.
 
 #include "headwater/tensor/tensor_view.h"
 

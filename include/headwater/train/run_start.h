@@ -14,7 +14,7 @@ namespace headwater {
 class Communicator;
 
 struct RunStart {
-  RunConfig run;         // validated; model, chunks, global batch and end of document resolved
+  RunConfig run;         // validated; model, parallel, global batch and end of document resolved
   RunSettings settings;  // a resume takes dtype and threads from its checkpoint
   Counters counters;
   std::unique_ptr<Checkpoint> checkpoint;         // from which this run goes on; null: none

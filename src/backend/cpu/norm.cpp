@@ -1,4 +1,4 @@
-// RMSNorm, and the residual sums that end in one. Statistics and gradients of the gain are f32.
+// Norms, and the residual sums that end in one. Statistics and gradients of gain and bias are f32.
 
 #include "checks.h"
 #include "column_sums.h"
@@ -73,6 +73,27 @@ void backward_row(const T* dy, const T* x, const T* gain, float r, std::int64_t 
   }
 }
 
+// The same of LayerNorm, but for the gradient of the bias.
+template <class T>
+void centred_backward_row(const T* dy, const T* x, const T* gain, float m, float r, std::int64_t columns,
+                          const T* addend, T* dx, float* d_gain) {
+  float sum = 0.0F, dot = 0.0F;
+#pragma omp simd reduction(+ : sum, dot)
+  for (std::int64_t i = 0; i < columns; ++i) {
+    const float d = static_cast<float>(dy[i]) * static_cast<float>(gain[i]);
+    sum += d;
+    dot += d * (static_cast<float>(x[i]) - m);
+  }
+  const float mean = sum / static_cast<float>(columns), mean_dot = dot * r / static_cast<float>(columns);
+#pragma omp simd
+  for (std::int64_t i = 0; i < columns; ++i) {
+    const float n = (static_cast<float>(x[i]) - m) * r, d = static_cast<float>(dy[i]);
+    d_gain[i] += d * n;
+    const float value = r * (d * static_cast<float>(gain[i]) - mean - n * mean_dot);
+    store(addend != nullptr ? static_cast<float>(addend[i]) + value : value, dx + i);
+  }
+}
+
 }  // namespace
 
 void CpuBackend::compute(const op::Norm& norm) {
@@ -85,17 +106,34 @@ void CpuBackend::compute(const op::Norm& norm) {
 }
 
 void CpuBackend::compute(const op::NormBackward& backward) {
-  const TensorView &dy = backward.dy, &x = backward.x, &gain = backward.gain, &addend = backward.addend;
+  const TensorView &dy = backward.dy, &x = backward.x, &addend = backward.addend;
+  const NormBackwardArguments& norm = backward.norm;
   const std::int64_t rows = x.rows(), columns = x.columns();
-  const float* r = backward.rstd.as<float>();
+  const float* r = norm.rstd.as<float>();
+  const float* m = norm.mean ? norm.mean.as<float>() : nullptr;
   Scratch partials = scratch_of(backward);
   with_compute_type(x.dtype, [&](auto type) {
     using T = decltype(type);
-    sum_columns(threads_, rows, columns, partials, backward.d_gain.as<float>(),
+    const T* gain = row_of<T>(norm.gain, 0);
+    if (norm.d_bias)
+      sum_columns(threads_, rows, columns, partials, norm.d_bias.as<float>(),
+                  [&](std::int64_t begin, std::int64_t end, float* partial) {
+                    for (std::int64_t t = begin; t < end; ++t) {
+                      const T* dy_row = row_of<T>(dy, t);
+                      for (std::int64_t i = 0; i < columns; ++i) partial[i] += static_cast<float>(dy_row[i]);
+                    }
+                  });
+    sum_columns(threads_, rows, columns, partials, norm.d_gain.as<float>(),
                 [&](std::int64_t begin, std::int64_t end, float* partial) {
-                  for (std::int64_t t = begin; t < end; ++t)
-                    backward_row(row_of<T>(dy, t), row_of<T>(x, t), row_of<T>(gain, 0), r[t], columns,
-                                 addend ? row_of<T>(addend, t) : nullptr, row_of<T>(backward.dx, t), partial);
+                  for (std::int64_t t = begin; t < end; ++t) {
+                    const T *dy_row = row_of<T>(dy, t), *x_row = row_of<T>(x, t),
+                            *added = addend ? row_of<T>(addend, t) : nullptr;
+                    T* dx = row_of<T>(backward.dx, t);
+                    if (m == nullptr)
+                      backward_row(dy_row, x_row, gain, r[t], columns, added, dx, partial);
+                    else
+                      centred_backward_row(dy_row, x_row, gain, m[t], r[t], columns, added, dx, partial);
+                  }
                 });
   });
 }

@@ -3,7 +3,8 @@
 namespace headwater::cpu {
 namespace {
 
-// The chip's widest vector, loaded and stored at any address.
+// The chip's widest vector. It is loaded and stored at any address as a VectorInMemory; a variable of that
+// type would be spilled to a place on the stack that instructions of aligned vectors cannot reach.
 #ifdef __AVX512F__
 constexpr std::int64_t kWidth = 16;
 constexpr int kBlockRows = 4,
@@ -12,7 +13,9 @@ constexpr int kBlockRows = 4,
 constexpr std::int64_t kWidth = 8;
 constexpr int kBlockRows = 4, kBlockVectors = 2;  // 8 sums of 16 registers
 #endif
-typedef float Vector __attribute__((vector_size(kWidth * sizeof(float)), aligned(sizeof(float)), may_alias));
+typedef float Vector __attribute__((vector_size(kWidth * sizeof(float))));
+typedef float VectorInMemory
+    __attribute__((vector_size(kWidth * sizeof(float)), aligned(sizeof(float)), may_alias));
 
 struct Operands {
   const float* a;
@@ -46,14 +49,15 @@ void block(const Operands& o, std::int64_t i, std::int64_t j) {
   for (int r = 0; r < kRows; ++r)
 #pragma GCC unroll 8
     for (int v = 0; v < kVectors; ++v)
-      sum[r][v] = o.accumulate ? *reinterpret_cast<const Vector*>(c + r * o.c_row + v * kWidth) : Vector{};
+      sum[r][v] = o.accumulate ? *reinterpret_cast<const VectorInMemory*>(c + r * o.c_row + v * kWidth)
+                               : VectorInMemory{};
   const float* a = o.a + i * o.a_row;
   const float* b = o.b + j;
   for (std::int64_t k = 0; k < o.depth; ++k) {
     Vector row[kVectors];
 #pragma GCC unroll 8
     for (int v = 0; v < kVectors; ++v) {
-      row[v] = *reinterpret_cast<const Vector*>(b + v * kWidth);
+      row[v] = *reinterpret_cast<const VectorInMemory*>(b + v * kWidth);
       hold(row[v]);
     }
 #pragma GCC unroll 8
@@ -66,7 +70,8 @@ void block(const Operands& o, std::int64_t i, std::int64_t j) {
 #pragma GCC unroll 8
   for (int r = 0; r < kRows; ++r)
 #pragma GCC unroll 8
-    for (int v = 0; v < kVectors; ++v) *reinterpret_cast<Vector*>(c + r * o.c_row + v * kWidth) = sum[r][v];
+    for (int v = 0; v < kVectors; ++v)
+      *reinterpret_cast<VectorInMemory*>(c + r * o.c_row + v * kWidth) = sum[r][v];
 }
 
 template <int kVectors>

@@ -35,13 +35,12 @@ bool dropped_by_selective(const ActivationSpec& spec) {
   return made_in_forward(spec) && spec.dropped == Dropped::by_selective;
 }
 
-// Returns how many weights of each unit one of the `sharding.tensor` ranks holds.
-std::vector<double> weights_by_unit(const RankWork& work) {
-  std::vector<double> weights(static_cast<std::size_t>(work.model.units()));
-  for (const ParameterSpec& spec : parameters(work.model, work.sharding)) {
+// Returns how many weights of the unit one of the `sharding.tensor` ranks holds.
+double weights_of(const RankWork& work, int unit) {
+  double weights = 0.0;
+  for (const ParameterSpec& spec : parameters_of(work.model, unit, unit + 1, work.sharding)) {
     const double share = spec.split.dimension < 0 ? 1.0 : 1.0 / static_cast<double>(work.sharding.tensor);
-    weights[static_cast<std::size_t>(spec.unit)] += static_cast<double>(spec.elements()) * share;
-    if (spec.tied_to_head) weights.back() += static_cast<double>(spec.elements()) * share;
+    weights += static_cast<double>(spec.elements()) * share;
   }
   return weights;
 }
@@ -51,20 +50,22 @@ std::vector<double> weights_by_unit(const RankWork& work) {
 CostModel::CostModel(const RankWork& work, const EffectiveSpeed& device, const GroupNetwork& tensor)
     : work_(work), device_(device), tensor_(tensor) {
   const ModelSpec& model = work_.model;
-  const std::vector<double> weights = weights_by_unit(work_);
-  kind_.resize(weights.size());
-  kinds_ = {{embedding()}, {head(weights.back())}};
+  const int head_unit = model.head_unit();
+  kind_.resize(static_cast<std::size_t>(model.units()));
+  kinds_ = {{embedding()}, {head(weights_of(work_, head_unit))}};
   kind_.front() = 0;
   kind_.back() = 1;
-  for (std::size_t i = 0; i < model.layers.size(); ++i) {
-    if (i > 0 && model.layers[i] == model.layers[i - 1]) {
-      kind_[i + 1] = kind_[i];
+  for (int unit = 1; unit < head_unit; ++unit) {
+    std::size_t& kind = kind_[static_cast<std::size_t>(unit)];
+    if (const int alike = model.first_alike(unit); alike != unit) {
+      kind = kind_[static_cast<std::size_t>(alike)];
       continue;
     }
-    kind_[i + 1] = kinds_.size();
+    kind = kinds_.size();
+    const double weights = weights_of(work_, unit);
     auto& costs = kinds_.emplace_back();
     for (const Recompute recompute : {Recompute::none, Recompute::selective, Recompute::full})
-      costs.push_back(layer(static_cast<int>(i) + 1, weights[i + 1], recompute));
+      costs.push_back(layer(unit, weights, recompute));
   }
 }
 
@@ -214,10 +215,14 @@ PassSeconds CostModel::stage(const StageUnits& units) const {
 
 double CostModel::tensor_bytes(int unit, Recompute recompute) const {
   if (work_.sharding.tensor == 1) return 0.0;
-  const UnitRecord record = record_unit(site(unit));
-  double bytes = sent_bytes(record.forward.exchanges) + sent_bytes(record.input_gradient.exchanges);
-  if (recompute == Recompute::full) bytes += sent_bytes(again(record, recompute).exchanges);
-  return bytes;
+  double most = 0.0;  // of two ranks the first sends to its neighbour in forward, the second in backward
+  for (const int rank : {0, 1}) {
+    const UnitRecord record = record_unit(site(unit), rank);
+    double bytes = sent_bytes(record.forward.exchanges) + sent_bytes(record.input_gradient.exchanges);
+    if (recompute == Recompute::full) bytes += sent_bytes(again(record, recompute).exchanges);
+    most = std::max(most, bytes);
+  }
+  return most;
 }
 
 double CostModel::recompute_flops_per_token(int unit, Recompute recompute) const {

@@ -1,6 +1,7 @@
 #include "headwater/plan/paper/paper_plan.h"
 
 #include "headwater/config/load_config.h"
+#include "headwater/model/uniform_layer.h"
 #include "headwater/nn/flops.h"
 #include "headwater/run/global_batch.h"
 #include "headwater/run/sharding_of.h"
@@ -34,7 +35,7 @@ PaperRun paper_run(const PlanRequest& request) {
   const Cluster& cluster = request.cluster;
   PaperRun run;
   run.layers = static_cast<double>(layout.model.layers.size());
-  run.hidden = static_cast<double>(layout.model.hidden);
+  run.hidden = static_cast<double>(uniform_layer(layout.model, "the paper's cost model").hidden);
   run.sequence = static_cast<double>(layout.batch.sequence);
   run.vocabulary = static_cast<double>(layout.model.vocabulary);
   run.lfa = has_lfa(layout.model);

@@ -78,17 +78,26 @@ class ProblemMaker {
   }
 
   void add_stages() {
-    const ParameterLayout layer = parameters({unit(1)});
-    std::vector<EndOfStep> ends;
-    for (int rank = 0; rank < placement_.ranks(); ++rank) ends.push_back(end_of(layer, rank));
+    std::vector<std::vector<EndSeconds>> ends(as_index(placement_.ranks()));  // by rank, by layer
+    for (int u = 1; u < model_.head_unit(); ++u) {
+      if (const int alike = model_.first_alike(u); alike != u) {
+        for (std::vector<EndSeconds>& layers : ends)
+          layers.push_back(EndSeconds(layers[as_index(alike - 1)]));
+        continue;
+      }
+      const ParameterLayout layer = parameters({unit(u)});
+      for (int rank = 0; rank < placement_.ranks(); ++rank) {
+        const EndOfStep end = end_of(layer, rank);
+        ends[as_index(rank)].push_back({end.reduce, end.update + end.gather});
+      }
+    }
     const std::int64_t stream = stream_bytes();
     for (int s = 0; s < placement_.stages(); ++s) {
       const StageHolds& holds = holds_[as_index(s)];
-      const EndOfStep& end = ends[as_index(placement_.rank_of(s))];
       problem_.needs.push_back(
           {holds.slots,
            holds.slots.slots * micro_batch_bytes(batch_arrays(s), run_.batch) + holds.buffers * stream,
-           end.reduce, end.update + end.gather});
+           ends[as_index(placement_.rank_of(s))]});
     }
     problem_.rank_fixed = (run_.training ? 2 * stream : 0) +
                           op_workspace_bytes(memory_.site(model_, 0), run_.training, run_.threads) +
@@ -131,8 +140,8 @@ class ProblemMaker {
   }
 
   void add_layer(int u) {
-    if (u > 1 && model_.layers[as_index(u - 1)] == model_.layers[as_index(u - 2)]) {
-      problem_.layers.push_back(problem_.layers.back());
+    if (const int alike = model_.first_alike(u); alike != u) {
+      problem_.layers.push_back(LayerCost(problem_.layers[as_index(alike - 1)]));
       return;
     }
     const PassSeconds none = costs_.unit(u, Recompute::none);
@@ -182,7 +191,7 @@ class ProblemMaker {
 
   void add_working() {
     for (int u = 1; u < model_.head_unit(); ++u) {
-      if (u > 1 && model_.layers[as_index(u - 1)] == model_.layers[as_index(u - 2)]) continue;
+      if (model_.first_alike(u) != u) continue;
       problem_.working = std::max(problem_.working, working(unit(u)));
       problem_.working_selective =
           std::max(problem_.working_selective, working(unit(u, Recompute::selective)));

@@ -17,6 +17,12 @@ StageCosts::StageCosts(const PartitionProblem& problem) : problem_(problem), sum
     next.state += layer.state;
     sums_.push_back(next);
   }
+  for (const StageNeeds& needs : problem.needs) {
+    std::vector<EndSeconds>& sums = ends_.emplace_back();
+    if (!needs.ends.empty()) sums.emplace_back();
+    for (const EndSeconds& layer : needs.ends)
+      sums.push_back({sums.back().reduce + layer.reduce, sums.back().update + layer.update});
+  }
 }
 
 double StageCosts::again(int first, int last, StageRecompute recompute) const {
@@ -45,8 +51,10 @@ StageCost StageCosts::cost(int stage, int first, int last, StageRecompute recomp
                  : recompute.selective       ? problem_.working_selective
                  : recompute.full_layers > 0 ? problem_.working_full
                                              : problem_.working;
-  cost.reduce = (last - first) * needs.reduce;
-  cost.update = (last - first) * needs.update;
+  if (const std::vector<EndSeconds>& ends = ends_[as_index(stage)]; !ends.empty()) {
+    cost.reduce = ends[as_index(last)].reduce - ends[as_index(first)].reduce;
+    cost.update = ends[as_index(last)].update - ends[as_index(first)].update;
+  }
   const auto add_end = [&](const EndCost& end) {
     cost.seconds += end.seconds;
     cost.bytes += end.state + end.kept.times(needs.slots);

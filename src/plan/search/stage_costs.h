@@ -30,11 +30,17 @@ struct EndCost {
   double reduce = 0.0, update = 0.0;  // seconds at the end of a step
 };
 
-// What a virtual stage needs whatever its layers, and what the end of a step costs for each of its layers.
+// Seconds at the end of a step.
+struct EndSeconds {
+  double reduce = 0.0, update = 0.0;
+};
+
+// What a virtual stage needs whatever its layers, and what the end of a step would cost for each layer of the
+// model on that stage.
 struct StageNeeds {
-  SlotCounts slots;                   // most that are in use at the same time
-  std::int64_t fixed = 0;             // bytes
-  double reduce = 0.0, update = 0.0;  // seconds at the end of a step, of each layer
+  SlotCounts slots;              // most that are in use at the same time
+  std::int64_t fixed = 0;        // bytes
+  std::vector<EndSeconds> ends;  // by layer; empty: the end of a step costs nothing
 };
 
 struct PartitionProblem {
@@ -95,6 +101,7 @@ class StageCosts {
 
   const PartitionProblem& problem_;
   std::vector<Sums> sums_;
+  std::vector<std::vector<EndSeconds>> ends_;  // by stage, over layers [0, i); empty as in StageNeeds
 };
 
 }  // namespace headwater

@@ -3,10 +3,12 @@
 #include "headwater/base/error.h"
 #include "headwater/config/load_config.h"
 #include "headwater/run/layout_request.h"
+#include "headwater/run/sharding_of.h"
 #include "headwater/schedule/schedule_table.h"
 
 #include <algorithm>
-#include <cmath>
+#include <limits>
+#include <numeric>
 
 namespace headwater {
 namespace {
@@ -39,8 +41,9 @@ class Ways {
     const auto tensor_sizes =
         kept("parallel.tensor_model_parallel_size", request_.run.parallel.tensor_model_parallel_size,
              divisors(request_.ranks));
+    const ModelSpec model = expand(request_.run.model);
     for (const std::int64_t tensor : tensor_sizes) {
-      if (request_.run.model.num_attention_heads % tensor != 0 || request_.ranks % tensor != 0) continue;
+      if (request_.ranks % tensor != 0 || !can_share(model, tensor)) continue;
       const auto pipelines =
           kept("parallel.pipeline_model_parallel_size", request_.run.parallel.pipeline_model_parallel_size,
                divisors(request_.ranks / tensor));
@@ -135,22 +138,24 @@ class Ways {
   std::vector<PlanRequest> list_;
 };
 
-// Returns the load of the busiest rank, in seconds of a micro-batch, when `layers` layers of `layer` seconds
-// and a head of `head` seconds on the last rank are shared out to `ranks` ranks as equally as whole layers
-// allow.
-double least_load(double layer, double head, std::int64_t layers, std::int64_t ranks) {
-  const auto holds_all = [&](double load) {
-    const auto fit = [&](double room) {
-      return static_cast<std::int64_t>(std::floor(room / layer * (1.0 + 1e-12)));
-    };
-    return load >= head && (ranks - 1) * fit(load) + fit(load - head) >= layers;
-  };
-  for (std::int64_t n = layers / ranks;; ++n) {
-    // Between n and n + 1 layers lies at most one load that ends with the head.
-    const double plain = static_cast<double>(n) * layer;
-    if (holds_all(plain)) return plain;
-    const double with_head = head + std::max(0.0, std::ceil((plain - head) / layer)) * layer;
-    if (with_head < plain + layer && holds_all(with_head)) return with_head;
+// Returns the load of the busiest rank, in seconds of a micro-batch, when layers of these seconds, in their
+// order, and a head of `head` seconds on the last rank are shared out to `ranks` ranks as equally as whole
+// layers allow.
+double least_load(const std::vector<double>& layers, double head, std::int64_t ranks) {
+  double load = (std::accumulate(layers.begin(), layers.end(), 0.0) + head) / static_cast<double>(ranks);
+  load = std::max(load, head);
+  for (;;) {
+    // Each rank takes as many layers as `load` allows. `more` is the least load that lets one take another.
+    const double limit = load * (1.0 + 1e-12);
+    double more = std::numeric_limits<double>::infinity();
+    std::size_t next = 0;
+    for (std::int64_t rank = 0; rank < ranks; ++rank) {
+      double held = rank + 1 == ranks ? head : 0.0;
+      while (next < layers.size() && held + layers[next] <= limit) held += layers[next++];
+      if (next < layers.size()) more = std::min(more, held + layers[next]);
+    }
+    if (next == layers.size()) return load;
+    load = more;
   }
 }
 
@@ -174,12 +179,15 @@ double ideal_step(const PlanRequest& request) {
   const RankLayoutRequest& run = request.layout;
   const CostModel costs = unit_costs(request, process_grid(run, request.ranks));
   PassSeconds all;
-  for (int u = 0; u < run.model.units(); ++u) all += costs.unit(u, Recompute::none);
-  const auto layers = static_cast<std::int64_t>(run.model.layers.size());
+  std::vector<double> layers;
+  for (int u = 0; u < run.model.units(); ++u) {
+    const PassSeconds unit = costs.unit(u, Recompute::none);
+    all += unit;
+    if (u != run.model.embedding_unit() && u != run.model.head_unit()) layers.push_back(unit.total());
+  }
   const std::int64_t ranks = run.parallel.pipeline_model_parallel_size;
   const double head = costs.unit(run.model.head_unit(), Recompute::none).total();
-  const double load =
-      ranks == 1 ? all.total() : least_load(costs.unit(1, Recompute::none).total(), head, layers, ranks);
+  const double load = ranks == 1 ? all.total() : least_load(layers, head, ranks);
   return run.micro_batches * load + bubble(run.parallel, all);
 }
 

@@ -2,6 +2,7 @@
 
 #include "headwater/plan/paper/paper_plan.h"
 
+#include "headwater/base/error.h"
 #include "headwater/config/load_config.h"
 #include "headwater/run/layout_request.h"
 
@@ -43,6 +44,12 @@ TEST(PaperPlan, TakesItsLettersFromTheRun) {
   EXPECT_DOUBLE_EQ(run.flops, 0.55 * 312e12);
   EXPECT_DOUBLE_EQ(run.networks * run.network_bandwidth, 2 * 195e9 / 8);
   EXPECT_DOUBLE_EQ(run.link_bandwidth, 42.5e9);
+}
+
+TEST(PaperPlan, TakesLayersToBeAlike) {
+  PlanRequest request = a_run(96, 100e9);
+  request.layout.model.layers[3].ffn *= 2;
+  EXPECT_THROW(paper_run(request), InternalError);
 }
 
 TEST(PaperPlan, Table6) {

@@ -29,8 +29,8 @@ std::vector<PlanRequest> ways_to_share(const SearchRequest& request);
 
 // Estimates a step from below, in little time: M micro-batches on the slowest rank plus the schedule's
 // bubble, with layers shared out as equally as whole layers can be. It leaves out recomputation, links
-// between stages, sums over replicas and the update. Where layers differ it is not quite a bound, because it
-// takes the first layer's time for all.
+// between stages, sums over replicas and the update. Where layers differ and a rank has several chunks it is
+// not quite a bound, because it gives each rank layers that follow each other.
 double ideal_step(const PlanRequest& request);
 
 }  // namespace headwater
