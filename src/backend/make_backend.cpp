@@ -1,9 +1,10 @@
 #include "headwater/backend/make_backend.h"
 
 #include "headwater/backend/cpu_backend.h"
-#if defined(HEADWATER_HAVE_CUDA)
-#include "headwater/backend/cuda_backend.h"
+#ifdef HEADWATER_HAVE_CUDA
 #include "headwater/tensor/cuda/devices.h"
+
+#include "cuda_backend.h"
 #endif
 
 #include <cstdlib>

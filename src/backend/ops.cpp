@@ -1,8 +1,7 @@
 #include "headwater/backend/ops.h"
 
-#include "headwater/backend/checks.h"
-
 #include "cpu/scratch_bytes.h"
+#include "operand_checks.h"
 #include "workspace.h"
 
 namespace headwater {

@@ -1,7 +1,7 @@
 #pragma once
 // Matrix products by oneDNN, its primitives kept by shape. Belongs to one thread.
 
-#include "headwater/backend/matrix.h"
+#include "matrix.h"
 
 #include <cstdint>
 #include <memory>

@@ -2,11 +2,11 @@
 // The op catalogue on a GPU, declared; each family of ops is defined in the file of its name. An op picks the
 // element type and launches its kernel (kernels/kernels.h) on the stream.
 
-#include "headwater/backend/cuda_backend.h"
 #include "headwater/tensor/cuda/graph.h"
 #include "headwater/tensor/cuda/memory.h"
 #include "headwater/tensor/cuda/stream.h"
 
+#include "cuda_backend.h"
 #include "matrix_products.h"
 
 #include <map>

@@ -1,11 +1,11 @@
 #include "matrix_products.h"
 
-#include "headwater/backend/cuda_backend.h"
 #include "headwater/base/error.h"
 #include "headwater/base/log.h"
 #include "headwater/tensor/cuda/devices.h"
 
 #include "algorithm_timer.h"
+#include "cuda_backend.h"
 #include "product.h"
 
 #include <array>

@@ -5,8 +5,9 @@
 // of its stream.
 
 #include "headwater/backend/matmul_algorithms.h"
-#include "headwater/backend/matrix.h"
 #include "headwater/tensor/cuda/stream.h"
+
+#include "matrix.h"
 
 #include <memory>
 #include <string>

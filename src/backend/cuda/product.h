@@ -3,10 +3,10 @@
 //
 // It counts columns first: what lies row by row is, to it, the transposed matrix, and c = a·b is cᵀ = bᵀ aᵀ.
 
-#include "headwater/backend/matrix.h"
 #include "headwater/tensor/cuda/stream.h"
 
 #include "cublas.h"
+#include "matrix.h"
 
 #include <cstdint>
 #include <string>
