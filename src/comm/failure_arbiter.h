@@ -37,7 +37,7 @@ class FailureArbiter {
   void this_rank_failed(const Failure& failure, double now);
   void other_rank_failed(int rank, const Failure& failure, double now);
   void other_rank_reports(double now);
-  // What this rank should do now.
+  // Returns what this rank should do now.
   Action next_action(double now) const;
   void report();  // ends the job with the best reason
   void leave();   // ends this process alone, without a word

@@ -10,7 +10,7 @@
 
 namespace headwater {
 
-// What a virtual stage holds at the same time at most, whatever its layers.
+// The most that a virtual stage holds at the same time, whatever its layers.
 struct StageHolds {
   SlotCounts slots;
   // Transfer buffers, all kinds together, beside those that keep what the stage has received: its units count
