@@ -16,7 +16,8 @@ namespace {
 
 // ---- what a row of the table says of an op
 
-// Of its first operand, unless an op says it better.
+// Returns the shape that stands for the op in a table: that of its first operand, unless an overload below
+// says it better.
 template <class Op>
 std::string shape_of(const Op& op) {
   std::string shape;
@@ -137,8 +138,8 @@ TensorView step_scalars(Operands& operands, double targets) {
   return operands.take_copy(TensorView(values.data(), DType::f64, {kStepScalars}));
 }
 
-// Of rows whose logits are as large as operands are: the gradient takes their place, and is taken for logits
-// by the next call.
+// Returns the statistics of rows whose logits are as large as operands are: the gradient takes the place of
+// the logits, and is taken for them by the next call.
 TensorView softmax_statistics(Operands& operands, const TensorView& like, double vocabulary) {
   std::vector<float> host;
   for (std::int64_t row = 0; row < like.rows(); ++row)

@@ -12,7 +12,7 @@ namespace {
 
 constexpr double kMiB = 1048576.0;
 
-// What a rank tells the others. It is sent as it lies in memory.
+// The message by which a rank tells the others. It is sent as it lies in memory.
 struct RankReport {
   RankComparison comparison;
   double step = 0.0, schedule = 0.0, busy = 0.0;

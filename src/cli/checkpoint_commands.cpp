@@ -51,8 +51,8 @@ int info(const CheckpointOptions& options) {
   return 0;
 }
 
-// Of a save folder it returns the checkpoint that `latest` names, even where that is damaged: the command is
-// to say so.
+// Returns the checkpoint that `latest` of a save folder names, even where that is damaged: the command is to
+// say so.
 Path checkpoint_to_verify(const Path& folder) {
   const SaveFolder saves(folder);
   if (const std::optional<std::int64_t> step = saves.latest()) return saves.checkpoint(*step);

@@ -26,7 +26,8 @@ namespace headwater {
 using OptionValue = std::variant<std::string*, int*, std::int64_t*, std::uint64_t*, double*,
                                  std::vector<std::string>*, std::vector<int>*>;
 
-// What an option demands of its value. Each function returns the option, for the next one.
+// An option, by whose functions a command says what it demands of the value. Each returns the option, for the
+// next one.
 class Option {
  public:
   Option& required();

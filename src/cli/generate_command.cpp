@@ -25,7 +25,7 @@ int generate(Session& session, const GenerateOptions& options) {
   if (prompt.empty()) {
     if (documents.eod < 0)
       throw UserError("the prompt is empty, and no end of document is known to begin with: give --data.eod");
-    // What follows the end of a document is the beginning of another.
+    // After the end of a document another begins.
     prompt.push_back(static_cast<std::int32_t>(documents.eod));
   }
   if (options.stop_at_eod && documents.eod < 0)

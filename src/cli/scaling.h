@@ -55,7 +55,7 @@ std::string ranks_text(int ranks);  // "1 rank", "2 ranks"
 // "tensor 2, pipeline 2 [3,1], data 2"
 std::string describe(const ParallelConfig& parallel, int ranks);
 
-// What `bench step` reports of a run.
+// The figures that `bench step` reports of a run.
 struct RunSpeed {
   double tokens_per_second = 0.0, elapsed_ms = 0.0;
   int threads = 1;                    // of each rank

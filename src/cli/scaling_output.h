@@ -1,5 +1,5 @@
 #pragma once
-// What a scaling measurement prints and writes.
+// The output of a scaling measurement: what it prints, and the files that it writes.
 
 #include "scaling.h"
 

@@ -40,9 +40,10 @@ class FailureArbiter {
   void this_rank_failed(const Failure& failure, double now);
   void other_rank_failed(int rank, const Failure& failure, double now);
   void other_rank_reports(double now);
-  Action next_action(double now);  // what this rank should do now
-  void report();                   // ends the job with the best reason
-  void leave();                    // ends this process alone, without a word
+  // Returns what this rank should do now.
+  Action next_action(double now);
+  void report();  // ends the job with the best reason
+  void leave();   // ends this process alone, without a word
 
  private:
   struct Reason {

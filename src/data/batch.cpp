@@ -84,17 +84,4 @@ Batch make_batch(std::span<const std::int32_t> tokens, std::span<const std::int3
   return batch;
 }
 
-std::int64_t unmasked_targets(const SampleStream& stream, std::int64_t first_sample, std::int64_t count,
-                              const DocumentOptions& options) {
-  check_options(options);
-  std::int64_t targets = count * stream.seq_length();
-  if (!options.eod_mask_loss) return targets;
-  std::vector<std::int32_t> sample(static_cast<std::size_t>(stream.seq_length() + 1));
-  for (std::int64_t n = first_sample; n < first_sample + count; ++n) {
-    stream.get(n, sample);
-    targets -= std::count(sample.begin(), sample.end() - 1, options.eod);
-  }
-  return targets;
-}
-
 }  // namespace headwater

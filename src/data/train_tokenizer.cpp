@@ -16,8 +16,8 @@
 namespace headwater {
 namespace {
 
-// What the library calls a sentence is several lines here, with their line feeds, so that it learns pieces
-// such as ";\n".
+// The library is given several lines with their line feeds as one sentence, so that it learns pieces such as
+// ";\n".
 constexpr std::size_t kLeastSentence = 1024, kMostSentence = 4096;
 
 // Gives the library the chosen sentences of a corpus one by one. An exception must not pass through the

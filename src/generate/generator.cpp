@@ -88,6 +88,7 @@ void Generator::place_tokens(MicroBatch& to, std::int64_t count) {
   const auto length = static_cast<std::int64_t>(history_.size());
   const Batch all = make_batch(history_, {}, 1, length, documents_);
   const auto copy = [&](const std::vector<std::int32_t>& host, TensorView device) {
+    if (!device) return;
     backend_->to_device(
         TensorView(const_cast<std::int32_t*>(host.data()) + (length - count), DType::i32, {count}), device);
   };
@@ -118,7 +119,7 @@ std::vector<float> Generator::feed(std::span<const std::int32_t> tokens) {
   width.stage->forward({}, {}, {}, HeadMode::none, &caches_);
 
   std::vector<float> logits(static_cast<std::size_t>(model_.vocabulary));
-  width.stage->logits({}, count - 1, [&](std::int64_t, std::int64_t, TensorView block) {
+  width.stage->logits({}, {}, count - 1, [&](std::int64_t, std::int64_t, TensorView block) {
     download(*backend_, block, TensorView(logits.data(), DType::f32, block.shape));
   });
   return logits;

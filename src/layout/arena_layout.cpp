@@ -1,6 +1,7 @@
 #include "headwater/layout/arena_layout.h"
 
 #include "headwater/backend/step_scalar.h"
+#include "headwater/base/index.h"
 #include "headwater/layout/parameter_bytes.h"
 #include "headwater/nn/model_units.h"
 #include "headwater/tensor/arena.h"
@@ -15,12 +16,6 @@ std::int64_t bytes_of(const ActivationSpec& spec) {
   return aligned(spec.shape.elements() * static_cast<std::int64_t>(size_of(spec.dtype)));
 }
 
-std::int64_t sum_of(const std::vector<ActivationSpec>& list) {
-  std::int64_t bytes = 0;
-  for (const ActivationSpec& spec : list) bytes += bytes_of(spec);
-  return bytes;
-}
-
 // Bytes of a unit's tensors whose home is `home` in `pass`.
 std::int64_t sum_of(const std::vector<ActivationSpec>& list, Recompute recompute, UnitPass pass, Home home) {
   std::int64_t bytes = 0;
@@ -30,10 +25,18 @@ std::int64_t sum_of(const std::vector<ActivationSpec>& list, Recompute recompute
 }
 
 std::int64_t slot_bytes(const ModelSpec& model, const ChunkNeeds& chunk, const MemoryRequest& request) {
-  std::int64_t bytes = chunk.slots.slots * micro_batch_bytes(request.batch);
+  std::int64_t bytes = chunk.slots.slots * micro_batch_bytes(batch_arrays(model, chunk.units), request.batch);
   for (int u = chunk.units.first; u < chunk.units.last; ++u)
-    bytes += unit_slot_bytes(request.site(model, u), chunk.units.recompute_of(u)).times(chunk.slots);
+    bytes +=
+        unit_slot_bytes(request.site(model, chunk.units, u), chunk.units.recompute_of(u)).times(chunk.slots);
   return bytes;
+}
+
+// Returns units that stand for all of the stage: the first of the model for those that are alike.
+std::set<int> distinct_units(const ModelSpec& model, const StageUnits& stage) {
+  std::set<int> units;
+  for (int u = stage.first; u < stage.last; ++u) units.insert(model.first_alike(u));
+  return units;
 }
 
 // The passes that a chunk's units go through.
@@ -46,18 +49,33 @@ std::vector<UnitPass> passes(const SlotCounts& counts, bool training) {
 
 }  // namespace
 
-std::vector<ActivationSpec> micro_batch_tensors(BatchShape batch) {
+std::set<BatchArray> batch_arrays(const ModelSpec& model, const StageUnits& stage) {
+  std::set<BatchArray> arrays;
+  for (const int u : distinct_units(model, stage))
+    arrays.merge(describe({.model = model, .unit = u}).batch_arrays());
+  return arrays;
+}
+
+ActivationSpec batch_tensor(BatchArray array, BatchShape batch) {
+  const auto spec = [](const char* name, Shape shape) {
+    return ActivationSpec{name, shape, DType::i32, Pass::forward, Kept::until_input_gradient, Dropped::never};
+  };
   const Shape tokens{batch.tokens()};
-  std::vector<ActivationSpec> list;
-  for (const char* name : {"tokens", "labels", "position", "attention_start", "lfa_start"})
-    list.push_back({name, tokens, DType::i32, Pass::forward, Kept::until_input_gradient, Dropped::never});
-  list.push_back({"dropout_keys",
-                  {batch.samples, 2},
-                  DType::i32,
-                  Pass::forward,
-                  Kept::until_input_gradient,
-                  Dropped::never});
-  return list;
+  switch (array) {
+    case BatchArray::tokens: return spec("tokens", tokens);
+    case BatchArray::labels: return spec("labels", tokens);
+    case BatchArray::position: return spec("position", tokens);
+    case BatchArray::attention_start: return spec("attention_start", tokens);
+    case BatchArray::lfa_start: return spec("lfa_start", tokens);
+    case BatchArray::dropout_keys: return spec("dropout_keys", {batch.samples, 2});
+  }
+  throw InternalError("no array {} of a micro-batch", static_cast<int>(array));
+}
+
+std::int64_t micro_batch_bytes(const std::set<BatchArray>& arrays, BatchShape batch) {
+  std::int64_t bytes = 0;
+  for (const BatchArray array : arrays) bytes += bytes_of(batch_tensor(array, batch));
+  return bytes;
 }
 
 SlotBytes& SlotBytes::operator+=(const SlotBytes& other) {
@@ -74,13 +92,11 @@ SlotBytes unit_slot_bytes(const UnitSite& site, Recompute recompute) {
           sum_of(list, recompute, UnitPass::input_gradient, Home::delayed_slot)};
 }
 
-std::int64_t micro_batch_bytes(BatchShape batch) { return sum_of(micro_batch_tensors(batch)); }
-
 std::int64_t scratch_bytes(const ModelSpec& model, const MemoryRequest& request) {
   std::int64_t most = 0;
   for (const ChunkNeeds& chunk : request.chunks)
     for (int u = chunk.units.first; u < chunk.units.last; ++u) {
-      const std::vector<ActivationSpec> list = describe(request.site(model, u)).tensors();
+      const std::vector<ActivationSpec> list = describe(request.site(model, chunk.units, u)).tensors();
       const Recompute recompute = chunk.units.recompute_of(u);
       for (const UnitPass pass : passes(chunk.slots, request.training))
         most = std::max(most, sum_of(list, recompute, pass, Home::pass_scratch) +
@@ -90,11 +106,18 @@ std::int64_t scratch_bytes(const ModelSpec& model, const MemoryRequest& request)
   return most;
 }
 
+bool weight_gradients_read_stream(const ModelSpec& model, const MemoryRequest& request) {
+  for (int u = 1; u < model.head_unit(); ++u)
+    if (model.first_alike(u) == u)
+      for (const ActivationSpec& spec : describe(request.site(model, u)).tensors())
+        if (spec.kept == Kept::between_gradients) return true;
+  return false;
+}
+
 std::vector<ConstantSpec> unit_constants(const ModelSpec& model, const MemoryRequest& request) {
   std::vector<ConstantSpec> all;
   std::set<int> units;
-  for (const ChunkNeeds& chunk : request.chunks)
-    for (int u = chunk.units.first; u < chunk.units.last; ++u) units.insert(model.first_alike(u));
+  for (const ChunkNeeds& chunk : request.chunks) units.merge(distinct_units(model, chunk.units));
   for (const int u : units)
     for (const ConstantSpec& spec : describe(request.site(model, u)).constants())
       if (std::ranges::find(all, spec.name, &ConstantSpec::name) == all.end()) all.push_back(spec);

@@ -1,4 +1,4 @@
-// What each stage recomputes, from parallel.recompute.
+// Finds what each stage recomputes by parallel.recompute.
 
 #include "headwater/base/error.h"
 #include "headwater/layout/stage_layout.h"

@@ -22,6 +22,8 @@ Attention::Attention(UnitDescription& d, const Options& o, std::unique_ptr<Filte
       branch_(o.branch),
       filter_(std::move(filter)),
       positions_(std::move(positions)) {
+  d.reads(BatchArray::attention_start);
+  if (dropout_ > 0.0) d.reads(BatchArray::dropout_keys);
   const std::string prefix = o.prefix + "attention.";
   const std::int64_t queries = o.heads * o.head_dim, keys = o.kv_heads * o.head_dim;
   const Init normal{Init::Kind::normal, o.init_std};

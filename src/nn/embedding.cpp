@@ -7,6 +7,7 @@ namespace headwater {
 Embedding::Embedding(const UnitSite& site)
     : description_(site), table_(vocabulary_matrix(description_, site.model, "embedding.weight")) {
   UnitDescription& d = description_;
+  d.reads(BatchArray::tokens);
   if (site.model.tied) d.tie_to_head(table_);
   if (!d.tokens_are_cut()) return;
   const Shape all{d.tokens(), site.model.hidden};

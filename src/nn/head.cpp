@@ -45,8 +45,7 @@ std::int64_t head_block(const ModelSpec& model, const Sharding& sharding, BatchS
 Head::Head(const UnitSite& site)
     : description_(site),
       vocabulary_(site.model.vocabulary),
-      input_(description_.forward_tensor("input", {description_.local_tokens(), site.model.hidden},
-                                         description_.compute(), Kept::until_input_gradient, Dropped::never)),
+      input_(description_.input_tensor(site.model.hidden)),
       norm_(make_norm(description_, site.model.final_norm,
                       {.parameter = "final_norm",
                        .name = "norm",
@@ -56,6 +55,7 @@ Head::Head(const UnitSite& site)
                        .out_kept = Kept::scratch,
                        .dropped = Dropped::never})) {
   UnitDescription& d = description_;
+  d.reads(BatchArray::labels);
   head_ = site.model.tied ? d.product("head", "embedding.weight")
                           : d.product("head", vocabulary_matrix(d, site.model, "head.weight"));
   const std::int64_t hidden = site.model.hidden, ranks = d.sharding().tensor,
@@ -81,8 +81,8 @@ std::int64_t Head::words(const BlockContext& context) const {
   return std::clamp<std::int64_t>(vocabulary_ - first_word(context), 0, context.linear(head_).weight.rows());
 }
 
-TensorView Head::norm(const BlockContext& context) const {
-  return context.gather(norm_.forward(context, context[input_]), context[normed_all_]);
+TensorView Head::norm(const BlockContext& context, TensorView input) const {
+  return context.gather(norm_.forward(context, input), context[normed_all_]);
 }
 
 template <class Body>
@@ -108,10 +108,10 @@ Head::Block Head::softmax(const BlockContext& context, TensorView normed, Tensor
   return block;
 }
 
-void Head::forward(const BlockContext& context, TensorView scalars) const {
+void Head::forward(const BlockContext& context, TensorView input, TensorView scalars) const {
   Backend& b = context.backend;
   const Linear& head = context.linear(head_);
-  const TensorView all = norm(context), d_all = context[d_normed_all_ ? d_normed_all_ : d_normed_];
+  const TensorView all = norm(context, input), d_all = context[d_normed_all_ ? d_normed_all_ : d_normed_];
   for_blocks(0, all.rows(), context[logits_].rows(), [&](std::int64_t begin, std::int64_t count) {
     const TensorView normed = all.rows(begin, count), labels = context.batch.labels.rows(begin, count);
     const Block block = softmax(context, normed, labels);
@@ -127,12 +127,12 @@ void Head::forward(const BlockContext& context, TensorView scalars) const {
   context.sum(d_all, context[d_normed_]);
 }
 
-void Head::backward(const BlockContext& context, TensorView d_input) const {
-  norm_.backward(context, context[d_normed_], context[input_], {}, d_input);
+void Head::backward(const BlockContext& context, TensorView input, TensorView d_input) const {
+  norm_.backward(context, context[d_normed_], input, {}, d_input);
 }
 
-void Head::evaluate(const BlockContext& context, TensorView scalars) const {
-  const TensorView all = norm(context);
+void Head::evaluate(const BlockContext& context, TensorView input, TensorView scalars) const {
+  const TensorView all = norm(context, input);
   for_blocks(0, all.rows(), context[logits_].rows(), [&](std::int64_t begin, std::int64_t count) {
     const TensorView labels = context.batch.labels.rows(begin, count);
     const Block block = softmax(context, all.rows(begin, count), labels);
@@ -141,8 +141,9 @@ void Head::evaluate(const BlockContext& context, TensorView scalars) const {
   });
 }
 
-void Head::logits(const BlockContext& context, std::int64_t first, const LogitSink& sink) const {
-  const TensorView all = norm(context);
+void Head::logits(const BlockContext& context, TensorView input, std::int64_t first,
+                  const LogitSink& sink) const {
+  const TensorView all = norm(context, input);
   for_blocks(first, all.rows(), context[logits_].rows(), [&](std::int64_t begin, std::int64_t count) {
     const TensorView logits = context[logits_].rows(0, count);
     linear_forward(context, context.linear(head_), all.rows(begin, count), logits);

@@ -81,8 +81,7 @@ Layer::Layer(const UnitSite& site, const LayerSpec& layer)
     : description_(site),
       dropout_(layer.hidden_dropout),
       branch_(branch_tensors(description_, layer.hidden)),
-      input_(description_.forward_tensor("input", {description_.local_tokens(), layer.hidden},
-                                         description_.compute(), Kept::until_input_gradient, Dropped::never)),
+      input_(description_.input_tensor(layer.hidden)),
       attention_norm_(norm_of(description_, site, layer, "attention_norm")),
       attention_(attention_of(description_, site, layer, attention_norm_.out(), branch_)),
       middle_(description_.forward_tensor("middle", {description_.local_tokens(), layer.hidden},
@@ -100,10 +99,11 @@ Layer::Layer(const UnitSite& site, const LayerSpec& layer)
   const ProductId down = mlp_.output(), o = attention_.output();
   const auto kept = [&](ProductId product) { return cut ? Kept::scratch : d.kept_for(product); };
   if (dropout_ > 0.0) {
+    d.reads(BatchArray::dropout_keys);
     mlp_d_branch_ = d.backward_tensor("mlp.d_branch", local, d.compute(), kept(down));
     attention_d_branch_ = d.backward_tensor("attention.d_branch", local, d.compute(), kept(o));
   }
-  if (branch_is_stream && d.trained(down))
+  if (branch_is_stream && d.trained(down) && !site.receives_gradient)
     d_out_ = d.backward_tensor("d_out", local, d.compute(), Kept::between_gradients);
   d_middle_ =
       d.backward_tensor("d_middle", local, d.compute(), branch_is_stream ? d.kept_for(o) : Kept::scratch);
@@ -113,33 +113,34 @@ Dropout Layer::dropout(const BlockContext& context, int place) const {
   return context.dropout_at(dropout_, description_.unit(), place);
 }
 
-void Layer::forward(const BlockContext& context, TensorView out) const {
-  forward_to_activation(context);
+void Layer::forward(const BlockContext& context, TensorView input, TensorView out) const {
+  forward_to_activation(context, input);
   context.backend.run(op::ResidualAdd{.branch = mlp_.project(context),
                                       .x = context[middle_],
                                       .dropout = dropout(context, kMlpBranch),
                                       .out = out});
 }
 
-void Layer::forward_to_activation(const BlockContext& context) const {
-  attention_norm_.forward(context, context[input_]);
+void Layer::forward_to_activation(const BlockContext& context, TensorView input) const {
+  attention_norm_.forward(context, input);
   context.backend.run(op::ResidualNorm{.sum = {.branch = attention_.forward(context),
-                                               .x = context[input_],
+                                               .x = input,
                                                .dropout = dropout(context, kAttentionBranch),
                                                .out = context[middle_]},
                                        .norm = mlp_norm_.arguments(context)});
   mlp_.activate(context);
 }
 
-void Layer::recompute(const BlockContext& context, Recompute how) const {
-  if (how == Recompute::full) return forward_to_activation(context);
-  attention_norm_.forward(context, context[input_]);
+void Layer::recompute(const BlockContext& context, TensorView input, Recompute how) const {
+  if (how == Recompute::full) return forward_to_activation(context, input);
+  attention_norm_.forward(context, input);
   attention_.recompute(context);
   mlp_norm_.forward(context, context[middle_]);
   mlp_.recompute(context);
 }
 
-void Layer::backward(const BlockContext& context, TensorView d_out, TensorView d_input) const {
+void Layer::backward(const BlockContext& context, TensorView input, TensorView d_out,
+                     TensorView d_input) const {
   // The gradient of a branch is the residual stream's, but for dropped elements.
   const auto through_dropout = [&](int place, TensorView d, TensorView d_branch) {
     const Dropout mask = dropout(context, place);
@@ -153,7 +154,7 @@ void Layer::backward(const BlockContext& context, TensorView d_out, TensorView d
   mlp_norm_.backward(context, d_mlp, context[middle_], d_out, d_middle);
   const TensorView d_attention =
       attention_.backward(context, through_dropout(kAttentionBranch, d_middle, context[attention_d_branch_]));
-  attention_norm_.backward(context, d_attention, context[input_], d_middle, d_input);
+  attention_norm_.backward(context, d_attention, input, d_middle, d_input);
 }
 
 }  // namespace headwater

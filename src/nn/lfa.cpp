@@ -44,6 +44,7 @@ Lfa::Lfa(UnitDescription& d, const Options& o, const MakeNorm& make_norm)
       norm_(make_norm(
           d,
           {.parameter = o.prefix + "lfa.norm", .name = "lfa.norm", .out = "lfa.out", .columns = o.hidden})) {
+  d.reads(BatchArray::lfa_start);
   d.share_out({"the filter's channels (model.hidden_size / 2)", o.hidden / 2});
   const Shape whole{d.tokens(), o.hidden}, local{d.local_tokens(), o.hidden};
   const DType c = d.compute();

@@ -32,7 +32,9 @@ RotaryPositions::RotaryPositions(UnitDescription& d, std::int64_t head_dim, doub
     : table_(d.constant({fmt::format("rotary table, base {}, {} channels", base, head_dim),
                          {positions, head_dim / 2, 2},
                          d.accumulate(),
-                         [base](TensorView host) { fill_rotary_table(host, base); }})) {}
+                         [base](TensorView host) { fill_rotary_table(host, base); }})) {
+  d.reads(BatchArray::position);
+}
 
 void RotaryPositions::forward(const BlockContext& context, TensorView queries_and_keys) const {
   context.backend.run(op::Rotary{

@@ -32,6 +32,7 @@ UnitDescription::UnitDescription(const UnitSite& site)
       batch_(site.batch),
       precision_(site.precision),
       cached_tokens_(site.cached_tokens),
+      receives_input_(site.receives_input),
       frozen_(frozen_names(site)) {}
 
 bool UnitDescription::is_frozen(const std::string& parameter) const {
@@ -98,6 +99,12 @@ TensorId UnitDescription::forward_tensor(std::string name, Shape shape, DType dt
 TensorId UnitDescription::backward_tensor(std::string name, Shape shape, DType dtype, Kept kept) {
   tensors_.push_back({std::move(name), shape, dtype, Pass::backward, kept, Dropped::by_full});
   return {last_of(tensors_)};
+}
+
+TensorId UnitDescription::input_tensor(std::int64_t hidden) {
+  if (receives_input_) return {};
+  return forward_tensor("input", {local_tokens(), hidden}, compute(), Kept::until_input_gradient,
+                        Dropped::never);
 }
 
 void UnitDescription::keep_until_weight_gradient(TensorId id) {

@@ -129,6 +129,7 @@ class Recorder {
     group_.record_to(pass);
     return {backend_, batch_, ranks_, unit_, tensors_, true, deferred};
   }
+  TensorView tensor(TensorId id) const { return tensors_[static_cast<std::size_t>(id.index)]; }
   // The residual stream, or its gradient, on one of the unit's two sides.
   TensorView stream(int side) const { return stream_[side]; }
   TensorView scalars() const { return scalars_; }
@@ -195,11 +196,12 @@ UnitRecord record_embedding(const UnitSite& site, int rank) {
 UnitRecord record_layer(const UnitSite& site, int rank) {
   const Layer layer(site);
   Recorder r(site, rank, layer.description());
-  layer.forward(r.context(r.record().forward), r.stream(1));
-  layer.recompute(r.context(r.record().recompute_selective), Recompute::selective);
-  layer.recompute(r.context(r.record().recompute_full), Recompute::full);
+  const TensorView input = r.tensor(layer.input());
+  layer.forward(r.context(r.record().forward), input, r.stream(1));
+  layer.recompute(r.context(r.record().recompute_selective), input, Recompute::selective);
+  layer.recompute(r.context(r.record().recompute_full), input, Recompute::full);
   DeferredProducts deferred;
-  layer.backward(r.context(r.record().input_gradient, &deferred), r.stream(1), r.stream(0));
+  layer.backward(r.context(r.record().input_gradient, &deferred), input, r.stream(1), r.stream(0));
   r.drain(deferred);
   return std::move(r.record());
 }
@@ -207,8 +209,9 @@ UnitRecord record_layer(const UnitSite& site, int rank) {
 UnitRecord record_head(const UnitSite& site, int rank) {
   const Head head(site);
   Recorder r(site, rank, head.description());
-  head.forward(r.context(r.record().forward), r.scalars());
-  head.backward(r.context(r.record().input_gradient), r.stream(0));
+  const TensorView input = r.tensor(head.input());
+  head.forward(r.context(r.record().forward), input, r.scalars());
+  head.backward(r.context(r.record().input_gradient), input, r.stream(0));
   return std::move(r.record());
 }
 

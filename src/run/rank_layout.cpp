@@ -73,8 +73,10 @@ std::int64_t RankLayout::bytes() const {
 }
 
 std::int64_t RankLayout::host_bytes() const {
-  return static_cast<std::int64_t>(chunks.size()) * request.micro_batches * micro_batch_bytes(request.batch) +
-         aligned(kStepScalars * static_cast<std::int64_t>(sizeof(double)));
+  std::int64_t bytes = aligned(kStepScalars * static_cast<std::int64_t>(sizeof(double)));
+  for (const StageUnits& units : chunks)
+    bytes += request.micro_batches * micro_batch_bytes(batch_arrays(request.model, units), request.batch);
+  return bytes;
 }
 
 BytesPerParameter RankLayout::bytes_per_parameter() const {

@@ -1,6 +1,7 @@
 #include "headwater/run/run_schedules.h"
 
 #include "headwater/base/error.h"
+#include "headwater/run/sharding_of.h"
 #include "headwater/schedule/checker.h"
 
 #include <algorithm>
@@ -9,21 +10,33 @@
 namespace headwater {
 namespace {
 
-LoweredSchedule proved(const Schedule& schedule) {
-  LoweredSchedule lowered = lower(schedule);
+LoweredSchedule proved(const Schedule& schedule, bool keeps_gradients) {
+  LoweredSchedule lowered = lower(schedule, keeps_gradients);
   const std::optional<std::string> fault = check(lowered).fault;
   HW_CHECK(!fault, "schedule {}: {}", schedule.name, *fault);
   return lowered;
 }
 
 LoweredSchedule evaluation_of(const RankLayoutRequest& request) {
-  return proved(forward_only(placement_of(request.parallel), request.micro_batches));
+  return proved(forward_only(placement_of(request.parallel), request.micro_batches), false);
+}
+
+// One answer for all stages, whatever their layers, so that layouts can share the schedules. A first stage
+// without layers could free its gradients sooner; that would save it one buffer.
+bool keeps_gradients(const RankLayoutRequest& request) {
+  MemoryRequest memory;
+  memory.sharding = sharding_of(request.model, request.parallel, request.batch);
+  memory.batch = request.batch;
+  memory.precision = request.precision;
+  memory.device = request.device;
+  return weight_gradients_read_stream(request.model, memory);
 }
 
 LoweredSchedule training_step_of(const RankLayoutRequest& request, int micro_batches) {
   const Placement placement = placement_of(request.parallel);
-  return proved(make_schedule(request.parallel.pipeline_schedule, placement.ranks(), placement.chunks(),
-                              micro_batches));
+  return proved(
+      make_schedule(request.parallel.pipeline_schedule, placement.ranks(), placement.chunks(), micro_batches),
+      keeps_gradients(request));
 }
 
 // Refuses what can be refused before it lowers the schedule, which takes a while where ranks are many.

@@ -1,6 +1,7 @@
 #include "headwater/schedule/checker.h"
 
 #include "fault.h"
+#include "headwater/schedule/slot_lifetime.h"
 #include "slot_tracker.h"
 
 #include <algorithm>
@@ -13,7 +14,8 @@ namespace {
 std::size_t as_index(int i) { return static_cast<std::size_t>(i); }
 
 // Send buffers go from empty to full (compute) to moving (start) to empty (wait), receive buffers from empty
-// to moving to full to empty (compute); what is handed over within a rank fills a receive buffer at once.
+// to moving to full to empty (the last compute that reads them); what is handed over within a rank fills a
+// receive buffer at once.
 struct Buffer {
   enum class State : std::uint8_t { empty, moving, full };
   State state = State::empty;
@@ -37,6 +39,7 @@ class Execution {
   Execution(const LoweredSchedule& lowered, ScheduleReport& report)
       : lowered_(lowered),
         placement_(lowered.source.placement),
+        receive_lifetimes_(receive_lifetimes(lowered.keeps_gradients)),
         next_(as_index(placement_.ranks()), 0),
         links_(as_index(placement_.ranks() * placement_.ranks())),
         tracker_(lowered, report) {
@@ -133,12 +136,16 @@ class Execution {
     const int stages = placement_.stages();
     tracker_.compute(rank, instruction);
     Buffers& own = buffers_of(rank, action.stage);
-    if (const auto in = input_of(action, stages)) {
-      Buffer& read = buffer(own, false, in->payload, instruction.input);
-      expect(read, Buffer::State::full, *in);
-      read.state = Buffer::State::empty;
-    } else if (instruction.input != -1) {
-      fail("it names input buffer {} but reads none", instruction.input);
+    for (const ReceiveLifetime& lifetime : receive_lifetimes_) {
+      const int number = instruction.*lifetime.buffer;
+      const auto message = lifetime.message(action, stages);
+      if (message && lifetime.read_by(action.kind)) {
+        Buffer& read = buffer(own, false, lifetime.payload, number);
+        expect(read, Buffer::State::full, *message);
+        if (lifetime.ends_with(action.kind, lowered_.source.backward)) read.state = Buffer::State::empty;
+      } else if (number != -1) {
+        fail("it names receive buffer {} but reads none", number);
+      }
     }
     if (const auto out = output_of(action, stages)) {
       const bool sends = placement_.rank_of(out->to_stage) != rank;
@@ -220,6 +227,7 @@ class Execution {
 
   const LoweredSchedule& lowered_;
   const Placement& placement_;
+  const std::array<ReceiveLifetime, 2> receive_lifetimes_;
   std::vector<std::size_t> next_;              // per rank: the instruction to run next
   std::vector<std::vector<Buffers>> buffers_;  // [rank][chunk]
   std::vector<Link> links_;                    // [from · ranks + to]

@@ -39,13 +39,15 @@ class Numbers {
 // Writes the program of one rank, action by action.
 class RankLowering {
  public:
-  RankLowering(const Schedule& schedule, const UnitTimes& times, const ReceiveOrder& receives, int rank)
+  RankLowering(const Schedule& schedule, const UnitTimes& times, const ReceiveOrder& receives,
+               bool keeps_gradients, int rank)
       : schedule_(schedule),
         times_(times),
         receives_(receives),
+        receive_lifetimes_(receive_lifetimes(keeps_gradients)),
         rank_(rank),
         number_(schedule),
-        input_(number_.count(), -1),
+        received_(number_.count(), -1),
         held_(as_index(schedule.micro_batches * schedule.placement.chunks()), {-1, -1, -1}),
         chunks_(as_index(schedule.placement.chunks())) {}
 
@@ -87,17 +89,20 @@ class RankLowering {
     return {message.payload, message.micro_batch, message.from_stage, message.to_stage, peer, buffer};
   }
 
-  // Takes and returns the receive buffer that will hold `message` until it is read.
-  int take_input(const StageMessage& message) {
-    const int buffer =
-        chunk_of(message.to_stage).receives[as_index(static_cast<int>(message.payload))].take();
-    input_[number_(message)] = buffer;
+  Numbers& receives_of(int stage, Payload payload) {
+    return chunk_of(stage).receives[as_index(static_cast<int>(payload))];
+  }
+
+  // Takes and returns the receive buffer that will hold `message` until it has been read for the last time.
+  int take_receive(const StageMessage& message) {
+    const int buffer = receives_of(message.to_stage, message.payload).take();
+    received_[number_(message)] = buffer;
     return buffer;
   }
 
   void start_receive(const StageMessage& message) {
     const int peer = schedule_.placement.rank_of(message.from_stage);
-    emit(Instruction::Kind::start_receive, transfer_of(message, peer, take_input(message)));
+    emit(Instruction::Kind::start_receive, transfer_of(message, peer, take_receive(message)));
   }
 
   // Takes and returns a send buffer for `message`, which the action at `place` makes: the oldest where its
@@ -145,26 +150,31 @@ class RankLowering {
     const auto output = output_of(action, placement.stages());
     const bool sends = output && placement.rank_of(output->to_stage) != rank_;
     if (sends) compute.output = take_output(*output, place);
-    if (output && !sends) compute.output = take_input(*output);
-    if (input) {
-      compute.input = input_[number_(*input)];
-      const int peer = placement.rank_of(input->from_stage);
-      if (peer != rank_) emit(Instruction::Kind::wait_receive, transfer_of(*input, peer, compute.input));
-    }
+    if (output && !sends) compute.output = take_receive(*output);
+    for (const ReceiveLifetime& lifetime : receive_lifetimes_)
+      if (const auto message = lifetime.message(action, placement.stages());
+          message && lifetime.read_by(action.kind))
+        compute.*lifetime.buffer = received_[number_(*message)];
+    if (input)
+      if (const int peer = placement.rank_of(input->from_stage); peer != rank_)
+        emit(Instruction::Kind::wait_receive, transfer_of(*input, peer, received_[number_(*input)]));
     take_slots(action, compute);
     program_.instructions.push_back(compute);
-    if (input)
-      chunk_of(action.stage).receives[as_index(static_cast<int>(input->payload))].give_back(compute.input);
+    for (const ReceiveLifetime& lifetime : receive_lifetimes_)
+      if (const int buffer = compute.*lifetime.buffer;
+          buffer >= 0 && lifetime.ends_with(action.kind, schedule_.backward))
+        receives_of(action.stage, lifetime.payload).give_back(buffer);
     if (sends) emit(Instruction::Kind::start_send, unwaited_.back());
   }
 
   const Schedule& schedule_;
   const UnitTimes& times_;
   const ReceiveOrder& receives_;
+  const std::array<ReceiveLifetime, 2> receive_lifetimes_;
   const int rank_;
   const MessageNumbers number_;
   RankProgram program_;
-  std::vector<int> input_;  // by number_(message): the receive buffer that holds it
+  std::vector<int> received_;  // by number_(message): the receive buffer that holds it
   std::vector<std::array<int, kSlotLifetimes.size()>> held_;  // slots, by micro-batch and chunk; −1: none
   std::vector<Chunk> chunks_;
   std::deque<Transfer> unwaited_;  // sends in the order of their start
@@ -172,12 +182,12 @@ class RankLowering {
 
 }  // namespace
 
-LoweredSchedule lower(const Schedule& schedule) {
+LoweredSchedule lower(const Schedule& schedule, bool keeps_gradients) {
   const UnitTimes times(schedule);
   const ReceiveOrder receives(schedule, times);
-  LoweredSchedule lowered{schedule, {}};
+  LoweredSchedule lowered{schedule, {}, keeps_gradients};
   for (int rank = 0; rank < schedule.placement.ranks(); ++rank)
-    lowered.ranks.push_back(RankLowering(schedule, times, receives, rank).lower());
+    lowered.ranks.push_back(RankLowering(schedule, times, receives, keeps_gradients, rank).lower());
   return lowered;
 }
 

@@ -7,15 +7,25 @@
 namespace headwater {
 namespace {
 
-MicroBatch take_micro_batch(BatchShape shape, Arena& arena) {
+TensorView& tensor_of(MicroBatch& batch, BatchArray array) {
+  switch (array) {
+    case BatchArray::tokens: return batch.tokens;
+    case BatchArray::labels: return batch.labels;
+    case BatchArray::position: return batch.position;
+    case BatchArray::attention_start: return batch.attention_start;
+    case BatchArray::lfa_start: return batch.lfa_start;
+    case BatchArray::dropout_keys: return batch.dropout_keys;
+  }
+  throw InternalError("no array {} of a micro-batch", static_cast<int>(array));
+}
+
+MicroBatch take_micro_batch(const std::set<BatchArray>& arrays, BatchShape shape, Arena& arena) {
   MicroBatch batch;
   batch.shape = shape;
-  const std::vector<ActivationSpec> list = micro_batch_tensors(shape);
-  TensorView* const views[] = {&batch.tokens,          &batch.labels,    &batch.position,
-                               &batch.attention_start, &batch.lfa_start, &batch.dropout_keys};
-  HW_CHECK(list.size() == std::size(views), "{} tensors of a micro-batch", list.size());
-  for (std::size_t i = 0; i < list.size(); ++i)
-    *views[i] = arena.take("activations", list[i].dtype, list[i].shape);
+  for (const BatchArray array : arrays) {
+    const ActivationSpec spec = batch_tensor(array, shape);
+    tensor_of(batch, array) = arena.take("activations", spec.dtype, spec.shape);
+  }
   return batch;
 }
 
@@ -24,10 +34,11 @@ MicroBatch take_micro_batch(BatchShape shape, Arena& arena) {
 SlotMemory::SlotMemory(const ModelSpec& model, const StageUnits& units, const StageOptions& options,
                        Arena& arena, TensorView scratch)
     : first_unit_(units.first), scratch_(scratch) {
+  const std::set<BatchArray> arrays = batch_arrays(model, units);
   for (int slot = 0; slot < options.slots.slots; ++slot)
-    batches_.push_back(take_micro_batch(options.batch, arena));
+    batches_.push_back(take_micro_batch(arrays, options.batch, arena));
   for (int number = units.first; number < units.last; ++number) {
-    Unit unit{describe(options.site(model, number)).tensors(), units.recompute_of(number), {}, {}, {}};
+    Unit unit{describe(options.site(model, units, number)).tensors(), units.recompute_of(number), {}, {}, {}};
     const auto take = [&](int count, UnitPass pass, Home home) {
       std::vector<Views> slots(static_cast<std::size_t>(count), Views(unit.list.size()));
       for (Views& slot : slots)

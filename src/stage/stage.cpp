@@ -27,15 +27,15 @@ Stage::Stage(const ModelSpec& model, const StageUnits& units, const StageOptions
       slots_(model, units, options, arena, memory.scratch),
       delayed_(static_cast<std::size_t>(options.slots.delayed_slots)) {
   if (units.has_embedding) {
-    embedding_.emplace(options.site(model, units.first));
+    embedding_.emplace(options.site(model, units, units.first));
     unit_memory_.push_back(memory_of(embedding_->description()));
   }
   for (int i = 0; i < units.layers(); ++i) {
-    const Layer& layer = layers_.emplace_back(options.site(model, units.first_layer() + i));
+    const Layer& layer = layers_.emplace_back(options.site(model, units, units.first_layer() + i));
     unit_memory_.push_back(memory_of(layer.description()));
   }
   if (units.has_head) {
-    head_.emplace(options.site(model, units.last - 1));
+    head_.emplace(options.site(model, units, units.last - 1));
     unit_memory_.push_back(memory_of(head_->description()));
   }
 }
@@ -68,36 +68,39 @@ BlockContext Stage::context(int unit, int slot, const Tensors& tensors, bool tra
           products};
 }
 
+TensorView Stage::stream_before(std::size_t layer, int slot, const Tensors& tensors, TensorView input) {
+  if (layer == 0 && !embedding_) return input;
+  if (layer < layers_.size()) return layer_context(layer, slot, tensors, false)[layers_[layer].input()];
+  return context(units_.last - 1, slot, tensors, false)[head_->input()];
+}
+
 void Stage::forward(const SlotNumbers& numbers, TensorView input, TensorView out, HeadMode mode,
                     const LayerCaches* caches) {
   const Tensors& t = tensors(UnitPass::forward, numbers);
   const bool training = mode == HeadMode::train;
   const int head = units_.last - 1;
-  // Where the residual stream goes before layer i: that layer's input, at the end the head's or the caller's.
+  // The residual stream before layer i; after the last layer the stage's output, where it has no head.
   const auto stream = [&](std::size_t i) {
-    if (i < layers_.size()) return layer_context(i, numbers.slot, t, training)[layers_[i].input()];
-    return head_ ? context(head, numbers.slot, t, training)[head_->input()] : out;
+    return i == layers_.size() && !head_ ? out : stream_before(i, numbers.slot, t, input);
   };
   if (embedding_) {
     store_.wait_for_weights(backend_, units_.first);
     embedding_->forward(context(units_.first, numbers.slot, t, training), stream(0));
-  } else {
-    backend_.run(op::Copy{.from = input, .to = stream(0)});
   }
   for (std::size_t i = 0; i < layers_.size(); ++i) {
     store_.wait_for_weights(backend_, units_.first_layer() + static_cast<int>(i));
     BlockContext context = layer_context(i, numbers.slot, t, training);
     if (caches != nullptr) context.caches = &(*caches)[i];
-    layers_[i].forward(context, stream(i + 1));
+    layers_[i].forward(context, stream(i), stream(i + 1));
   }
   if (!head_) return;
   store_.wait_for_weights(backend_, head);
   const BlockContext context = this->context(head, numbers.slot, t, training);
-  if (mode == HeadMode::train) head_->forward(context, memory_.scalars);
-  if (mode == HeadMode::evaluate) head_->evaluate(context, memory_.scalars);
+  if (mode == HeadMode::train) head_->forward(context, stream(layers_.size()), memory_.scalars);
+  if (mode == HeadMode::evaluate) head_->evaluate(context, stream(layers_.size()), memory_.scalars);
 }
 
-void Stage::backward(const SlotNumbers& numbers, TensorView d_out, TensorView d_input,
+void Stage::backward(const SlotNumbers& numbers, TensorView input, TensorView d_out, TensorView d_input,
                      const UnitHook& complete) {
   const auto report = [&](int unit) {
     if (complete) complete(unit);
@@ -107,42 +110,37 @@ void Stage::backward(const SlotNumbers& numbers, TensorView d_out, TensorView d_
   if (apart) products.clear();  // a weight gradient that was replayed (Backend::repeat) has left them
   const Tensors& t = tensors(apart ? UnitPass::input_gradient : UnitPass::backward, numbers);
   const auto context_of = [&](int unit) { return context(unit, numbers.slot, t, true, &products); };
-  // The layer's own tensor of the residual stream's gradient behind it, where it needs that later.
-  const auto kept = [&](std::size_t i) {
-    if (i >= layers_.size()) return TensorView();
-    return layer_context(i, numbers.slot, t, true)[layers_[i].d_out()];
+  const auto stream = [&](std::size_t i) { return stream_before(i, numbers.slot, t, input); };
+  // Where the gradient of the residual stream before layer i goes: to the caller's tensor before the first,
+  // elsewhere to the layer in front of it, if that needs the gradient of its output later.
+  const auto gradient_before = [&](std::size_t i) {
+    if (i == 0 && !embedding_) return d_input;
+    const TensorView kept =
+        i == 0 ? TensorView() : layer_context(i - 1, numbers.slot, t, true)[layers_[i - 1].d_out()];
+    return kept ? kept : memory_.stream_gradient[i % 2];
   };
-  // Where the gradient of the residual stream after layer i goes.
-  const auto stream = [&](std::size_t i) { return kept(i) ? kept(i) : memory_.stream_gradient[i % 2]; };
 
-  const std::size_t top = layers_.size() - 1;  // of no layers: that of the stage's input
   TensorView gradient = d_out;
   if (head_) {
-    gradient = stream(top);
-    head_->backward(context_of(units_.last - 1), gradient);
+    gradient = gradient_before(layers_.size());
+    head_->backward(context_of(units_.last - 1), stream(layers_.size()), gradient);
     report(units_.last - 1);
-  } else if (kept(top)) {
-    gradient = stream(top);
-    backend_.run(op::Copy{.from = d_out, .to = gradient});
   }
   for (std::size_t i = layers_.size(); i-- > 0;) {
     const int unit = units_.first_layer() + static_cast<int>(i);
-    const TensorView below = i == 0 && d_input ? d_input : stream(i - 1);
+    const TensorView before = gradient_before(i);
     const Recompute how = units_.recompute_of(unit);
-    if (how != Recompute::none) layers_[i].recompute(context_of(unit), how);
-    layers_[i].backward(context_of(unit), gradient, below);
+    if (how != Recompute::none) layers_[i].recompute(context_of(unit), stream(i), how);
+    layers_[i].backward(context_of(unit), stream(i), gradient, before);
     if (!apart) {
       products.drain(backend_);
       report(unit);
     }
-    gradient = below;
+    gradient = before;
   }
-  if (embedding_) {
-    embedding_->backward(context_of(units_.first), gradient);
-    report(units_.first);
-  } else if (gradient.data != d_input.data) {
-    backend_.run(op::Copy{.from = gradient, .to = d_input});  // a stage without layers
-  }
+  if (!embedding_) return;
+  embedding_->backward(context_of(units_.first), gradient);
+  report(units_.first);
 }
 
 void Stage::weight_gradient(int delayed_slot, const UnitHook& complete) {
@@ -150,10 +148,11 @@ void Stage::weight_gradient(int delayed_slot, const UnitHook& complete) {
   for (int i = units_.layers(); complete && i-- > 0;) complete(units_.first_layer() + i);
 }
 
-void Stage::logits(const SlotNumbers& numbers, std::int64_t first, const LogitSink& sink) {
+void Stage::logits(const SlotNumbers& numbers, TensorView input, std::int64_t first, const LogitSink& sink) {
   HW_CHECK(head_, "logits of a stage without a head");
   const Tensors& t = tensors(UnitPass::forward, numbers);
-  head_->logits(context(units_.last - 1, numbers.slot, t, false), first, sink);
+  head_->logits(context(units_.last - 1, numbers.slot, t, false),
+                stream_before(layers_.size(), numbers.slot, t, input), first, sink);
 }
 
 }  // namespace headwater

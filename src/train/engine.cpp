@@ -62,6 +62,11 @@ struct Engine::Execution {
   std::map<int, int> micro_batches;  // by unit: how many have added their gradients
   // The unfinished transfers of this rank, by direction and what they carry.
   std::map<std::tuple<bool, Payload, int, int>, Event> transfers;
+  struct ReadBatch {
+    Batch batch;
+    std::size_t chunks = 0;  // that have taken it
+  };
+  std::map<int, ReadBatch> read;  // by micro-batch: those that a chunk of this rank has still to take
   ExecutionTimes times;
 
   Event& transfer(bool send, const Transfer& t) {
@@ -160,7 +165,9 @@ TensorView& Engine::buffer(int chunk, Payload payload, bool send, int index) {
 }
 
 void Engine::fill(MicroBatch& to, const Batch& from, RandomKey dropout_seed) {
+  // Copies what the stage reads.
   const auto copy = [&](const std::vector<std::int32_t>& host, TensorView device) {
+    if (!device) return;
     HW_CHECK(static_cast<std::int64_t>(host.size()) == device.elements(), "a batch of {} values for {}",
              host.size(), to_string(device.shape));
     backend_->to_device(TensorView(const_cast<std::int32_t*>(host.data()), DType::i32, device.shape), device);
@@ -170,6 +177,7 @@ void Engine::fill(MicroBatch& to, const Batch& from, RandomKey dropout_seed) {
   copy(from.position, to.position);
   copy(from.attention_start, to.attention_start);
   copy(from.lfa_start, to.lfa_start);
+  if (!to.dropout_keys) return;
   std::vector<std::int32_t> keys;
   for (std::int64_t sample = 0; sample < from.batch_size; ++sample) {
     const std::uint64_t key =
@@ -178,6 +186,14 @@ void Engine::fill(MicroBatch& to, const Batch& from, RandomKey dropout_seed) {
     keys.push_back(static_cast<std::int32_t>(static_cast<std::uint32_t>(key >> 32)));
   }
   copy(keys, to.dropout_keys);
+}
+
+void Engine::take_batch(Execution& execution, int micro_batch, MicroBatch& to) {
+  const auto [found, is_new] = execution.read.try_emplace(micro_batch);
+  Execution::ReadBatch& read = found->second;
+  if (is_new) read.batch = execution.batches(micro_batch);
+  fill(to, read.batch, execution.dropout_seed);
+  if (++read.chunks == stages_.size()) execution.read.erase(found);
 }
 
 bool Engine::sums_travel() const {
@@ -209,30 +225,30 @@ void Engine::compute(Execution& execution, const Instruction& i) {
   };
   const bool forward = i.action.kind == ActionKind::forward;
 
-  TensorView input, output;
-  if (const auto read = input_of(i.action, placement.stages()))
-    input = buffer(chunk, read->payload, false, i.input);
+  TensorView activation, gradient, output;
+  if (i.activation >= 0) activation = buffer(chunk, Payload::activation, false, i.activation);
+  if (i.gradient >= 0) gradient = buffer(chunk, Payload::gradient, false, i.gradient);
   if (const auto made = output_of(i.action, placement.stages())) {
     const bool here = placement.rank_of(made->to_stage) == layout_.pipeline_rank;
     output = buffer(here ? placement.chunk_of(made->to_stage) : chunk, made->payload, !here, i.output);
   }
   const auto pass = [&](const UnitHook& complete) {
     if (forward)
-      stage.forward({i.slot, i.weight_slot}, input, output, execution.mode);
+      stage.forward({i.slot, i.weight_slot}, activation, output, execution.mode);
     else if (i.action.kind == ActionKind::weight_gradient)
       stage.weight_gradient(i.delayed_slot, complete);
     else
-      stage.backward({i.slot, i.weight_slot, i.delayed_slot}, input, output, complete);
+      stage.backward({i.slot, i.weight_slot, i.delayed_slot}, activation, gradient, output, complete);
   };
 
   if (forward) {
-    fill(stage.micro_batch(i.slot), execution.batches(i.action.micro_batch), execution.dropout_seed);
+    take_batch(execution, i.action.micro_batch, stage.micro_batch(i.slot));
     // Every weight was updated on this rank, so that there is no transfer to wait for.
     if (!store_->layout().sharded()) store_->wait_for_weights(*backend_);
   }
   if (!may_repeat(execution, i, stage.units())) return pass(added);
-  const PassKey key(i.action.kind, execution.mode, chunk, i.slot, i.weight_slot, i.delayed_slot, input.data,
-                    output.data);
+  const PassKey key(i.action.kind, execution.mode, chunk, i.slot, i.weight_slot, i.delayed_slot,
+                    activation.data, gradient.data, output.data);
   Pass& known = passes_.try_emplace(key, Pass{passes_.size(), {}}).first->second;
   backend_->repeat(known.number, [&] {
     known.units.clear();
@@ -243,7 +259,7 @@ void Engine::compute(Execution& execution, const Instruction& i) {
 
 ExecutionTimes Engine::execute(const LoweredSchedule& schedule, HeadMode mode, const BatchSource& batches,
                                RandomKey dropout_seed, const UnitHook& complete, Recording* recording) {
-  Execution execution{schedule, mode, batches, dropout_seed, complete, recording != nullptr, {}, {}, {}};
+  Execution execution{schedule, mode, batches, dropout_seed, complete, recording != nullptr, {}, {}, {}, {}};
   const Placement& placement = schedule.source.placement;
   Queue& queue = backend_->queue();
   for (const Instruction& i : layout_.program(schedule).instructions) {
@@ -288,8 +304,13 @@ ExecutionTimes Engine::execute(const LoweredSchedule& schedule, HeadMode mode, c
 }
 
 void Engine::logits(std::int64_t first_row, const LogitSink& sink) {
-  for (Stage& stage : stages_)
-    if (stage.units().has_head) stage.logits({}, first_row, sink);
+  // The one micro-batch has been in slot 0 and, where the stage receives its input, in buffer 0.
+  for (std::size_t chunk = 0; chunk < stages_.size(); ++chunk) {
+    const StageUnits& units = stages_[chunk].units();
+    if (!units.has_head) continue;
+    const TensorView input = units.has_embedding ? TensorView() : buffers_[chunk].receive_activation.at(0);
+    stages_[chunk].logits({}, input, first_row, sink);
+  }
 }
 
 }  // namespace headwater

@@ -4,7 +4,6 @@
 #include "headwater/run/step_samples.h"
 
 #include <algorithm>
-#include <numeric>
 
 namespace headwater {
 namespace {
@@ -45,14 +44,11 @@ Evaluation evaluate(Engine& engine, const SampleStream& stream, const DocumentOp
       result.stopped = true;
       return result;
     }
-    // Every chunk of a rank reads the batch.
-    std::vector<double> of_micro_batch(static_cast<std::size_t>(layout.request.micro_batches));
     engine.execute(layout.evaluation, HeadMode::evaluate, [&](int micro_batch) {
       Batch batch = batch_up_to(stream, first_sample_of(layout, first, micro_batch), micro, end, documents);
-      of_micro_batch[static_cast<std::size_t>(micro_batch)] = static_cast<double>(batch.unmasked_targets());
+      if (engine.has_head()) targets += static_cast<double>(batch.unmasked_targets());
       return batch;
     });
-    if (engine.has_head()) targets = std::accumulate(of_micro_batch.begin(), of_micro_batch.end(), targets);
   }
   std::array<double, 2> sums{};
   StepScalars scalars{};

@@ -13,7 +13,7 @@
 namespace headwater {
 namespace {
 
-// What a rank tells the others of one of its parameters. It is sent as it lies in memory.
+// The message by which a rank tells the others of one of its parameters. It is sent as it lies in memory.
 struct Held {
   std::int64_t parameter = 0;  // its number in the model
   std::int64_t begin = 0;      // where the shard begins along the dimension that is split

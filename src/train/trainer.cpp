@@ -20,6 +20,7 @@
 
 #include <cmath>
 #include <ostream>
+#include <utility>
 
 namespace headwater {
 namespace {
@@ -119,14 +120,19 @@ bool Trainer::time_is_up() const {
   return world_.rank() == 0 && limit > 0.0 && since_start_.seconds() + last_step_seconds_ >= limit;
 }
 
-double Trainer::targets_of_step(std::int64_t first_sample, int micro_batches) const {
+Batch Trainer::read_batch(std::int64_t first_sample, int micro_batch) const {
+  const RankLayout& layout = engine_->layout();
+  return make_batch(*training_data_, first_sample_of(layout, first_sample, micro_batch),
+                    layout.request.batch.samples, documents_);
+}
+
+double Trainer::targets_of_step(std::int64_t first_sample, int micro_batches,
+                                const std::vector<Batch>& read) const {
   const RankLayout& layout = engine_->layout();
   if (!documents_.eod_mask_loss)
     return static_cast<double>(micro_batches * samples_of_round(layout) * start_.run.training.seq_length);
   std::int64_t targets = 0;
-  for (int m = 0; m < micro_batches; ++m)
-    targets += unmasked_targets(*training_data_, first_sample_of(layout, first_sample, m),
-                                layout.request.batch.samples, documents_);
+  for (const Batch& batch : read) targets += batch.unmasked_targets();
   targets = sum_over(engine_->data_group(), targets);
   if (targets == 0)
     throw UserError("the global batch at sample {} has no target that is not masked", first_sample);
@@ -149,12 +155,17 @@ StepMetrics Trainer::step() {
                      tokens = batch * start_.run.training.seq_length;
   const LoweredSchedule& schedule = layout.schedules->of(batch / samples_of_round(layout));
   const bool observed = observer_ && batch == batch_->full();
-  const double targets = targets_of_step(first_sample, schedule.source.micro_batches);
+  const int micro_batches = schedule.source.micro_batches;
+  // Where labels are masked their number must be known before the first forward, so that all are read before
+  // it, and not again.
+  std::vector<Batch> read;
+  for (int m = 0; documents_.eod_mask_loss && m < micro_batches; ++m)
+    read.push_back(read_batch(first_sample, m));
+  const double targets = targets_of_step(first_sample, micro_batches, read);
   auto [scalars, times] = training_step(
       *engine_, *optimizer_, schedule, rate, targets,
       [&](int m) {
-        return make_batch(*training_data_, first_sample_of(layout, first_sample, m),
-                          layout.request.batch.samples, documents_);
+        return read.empty() ? read_batch(first_sample, m) : std::move(read[static_cast<std::size_t>(m)]);
       },
       dropout, observed ? observer_->next() : nullptr);
   stop_agreed.wait();

@@ -29,7 +29,8 @@ TEST(MeasuredCosts, WithoutTransfersOnlyTheComputesAreLeft) {
     for (const Instruction& i : schedule.ranks[rank].instructions) {
       if (i.kind != Instruction::Kind::compute) continue;
       EXPECT_EQ(alone.ranks[rank].instructions[next].action, i.action);
-      EXPECT_EQ(alone.ranks[rank].instructions[next++].input, i.input);
+      EXPECT_EQ(alone.ranks[rank].instructions[next].activation, i.activation);
+      EXPECT_EQ(alone.ranks[rank].instructions[next++].gradient, i.gradient);
     }
   }
 }

@@ -86,10 +86,6 @@ TEST(Batch, RowsOfTheStreamAreInputsAndTheirSuccessors) {
   }
   EXPECT_GT(eods, 0);
   EXPECT_EQ(batch.unmasked_targets(), 30 - eods);
-  for (std::int64_t first = 0; first < 12; ++first)
-    EXPECT_EQ(unmasked_targets(stream, first, 3, documents),
-              make_batch(stream, first, 3, documents).unmasked_targets());
-  EXPECT_EQ(unmasked_targets(stream, 5, 4, {}), 40);
 }
 
 TEST(Batch, ASwitchWithoutAnEodIsRefused) {

@@ -194,6 +194,44 @@ TEST(ArenaLayout, SegmentsOfParametersByPrecision) {
   EXPECT_EQ(bytes_of(arena_layout(model, layout, request), "activations"), 3 * activations);
 }
 
+TEST(ArenaLayout, AStageHasTheArraysThatItsUnitsRead) {
+  using enum BatchArray;
+  using Arrays = std::set<BatchArray>;
+  const ModelSpec model = expand(test::small_model(kOptions, 8));
+  const auto read = [&](int first, int last) { return batch_arrays(model, units_of(model, first, last)); };
+  const int head = model.head_unit();
+  EXPECT_EQ(read(0, 1), (Arrays{tokens}));
+  EXPECT_EQ(read(0, 2), (Arrays{tokens, position, attention_start, lfa_start}));
+  EXPECT_EQ(read(1, head), (Arrays{position, attention_start, lfa_start}));
+  EXPECT_EQ(read(head, head + 1), (Arrays{labels}));
+  const ModelSpec other = expand(test::small_model({.lfa = false, .dropout = 0.1, .layers = 4}, 8));
+  EXPECT_EQ(batch_arrays(other, units_of(other, 1, 2)), (Arrays{position, attention_start, dropout_keys}));
+
+  // Two samples of 8 tokens; a slot has no room for what is not read.
+  MemoryRequest request;
+  request.batch = {2, 8};
+  EXPECT_EQ(micro_batch_bytes({tokens, dropout_keys}, request.batch), aligned(16 * 4) + aligned(4 * 4));
+  request.chunks = {{units_of(model, 0, 1), {3, 3}, 0}};
+  EXPECT_EQ(bytes_of(arena_layout(model, cut(model, {1})[0], request), "activations"), 3 * aligned(16 * 4));
+}
+
+// A layer that another stage sends its input to keeps it in the message's buffer; likewise the gradient.
+TEST(ArenaLayout, WhatAStageReceivesIsNotInItsSlots) {
+  const ModelSpec model = expand(test::small_model(kOptions, 8));
+  MemoryRequest request;
+  request.batch = {2, 8};
+  const std::int64_t stream = aligned(2 * 8 * 12 * 4);
+  const auto slot = [&](const StageUnits& stage, int unit) {
+    return unit_slot_bytes(request.site(model, stage, unit), Recompute::none);
+  };
+  const StageUnits whole = units_of(model, 0, model.units()), middle = units_of(model, 2, 4);
+  EXPECT_EQ(slot(whole, 2).slot - slot(middle, 2).slot, stream);
+  EXPECT_EQ(slot(whole, 2).delayed_slot, slot(middle, 2).delayed_slot);
+  EXPECT_EQ(slot(whole, 3).slot, slot(middle, 3).slot);
+  EXPECT_EQ(slot(whole, 3).delayed_slot - slot(middle, 3).delayed_slot, stream);
+  EXPECT_EQ(slot(whole, 3).weight_slot, slot(middle, 3).weight_slot);
+}
+
 TEST(ArenaLayout, TransferBuffersAndTheTiedExchange) {
   const ModelSpec model = expand(test::small_model(kOptions, 8));
   const ParameterLayout last = cut(model, {3})[1];

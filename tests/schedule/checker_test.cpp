@@ -32,8 +32,10 @@ std::vector<LoweredSchedule> proved_programs() {
     schedules.push_back(make_schedule(kind.name, 3, kind.default_chunks, 5));
   std::vector<LoweredSchedule> programs;
   for (const Schedule& schedule : schedules) {
-    programs.push_back(lower(schedule));
-    EXPECT_EQ(check(programs.back()).fault, std::nullopt);
+    for (const bool keeps_gradients : {false, true}) {
+      programs.push_back(lower(schedule, keeps_gradients));
+      EXPECT_EQ(check(programs.back()).fault, std::nullopt);
+    }
   }
   return programs;
 }
@@ -90,10 +92,11 @@ TEST(Checker, FindsEveryChangedBuffer) {
       program[i].transfer.buffer += step;
       return !computes(program[i]);
     });
-    expect_all_found([step](Program& program, std::size_t i) {
-      program[i].input += step;
-      return computes(program[i]);
-    });
+    for (int Instruction::*received : {&Instruction::activation, &Instruction::gradient})
+      expect_all_found([step, received](Program& program, std::size_t i) {
+        program[i].*received += step;
+        return computes(program[i]);
+      });
     expect_all_found([step](Program& program, std::size_t i) {
       program[i].output += step;
       return computes(program[i]);
@@ -265,13 +268,38 @@ TEST(Checker, FindsABufferFilledWhileItMoves) {
 TEST(Checker, FindsAReceiveOverWhatIsNotYetRead) {
   LoweredSchedule lowered = lower(written_interleaved());
   for (Instruction& instruction : lowered.ranks[1].instructions) {
-    if (instruction.kind == Kind::compute) instruction.input = std::min(instruction.input, 0);
+    if (instruction.kind == Kind::compute) {
+      instruction.activation = std::min(instruction.activation, 0);
+      instruction.gradient = std::min(instruction.gradient, 0);
+    }
     const bool receives = instruction.kind == Kind::start_receive || instruction.kind == Kind::wait_receive;
     if (receives) instruction.transfer.buffer = 0;
   }
   const ScheduleReport report = check(lowered);
   ASSERT_NE(report.fault, std::nullopt);
   EXPECT_NE(report.fault->find("it writes to a buffer that still holds"), std::string::npos) << *report.fault;
+}
+
+// The input of a stage is read by the forward, and again by the backward.
+TEST(Checker, FindsAReceiveOverTheInputOfAMicroBatchInFlight) {
+  LoweredSchedule lowered = lower(one_forward_one_backward(3, 4));
+  for (Instruction& instruction : lowered.ranks[1].instructions)
+    if (instruction.kind == Kind::compute)
+      instruction.activation = instruction.activation % 2;
+    else if (instruction.transfer.payload == Payload::activation && instruction.transfer.to_stage == 1)
+      instruction.transfer.buffer %= 2;
+  EXPECT_EQ(check(lowered).fault,
+            "rank 1, instruction 9, start to receive the activation of micro-batch 2 from stage 0 to 1: it "
+            "writes to a buffer that still holds the activation of micro-batch 0 from stage 0 to 1");
+}
+
+TEST(Checker, FindsAReceiveOverAGradientThatAWeightGradientReads) {
+  LoweredSchedule lowered = lower(split_backward());
+  ASSERT_EQ(check(lowered).fault, std::nullopt);
+  lowered.keeps_gradients = true;
+  EXPECT_EQ(check(lowered).fault,
+            "rank 1, instruction 13, start to receive the gradient of micro-batch 1 from stage 2 to 1: it "
+            "writes to a buffer that still holds the gradient of micro-batch 0 from stage 2 to 1");
 }
 
 TEST(Checker, FindsAMissingRank) {

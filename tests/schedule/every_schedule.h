@@ -49,8 +49,8 @@ inline bool in_order(const Schedule& schedule) {
   return true;
 }
 
-inline void prove(const Schedule& schedule) {
-  const LoweredSchedule lowered = lower(schedule);
+inline void prove(const Schedule& schedule, bool keeps_gradients) {
+  const LoweredSchedule lowered = lower(schedule, keeps_gradients);
   const ScheduleReport report = check(lowered);
   ASSERT_EQ(report.fault, std::nullopt) << name_of(schedule);
   ASSERT_TRUE(in_order(schedule)) << name_of(schedule);
@@ -59,6 +59,10 @@ inline void prove(const Schedule& schedule) {
     ASSERT_EQ(lowered.ranks[rank].weight_slots, report.kept_for_weights[rank]) << name_of(schedule);
     ASSERT_EQ(lowered.ranks[rank].delayed_slots, report.delayed_weights[rank]) << name_of(schedule);
   }
+}
+
+inline void prove(const Schedule& schedule) {
+  for (const bool keeps_gradients : {false, true}) prove(schedule, keeps_gradients);
 }
 
 // Whether the schedule is refused, by the lowering or by the checker.

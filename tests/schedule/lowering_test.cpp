@@ -2,6 +2,7 @@
 
 #include "headwater/base/error.h"
 #include "headwater/schedule/checker.h"
+#include "headwater/schedule/schedule_table.h"
 #include "tests/schedule/written_schedules.h"
 
 #include <gtest/gtest.h>
@@ -59,9 +60,9 @@ TEST(Lowering, WritesTheProgramOfALastRank) {
   EXPECT_EQ(text_of(lowered.ranks[1]),
             "receive a0.0\n"
             "received a0.0\nF0\n"
-            "receive a1.0\n"
+            "receive a1.1\n"
             "B0\nsend g0.0\n"
-            "received a1.0\nF1\n"
+            "received a1.1\nF1\n"
             "receive a2.0\n"
             "B1\nsend g1.1\n"
             "received a2.0\nF2\n"
@@ -89,7 +90,8 @@ TEST(Lowering, OneRankSendsNothing) {
   EXPECT_EQ(text_of(lowered.ranks[0]), "F0\nB0\nF1\nB1\nF2\nB2\nF3\nB3\nF4\nB4\n");
   EXPECT_EQ(lowered.ranks[0].slots, std::vector<int>{1});
   for (const Instruction& instruction : lowered.ranks[0].instructions) {
-    EXPECT_EQ(instruction.input, -1);
+    EXPECT_EQ(instruction.activation, -1);
+    EXPECT_EQ(instruction.gradient, -1);
     EXPECT_EQ(instruction.output, -1);
   }
 }
@@ -122,9 +124,12 @@ TEST(Lowering, NeighboursOnOneRankHandOver) {
   int transfers = 0;
   for (const Instruction& instruction : lowered.ranks[1].instructions) {
     if (instruction.kind == Kind::compute) {
-      // Every compute but a weight gradient of the two middle stages has both.
-      const bool weights = instruction.action.kind == ActionKind::weight_gradient;
-      EXPECT_EQ(instruction.input >= 0, !weights);
+      // Every compute of the two middle stages but a weight gradient reads the stage's input, and fills a
+      // buffer.
+      const bool weights = instruction.action.kind == ActionKind::weight_gradient,
+                 forward = instruction.action.kind == ActionKind::forward;
+      EXPECT_EQ(instruction.activation >= 0, !weights);
+      EXPECT_EQ(instruction.gradient >= 0, !weights && !forward);
       EXPECT_EQ(instruction.output >= 0, !weights);
     } else {
       ++transfers;
@@ -164,7 +169,48 @@ TEST(Lowering, OneForwardOneBackwardDoubleBuffers) {
       const RankProgram::Buffers& buffers = program.buffers[0];
       for (int count : {buffers.send_activation, buffers.send_gradient})
         EXPECT_TRUE(count == 0 || count == 2);
-      for (int count : {buffers.receive_activation, buffers.receive_gradient}) EXPECT_LE(count, 2);
+      // A stage keeps its input in the buffer, and receives the next one ahead.
+      EXPECT_LE(buffers.receive_activation, program.slots[0] + 1);
+      EXPECT_LE(buffers.receive_gradient, 2);
+    }
+  }
+}
+
+// Returns the most activations of a chunk that are there, or on their way, and not yet read.
+int received_ahead(const RankProgram& program, const Placement& placement, int chunk) {
+  int ahead = 0, most = 0;
+  for (const Instruction& i : program.instructions) {
+    if (i.kind == Kind::start_receive && i.transfer.payload == Payload::activation &&
+        placement.chunk_of(i.transfer.to_stage) == chunk)
+      most = std::max(most, ++ahead);
+    if (i.kind == Kind::compute && i.action.kind == ActionKind::forward && i.action.stage > 0 &&
+        placement.chunk_of(i.action.stage) == chunk)
+      --ahead;
+  }
+  return most;
+}
+
+// What a stage has received stays where it is until it has been read for the last time. That takes no more
+// buffers than the slots that would have to hold a copy, and those that the next messages arrive in.
+TEST(Lowering, KeepsWhatAStageReceivesInItsBuffer) {
+  for (const ScheduleKind& kind : schedule_kinds()) {
+    for (const int micro_batches : {1, 5, 12}) {
+      const Schedule schedule = make_schedule(kind.name, 4, kind.default_chunks, micro_batches);
+      const LoweredSchedule copied = lower(schedule), kept = lower(schedule, true);
+      for (std::size_t rank = 0; rank < 4; ++rank) {
+        const RankProgram &less = copied.ranks[rank], &more = kept.ranks[rank];
+        for (std::size_t chunk = 0; chunk < more.buffers.size(); ++chunk) {
+          EXPECT_EQ(more.buffers[chunk].receive_activation, less.buffers[chunk].receive_activation);
+          EXPECT_LE(more.buffers[chunk].receive_gradient,
+                    less.buffers[chunk].receive_gradient + more.delayed_slots[chunk])
+              << kind.name;
+          if (!kind.folded) {  // so that nothing is handed over
+            EXPECT_LE(more.buffers[chunk].receive_activation,
+                      more.slots[chunk] + received_ahead(more, schedule.placement, static_cast<int>(chunk)))
+                << kind.name;
+          }
+        }
+      }
     }
   }
 }

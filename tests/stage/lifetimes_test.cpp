@@ -53,7 +53,7 @@ Gradients whole(const test::ModelOptions& options, DType compute, const Recomput
   for (const std::int32_t m : {0, 1}) {
     model.set_batch(batch_of(m), static_cast<std::uint64_t>(m));
     model.forward();
-    model.stage().backward({}, {}, {});
+    model.stage().backward({}, {}, {}, {});
   }
   return model.read_gradients();
 }
@@ -64,7 +64,7 @@ Gradients apart(const test::ModelOptions& options, DType compute, const Recomput
   for (const int m : {0, 1}) {
     model.set_batch(batch_of(m), static_cast<std::uint64_t>(m));
     model.forward({0, m});
-    model.stage().backward({0, m, m}, {}, {});
+    model.stage().backward({0, m, m}, {}, {}, {});
   }
   for (const int m : {0, 1}) model.stage().weight_gradient(m);
   return model.read_gradients();
@@ -124,7 +124,7 @@ TEST_P(Lifetimes, LeavesTheWeightsToTheSecondPart) {
   test::WholeModel model = model_of(GetParam().model, DType::f32, {1, 1, 1, false});
   model.set_batch(batch_of(0), 0);
   model.forward();
-  model.stage().backward({0, 0, 0}, {}, {});
+  model.stage().backward({0, 0, 0}, {}, {}, {});
   const auto is_zero = [](const std::vector<double>& values) {
     return std::all_of(values.begin(), values.end(), [](double value) { return value == 0.0; });
   };

@@ -56,14 +56,14 @@ class WholeModel {
   void set_batch(const Batch& batch, std::uint64_t dropout_seed, int slot = 0) {
     MicroBatch& to = stage_->micro_batch(slot);
     const auto copy = [&](const std::vector<std::int32_t>& host, TensorView view) {
-      std::copy(host.begin(), host.end(), view.as<std::int32_t>());
+      if (view) std::copy(host.begin(), host.end(), view.as<std::int32_t>());
     };
     copy(batch.tokens, to.tokens);
     copy(batch.labels, to.labels);
     copy(batch.position, to.position);
     copy(batch.attention_start, to.attention_start);
     copy(batch.lfa_start, to.lfa_start);
-    for (std::int64_t i = 0; i < to.dropout_keys.elements(); ++i)
+    for (std::int64_t i = 0; to.dropout_keys && i < to.dropout_keys.elements(); ++i)
       to.dropout_keys.as<std::int32_t>()[i] =
           static_cast<std::int32_t>(philox(RandomKey{dropout_seed}, static_cast<std::uint64_t>(i))[0]);
     targets_ = static_cast<double>(batch.unmasked_targets());
@@ -86,7 +86,7 @@ class WholeModel {
   std::map<std::string, std::vector<double>> gradients() {
     backend_->run(op::Zero{store_->gradients()});
     forward();
-    stage_->backward({}, {}, {});
+    stage_->backward({}, {}, {}, {});
     return read_gradients();
   }
 

@@ -11,7 +11,7 @@ namespace headwater {
 
 bool built_with_cuda();
 
-// What CUDA and NCCL read in the environment, where the person has not set it: as many queues between the
+// Sets what CUDA and NCCL read in the environment, unless the person has set it: as many queues between the
 // host and a GPU as there can be, since streams that share one (CUDA gives a process eight) hold each other
 // up; and all connections for collectives when a communicator is made, since hosts wait for each other in
 // them. Where there are several ranks, all kernels are loaded when the device is opened: to load one at its

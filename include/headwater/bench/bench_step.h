@@ -16,7 +16,7 @@
 
 namespace headwater {
 
-// What one op takes in a step, the mean over the ranks.
+// The calls and seconds of one op in a step, the mean over the ranks.
 struct OpSeconds {
   std::string name;
   double calls = 0.0;

@@ -13,8 +13,8 @@
 
 namespace headwater {
 
-// What one rank recorded: the spans of its computes, step after step, and the times of the steps, or trials,
-// that the spans come from.
+// The recordings of one rank: the spans of its computes, step after step, and the times of the steps, or
+// trials, that the spans come from.
 struct CostSamples {
   std::vector<Span> spans;
   std::vector<StepTimes> times;

@@ -21,7 +21,8 @@
 
 namespace headwater {
 
-// What a group will send between devices. NCCL takes memory and multiprocessors for each kind of traffic.
+// The kinds of message that a group will send between devices. NCCL takes memory and multiprocessors for each
+// kind of traffic.
 struct Traffic {
   enum class Collectives : std::uint8_t {
     none,

@@ -47,7 +47,7 @@ struct PipelineLayout {
   bool operator==(const PipelineLayout&) const = default;
 };
 
-// What backward computes again instead of keeping it, either on all stages alike or stage by stage.
+// The choice of what backward computes again instead of keeping it, for all stages alike or stage by stage.
 struct RecomputeLayout {
   using Entry =
       std::variant<std::string, std::int64_t>;  // a word as for `all`; or n: the first n layers in full

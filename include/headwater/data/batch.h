@@ -45,9 +45,4 @@ Batch make_batch(const SampleStream& stream, std::int64_t first_sample, std::int
 Batch make_batch(std::span<const std::int32_t> tokens, std::span<const std::int32_t> labels,
                  std::int64_t batch_size, std::int64_t seq_length, const DocumentOptions& options);
 
-// Returns how many targets of samples [first_sample, first_sample + count) carry loss. It makes no batches,
-// and reads the samples only if eod_mask_loss is set.
-std::int64_t unmasked_targets(const SampleStream& stream, std::int64_t first_sample, std::int64_t count,
-                              const DocumentOptions& options);
-
 }  // namespace headwater

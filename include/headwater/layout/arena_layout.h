@@ -6,6 +6,7 @@
 #include "headwater/layout/tensor_home.h"
 #include "headwater/nn/unit_description.h"
 
+#include <set>
 #include <string>
 #include <vector>
 
@@ -30,16 +31,20 @@ struct SlotBytes {
 struct ChunkNeeds {
   StageUnits units;
   SlotCounts slots;
-  int buffers = 0;  // transfer buffers of all kinds, each of the residual stream's size
+  // Transfer buffers of all kinds, each of the residual stream's size. What the stage receives stays in them
+  // as long as a slot would have to keep it (schedule/lowering.h).
+  int buffers = 0;
 };
 
-// Tensors of one micro-batch that every stage takes from the stream itself (nn/block.h).
-std::vector<ActivationSpec> micro_batch_tensors(BatchShape batch);
+// The arrays of a micro-batch that the units of a stage read, which the stage takes from the stream itself.
+std::set<BatchArray> batch_arrays(const ModelSpec& model, const StageUnits& stage);
+// The tensor that holds such an array in each slot.
+ActivationSpec batch_tensor(BatchArray array, BatchShape batch);
+// The bytes of the tensors of such arrays.
+std::int64_t micro_batch_bytes(const std::set<BatchArray>& arrays, BatchShape batch);
 
 // Returns what one micro-batch keeps of the unit in the slots of each lifetime.
 SlotBytes unit_slot_bytes(const UnitSite& site, Recompute recompute);
-// Returns the bytes of micro_batch_tensors().
-std::int64_t micro_batch_bytes(BatchShape batch);
 
 struct SegmentSize {
   std::string name;
@@ -65,7 +70,18 @@ struct MemoryRequest {
             .device = device,
             .cached_tokens = cached_tokens};
   }
+  // Where the unit stands in a stage.
+  UnitSite site(const ModelSpec& model, const StageUnits& stage, int unit) const {
+    UnitSite site = this->site(model, unit);
+    site.receives_input = stage.receives_input(unit);
+    site.receives_gradient = stage.receives_gradient(unit);
+    return site;
+  }
 };
+
+// Whether the weight gradient of any layer reads the gradient of the residual stream behind it. A stage that
+// receives that gradient must then keep it until the weight gradient is taken.
+bool weight_gradients_read_stream(const ModelSpec& model, const MemoryRequest& request);
 
 // The constants of all units of the chunks; those of one name are one.
 std::vector<ConstantSpec> unit_constants(const ModelSpec& model, const MemoryRequest& request);

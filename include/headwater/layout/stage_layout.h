@@ -22,6 +22,9 @@ struct StageUnits {
   int layers() const { return last - first_layer() - (has_head ? 1 : 0); }
   // Says what the backward of unit `unit` computes again. Embedding and head compute nothing again.
   Recompute recompute_of(int unit) const;
+  // Whether the unit's input, or the gradient of its output, comes from another stage.
+  bool receives_input(int unit) const { return unit == first && !has_embedding; }
+  bool receives_gradient(int unit) const { return unit + 1 == last && !has_head; }
   std::string recompute_text() const;  // "none", "selective", "full", or "2 in full" where it has more than 2
 };
 

@@ -1,5 +1,5 @@
 #pragma once
-// What a model is made of: one LayerSpec per layer between an embedding and a head. The model section of the
+// The parts of a model: one LayerSpec per layer between an embedding and a head. The model section of the
 // config expands to this; nothing below reads the family.
 //
 // The units of a model are numbered [0 embedding, 1 … L layers, L + 1 head]; StageLayout cuts that list.

@@ -1,6 +1,6 @@
 #pragma once
-// What backward computes again, layer by layer, instead of finding it in the slot of its micro-batch
-// (ActivationSpec's `Dropped` says which tensors that spares).
+// A layer's backward may compute tensors again instead of finding them in the slot of its micro-batch
+// (ActivationSpec's `Dropped` says which ones it may).
 
 #include <cstdint>
 

@@ -12,8 +12,8 @@
 
 namespace headwater {
 
-// One micro-batch on the device, as every stage takes it from the stream (data/batch.h says what the arrays
-// mean).
+// One micro-batch on the device, as a stage takes it from the stream. Arrays that no unit of the stage reads
+// (UnitDescription::batch_arrays) are empty.
 struct MicroBatch {
   BatchShape shape;
   TensorView tokens, labels, position, attention_start, lfa_start;  // i32 [T]

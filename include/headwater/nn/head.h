@@ -18,22 +18,25 @@ class Head {
   explicit Head(const UnitSite& site);
 
   const UnitDescription& description() const { return description_; }
+  // The head's own tensor of its input; absent where another stage sends it.
   TensorId input() const { return input_; }
+
+  // All of these read the same `input`, the residual stream c [T, H] of this rank's tokens.
 
   // Adds the micro-batch's losses to `scalars`, and takes the gradients of the head's weight, where that is
   // trained, and of its input (kept for backward()). scalars[targets] is set before.
-  void forward(const BlockContext& context, TensorView scalars) const;
-  // The gradient of input().
-  void backward(const BlockContext& context, TensorView d_input) const;
+  void forward(const BlockContext& context, TensorView input, TensorView scalars) const;
+  // The gradient of `input`.
+  void backward(const BlockContext& context, TensorView input, TensorView d_input) const;
 
   // The losses alone.
-  void evaluate(const BlockContext& context, TensorView scalars) const;
+  void evaluate(const BlockContext& context, TensorView input, TensorView scalars) const;
   // The logits of the rows from `first` on: this rank's columns of V, without padding. Each block goes to
   // `sink` with the numbers of its first row and column.
-  void logits(const BlockContext& context, std::int64_t first, const LogitSink& sink) const;
+  void logits(const BlockContext& context, TensorView input, std::int64_t first, const LogitSink& sink) const;
 
  private:
-  TensorView norm(const BlockContext& context) const;  // → the normed rows of all tokens
+  TensorView norm(const BlockContext& context, TensorView input) const;  // → the normed rows of all tokens
   // Logits of these rows, and the statistics of their softmax over the whole vocabulary.
   struct Block {
     TensorView logits, statistics;

@@ -11,19 +11,22 @@ class Layer {
   explicit Layer(const UnitSite& site);
 
   const UnitDescription& description() const { return description_; }
+  // The layer's own tensor of its input; absent where another stage sends it.
   TensorId input() const { return input_; }
-  // The caller's tensor of d_out, where the layer needs it later; absent elsewhere.
+  // The layer's own tensor of d_out, where it needs that later; absent elsewhere, and where another stage
+  // sends it.
   TensorId d_out() const { return d_out_; }
 
-  void forward(const BlockContext& context, TensorView out) const;  // from input()
+  // All three read the same `input`, the residual stream c [T, H] of this rank's tokens.
+  void forward(const BlockContext& context, TensorView input, TensorView out) const;
   // Before backward, where tensors were dropped after forward: makes them again, to the same bits. No
   // backward needs the layer's last product, so that is left out.
-  void recompute(const BlockContext& context, Recompute how) const;
-  void backward(const BlockContext& context, TensorView d_out, TensorView d_input) const;
+  void recompute(const BlockContext& context, TensorView input, Recompute how) const;
+  void backward(const BlockContext& context, TensorView input, TensorView d_out, TensorView d_input) const;
 
  private:
   Layer(const UnitSite& site, const LayerSpec& layer);
-  void forward_to_activation(const BlockContext& context) const;
+  void forward_to_activation(const BlockContext& context, TensorView input) const;
   Dropout dropout(const BlockContext& context, int place) const;
 
   UnitDescription description_;

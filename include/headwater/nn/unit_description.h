@@ -1,7 +1,7 @@
 #pragma once
 // The description that a unit of a model (the embedding, a layer, the head) gives of itself: its parameters,
-// the tensors that it writes while it computes one micro-batch, its constants, and what it remembers in
-// generation.
+// the tensors that it writes while it computes one micro-batch, the arrays of the micro-batch that it reads,
+// its constants, and what it remembers in generation.
 //
 // The blocks of a unit say it in their constructors, one after the other, and keep the numbers (ids) by which
 // their forward and backward find what they declared: in a BlockContext (block.h), in the lists here, and in
@@ -12,7 +12,9 @@
 #include "headwater/model/parameter_spec.h"
 #include "headwater/tensor/tensor_view.h"
 
+#include <cstdint>
 #include <functional>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -28,6 +30,9 @@ struct UnitSite {
   Precision precision = {};
   Device::Kind device = Device::Kind::cpu;
   std::int64_t cached_tokens = 0;  // generation: tokens that a layer's caches have room for
+  // Whether the residual stream in front of the unit, or its gradient behind the unit, comes from another
+  // stage. It then lies in that message's buffer, and the unit declares no tensor for it.
+  bool receives_input = false, receives_gradient = false;
 };
 
 // Numbers of what a unit declared, each in its own list; −1: absent.
@@ -89,6 +94,9 @@ struct SharedOut {
   bool fits(std::int64_t ranks) const { return parts % ranks == 0 || (repeats && ranks % parts == 0); }
 };
 
+// The arrays of a micro-batch (data/batch.h says what they mean, but for the keys of the dropout masks).
+enum class BatchArray : std::uint8_t { tokens, labels, position, attention_start, lfa_start, dropout_keys };
+
 class UnitDescription {
  public:
   explicit UnitDescription(const UnitSite& site);
@@ -119,6 +127,8 @@ class UnitDescription {
   TensorId forward_tensor(std::string name, Shape shape, DType dtype, Kept kept,
                           Dropped dropped = Dropped::by_full);
   TensorId backward_tensor(std::string name, Shape shape, DType dtype, Kept kept);
+  // The unit's own tensor "input" of the residual stream in front of it; absent where another stage sends it.
+  TensorId input_tensor(std::int64_t hidden);
   // A weight gradient reads the tensor, which therefore lives at least until then.
   void keep_until_weight_gradient(TensorId id);
   // The product reads the tensor, and so does its weight gradient, if it has one; or, where tokens are cut,
@@ -134,6 +144,7 @@ class UnitDescription {
 
   ConstantId constant(ConstantSpec spec);
   CacheId cache(std::string name, Shape shape);
+  void reads(BatchArray array) { batch_arrays_.insert(array); }
   void share_out(SharedOut shared) { shared_out_.push_back(std::move(shared)); }
 
   // ---- for everybody else
@@ -149,6 +160,8 @@ class UnitDescription {
   std::vector<ConstantSpec> constants() && { return std::move(constants_); }
   const std::vector<CacheSpec>& caches() const& { return caches_; }
   std::vector<CacheSpec> caches() && { return std::move(caches_); }
+  const std::set<BatchArray>& batch_arrays() const& { return batch_arrays_; }
+  std::set<BatchArray> batch_arrays() && { return std::move(batch_arrays_); }
   const std::vector<SharedOut>& shared_out() const& { return shared_out_; }
   std::vector<SharedOut> shared_out() && { return std::move(shared_out_); }
 
@@ -160,12 +173,14 @@ class UnitDescription {
   BatchShape batch_;
   Precision precision_;
   std::int64_t cached_tokens_;
+  bool receives_input_;
   std::vector<std::string> frozen_;  // names of parameters that are not trained
   std::vector<ParameterSpec> parameters_;
   std::vector<ProductSpec> products_;
   std::vector<ActivationSpec> tensors_;
   std::vector<ConstantSpec> constants_;
   std::vector<CacheSpec> caches_;
+  std::set<BatchArray> batch_arrays_;
   std::vector<SharedOut> shared_out_;
 };
 

@@ -39,7 +39,8 @@ struct RankLayout {
     return of.ranks[static_cast<std::size_t>(pipeline_rank)];
   }
   std::int64_t bytes() const;  // of the arena
-  // Bytes that a step copies from the host: micro-batches, for each chunk, and the step's scalars.
+  // Bytes that a step copies from the host: of each micro-batch what each chunk reads, and the step's
+  // scalars.
   std::int64_t host_bytes() const;
   // Bytes of a parameter's weight, gradient, and this rank's share of its master and moments.
   BytesPerParameter bytes_per_parameter() const;

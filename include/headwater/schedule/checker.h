@@ -21,7 +21,7 @@ struct ScheduleReport {
   PerChunk delayed_weights;   // held by input gradients whose weight gradient is due
   // By rank: the most forwards, over all its chunks at one time, whose backward has not come to its end.
   std::vector<int> held;
-  // What is wrong, naming rank, action and peer. Nothing: the program is proved.
+  // The sentence says what is wrong, naming rank, action and peer. It is absent where the program is proved.
   std::optional<std::string> fault;
 };
 

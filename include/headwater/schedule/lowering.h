@@ -14,6 +14,11 @@
 // - slot: from the forward to the input gradient, what the input gradient alone needs of the forward;
 // - weight_slot: from the forward to the weight gradient, what the weight gradient needs of the forward;
 // - delayed_slot: from the input gradient to the weight gradient, what the one makes for the other.
+//
+// What a stage receives is not copied into its slots: it stays in the receive buffer as long as the stage
+// needs it. The stage's input, which the forward and the input gradient read, keeps its buffer as long as the
+// micro-batch has its slot. The gradient of the stage's output is dead after the input gradient, unless the
+// products of the weight gradient read it too (LoweredSchedule::keeps_gradients).
 
 #include "headwater/schedule/message.h"
 
@@ -46,12 +51,13 @@ struct Instruction {
   // backward reads both, an input gradient reads both and writes delayed_slot, a weight gradient reads the
   // last two.
   int slot = -1, weight_slot = -1, delayed_slot = -1;
-  // The receive buffer of its chunk that the action reads and that is free afterwards. There is none at the
-  // ends of the model and for weight gradients.
-  int input = -1;
+  // The receive buffers of its chunk that the action may read (slot_lifetime.h says which actions read which,
+  // and after which they are free): the one that holds the stage's input, and the one that holds the gradient
+  // of its output. The first stage has no input, the last no gradient.
+  int activation = -1, gradient = -1;
   // The buffer that the action fills: where the stage that its message goes to lies on another rank, a send
   // buffer of its own chunk; where that stage lies on this rank, the receive buffer of that stage's chunk
-  // which that stage's compute names as its `input`.
+  // which that stage's compute names as its `activation` or `gradient`.
   int output = -1;
   Transfer transfer;  // of every other kind of instruction
 };
@@ -68,10 +74,12 @@ struct RankProgram {
 struct LoweredSchedule {
   Schedule source;  // the schedule that it was lowered from
   std::vector<RankProgram> ranks;
+  // Whether a gradient that a stage has received stays in its buffer until the weight gradient.
+  bool keeps_gradients = false;
 };
 
 // Returns the program of every rank. Throws InternalError where the schedule is impossible or names an action
 // twice.
-LoweredSchedule lower(const Schedule& schedule);
+LoweredSchedule lower(const Schedule& schedule, bool keeps_gradients = false);
 
 }  // namespace headwater

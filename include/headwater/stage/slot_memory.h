@@ -27,8 +27,16 @@ struct StageOptions {
   Device::Kind device = Device::Kind::cpu;
   std::int64_t cached_tokens = 0;  // generation: tokens that caches have room for
 
-  UnitSite site(const ModelSpec& model, int unit) const {
-    return {model, unit, sharding, batch, precision, device, cached_tokens};
+  UnitSite site(const ModelSpec& model, const StageUnits& stage, int unit) const {
+    return {model,
+            unit,
+            sharding,
+            batch,
+            precision,
+            device,
+            cached_tokens,
+            stage.receives_input(unit),
+            stage.receives_gradient(unit)};
   }
 };
 

@@ -51,24 +51,29 @@ class Stage {
   const StageUnits& units() const { return units_; }
   MicroBatch& micro_batch(int slot) { return slots_.micro_batch(slot); }
 
-  // `input` is empty where the stage has the embedding, `out` where it has the head. `caches` are those of
-  // its layers, in generation. Weights that are still on their way are waited for unit by unit.
+  // `input` is empty where the stage has the embedding, `out` where it has the head. The stage keeps no copy
+  // of `input`: backward() reads it again. `caches` are those of its layers, in generation. Weights that are
+  // still on their way are waited for unit by unit.
   void forward(const SlotNumbers& numbers, TensorView input, TensorView out, HeadMode mode,
                const LayerCaches* caches = nullptr);
   // `d_out` is empty where the stage has the head, `d_input` where it has the embedding. With a delayed slot
-  // the products of the weights' gradients wait for weight_gradient(); those of embedding, norms, biases and
-  // head do not.
-  void backward(const SlotNumbers& numbers, TensorView d_out, TensorView d_input,
+  // the products of the weights' gradients wait for weight_gradient(), which may read `d_out` again
+  // (layout/arena_layout.h, weight_gradients_read_stream); those of embedding, norms, biases and head do not
+  // wait.
+  void backward(const SlotNumbers& numbers, TensorView input, TensorView d_out, TensorView d_input,
                 const UnitHook& complete = {});
   void weight_gradient(int delayed_slot, const UnitHook& complete = {});
-  // After forward(…, HeadMode::none): the logits of rows from `first` on (head.h).
-  void logits(const SlotNumbers& numbers, std::int64_t first, const LogitSink& sink);
+  // After forward(…, HeadMode::none), of the same input: the logits of rows from `first` on (head.h).
+  void logits(const SlotNumbers& numbers, TensorView input, std::int64_t first, const LogitSink& sink);
 
  private:
   // By unit of the stage, by TensorId; found when a set of slots is used for the first time.
   using Tensors = std::vector<std::vector<TensorView>>;
   const Tensors& tensors(UnitPass pass, const SlotNumbers& numbers);
   UnitMemory memory_of(const UnitDescription& description) const;
+  // The residual stream before layer `layer` of the stage, or before the head, which comes after the last:
+  // the unit's own tensor, or `input` where that is the stage's.
+  TensorView stream_before(std::size_t layer, int slot, const Tensors& tensors, TensorView input);
   BlockContext context(int unit, int slot, const Tensors& tensors, bool training,
                        DeferredProducts* products = nullptr);
   BlockContext layer_context(std::size_t layer, int slot, const Tensors& tensors, bool training,

@@ -19,7 +19,8 @@
 
 namespace headwater {
 
-// Gives this replica's micro-batch of that number, on the host.
+// Gives this replica's micro-batch of that number, on the host. An engine asks once for each micro-batch of a
+// program, however many chunks the rank has.
 using BatchSource = std::function<Batch(int micro_batch)>;
 
 // How a rank spent its seconds while it executed a program.
@@ -73,14 +74,16 @@ class Engine {
   };
   struct Execution;
   // Passes with the same key make the same ops on the same memory: kind of action, what the head does, chunk,
-  // the three slots, input, output.
-  using PassKey = std::tuple<ActionKind, HeadMode, int, int, int, int, const void*, const void*>;
+  // the three slots, the buffers with the stage's input and with the gradient of its output, and the buffer
+  // that it fills.
+  using PassKey = std::tuple<ActionKind, HeadMode, int, int, int, int, const void*, const void*, const void*>;
   struct Pass {
     std::uint64_t number = 0;  // Backend::repeat's key
     std::vector<int> units;    // the units whose gradients it adds, in order
   };
   TensorView& buffer(int chunk, Payload payload, bool send, int index);
   void fill(MicroBatch& to, const Batch& from, RandomKey dropout_seed);
+  void take_batch(Execution& execution, int micro_batch, MicroBatch& to);
   void compute(Execution& execution, const Instruction& instruction);
   bool may_repeat(const Execution& execution, const Instruction& instruction, const StageUnits& units) const;
   bool sums_travel() const;

@@ -1,6 +1,6 @@
 #pragma once
-// What one rank did in one step, and when, by its own clock. A recording is made only where somebody asks for
-// one. Owned by the compute thread.
+// A recording says what one rank did in one step, and when, by its own clock. It is made only where somebody
+// asks for one, and belongs to the compute thread.
 
 #include "headwater/base/clock.h"
 #include "headwater/run/span.h"

@@ -1,6 +1,6 @@
 #pragma once
-// What a run computes with on the machines that it runs on: which device each rank has, and what `auto` means
-// there.
+// The devices and threads that a run computes with on the machines that it runs on: which device each rank
+// has, and what `auto` means there.
 
 #include "headwater/backend/backend.h"
 #include "headwater/run/run_settings.h"

@@ -20,6 +20,7 @@
 #include <iosfwd>
 #include <memory>
 #include <optional>
+#include <vector>
 
 namespace headwater {
 
@@ -41,8 +42,11 @@ class Trainer {
   void build(const RankLayout& layout, const MakeStepObserver& observe);
   void open_metrics();
   StepMetrics step();
-  // Unmasked targets of a step of `micro_batches` micro-batches on each replica. Collective.
-  double targets_of_step(std::int64_t first_sample, int micro_batches) const;
+  // This replica's micro-batch of the step that begins with `first_sample`.
+  Batch read_batch(std::int64_t first_sample, int micro_batch) const;
+  // Unmasked targets of a step of `micro_batches` micro-batches on each replica; `read` holds them where
+  // labels are masked. Collective.
+  double targets_of_step(std::int64_t first_sample, int micro_batches, const std::vector<Batch>& read) const;
   // Writes what a step measured. UserError after too many steps in a row that were not finite.
   void log_step(const StepMetrics& metrics);
   void check_weight_copies();

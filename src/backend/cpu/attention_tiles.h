@@ -1,5 +1,5 @@
 #pragma once
-// What attention's two passes share: the geometry of a call, tiles of rows in f32, and the mask of a tile.
+// Attention's two passes share the geometry of a call, tiles of rows in f32, and the mask of a tile.
 //
 // Scores are held transposed, one row per key and one lane per query: maximum, exponential, sum and mask then
 // run over contiguous queries, and only the queries are ever transposed, once per tile of them.

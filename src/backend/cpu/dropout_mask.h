@@ -22,7 +22,7 @@ class DropoutMask {
   struct Words {
     std::uint32_t of[4][kCounters];  // word w of each counter
   };
-  // Of the counters first, first + stride, …
+  // Returns the random words of the counters first, first + stride, …
   Words words(std::int64_t sample, std::uint64_t first, std::uint64_t stride) const;
   RandomKey key(std::int64_t sample) const;
 

@@ -1,4 +1,4 @@
-// What this machine's matrix products can do.
+// Measures how many FLOPs a second this machine's matrix products reach.
 
 #include "headwater/backend/cpu_backend.h"
 #include "headwater/backend/random_operands.h"

@@ -1,4 +1,4 @@
-// What this machine's memory can do.
+// Measures how many bytes a second this machine's memory moves.
 
 #include "headwater/backend/cpu_backend.h"
 #include "headwater/backend/random_operands.h"

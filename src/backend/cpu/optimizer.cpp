@@ -16,7 +16,7 @@ namespace {
 
 double& at(double* scalars, StepScalar which) { return scalars[static_cast<std::int64_t>(which)]; }
 
-// What is the same for all elements of an update.
+// The numbers of an update that are the same for all elements.
 struct Update {
   float beta1, rest1, beta2, rest2;  // β and 1 − β
   float correction1, correction2;    // 1 / (1 − β^t)

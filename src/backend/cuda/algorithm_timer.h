@@ -15,7 +15,7 @@ class AlgorithmTimer {
   AlgorithmTimer(const AlgorithmTimer&) = delete;
   AlgorithmTimer& operator=(const AlgorithmTimer&) = delete;
 
-  // Of one work(), after one that does not count.
+  // Returns the median seconds of work(), after one call that does not count.
   double median_seconds(const std::function<void()>& work);
 
  private:

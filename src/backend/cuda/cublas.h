@@ -1,6 +1,6 @@
 #pragma once
-// What cuBLASLt hands out, owned; and its calls, which throw (InternalError, naming call, stream and cuBLAS's
-// own words).
+// Owners of what cuBLASLt hands out, and its calls, which throw InternalError with the call, the stream and
+// cuBLAS's own words.
 
 #include <cublasLt.h>
 

@@ -54,7 +54,7 @@ std::optional<MatmulAlgorithms> read(const std::string& file, const Stream& stre
 
 }  // namespace
 
-// What is known of products of one shape.
+// All that is known of products of one shape.
 struct MatrixProducts::Plan {
   Product product;
   ProductDescription description;

@@ -21,7 +21,7 @@ class MatrixProducts {
   MatrixProducts(Stream& stream, const std::string& file);
   ~MatrixProducts();
 
-  // Of the device, 256-byte aligned; before the first product.
+  // Takes memory of the device, 256-byte aligned. It is called before the first product.
   void use_workspace(void* memory, std::size_t bytes);
   // c = a·b, or c += a·b. a and b are of one dtype, f32 or bf16; c is of theirs or f32, its columns side by
   // side; sums are f32 (f32 operands as they are, not rounded to tf32).

@@ -32,7 +32,7 @@ inline void check_f32(const TensorView& x, const char* name) {
   HW_CHECK(x.dtype == DType::f32, "the CUDA backend takes {} in f32, not {}", name, name_of(x.dtype));
 }
 
-// Of the type that the caller has found x to be of. Null where x is empty.
+// Returns x's memory as elements of T, which the caller has found x to hold; null where x is empty.
 template <class T>
 T* data_of(const TensorView& x) {
   return static_cast<T*>(x.data);

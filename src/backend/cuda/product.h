@@ -27,8 +27,8 @@ struct Operand {
   std::string name() const;
 };
 
-// What decides which algorithms there are for a product. All have fp32 sums and no epilogue, and write over
-// their addend.
+// The properties that decide which algorithms there are for a product. All products have fp32 sums and no
+// epilogue, and write over their addend.
 struct Product {
   Operand a, b, c;
   auto key() const { return std::make_tuple(a.key(), b.key(), c.key()); }

@@ -1,4 +1,4 @@
-// What is looked up by token or position: the embedding and its gradient, RoPE.
+// Ops that look rows up by token or position: the embedding and its gradient, RoPE.
 
 #include "cuda_catalogue.h"
 #include "operands.h"

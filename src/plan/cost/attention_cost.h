@@ -1,5 +1,6 @@
 #pragma once
-// What attention between Q, K, V and its output costs a rank for one micro-batch, in two ways.
+// The cost of attention, from Q, K, V to its output, for a rank and a micro-batch, computed in either of two
+// ways.
 //
 // Fused attention (FlashAttention; Headwater) computes the causal half of the scores tile by tile and writes
 // none of them to memory. Its backward takes five products where its forward takes two, because it computes

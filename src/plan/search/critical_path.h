@@ -11,7 +11,7 @@
 
 namespace headwater {
 
-// What the passes of one micro-batch on one virtual stage take.
+// The seconds that the passes of one micro-batch take on one virtual stage.
 struct StageSeconds {
   double forward = 0.0, input_gradient = 0.0, weight_gradient = 0.0;
   double backward() const { return input_gradient + weight_gradient; }

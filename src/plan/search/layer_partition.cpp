@@ -11,9 +11,9 @@ namespace {
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
 constexpr double kEqual = 1.0 - 1e-12;  // so that rounding does not count as faster
 
-// What the bound needs of stages p … P−1 together: `chain`, the longest of their chains that the bound looks
-// at; `total`, one forward and backward through all of them. A suffix that has less of either never makes the
-// stages before it slower.
+// The numbers that the bound needs of stages p … P−1 together: `chain`, the longest of their chains that the
+// bound looks at; `total`, one forward and backward through all of them. A suffix that has less of either
+// never makes the stages before it slower.
 struct Suffix {
   double chain = 0.0, total = 0.0;
 };

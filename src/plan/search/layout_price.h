@@ -1,5 +1,5 @@
 #pragma once
-// What a list of layer counts costs, by the critical path: the recomputation that each rank needs, and the
+// The price of a list of layer counts by the critical path: the recomputation that each rank needs, and the
 // time of a step.
 
 #include "headwater/schedule/schedule.h"

@@ -95,13 +95,22 @@ class ProblemMaker {
     const std::int64_t stream = stream_bytes();
     for (int s = 0; s < placement_.stages(); ++s) {
       const StageHolds& holds = holds_[as_index(s)];
-      problem_.needs.push_back({holds.slots,
-                                holds.slots.slots * micro_batch_bytes(run_.batch) + holds.buffers * stream,
-                                ends[as_index(placement_.rank_of(s))]});
+      problem_.needs.push_back(
+          {holds.slots,
+           holds.slots.slots * micro_batch_bytes(batch_arrays(s), run_.batch) + holds.buffers * stream,
+           ends[as_index(placement_.rank_of(s))]});
     }
     problem_.rank_fixed = (run_.training ? 2 * stream : 0) +
                           op_workspace_bytes(memory_.site(model_, 0), run_.training, run_.threads) +
                           constant_bytes();
+  }
+
+  // Returns the arrays of a micro-batch that a stage reads, as if it had layers of every kind.
+  std::set<BatchArray> batch_arrays(int stage) const {
+    StageUnits units;
+    units.first = stage == 0 ? model_.embedding_unit() : 1;
+    units.last = stage + 1 == placement_.stages() ? model_.units() : model_.head_unit();
+    return headwater::batch_arrays(model_, units);
   }
 
   std::int64_t stream_bytes() const {
@@ -228,8 +237,12 @@ std::vector<StageHolds> stage_holds(const RunSchedules& schedules) {
   for (int s = 0; s < placement.stages(); ++s) {
     const int rank = placement.rank_of(s), chunk = placement.chunk_of(s);
     const RankProgram::Buffers b = schedules.buffers(rank, chunk);
-    holds.push_back({schedules.slots(rank, chunk),
-                     b.send_activation + b.send_gradient + b.receive_activation + b.receive_gradient});
+    const SlotCounts slots = schedules.slots(rank, chunk);
+    const int inputs = s > 0 ? slots.slots : 0,
+              gradients =
+                  s + 1 < placement.stages() && schedules.step.keeps_gradients ? slots.delayed_slots : 0;
+    holds.push_back({slots, b.send_activation + b.send_gradient + (b.receive_activation - inputs) +
+                                (b.receive_gradient - gradients)});
   }
   return holds;
 }
@@ -244,7 +257,8 @@ std::vector<StageHolds> stage_holds(const Schedule& schedule) {
     StageHolds& held = holds[as_index(s)];
     held.slots = {0, 0, 0, false};
     for (const int neighbour : {s - 1, s + 1})
-      if (neighbour >= 0 && neighbour < placement.stages()) held.buffers += 2 * double_buffered;
+      if (neighbour >= 0 && neighbour < placement.stages())
+        held.buffers += double_buffered + (double_buffered - 1);  // of sends, and received ahead
   }
   for (const std::vector<Action>& actions : schedule.actions) {
     std::vector<SlotCounts> now(holds.size(), {0, 0, 0, false});

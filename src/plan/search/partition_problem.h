@@ -10,10 +10,12 @@
 
 namespace headwater {
 
-// What a virtual stage holds at the same time at most, whatever its layers.
+// The most that a virtual stage holds at the same time, whatever its layers.
 struct StageHolds {
   SlotCounts slots;
-  int buffers = 0;  // transfer buffers, all kinds together
+  // Transfer buffers, all kinds together, beside those that keep what the stage has received: its units count
+  // that with what lies in their slots.
+  int buffers = 0;
 };
 
 // Returns one entry per virtual stage. For lowered schedules it is exact. For a schedule that is not lowered

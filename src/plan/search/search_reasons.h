@@ -1,5 +1,5 @@
 #pragma once
-// What keeps a plan from being faster.
+// The reasons that keep a plan from being faster.
 
 #include "headwater/plan/simulate/plan.h"
 

@@ -35,7 +35,7 @@ struct EndSeconds {
   double reduce = 0.0, update = 0.0;
 };
 
-// What a virtual stage needs whatever its layers, and what the end of a step would cost for each layer of the
+// The needs of a virtual stage whatever its layers, and the cost of the end of a step for each layer of the
 // model on that stage.
 struct StageNeeds {
   SlotCounts slots;              // most that are in use at the same time
@@ -53,7 +53,7 @@ struct PartitionProblem {
   std::int64_t rank_fixed = 0;  // bytes that every rank needs
   std::int64_t capacity = 0;    // bytes that every rank has
   std::vector<double> links;    // seconds of a message between stage s and s + 1; empty: links are free
-  // What each stage recomputes, as parallel.recompute says it; empty: the least with which it fits.
+  // The recomputation of each stage, as parallel.recompute says it; empty: the least with which it fits.
   std::vector<RecomputeLayout::Entry> recompute;
 
   int stages() const { return static_cast<int>(needs.size()); }

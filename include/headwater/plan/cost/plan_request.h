@@ -1,5 +1,5 @@
 #pragma once
-// What a prediction is asked for: a run, and the machines that it is to run on, which need not be here.
+// A prediction is asked for a run and the machines that it is to run on, which need not be here.
 
 #include "headwater/plan/cost/cluster.h"
 #include "headwater/run/layout_request.h"

@@ -1,5 +1,5 @@
 #pragma once
-// What the parts of a training step cost: plain numbers, from the cost model or from a measurement. The
+// The costs of the parts of a training step: plain numbers, from the cost model or from a measurement. The
 // simulator makes a step's time of them and does not ask which.
 
 #include "headwater/plan/cost/cluster.h"

@@ -13,7 +13,7 @@ namespace headwater {
 std::string report(const Plan& plan);
 nlohmann::json to_json(const Plan& plan);
 
-// What one device sends from one pipeline rank to another in a step.
+// The bytes that one device sends from one pipeline rank to another in a step.
 struct LinkLoad {
   int from = 0, to = 0;
   bool between_nodes = false;

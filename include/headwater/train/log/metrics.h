@@ -37,7 +37,7 @@ struct EvaluationMetrics {
   double validation_perplexity() const;
 };
 
-// What MFU is computed from: MFU = model FLOPs per token × tokens per second / peak.
+// The numbers of which MFU is computed: MFU = model FLOPs per token × tokens per second / peak.
 struct MfuBasis {
   double model_flops_per_token = 0.0;  // 3 × forward (nn/flops.h)
   std::optional<double> peak_flops;    // FLOP/s of all devices together
