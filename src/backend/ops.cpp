@@ -261,6 +261,13 @@ void SwigluBackward::check() const {
   check_matrix(dx, d_out.dtype, d_out.rows(), 2 * d_out.columns(), "dx");
 }
 
+void Activation::check() const { check_matrix(x, out.dtype, out.rows(), out.columns(), "x"); }
+
+void ActivationBackward::check() const {
+  check_matrix(x, d_out.dtype, d_out.rows(), d_out.columns(), "x");
+  check_matrix(dx, d_out.dtype, d_out.rows(), d_out.columns(), "dx");
+}
+
 void SoftmaxStatistics::check() const {
   check_logits(logits, labels, valid);
   check_statistics(statistics, sums_of(logits.dtype), logits.rows(), "statistics");

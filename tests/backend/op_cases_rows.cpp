@@ -1,4 +1,4 @@
-// Ops that run row by row: norms, residuals, dropout, LFA, rotary embedding, SwiGLU.
+// Ops that run row by row: norms, residuals, dropout, LFA, rotary embedding, activations.
 
 #include "tests/backend/op_cases.h"
 
@@ -322,7 +322,7 @@ std::vector<OpCase> lfa_taps_backward_cases(Precision p) {
   return cases;
 }
 
-// ---- rotary embedding, SwiGLU
+// ---- rotary embedding, activations
 
 std::vector<OpCase> rotary_cases(Precision p) {
   struct RotaryCase {
@@ -388,6 +388,49 @@ std::vector<OpCase> swiglu_backward_cases(Precision p) {
   return cases;
 }
 
+constexpr std::pair<op::ActivationFunction, const char*> kFunctions[] = {
+    {op::ActivationFunction::relu, "relu"},
+    {op::ActivationFunction::gelu, "gelu"},
+    {op::ActivationFunction::gelu_tanh, "gelu_tanh"}};
+
+// 1 + erf and 1 + tanh cancel left of 0, where the result is small beside x.
+Tolerance activation_tolerance(Precision p, double floor) {
+  return {.units = p.compute == DType::bf16 ? 1.0 : 20.0, .floor = floor};
+}
+
+std::vector<OpCase> activation_cases(Precision p) {
+  std::vector<OpCase> cases;
+  for (const auto& [function, name] : kFunctions)
+    for (const Size& size : kSizes) {
+      OpCase c(fmt::format("{} {}", name, describe(size)), p);
+      c.gap = size.gap;
+      c.set_op(op::Activation{
+          .function = function,
+          .x = c.input(Role::compute, {size.rows, size.columns}, 6.0),
+          .out = c.output(Role::compute, {size.rows, size.columns}, activation_tolerance(p, 0.25)),
+      });
+      cases.push_back(std::move(c));
+    }
+  return cases;
+}
+
+std::vector<OpCase> activation_backward_cases(Precision p) {
+  std::vector<OpCase> cases;
+  for (const auto& [function, name] : kFunctions)
+    for (const Size& size : kSizes) {
+      OpCase c(fmt::format("{} {}", name, describe(size)), p);
+      c.gap = size.gap;
+      c.set_op(op::ActivationBackward{
+          .function = function,
+          .d_out = c.input(Role::compute, {size.rows, size.columns}),
+          .x = c.input(Role::compute, {size.rows, size.columns}, 6.0),
+          .dx = c.output(Role::compute, {size.rows, size.columns}, activation_tolerance(p, 1.0)),
+      });
+      cases.push_back(std::move(c));
+    }
+  return cases;
+}
+
 }  // namespace
 
 std::vector<OpCases> row_ops() {
@@ -401,7 +444,9 @@ std::vector<OpCases> row_ops() {
           {op::LfaTapsNorm::kName, lfa_taps_norm_cases},
           {op::Rotary::kName, rotary_cases},
           {op::Swiglu::kName, swiglu_cases},
-          {op::SwigluBackward::kName, swiglu_backward_cases}};
+          {op::SwigluBackward::kName, swiglu_backward_cases},
+          {op::Activation::kName, activation_cases},
+          {op::ActivationBackward::kName, activation_backward_cases}};
 }
 
 }  // namespace headwater::testing

@@ -212,6 +212,16 @@ TEST_F(ReferenceGradients, Rotary) {
   });
 }
 
+TEST_F(ReferenceGradients, Activation) {
+  using enum op::ActivationFunction;
+  for (const op::ActivationFunction function : {relu, gelu, gelu_tanh}) {
+    Array x = random({3, 8}, 3.0), out({3, 8}), d_out = random({3, 8}), dx({3, 8});
+    ops.run(op::ActivationBackward{.function = function, .d_out = d_out, .x = x, .dx = dx});
+    expect_gradient("x", x, dx, out, d_out,
+                    [&] { ops.run(op::Activation{.function = function, .x = x, .out = out}); });
+  }
+}
+
 TEST_F(ReferenceGradients, Swiglu) {
   Array x = random({3, 8}, 3.0), out({3, 4}), d_out = random({3, 4}), dx({3, 8});
   ops.run(op::SwigluBackward{.d_out = d_out, .x = x, .dx = dx});

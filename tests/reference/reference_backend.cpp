@@ -166,4 +166,38 @@ void ReferenceBackend::compute(const op::SwigluBackward& o) {
     }
 }
 
+namespace {
+
+// f and its slope at x, by the formulas.
+std::pair<double, double> activation_at(op::ActivationFunction function, double x) {
+  const double pi = std::acos(-1.0);
+  switch (function) {
+    case op::ActivationFunction::relu: return {std::max(x, 0.0), x > 0.0 ? 1.0 : 0.0};
+    case op::ActivationFunction::gelu: {
+      const double normal = 0.5 * (1.0 + std::erf(x / std::sqrt(2.0)));
+      return {x * normal, normal + x * std::exp(-0.5 * x * x) / std::sqrt(2.0 * pi)};
+    }
+    case op::ActivationFunction::gelu_tanh: {
+      const double scale = std::sqrt(2.0 / pi), t = std::tanh(scale * (x + 0.044715 * x * x * x));
+      return {0.5 * x * (1.0 + t),
+              0.5 * (1.0 + t) + 0.5 * x * (1.0 - t * t) * scale * (1.0 + 3.0 * 0.044715 * x * x)};
+    }
+  }
+  return {};
+}
+
+}  // namespace
+
+void ReferenceBackend::compute(const op::Activation& o) {
+  for (Index t = 0; t < o.out.rows(); ++t)
+    for (Index f = 0; f < o.out.columns(); ++f)
+      at(o.out, t, f) = activation_at(o.function, at(o.x, t, f)).first;
+}
+
+void ReferenceBackend::compute(const op::ActivationBackward& o) {
+  for (Index t = 0; t < o.d_out.rows(); ++t)
+    for (Index f = 0; f < o.d_out.columns(); ++f)
+      at(o.dx, t, f) = at(o.d_out, t, f) * activation_at(o.function, at(o.x, t, f)).second;
+}
+
 }  // namespace headwater

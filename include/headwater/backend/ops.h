@@ -412,6 +412,42 @@ struct SwigluBackward {
   void check() const;
 };
 
+// relu: max(x, 0). gelu: x · Φ(x) (Hendrycks & Gimpel 2016). gelu_tanh: its approximation
+// x/2 · (1 + tanh(√(2/π) · (x + 0.044715 x³))).
+enum class ActivationFunction : std::uint8_t { relu, gelu, gelu_tanh };
+
+// out = f(x), element by element.
+struct Activation {
+  static constexpr const char* kName = "activation";
+  ActivationFunction function = ActivationFunction::gelu;
+  TensorView x;    // c [T, F]
+  TensorView out;  // c [T, F]
+
+  template <class Op, class Visit>
+  static void operands(Op& o, const Visit& visit) {
+    visit("x", Use::read, o.x);
+    visit("out", Use::write, o.out);
+  }
+  void check() const;
+};
+
+// dx = d_out ⊙ f'(x); relu's slope at 0 is 0.
+struct ActivationBackward {
+  static constexpr const char* kName = "activation_backward";
+  ActivationFunction function = ActivationFunction::gelu;
+  TensorView d_out;  // c [T, F]
+  TensorView x;      // c [T, F]
+  TensorView dx;     // c [T, F]
+
+  template <class Op, class Visit>
+  static void operands(Op& o, const Visit& visit) {
+    visit("d_out", Use::read, o.d_out);
+    visit("x", Use::read, o.x);
+    visit("dx", Use::write, o.dx);
+  }
+  void check() const;
+};
+
 // ---- cross-entropy over a shard of the vocabulary
 
 // For each row the maximum of its logits, Σ exp(logit − maximum), and the label's logit (0 where the label
@@ -563,6 +599,8 @@ struct AdamW {
   X(AttentionBackward)    \
   X(Swiglu)               \
   X(SwigluBackward)       \
+  X(Activation)           \
+  X(ActivationBackward)   \
   X(SoftmaxStatistics)    \
   X(CombineStatistics)    \
   X(CrossEntropyLoss)     \
