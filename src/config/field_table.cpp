@@ -71,6 +71,10 @@ FieldSection model_section() {
   row("untie_embeddings_and_output_weights", &C::untie_embeddings_and_output_weights,
       "give the head its own weight instead of the embedding's");
   row("lfa", &C::lfa, "localized filtering of the input of queries and keys (docs/lfa.md)");
+  row("mlp", &C::mlp,
+      "what an MLP does between its products: silu(gate) times up; or GELU, its approximation by tanh, or "
+      "ReLU of up alone",
+      {.choices = words_of(kMlpWords)});
   row("attention_dropout", &C::attention_dropout, "share of attention probabilities dropped in training",
       {.min = 0, .below = 1});
   row("hidden_dropout", &C::hidden_dropout, "share of each residual branch's output dropped in training",

@@ -31,6 +31,7 @@ ModelSpec expand(const ModelConfig& model) {
   LayerSpec layer;
   layer.norm = kind_of(kNormWords, model.norm);
   layer.filter = model.lfa ? FilterKind::lfa : FilterKind::none;
+  layer.mlp = kind_of(kMlpWords, model.mlp);
   layer.hidden = model.hidden_size;
   layer.heads = model.num_attention_heads;
   layer.kv_heads = model.num_query_groups;

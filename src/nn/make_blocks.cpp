@@ -35,6 +35,9 @@ std::unique_ptr<Filter> make_filter(UnitDescription& description, const LayerSpe
 std::unique_ptr<Activation> make_activation(MlpKind kind) {
   switch (kind) {
     case MlpKind::swiglu: return std::make_unique<SwigluActivation>();
+    case MlpKind::gelu: return std::make_unique<PlainActivation>(op::ActivationFunction::gelu);
+    case MlpKind::gelu_tanh: return std::make_unique<PlainActivation>(op::ActivationFunction::gelu_tanh);
+    case MlpKind::relu: return std::make_unique<PlainActivation>(op::ActivationFunction::relu);
   }
   throw InternalError("no MLP of kind {}", static_cast<int>(kind));
 }

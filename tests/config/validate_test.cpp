@@ -37,6 +37,7 @@ TEST(Validate, AcceptsWhatIsRight) {
       {"training.eval_interval=5", "data.split=[9,1,0]"},
       {"model.max_position_embeddings=64"},
       {"model.norm=layernorm"},
+      {"model.mlp=gelu_tanh"},
       {"optimizer.lr_decay_style=cosine", "optimizer.lr_warmup_iters=100", "optimizer.min_lr=0.001"},
       {"optimizer.lr_decay_style=wsd", "optimizer.lr_wsd_decay_iters=90", "optimizer.lr_warmup_iters=10"},
       {"optimizer.lr_warmup_iters=1000"},  // constant: nothing to collide with
@@ -90,6 +91,7 @@ TEST(Validate, RulesSayWhichValueWouldWork) {
       {{"model.hidden_dropout=-0.5"}, "model.hidden_dropout is -0.5", "at least 0 and below 1"},
       {{"model.rotary_base=1"}, "model.rotary_base is 1", "above 1"},
       {{"model.norm=batchnorm"}, "model.norm is \"batchnorm\"", "one of rmsnorm, layernorm"},
+      {{"model.mlp=silu"}, "model.mlp is \"silu\"", "one of swiglu, gelu, gelu_tanh, relu"},
       {{"model.norm_epsilon=0"}, "model.norm_epsilon is 0", "above 0"},
       {{"parallel.pipeline_schedule=2f1b"}, "parallel.pipeline_schedule is \"2f1b\"", "one of 1f1b"},
       {{"parallel.num_chunks=2"}, "parallel.num_chunks is 2", "1f1b takes 1"},

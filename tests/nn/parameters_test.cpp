@@ -43,6 +43,7 @@ TEST(Parameters, CountsByHand) {
   EXPECT_EQ(count({.grouped = true}), kEnds + 2 * (kGroupedAttention + kFilter + kMlp + kNorms));
   EXPECT_EQ(count({.lfa = false, .tied = false, .grouped = true}),
             kEnds + 19 * 12 + 2 * (kGroupedAttention + kMlp + kNorms));
+  EXPECT_EQ(count({.mlp = "gelu"}), kEnds + 2 * (kSquareAttention + kFilter + 2 * 12 * 20 + kNorms));
   EXPECT_EQ(count({.layers = 5}), kEnds + 5 * (kSquareAttention + kFilter + kMlp + kNorms));
   // A bias of 12 for each of the three norms of a layer, and for the last.
   EXPECT_EQ(count({.norm = "layernorm"}), count({}) + 2 * 3 * 12 + 12);

@@ -140,6 +140,9 @@ INSTANTIATE_TEST_SUITE_P(
                     Case{"untied", {.tied = false}, kDocuments},
                     Case{"layer_norm", {.dropout = 0.1, .norm = "layernorm"}, kDocuments},
                     Case{"layer_norm_without_lfa", {.lfa = false, .norm = "layernorm"}, kNone},
+                    Case{"gelu", {.mlp = "gelu"}, kNone},
+                    Case{"gelu_tanh_dropout", {.dropout = 0.1, .mlp = "gelu_tanh"}, kNone},
+                    Case{"relu", {.lfa = false, .mlp = "relu"}, kNone},
                     Case{"masked_eod", {.dropout = 0.1}, kDocuments, true}),
     [](const testing::TestParamInfo<Case>& c) { return c.param.name; });
 

@@ -142,7 +142,7 @@ INSTANTIATE_TEST_SUITE_P(Models, Lifetimes,
                                          Case{"without_lfa", {.lfa = false, .tied = false, .grouped = true}},
                                          Case{"without_lfa_dropout", {.lfa = false, .dropout = 0.1}},
                                          Case{"layer_norm", {.norm = "layernorm"}},
-                                         Case{"three_layers", {.layers = 3}}),
+                                         Case{"gelu", {.mlp = "gelu"}}, Case{"three_layers", {.layers = 3}}),
                          [](const testing::TestParamInfo<Case>& c) { return c.param.name; });
 
 }  // namespace

@@ -132,6 +132,7 @@ INSTANTIATE_TEST_SUITE_P(
         Case{"two", {}, {2}}, Case{"three_dropout", {.dropout = 0.2}, {3}},
         Case{"six_repeat_kv_heads", {.grouped = true}, {6}},
         Case{"two_without_lfa_untied", {.lfa = false, .tied = false, .dropout = 0.1}, {2}},
+        Case{"two_gelu", {.mlp = "gelu"}, {2, true, kChannels}},
         Case{"two_cut", {.dropout = 0.2}, {2, true, kChannels}}, Case{"three_cut", {}, {3, true, kChannels}},
         Case{"six_cut_repeat_kv_heads", {.grouped = true, .dropout = 0.1}, {6, true, kChannels}},
         Case{"two_layer_norm", {.norm = "layernorm"}, {2}},

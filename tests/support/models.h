@@ -10,6 +10,7 @@ struct ModelOptions {
   double dropout = 0.0;                           // attention's; the residual branches' is twice that
   std::int64_t layers = 2;
   const char* norm = "rmsnorm";
+  const char* mlp = "swiglu";
 };
 
 // Resolved. H 12, A 6, D 4 (so that heads are wider than the residual stream), F 20, V 19 padded to 24.
@@ -28,6 +29,7 @@ inline ModelConfig small_model(const ModelOptions& options, std::int64_t positio
   model.rotary_base = 100.0;
   model.norm = options.norm;
   model.lfa = options.lfa;
+  model.mlp = options.mlp;
   model.untie_embeddings_and_output_weights = !options.tied;
   model.attention_dropout = options.dropout;
   model.hidden_dropout = 2.0 * options.dropout;

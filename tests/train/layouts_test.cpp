@@ -59,11 +59,12 @@ TEST(Layouts, TensorRanksFindTheSame) {
   }
 }
 
-// The bias of a norm and its gradient, which ranks sum where tokens are cut, on stages and in recomputation.
-TEST(Layouts, LayerNormFindsTheSame) {
+// A norm with a bias, whose gradient ranks sum where tokens are cut, and an MLP without a gate: on stages, and
+// with recomputation.
+TEST(Layouts, OtherKindsOfBlocksFindTheSame) {
   constexpr int kSteps = 3;
   std::vector<std::string> more = kDropout;
-  more.emplace_back("model.norm=layernorm");
+  more.insert(more.end(), {"model.norm=layernorm", "model.mlp=gelu"});
   const test::TrainingRun one = test::train(kOne, kSteps, more);
   const std::string tensor2 = "parallel.tensor_model_parallel_size=2",
                     sequence = "parallel.sequence_parallel=true", tokens = "parallel.lfa_sharding=tokens",
@@ -75,7 +76,7 @@ TEST(Layouts, LayerNormFindsTheSame) {
     const test::TrainingRun several = test::train(layout, kSteps, more);
     test::expect_equal_curves(several.curve, one.curve, layout.name);
   }
-  // It is another model than with RMSNorm.
+  // It is another model.
   EXPECT_NE(one.curve.losses.back(), test::train(kOne, kSteps, kDropout).curve.losses.back());
 }
 

@@ -22,6 +22,17 @@ enum class NormKind : std::uint8_t { rms, layer };
 inline constexpr KindWord<NormKind> kNormWords[] = {{"rmsnorm", NormKind::rms},
                                                     {"layernorm", NormKind::layer}};
 
+enum class MlpKind : std::uint8_t {
+  swiglu,
+  gelu,
+  gelu_tanh,
+  relu
+};  // by the activation between its products
+inline constexpr KindWord<MlpKind> kMlpWords[] = {{"swiglu", MlpKind::swiglu},
+                                                  {"gelu", MlpKind::gelu},
+                                                  {"gelu_tanh", MlpKind::gelu_tanh},
+                                                  {"relu", MlpKind::relu}};
+
 template <class Words>
 std::vector<std::string> words_of(const Words& list) {
   std::vector<std::string> words;

@@ -33,6 +33,7 @@ struct ModelConfig {
   double init_method_std = 0.02;
   bool untie_embeddings_and_output_weights = false;
   bool lfa = true;
+  std::string mlp = "swiglu";
   double attention_dropout = 0.0;
   double hidden_dropout = 0.0;
 

@@ -16,7 +16,6 @@
 namespace headwater {
 
 enum class FilterKind : std::uint8_t { none, lfa };  // what Q and K see of the normed input
-enum class MlpKind : std::uint8_t { swiglu };
 
 struct LayerSpec {
   NormKind norm = NormKind::rms;

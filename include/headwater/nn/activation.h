@@ -28,4 +28,20 @@ class SwigluActivation final : public Activation {
   }
 };
 
+// A function of one projection, with no second one beside it.
+class PlainActivation final : public Activation {
+ public:
+  explicit PlainActivation(op::ActivationFunction function) : function_(function) {}
+  bool gated() const override { return false; }
+  void forward(Backend& backend, TensorView x, TensorView out) const override {
+    backend.run(op::Activation{.function = function_, .x = x, .out = out});
+  }
+  void backward(Backend& backend, TensorView d_out, TensorView x, TensorView dx) const override {
+    backend.run(op::ActivationBackward{.function = function_, .d_out = d_out, .x = x, .dx = dx});
+  }
+
+ private:
+  op::ActivationFunction function_;
+};
+
 }  // namespace headwater

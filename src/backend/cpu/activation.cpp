@@ -5,8 +5,6 @@
 #include "parallel.h"
 #include "vector_math.h"
 
-#include <cmath>
-
 namespace headwater::cpu {
 namespace {
 
@@ -16,9 +14,8 @@ struct Relu {
 };
 
 struct Gelu {
-  static float phi(float x) { return 0.5F * std::erfc(-0.70710678F * x); }
-  static float value(float x) { return x * phi(x); }
-  static float slope(float x) { return phi(x) + x * 0.39894228F * exp_nonpositive(-0.5F * x * x); }
+  static float value(float x) { return x * normal_cdf(x); }
+  static float slope(float x) { return normal_cdf(x) + x * 0.39894228F * exp_nonpositive(-0.5F * x * x); }
 };
 
 // (1 + tanh u) / 2 is sigmoid(2u).
@@ -31,7 +28,7 @@ struct GeluTanh {
   }
 };
 
-// body(F()) for the function that is asked for.
+// Calls body with the function that is asked for.
 template <class Body>
 void with_function(op::ActivationFunction function, const Body& body) {
   switch (function) {
