@@ -12,13 +12,6 @@ import gpu_results
 from kernel_budget import read_budget
 
 SLOWEST = 14  # ops beside attention whose share of the floor is printed
-# Kernels say which norm they compute, ops take any.
-KERNELS = {
-    "norm": "rms_norm",
-    "norm_backward": "rms_norm_backward",
-    "residual_norm": "residual_rms_norm",
-    "lfa_taps_norm": "lfa_taps_rms_norm",
-}
 COUNTED = 3  # kernels beside attention's that are worth counting: those furthest from their floor
 
 
@@ -98,7 +91,7 @@ def to_count(results):
     attention = sorted({bare[kernel] for source, kernel, _ in budget
                         if source.startswith("attention") and "plain" not in source})
     first = results["ops"][0]
-    by_share = [f"{KERNELS.get(op['op'], op['op'])}_kernel" for op in sorted(first["bench"]["ops"], key=share_of_floor)]
+    by_share = [f"{op['op']}_kernel" for op in sorted(first["bench"]["ops"], key=share_of_floor)]
     others = [kernel for kernel in dict.fromkeys(by_share) if kernel in bare.values()]
     unordered = ["--training.deterministic=false"] if results.get("unordered") else []
     return "|".join([*attention, *others[:COUNTED]]), " ".join([*first["arguments"], "--training.device=cuda", *unordered])

@@ -172,13 +172,18 @@ OPS = {
     ],
     "rotary": [Kernel("rotary_kernel<bf16, 8>", 64, stores=2, whole=True, skips=True)],
     "lfa_taps": [Kernel("lfa_taps_kernel<bf16, 8>", stores=2, skips=True)],
-    "lfa_taps_norm": [norm("lfa_taps_rms_norm_kernel<bf16, 8>", stores=4)],
+    "lfa_taps_rms_norm": [norm("lfa_taps_rms_norm_kernel<bf16, 8>", stores=4)],
     "lfa_taps_backward": [Kernel("lfa_taps_backward_kernel<bf16, 8>", loads=2, blocks=groups, skips=True), SUMS],
-    "norm": [norm("rms_norm_kernel<bf16, 8>", stores=2)],
-    "norm_backward": [norm_backward("rms_norm_backward_kernel<bf16, 8, false>"), SUMS],
-    "norm_backward, added": [norm_backward("rms_norm_backward_kernel<bf16, 8, true>"), SUMS],
+    "rms_norm": [norm("rms_norm_kernel<bf16, 8>", stores=2)],
+    "rms_norm_backward": [norm_backward("rms_norm_backward_kernel<bf16, 8, false>"), SUMS],
+    "rms_norm_backward, added": [norm_backward("rms_norm_backward_kernel<bf16, 8, true>"), SUMS],
+    "layer_norm": [norm("layer_norm_kernel<bf16, 8>", stores=2, sums=2)],
+    "layer_norm_backward": [norm_backward("layer_norm_backward_kernel<bf16, 8, false>"), SUMS, SUMS],
     "residual_add": [Kernel("residual_add_kernel<bf16, 8>", stores=2, dropout=True)],
-    "residual_norm": [norm("residual_rms_norm_kernel<bf16, 8>", stores=4, dropout=True)],
+    "residual_rms_norm": [norm("residual_rms_norm_kernel<bf16, 8>", stores=4, dropout=True)],
+    "residual_layer_norm": [norm("residual_layer_norm_kernel<bf16, 8>", stores=4, sums=2, dropout=True)],
+    "dropout_backward": [Kernel("dropout_backward_kernel<bf16, 8>", stores=2, dropout=True)],
+    "add": [Kernel("add_kernel<bf16, bf16, 8>", stores=2)],
     "copy": [Kernel("copy_kernel<bf16, bf16, 8>", stores=2)],
     "swiglu": [Kernel("swiglu_kernel<bf16, 8>", stores=2)],
     "swiglu_backward": [Kernel("swiglu_backward_kernel<bf16, 8>", stores=4)],
@@ -202,20 +207,20 @@ OPS = {
     "zero": [],  # the driver's
 }
 
-# What `bench ops` does not list, and a step on one rank does not call: op, columns, bytes an element, kernels.
+for activation, function in (("relu", "Relu"), ("gelu", "GeluErf"), ("gelu_tanh", "GeluTanh")):
+    OPS[activation] = [Kernel(f"activation_kernel<{function}, bf16, 8>", stores=2)]
+    OPS[f"{activation}_backward"] = [Kernel(f"activation_backward_kernel<{function}, bf16, 8>", stores=2)]
+
+# What a step of Yuan's on one rank does not call, so that `bench ops` does not list it: op, columns, bytes an element.
 OTHERS = [
-    ("copy", "hidden", 4, OPS["copy"]),
-    ("layer_norm", "hidden", 4, [norm("layer_norm_kernel<bf16, 8>", stores=2, sums=2)]),
-    ("residual_layer_norm", "hidden", 8, [norm("residual_layer_norm_kernel<bf16, 8>", stores=4, sums=2, dropout=True)]),
-    ("layer_norm_backward", "hidden", 6, [norm_backward("layer_norm_backward_kernel<bf16, 8, false>"), SUMS, SUMS]),
-    ("dropout_backward", "hidden", 4, [Kernel("dropout_backward_kernel<bf16, 8>", stores=2, dropout=True)]),
-    ("add", "hidden", 6, [Kernel("add_kernel<bf16, bf16, 8>", stores=2)]),
+    ("copy", "hidden", 4),
+    ("layer_norm", "hidden", 4),
+    ("residual_layer_norm", "hidden", 8),
+    ("layer_norm_backward", "hidden", 6),
+    ("dropout_backward", "hidden", 4),
+    ("add", "hidden", 6),
+    *((activation + pass_, "ffn", moved) for activation in ("relu", "gelu", "gelu_tanh") for pass_, moved in (("", 4), ("_backward", 6))),
 ]
-for function in ("Relu", "GeluErf", "GeluTanh"):
-    OTHERS += [
-        (f"activation, {function}", "ffn", 4, [Kernel(f"activation_kernel<{function}, bf16, 8>", stores=2)]),
-        (f"activation_backward, {function}", "ffn", 6, [Kernel(f"activation_backward_kernel<{function}, bf16, 8>", stores=2)]),
-    ]
 
 HEAD_SIZES = (64, 96, 128, 256)  # that have kernels on tensor cores
 
@@ -227,7 +232,7 @@ class Uncounted(Exception):
 def every_kernel():
     """Each of the tables once, at each head size, with and without dropout: [(kernel, its name in the budget, if it drops)]."""
     found = {}
-    for kernels in [*OPS.values(), *(kernels for *_, kernels in OTHERS)]:
+    for kernels in OPS.values():
         for kernel in kernels:
             for size in kernel.head_sizes:
                 for drops in (False, True) if kernel.dropout else (False,):
@@ -287,13 +292,15 @@ class Model:
         return launches * LAUNCH + math.hypot(clocks / self.device.clock, bytes_moved / self.device.copy)
 
     def seconds(self, op, sizes):
-        """Of an op of `bench ops`; None where its shape asks for kernels that nobody counted."""
+        """Of an op of `bench ops`; None where nobody counted the kernels that it, or its shape, asks for."""
         s = sizes_of(op, sizes)
         if op["op"].startswith("linear"):
             return LAUNCH + max(op["flops"] / self.device.products, op["bytes"] / self.device.copy)
         if op["op"].startswith("attention") and s["head_dim"] not in HEAD_SIZES:
             return None
-        kernels = OPS[kernels_name(op, s)]
+        kernels = OPS.get(kernels_name(op, s))
+        if kernels is None:
+            return None
         if not kernels:
             return LAUNCH + op["bytes"] / self.device.copy
         return sum(
@@ -304,11 +311,11 @@ class Model:
 
     def others(self, sizes):
         """[(op, shape, bytes, seconds)] of what `bench ops` does not list."""
-        for op, columns, bytes_of_element, kernels in OTHERS:
+        for op, columns, bytes_of_element in OTHERS:
             rows = sizes["samples"] * sizes["sequence"]
             s = {**sizes, "rows": rows, "columns": sizes[columns]}
             moved = bytes_of_element * rows * sizes[columns]
-            yield op, f"[{rows}, {sizes[columns]}]", moved, sum(self.kernel_seconds(kernel, s, moved) for kernel in kernels)
+            yield op, f"[{rows}, {sizes[columns]}]", moved, sum(self.kernel_seconds(kernel, s, moved) for kernel in OPS[op])
         wide = {**sizes, "head_dim": 256, "heads": sizes["hidden"] // 256}
         for op, matrices in (("attention", 4), ("attention_backward", 8)):
             moved = 2 * matrices * sizes["samples"] * sizes["sequence"] * sizes["hidden"]
@@ -318,8 +325,8 @@ class Model:
 
 def kernels_name(op, s):
     """The key of OPS: a norm's backward that adds the stream's gradient moves 8 bytes an element, one that does not 6."""
-    added = op["op"] == "norm_backward" and op["bytes"] > 7 * s["rows"] * s["columns"]
-    return "norm_backward, added" if added else op["op"]
+    added = op["op"] == "rms_norm_backward" and op["bytes"] > 7 * s["rows"] * s["columns"]
+    return "rms_norm_backward, added" if added else op["op"]
 
 
 def sizes_of(op, sizes):

@@ -37,9 +37,9 @@ def peers_of(op):
         return [CUDNN, FLASH]
     if op == "attention_backward":
         return [name + order for name in (CUDNN, FLASH) for order in ("", DETERMINISTIC)]
-    if op in ("norm", "norm_backward"):
+    if op in ("rms_norm", "rms_norm_backward"):
         return ["rms_norm", "layer_norm", COMPILED]
-    if op == "residual_norm":
+    if op == "residual_rms_norm":
         return [COMPILED]
     if op == "adamw":
         return ["fused AdamW"]
@@ -188,9 +188,9 @@ class Kernels:
         name, what = op["op"], op["what"]
         if name in ("attention", "attention_backward"):
             return self.attention(float(what.removeprefix("dropout ") or 0), name != "attention")
-        if name in ("norm", "norm_backward"):
-            return self.norm(peer, name != "norm")
-        if name == "residual_norm":
+        if name in ("rms_norm", "rms_norm_backward"):
+            return self.norm(peer, name != "rms_norm")
+        if name == "residual_rms_norm":
             return self.residual_norm()
         if name == "adamw":
             return self.adamw()

@@ -4,7 +4,7 @@ namespace headwater {
 
 const char* name_of(const AnyOp& any) {
   const char* name = "";
-  with_op(any, [&](const auto& op) { name = std::remove_cvref_t<decltype(op)>::kName; });
+  with_op(any, [&](const auto& op) { name = op::name_of(op); });
   return name;
 }
 

@@ -261,6 +261,24 @@ void SwigluBackward::check() const {
   check_matrix(dx, d_out.dtype, d_out.rows(), 2 * d_out.columns(), "dx");
 }
 
+const char* Activation::name() const {
+  switch (function) {
+    case ActivationFunction::relu: return "relu";
+    case ActivationFunction::gelu: return "gelu";
+    case ActivationFunction::gelu_tanh: return "gelu_tanh";
+  }
+  return kName;
+}
+
+const char* ActivationBackward::name() const {
+  switch (function) {
+    case ActivationFunction::relu: return "relu_backward";
+    case ActivationFunction::gelu: return "gelu_backward";
+    case ActivationFunction::gelu_tanh: return "gelu_tanh_backward";
+  }
+  return kName;
+}
+
 void Activation::check() const { check_matrix(x, out.dtype, out.rows(), out.columns(), "x"); }
 
 void ActivationBackward::check() const {

@@ -26,7 +26,7 @@ void TimedBackend::timed(const char* name, double flops, double bytes, const std
 template <class Op>
 void TimedBackend::measured(const Op& op) {
   if (!measuring_) return inner_->run(op);
-  timed(Op::kName, op::flops_of(op), op::bytes_of(op), [&] { inner_->run(op); });
+  timed(op::name_of(op), op::flops_of(op), op::bytes_of(op), [&] { inner_->run(op); });
 }
 
 #define HEADWATER_MEASURED(Op) \

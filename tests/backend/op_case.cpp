@@ -22,7 +22,7 @@ constexpr int kAddressBits = 40;
 
 template <class Op, class Visit>
 void for_operands(Op& op, const Visit& visit) {
-  std::visit([&](auto& which) { std::remove_cvref_t<decltype(which)>::operands(which, visit); }, op);
+  with_op(op, [&](auto& which) { std::remove_cvref_t<decltype(which)>::operands(which, visit); });
 }
 
 std::string described(const Operand& operand) {
@@ -134,8 +134,10 @@ double rounded(double value, DType dtype) {
   return value;
 }
 
-const char* name_of(const AnyOp& op) {
-  return std::visit([](const auto& which) { return std::remove_cvref_t<decltype(which)>::kName; }, op);
+const char* catalogue_name(const AnyOp& op) {
+  const char* name = "";
+  with_op(op, [&](const auto& which) { name = std::remove_cvref_t<decltype(which)>::kName; });
+  return name;
 }
 
 std::size_t number_of(const TensorView& placeholder) {
@@ -188,7 +190,7 @@ void OpCase::set_op(AnyOp which) {
   });
 }
 
-std::string OpCase::title() const { return name_of(op) + (", " + name); }
+std::string OpCase::title() const { return catalogue_name(op) + (", " + name); }
 
 std::vector<std::vector<double>> run_on(Backend& backend, const OpCase& op_case, Precision precision) {
   std::vector<std::vector<std::byte>> memory;
@@ -219,7 +221,7 @@ std::vector<std::vector<double>> run_on(Backend& backend, const OpCase& op_case,
     view.dtype = there.dtype;
     view.device = there.device;
   });
-  std::visit([&](const auto& which) { backend.run(which); }, op);
+  run(backend, op);
 
   std::vector<std::vector<double>> after;
   for (std::size_t i = 0; i < memory.size(); ++i) {

@@ -4,24 +4,14 @@
 // compared: results within a stated tolerance, inputs and the gaps between strided rows for not having been
 // touched.
 
-#include "headwater/backend/backend.h"
+#include "headwater/backend/any_op.h"
 #include "headwater/model/activation_spec.h"
 
 #include <random>
 #include <string>
-#include <variant>
 #include <vector>
 
 namespace headwater::testing {
-
-// An op of the catalogue, whichever.
-template <class, class... Ops>
-struct OneOf {
-  using Type = std::variant<Ops...>;
-};
-#define HEADWATER_OR(Op) , op::Op
-using AnyOp = OneOf<void HEADWATER_OPS(HEADWATER_OR)>::Type;
-#undef HEADWATER_OR
 
 // What an operand's dtype follows from (ops.h: c, a, f64, i32).
 enum class Role { compute, accumulate, f64, index };
@@ -84,8 +74,8 @@ struct OpCase {
   std::string title() const;  // the op's name and that of the case
 };
 
-// The op's name in the catalogue.
-const char* name_of(const AnyOp& op);
+// The op's name in the catalogue (kName), whichever of its functions it computes.
+const char* catalogue_name(const AnyOp& op);
 // The index, among the operands of its case, of the one that a placeholder stands for.
 std::size_t number_of(const TensorView& placeholder);
 

@@ -114,7 +114,7 @@ class OpChecks : public ::testing::Test {
 TEST_F(OpChecks, RefuseOperandsThatDoNotFit) {
   for (const OpCases& cases : all_ops())
     for (const OpCase& op_case : cases.make({DType::bf16, DType::f32}))
-      std::visit([&](const auto& op) { spoil_each_operand(op); }, op_case.op);
+      with_op(op_case.op, [&](const auto& op) { spoil_each_operand(op); });
   EXPECT_EQ(accepted_, lawful());
   EXPECT_EQ(tried_, catalogue_operands());
 }

@@ -86,7 +86,8 @@ TEST(OpCases, EveryOpOfTheCatalogueHasSome) {
     tested.emplace_back(cases.op);
     const std::vector<OpCase> of_op = cases.make(kF32);
     EXPECT_FALSE(of_op.empty()) << cases.op;
-    for (const OpCase& op_case : of_op) EXPECT_EQ(name_of(op_case.op), std::string(cases.op)) << op_case.name;
+    for (const OpCase& op_case : of_op)
+      EXPECT_EQ(catalogue_name(op_case.op), std::string(cases.op)) << op_case.name;
   }
   std::sort(named.begin(), named.end());
   std::sort(tested.begin(), tested.end());

@@ -45,7 +45,7 @@ class Step(unittest.TestCase):
             self.assertGreaterEqual(op["floor_seconds"], 0.0, op)
             self.assertGreater(op["calls"], 0, op)
         # One micro-batch through 4 layers.
-        for name in ("attention", "attention_backward", "swiglu", "swiglu_backward", "lfa_taps_norm"):
+        for name in ("attention", "attention_backward", "swiglu", "swiglu_backward", "lfa_taps_rms_norm"):
             self.assertEqual(ops[name]["calls"], 4, name)
         for name in ("embedding", "embedding_backward", "decide_step"):
             self.assertEqual(ops[name]["calls"], 1, name)

@@ -37,7 +37,7 @@ elif sys.argv[2] == "ops":
     measured = {} if "--floors" in words else {"seconds": 2e-3}
     op = {"what": "", "shape": "", "flops": 1e9, "bytes": 1e6}
     ops = [{**op, "op": name, "floor_seconds": floor, **measured}
-           for name, floor in (("attention", 1e-3), ("swiglu", 1e-3), ("norm", 1e-4), ("linear", 1e-5))]
+           for name, floor in (("attention", 1e-3), ("swiglu", 1e-3), ("rms_norm", 1e-4), ("linear", 1e-5))]
     print(json.dumps({"sizes": {"hidden": 128}, "dtype": "bf16", "ops": ops, "device": "A GPU of tests",
                       "measured": {"matmul_flops": 1e15, "memory_bandwidth": 2e12}}))
 elif sys.argv[2] == "matmul":
@@ -253,7 +253,7 @@ class Figures(SpeedTest):
         self.assertIn("products 1000 TFLOP/s, copies 2.00 TB/s", lines[0])
         self.assertIn("step S 64, dropout 0: 7 ms, 1,000 tokens/s, MFU 40.0 %, 50 % of products, arena 1.0 GiB", lines)
         self.assertIn("D 64, S 64: attention 2.00 ms, 0 TFLOP/s; cuDNN 1.00", lines)
-        self.assertIn("share of the floor: linear 0 %, norm 5 %, swiglu 50 %", lines)
+        self.assertIn("share of the floor: linear 0 %, rms_norm 5 %, swiglu 50 %", lines)
         self.assertIn("products, each once: 3 us by the library's rule, 2 us by the fastest algorithms", lines)
 
     def test_kernels_that_are_worth_counting(self):

@@ -185,7 +185,7 @@ class Page(unittest.TestCase):
     OPS = [
         ATTENTION,
         {**ATTENTION, "op": "attention_backward", "flops": 1375e9},
-        {"op": "norm", "what": "", "shape": "[16384, 2048]", "flops": 0.0, "bytes": 134e6, "floor_seconds": 28e-6, "calls": 49},
+        {"op": "rms_norm", "what": "", "shape": "[16384, 2048]", "flops": 0.0, "bytes": 134e6, "floor_seconds": 28e-6, "calls": 49},
         {
             "op": "linear",
             "what": "mlp.down",
@@ -242,7 +242,7 @@ class Page(unittest.TestCase):
         self.assertIn("**No GPU was present when this page was made: nothing here is measured.**", text)
         self.assertIn("Nothing is measured, so nothing is known of how the predictions of these kernels hold.", text)
         self.assertEqual(text.count("not measured"), 3)
-        row = self.rows(text, "norm")[0]
+        row = self.rows(text, "rms_norm")[0]
         self.assertEqual((row[1:4], row[6:]), (["[16384, 2048]", "memory", "28.0"], ["", "", "", ""]))
         self.assertGreater(float(row[4]), 134e6 / 4.3e12 * 1e6)
         step = self.rows(text, "S 8192, dropout 0")[0]
@@ -255,9 +255,9 @@ class Page(unittest.TestCase):
             self.assertIn(f"| {what} |", text)
 
     def measured(self, factor):
-        """Results of a GPU on which everything takes `factor` as long as is predicted, and norm three times that."""
+        """Results of a GPU on which everything takes `factor` as long as is predicted, and rms_norm three times that."""
         model = kernel_model.Model(kernel_model.DEVICES["h200-141gb"])
-        times = [model.seconds(op, self.SIZES) * factor * (3 if op["op"] == "norm" else 1) for op in self.OPS]
+        times = [model.seconds(op, self.SIZES) * factor * (3 if op["op"] == "rms_norm" else 1) for op in self.OPS]
         bench = {
             **self.BENCH,
             "device": "NVIDIA H200",
@@ -283,15 +283,15 @@ class Page(unittest.TestCase):
         self.assertIn("PyTorch 2.11, cuDNN 9.19 in the same run", text)
         rows = {
             row[0]: row
-            for row in self.rows(text, "attention") + self.rows(text, "linear mlp.down") + self.rows(text, "norm")
+            for row in self.rows(text, "attention") + self.rows(text, "linear mlp.down") + self.rows(text, "rms_norm")
             if len(row) == 10
         }
         self.assertEqual(
-            {name: row[8] for name, row in rows.items()}, {"attention": "0.80", "linear mlp.down": "0.80", "norm": "0.27"}
+            {name: row[8] for name, row in rows.items()}, {"attention": "0.80", "linear mlp.down": "0.80", "rms_norm": "0.27"}
         )
         self.assertIn("(2.00), FA2 ", rows["attention"][9])
         self.assertIn("2.00 to 2.00 times as fast as FA2", " ".join(text.split()))
-        self.assertIn(f"0 of 1 ops, below it norm {rows['norm'][7]}; predicted", " ".join(text.split()))
+        self.assertIn(f"0 of 1 ops, below it rms_norm {rows['rms_norm'][7]}; predicted", " ".join(text.split()))
         step = self.rows(text, "S 8192, dropout 0")[0]
         self.assertEqual(step[4:7], ["4,369", "30,000", "45.3 %"])
         self.assertIn("45.3 % (S 8192, dropout 0)", text)
@@ -309,7 +309,7 @@ class Page(unittest.TestCase):
         shares = [float(line.split("|")[-2]) for line in text.splitlines() if re.search(r"\| [\d.]+ \|$", line)]
         self.assertEqual(len(shares), 5)
         self.assertEqual(shares, sorted(shares, key=lambda share: -max(share, 1 / share)))
-        self.assertLess(text.index("| norm, D 64, S 8192 |"), text.index("| attention, D 64, S 8192 |"))
+        self.assertLess(text.index("| rms_norm, D 64, S 8192 |"), text.index("| attention, D 64, S 8192 |"))
 
     def test_what_could_not_be_measured_says_why(self):
         results = self.measured(1.0)

@@ -18,7 +18,7 @@ def op(name, what="", shape="2 x 8"):
 
 
 OPS = [op("attention"), op("attention_backward"), op("attention", "dropout 0.1"), op("linear", "head", "[8, 4] x [2, 4]"),
-       op("swiglu"), op("norm"), op("residual_norm")]
+       op("swiglu"), op("rms_norm"), op("residual_rms_norm")]
 
 
 def entry(name, ops):
@@ -32,7 +32,7 @@ class Peers(unittest.TestCase):
                          ["cuDNN", "cuDNN, deterministic", "FA2", "FA2, deterministic"])
 
     def test_the_norms_have_a_compiler_too(self):
-        for name in ("norm", "norm_backward", "residual_norm"):
+        for name in ("rms_norm", "rms_norm_backward", "residual_rms_norm"):
             self.assertIn("torch.compile", torch_kernels.peers_of(name))
         self.assertEqual(torch_kernels.peers_of("swiglu"), [])
 
@@ -64,7 +64,7 @@ class Measured(unittest.TestCase):
         self.assertNotIn("torch.compile", {row["peer"] for row in before[0]["torch"]["ops"]})
         (line,) = self.lines(ops, torch=before, compiled=True)
         self.assertEqual([(row["op"], row["peer"]) for row in line["torch"]["ops"]],
-                         [("norm", "torch.compile"), ("residual_norm", "torch.compile")])
+                         [("rms_norm", "torch.compile"), ("residual_rms_norm", "torch.compile")])
         self.assertEqual(self.lines(ops, torch=[line], compiled=True), [])
 
     def test_what_shapes_share_is_timed_once(self):

@@ -43,14 +43,14 @@ def expected_ops(c, a, B=2, S=32, H=128, A=4, D=32, F=512, V=512, block=64):
     for op, moved in {
         ("rotary", ""): 2 * c * T * 2 * H + 4 * T,
         ("lfa_taps", ""): c * (3 * T * C + C) + 4 * T,
-        ("lfa_taps_norm", ""): c * (5 * T * H + 2 * H) + 4 * T + a * T,
+        ("lfa_taps_rms_norm", ""): c * (5 * T * H + 2 * H) + 4 * T + a * T,
         ("lfa_taps_backward", "lfa.conv1.d_products"): 3 * c * T * C + 4 * T + 2 * a * C,
         ("lfa_taps_backward", "lfa.conv2.d_products"): 3 * c * T * H + 4 * T + 2 * a * H,
-        ("norm", ""): c * (2 * T * H + H) + a * T,
-        ("norm_backward", "lfa.d_sum"): c * (3 * T * H + H) + a * T + 2 * a * H,
-        ("norm_backward", "d_middle"): c * (4 * T * H + H) + a * T + 2 * a * H,  # adds the stream's gradient
+        ("rms_norm", ""): c * (2 * T * H + H) + a * T,
+        ("rms_norm_backward", "lfa.d_sum"): c * (3 * T * H + H) + a * T + 2 * a * H,
+        ("rms_norm_backward", "d_middle"): c * (4 * T * H + H) + a * T + 2 * a * H,  # adds the stream's gradient
         ("residual_add", ""): 3 * c * T * H + keys,
-        ("residual_norm", ""): c * (4 * T * H + H) + a * T + keys,
+        ("residual_rms_norm", ""): c * (4 * T * H + H) + a * T + keys,
         ("swiglu", ""): 3 * c * T * F,
         ("swiglu_backward", ""): 5 * c * T * F,
         ("embedding", ""): 2 * c * T * H + 4 * T,

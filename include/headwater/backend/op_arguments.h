@@ -81,6 +81,7 @@ struct NormArguments {
     visit("rstd", op::Use::write, n.rstd);
     visit("mean", op::Use::write, n.mean);
   }
+  bool centred() const { return static_cast<bool>(mean); }  // LayerNorm
   void check(const TensorView& x) const;
 };
 
@@ -105,6 +106,7 @@ struct NormBackwardArguments {
     visit("d_gain", op::Use::update, n.d_gain);
     visit("d_bias", op::Use::update, n.d_bias);
   }
+  bool centred() const { return static_cast<bool>(mean); }  // LayerNorm's
   void check(const TensorView& x) const;
 };
 

@@ -9,7 +9,8 @@
 // Results depend on nothing but inputs and thread count.
 //
 // Each op has
-//   kName       its name, as benchmarks and error messages print it;
+//   kName       its name;
+//   name()      where it is one of several functions, the name of that one: benchmarks print it;
 //   operands()  which visits every operand as visit(name, use, operand), operand by reference;
 //   check()     which throws InternalError where shapes or dtypes do not fit (a block is wrong, not the
 //               person); every backend may rely on it;
@@ -171,6 +172,7 @@ struct Norm {
     visit("x", Use::read, o.x);
     NormArguments::operands(o.norm, visit);
   }
+  const char* name() const { return norm.centred() ? "layer_norm" : "rms_norm"; }
   void check() const { norm.check(x); }
 };
 
@@ -190,6 +192,7 @@ struct NormBackward {
     visit("dx", Use::write, o.dx);
     NormBackwardArguments::operands(o.norm, visit);
   }
+  const char* name() const { return norm.centred() ? "layer_norm_backward" : "rms_norm_backward"; }
   void check() const;
   std::int64_t scratch(const Executor& executor) const;
 };
@@ -224,6 +227,7 @@ struct ResidualNorm {
     ResidualAdd::operands(o.sum, visit);
     NormArguments::operands(o.norm, visit);
   }
+  const char* name() const { return norm.centred() ? "residual_layer_norm" : "residual_rms_norm"; }
   void check() const {
     sum.check();
     norm.check(sum.out);
@@ -286,6 +290,7 @@ struct LfaTapsNorm {
     LfaTaps::operands(o.taps, visit);
     NormArguments::operands(o.norm, visit);
   }
+  const char* name() const { return norm.centred() ? "lfa_taps_layer_norm" : "lfa_taps_rms_norm"; }
   void check() const {
     taps.check();
     norm.check(taps.out);
@@ -428,6 +433,7 @@ struct Activation {
     visit("x", Use::read, o.x);
     visit("out", Use::write, o.out);
   }
+  const char* name() const;
   void check() const;
 };
 
@@ -445,6 +451,7 @@ struct ActivationBackward {
     visit("x", Use::read, o.x);
     visit("dx", Use::write, o.dx);
   }
+  const char* name() const;
   void check() const;
 };
 
@@ -634,6 +641,13 @@ std::int64_t scratch_of(const Op& op, const Executor& executor) {
 }
 
 // Floating-point operations of the op's matrix products.
+template <class Op>
+const char* name_of(const Op& op) {
+  if constexpr (requires { op.name(); })
+    return op.name();
+  else
+    return Op::kName;
+}
 template <class Op>
 double flops_of(const Op& op) {
   if constexpr (requires { op.flops(); })
