@@ -59,8 +59,8 @@ TEST(Layouts, TensorRanksFindTheSame) {
   }
 }
 
-// A norm with a bias, whose gradient ranks sum where tokens are cut, and an MLP without a gate: on stages, and
-// with recomputation.
+// A norm with a bias, whose gradient ranks sum where tokens are cut, and an MLP without a gate: on stages,
+// and with recomputation.
 TEST(Layouts, OtherKindsOfBlocksFindTheSame) {
   constexpr int kSteps = 3;
   std::vector<std::string> more = kDropout;

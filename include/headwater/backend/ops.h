@@ -616,6 +616,15 @@ struct AdamW {
   X(DecideStep)           \
   X(AdamW)
 
+// The op's name, or that of the one of its functions that it computes.
+template <class Op>
+const char* name_of(const Op& op) {
+  if constexpr (requires { op.name(); })
+    return op.name();
+  else
+    return Op::kName;
+}
+
 // Least bytes that the op must move: each operand read once, each result written once, unless it says
 // otherwise.
 template <class Op>
@@ -641,13 +650,6 @@ std::int64_t scratch_of(const Op& op, const Executor& executor) {
 }
 
 // Floating-point operations of the op's matrix products.
-template <class Op>
-const char* name_of(const Op& op) {
-  if constexpr (requires { op.name(); })
-    return op.name();
-  else
-    return Op::kName;
-}
 template <class Op>
 double flops_of(const Op& op) {
   if constexpr (requires { op.flops(); })

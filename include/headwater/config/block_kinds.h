@@ -22,12 +22,8 @@ enum class NormKind : std::uint8_t { rms, layer };
 inline constexpr KindWord<NormKind> kNormWords[] = {{"rmsnorm", NormKind::rms},
                                                     {"layernorm", NormKind::layer}};
 
-enum class MlpKind : std::uint8_t {
-  swiglu,
-  gelu,
-  gelu_tanh,
-  relu
-};  // by the activation between its products
+// Kinds of MLP, by the activation between its products.
+enum class MlpKind : std::uint8_t { swiglu, gelu, gelu_tanh, relu };
 inline constexpr KindWord<MlpKind> kMlpWords[] = {{"swiglu", MlpKind::swiglu},
                                                   {"gelu", MlpKind::gelu},
                                                   {"gelu_tanh", MlpKind::gelu_tanh},
