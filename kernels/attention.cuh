@@ -1,5 +1,6 @@
 #pragma once
-// What all attention kernels share: which keys a query reaches, and the numbers of dropout's elements.
+// Says which keys a query reaches, and by which number dropout knows an element: all attention kernels share
+// both.
 
 #include "dropout.cuh"
 #include "kernels.h"
@@ -35,15 +36,15 @@ struct FirstKeys {
   int least, greatest;
 };
 
-// What the threads of a block tell each other of a tile of queries, in shared memory.
+// Lies in shared memory: the threads of a block tell each other by it what a tile of queries reaches.
 template <int kQueries>
 struct RowsOfTile {
   int first[kQueries];  // first keys
   FirstKeys of_warp[kQueries / 32];
 };
 
-// Of the kQueries queries from `query`. All kThreads ≥ kQueries threads of the block call it, and a barrier
-// must pass before `rows` is written again.
+// Returns the least and the greatest first key of the kQueries queries from `query`. All kThreads ≥ kQueries
+// threads of the block call it, and a barrier must pass before `rows` is written again.
 template <int kQueries, int kThreads, class T>
 __device__ __forceinline__ FirstKeys first_keys(const Attention<T>& a, int sample, int query,
                                                 RowsOfTile<kQueries>& rows) {

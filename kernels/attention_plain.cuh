@@ -100,7 +100,7 @@ inline int plain_width(int head_dim) { return (head_dim + 15) / 16 * 16; }
 template <int kTile>
 inline constexpr int kPlainWidest = kTile == 32 ? 128 : 256;
 
-// Of a block with so many tiles of `width` columns and so many of scores.
+// Returns the shared memory of a block that has `tiles` tiles of `width` columns and `score_tiles` of scores.
 template <int kTile>
 __host__ __device__ constexpr int plain_shared_bytes(int tiles, int score_tiles,
                                                      int width = kPlainWidest<kTile>) {

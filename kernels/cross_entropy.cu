@@ -11,11 +11,12 @@ namespace {
 
 constexpr int kThreads = 512;
 
-// Of some logits: their maximum, and Σ exp(logit − maximum).
+// Holds the maximum of the logits that it has been given, and Σ exp(logit − maximum).
 struct Softmax {
   float maximum = -INFINITY, sum = 0.0F;
 
-  // What the sum is worth under another maximum that is no smaller. Equal infinities are not subtracted.
+  // Returns the sum as it would be with `other` for the maximum, which is no smaller. Equal infinities are
+  // not subtracted.
   __device__ __forceinline__ float sum_under(float other) const {
     return maximum == other ? sum : sum * exp_of(maximum - other);
   }

@@ -147,8 +147,8 @@ struct LfaBorders {
   __host__ __device__ bool first_of_sample(std::int64_t t) const { return t == sample(t) * sequence; }
 };
 
-// What is added up: [prev | cur] products [rows, 2·columns], and if they are not null the vectors before each
-// sample's first row [samples, columns], a bias [columns] and a residual [rows, columns].
+// The terms of the op's sum: [prev | cur] products [rows, 2·columns], and if they are not null the vectors
+// before each sample's first row [samples, columns], a bias [columns] and a residual [rows, columns].
 template <class T>
 struct Taps {
   Rows<const T> products, before;

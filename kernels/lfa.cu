@@ -6,7 +6,7 @@
 namespace headwater::kernels {
 namespace {
 
-// What one row of the op adds up; null where there is none.
+// The terms of one row of the op's sum; a null pointer stands for a term that it does not have.
 template <class T>
 struct TapsRow {
   const T *current, *previous = nullptr, *bias, *residual;

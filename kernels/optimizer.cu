@@ -62,7 +62,7 @@ __global__ void __launch_bounds__(1) decide_step_kernel(double clip, StepScalars
 
 // ---- AdamW ----
 
-// What is the same for all elements of an update.
+// The numbers that are the same for all elements of an update.
 struct Update {
   float beta1, rest1, beta2, rest2;  // β and 1 − β
   float correction1, correction2;    // 1 / (1 − β^t), made on the device, where t is

@@ -102,7 +102,7 @@ __device__ __forceinline__ void load(const T* from, float (&v)[kN]) {
   }
 }
 
-// Of what this kernel does not write and reads no second time.
+// Loads what this kernel does not write and reads no second time.
 template <int kN, class T>
 __device__ __forceinline__ void load_once(const T* from, float (&v)[kN]) {
   if constexpr (kN == Pack<T>::kElements) {
@@ -173,8 +173,8 @@ struct Chunk {
   }
 };
 
-// What a thread has of its row (RowShare): kHeld chunks, `step` columns apart, and those after them. Columns
-// are counted in 32 bits, so that an address is one instruction after the row's.
+// The part of its row that a thread has (RowShare): kHeld chunks, `step` columns apart, and those after them.
+// Columns are counted in 32 bits, so that an address is one instruction after the row's.
 template <int kN>
 struct RowPart {
   // So many chunks are asked for before the first is used. A batch is left out by all threads of the row or

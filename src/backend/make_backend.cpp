@@ -83,8 +83,7 @@ Device device_for(const std::string& asked, int) {
   if (asked == "cuda")
     throw UserError(
         "training.device is \"cuda\", but this program was built without CUDA (scripts/build.sh cuda builds "
-        "one "
-        "with it); auto or cpu is possible");
+        "one with it); auto or cpu is possible");
   return {};
 }
 

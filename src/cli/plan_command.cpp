@@ -39,8 +39,7 @@ Asked asked(const PlanOptions& options, const Session& session) {
   if (file.empty())
     throw UserError(
         "headwater plan needs to know the machines: --cluster CLUSTER.json (headwater bench step "
-        "--cluster-out "
-        "writes one for the machine it runs on)");
+        "--cluster-out writes one for the machine it runs on)");
   asked.run.parallel.cluster = file;
   asked.cluster = read_cluster(file);
   asked.ranks = options.ranks > 0 ? options.ranks : asked.cluster.devices();

@@ -71,8 +71,7 @@ void check_room(const std::vector<std::weak_ptr<Group>>& groups, const NcclGroup
   if (blocks > multiprocessors && blocks - newest.blocks() <= multiprocessors)
     log::warning(
         "{} NCCL communicators may take {} blocks of a GPU with {} multiprocessors: calls that wait for "
-        "other ranks "
-        "could keep each other from starting",
+        "other ranks could keep each other from starting",
         count, blocks, multiprocessors);
 }
 

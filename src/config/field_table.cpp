@@ -126,10 +126,8 @@ FieldSection parallel_section() {
       {.min = 1});
   row("recompute", &C::recompute,
       "what backward computes again instead of keeping it: \"none\", \"selective\" (norms, activation, "
-      "attention), "
-      "\"full\" (each layer from its input), or a list with one entry per virtual stage, each such a word or "
-      "a "
-      "number n (the first n layers in full)");
+      "attention), \"full\" (each layer from its input), or a list with one entry per virtual stage, each "
+      "such a word or a number n (the first n layers in full)");
   row("cluster", &C::cluster,
       "cluster file (docs/formats/cluster.md), for the layout \"auto\" and headwater plan",
       {.note = "empty: equal devices, free links"});
@@ -184,8 +182,7 @@ FieldSection training_section() {
   row("device", &C::device, "what computes", {.choices = {"auto", "cpu", "cuda"}});
   row("deterministic", &C::deterministic,
       "the same layout gives the same bits; false lets GPUs sum the gradients of attention's queries in any "
-      "order, where "
-      "nothing waits for its turn");
+      "order, where nothing waits for its turn");
   row("enable_cuda_graph", &C::enable_cuda_graph,
       "on GPUs, a pass of a micro-batch through a stage is recorded when it comes again, and then launched "
       "as one CUDA graph; "
@@ -223,8 +220,7 @@ FieldSection training_section() {
       "steps in a row with a loss or norm that is not finite before the run ends", {.min = 1});
   row("check_weight_hash_across_dp_replicas_interval", &C::check_weight_hash_across_dp_replicas_interval,
       "steps between two comparisons, by hash, of the weights that several ranks hold: replicas, the ends of "
-      "a tied "
-      "embedding, what tensor ranks hold whole; a difference ends the run",
+      "a tied embedding, what tensor ranks hold whole; a difference ends the run",
       {.min = 0, .note = "0: never"});
   row("timeline", &C::timeline,
       "file for the predicted and the measured timeline of one of the first steps, for Chrome's "

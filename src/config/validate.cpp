@@ -52,8 +52,7 @@ void check_data(const RunConfig& run, bool training) {
   if (training && needs_eod && data.eod < 0 && data.tokenizer.empty())
     throw UserError(
         "data.reset_position_ids, reset_attention_mask, reset_lfa and eod_mask_loss go by the token that "
-        "ends "
-        "a document; give data.eod or data.tokenizer");
+        "ends a document; give data.eod or data.tokenizer");
 }
 
 void check_rampup(const TrainingConfig& training) {
@@ -147,8 +146,7 @@ void validate_model(const ModelConfig& given) {
   if (model.kv_channels % 2 != 0)
     throw UserError(
         "the size of a head is {} (model.kv_channels, or hidden_size / num_attention_heads); it must be "
-        "even, "
-        "as rotary positions turn pairs, such as {}",
+        "even, as rotary positions turn pairs, such as {}",
         model.kv_channels, model.kv_channels + 1);
   if (model.lfa && model.hidden_size % 2 != 0)
     throw UserError("model.hidden_size is {}; with model.lfa it must be even, such as {}", model.hidden_size,

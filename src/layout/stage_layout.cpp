@@ -30,8 +30,7 @@ Counts uniform(std::int64_t layers, std::int64_t stages, const ParallelConfig& p
   const std::string sizes = pipeline_sizes_that_divide(layers, parallel);
   throw UserError(
       "parallel.pipeline_layout is \"uniform\", but {} layers do not divide into {} stages: model.num_layers "
-      "{}{}, {}"
-      "or a list such as [{}] would do",
+      "{}{}, {}or a list such as [{}] would do",
       layers, stages, below > 0 ? fmt::format("{} or ", below) : "", below + stages,
       sizes.empty() ? "" : fmt::format("parallel.pipeline_model_parallel_size {}, ", sizes),
       fmt::join(nearly_uniform(layers, stages), ","));
@@ -82,8 +81,7 @@ StageLayout::StageLayout(const ModelSpec& model, const ParallelConfig& given) {
   if (stages > layers + 2)
     throw UserError(
         "parallel.pipeline_model_parallel_size {} x num_chunks {} makes {} stages; with model.num_layers {} "
-        "at most {} "
-        "have anything to do (embedding and head alone at the two ends)",
+        "at most {} have anything to do (embedding and head alone at the two ends)",
         parallel.pipeline_model_parallel_size, parallel.num_chunks, stages, layers, layers + 2);
   HW_CHECK(parallel.pipeline_layout.uniform || !parallel.pipeline_layout.layers.empty(),
            "pipeline_layout auto is not resolved");

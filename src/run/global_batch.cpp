@@ -58,8 +58,7 @@ BatchRamp batch_ramp(const RunConfig& run, int ranks) {
   const auto refuse = [&](const char* what, std::int64_t size, std::int64_t nearest) {
     throw UserError(
         "training.rampup_batch_size is [{}]: its {} {} must be a multiple of training.micro_batch_size {} x "
-        "data-parallel "
-        "size {} = {}, such as {}",
+        "data-parallel size {} = {}, such as {}",
         fmt::join(ramp, ","), what, size, micro, replicas, per_round, nearest);
   };
   if (start % per_round != 0) refuse("start", start, nearest_multiple(start, per_round));

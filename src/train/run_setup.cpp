@@ -41,8 +41,7 @@ Device choose_device(const std::string& asked, World& world, Communicator& ranks
   if (device.kind == Device::Kind::cuda && world.size() > 1 && !built_with_nccl())
     throw UserError(
         "training.device is \"cuda\" with {} ranks, but this program was built without NCCL; one rank, or "
-        "cpu, is "
-        "possible",
+        "cpu, is possible",
         world.size());
   if (automatic && max_over(ranks, device.kind == Device::Kind::cpu ? 1 : 0) == 1) return {};
   const std::string fault = shared_device(world, ranks, device);
@@ -70,8 +69,7 @@ RunSettings choose_settings(const TrainingConfig& training, World& world) {
       device_queues() > 0 && device_queues() < kDeviceQueues)
     log::warning(
         "CUDA_DEVICE_MAX_CONNECTIONS is {}: streams that share a queue hold each other up, which may end in "
-        "a "
-        "deadlock between GPUs; leave it unset, or {}",
+        "a deadlock between GPUs; leave it unset, or {}",
         device_queues(), kDeviceQueues);
   settings.threads = static_cast<int>(-max_over(*ranks, -threads_for(world.local_size())));
   const bool has_bf16 = settings.device.kind == Device::Kind::cuda || cpu_has_bf16();

@@ -162,8 +162,7 @@ std::optional<std::string> other_library(std::int64_t then, std::int64_t now) {
   if (then == 0 || now == 0 || then == now) return std::nullopt;
   return fmt::format(
       "cuBLASLt is {}, but was {} when the checkpoint was written: matrix products may round otherwise, so "
-      "that "
-      "this run goes on to other bits than one with {} would",
+      "that this run goes on to other bits than one with {} would",
       now, then, then);
 }
 

@@ -12,9 +12,7 @@ namespace {
 [[noreturn]] void refuse(const std::string& entry) {
   std::cerr << "HEADWATER_EMULATION: " << entry
             << " is unknown; there are copies, streams = late, early, random; order = fixed, random; check, "
-               "profiler = "
-               "on, off; "
-               "seed, devices, memory, cublaslt, threads = N\n";
+               "profiler = on, off; seed, devices, memory, cublaslt, threads = N\n";
   std::exit(2);
 }
 

@@ -113,8 +113,7 @@ TEST(StageLayout, RefusesAListThatDoesNotFit) {
       "(embedding or head alone)");
   EXPECT_EQ(refusal(3, parallel_of(3, {1, 1, 1}, 2)),
             "parallel.pipeline_model_parallel_size 3 x num_chunks 2 makes 6 stages; with model.num_layers 3 "
-            "at most 5 have "
-            "anything to do (embedding and head alone at the two ends)");
+            "at most 5 have anything to do (embedding and head alone at the two ends)");
 }
 
 using Entries = std::vector<RecomputeLayout::Entry>;

@@ -75,8 +75,7 @@ TEST(Schedule, ZeroBubbleVFoldsBack) {
       "I2/0 W2/0 I3/0 W3/0");
   EXPECT_EQ(text_of(schedule.actions[1]),
             "F0/1 F0/2 F1/1 F1/2 I0/2 W0/2 F2/1 I0/1 W0/1 F2/2 I1/2 W1/2 F3/1 I1/1 W1/1 F3/2 I2/2 W2/2 I2/1 "
-            "I3/2 I3/1 "
-            "W2/1 W3/2 W3/1");
+            "I3/2 I3/1 W2/1 W3/2 W3/1");
 }
 
 TEST(Schedule, VHalfFillsTheWaitingWithWeightGradients) {

@@ -81,8 +81,7 @@ TEST(ReplicaCheck, SaysNothingWhereAllIsWell) {
 TEST(ReplicaCheck, TwoReplicasOfAShard) {
   const std::string fault =
       "the copies of layers.0.mlp.gate.weight are not the same bits: rank 1 (tensor 1, data 0, pipeline 0), "
-      "rank 3 "
-      "(tensor 1, data 1, pipeline 0) differ from each other";
+      "rank 3 (tensor 1, data 1, pipeline 0) differ from each other";
   expect_fault(check({{3, "layers.0.mlp.gate.weight"}}), fault);
   expect_fault(check({{3, "layers.0.mlp.gate.weight", true}}), fault);  // the master alone
   expect_fault(check({{3, "layers.0.mlp.gate.weight"}},
@@ -100,8 +99,7 @@ TEST(ReplicaCheck, WhatTensorRanksHoldWhole) {
 TEST(ReplicaCheck, BothEndsOfATiedEmbedding) {
   expect_fault(check({{4, "embedding.weight"}}),
                "the copies of embedding.weight are not the same bits: rank 4 (tensor 0, data 0, pipeline 1) "
-               "differs from "
-               "the 3 other ranks that hold it");
+               "differs from the 3 other ranks that hold it");
 }
 
 TEST(ReplicaCheck, SeveralAtOnce) {

@@ -36,7 +36,7 @@ Placement placement_of(const ParallelConfig& parallel);
 // fewer layers than stages is a stage empty, and then the last or the first.
 std::vector<std::int64_t> nearly_uniform(std::int64_t layers, std::int64_t stages);
 
-// What a parameter takes that is trained, and one that is not.
+// Bytes that a parameter takes where it is trained, and where it is not.
 struct BytesPerParameter {
   double trained = 0.0, frozen = 0.0;
 };

@@ -63,7 +63,7 @@ struct ModelSpec {
   bool operator==(const ModelSpec&) const = default;
 };
 
-// What the names of a layer's parameters begin with: "layers.3.".
+// Returns the prefix of the names of a layer's parameters: "layers.3.".
 std::string layer_prefix(int layer);
 
 // `model` is resolved and validated (config/load_config.h).

@@ -71,8 +71,7 @@ std::string report(const PaperPlan& plan) {
   std::string text = fmt::format(
       "by the formulas of Yuan 2.0's paper (section 3.4), equation {}: {}\n"
       "A {:g}, B {:g}, L {:g}, H {:g}, S {:g}, V {:g}; Ps {:g}, Ts {:g}, Ds {:g}; F {:.4g} FLOP/s; n_net "
-      "{:g}, "
-      "BW_net {:.4g}, BW_link {:.4g} bytes/s\n\n",
+      "{:g}, BW_net {:.4g}, BW_link {:.4g} bytes/s\n\n",
       plan.tensor_ranks() ? (r.lfa ? 2 : 1) : (r.lfa ? 4 : 3),
       plan.tensor_ranks() ? "tensor, pipeline and data ranks" : "pipeline and data ranks, optimizer sharded",
       r.micro_batches, r.micro_batch, r.layers, r.hidden, r.sequence, r.vocabulary, r.pipeline, r.tensor,

@@ -39,8 +39,7 @@ PipelineLayout layers_found(const RankLayoutRequest& request, const std::string&
   best->request.cluster.device.memory_bytes = limit;
   throw UserError(
       "parallel.pipeline_layout is \"auto\", but with parallel.recompute as it is no layout fits into the "
-      "devices of "
-      "{}; in the fastest {}; headwater plan --search looks at other sizes",
+      "devices of {}; in the fastest {}; headwater plan --search looks at other sizes",
       asked.cluster.name, shortages(*best).front().text);
 }
 

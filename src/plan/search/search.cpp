@@ -64,8 +64,7 @@ class Search {
     if (all.empty())
       throw UserError(
           "{} ranks cannot share this run out: no product of tensor ranks, pipeline ranks and replicas goes "
-          "with "
-          "model.num_attention_heads {}, model.num_layers {} and training.global_batch_size {}",
+          "with model.num_attention_heads {}, model.num_layers {} and training.global_batch_size {}",
           request_.ranks, request_.run.model.num_attention_heads, request_.run.model.num_layers,
           request_.run.training.global_batch_size);
     simulate(estimate(all));

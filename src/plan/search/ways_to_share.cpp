@@ -37,8 +37,7 @@ class Ways {
     if (request_.run.training.global_batch_size == 0)
       throw UserError(
           "training.global_batch_size is 0 (one micro-batch for each replica), so that steps of different "
-          "layouts "
-          "would differ; a search needs the number of samples of a step");
+          "layouts would differ; a search needs the number of samples of a step");
     ModelSpec model = expand(request_.run.model);
     freeze(model, request_.run.training.freeze);  // what it refuses would fail in every way
     const auto tensor_sizes =

@@ -30,8 +30,7 @@ std::string headline(const Plan& plan) {
       "{} ranks of {}: {} tensor x {} data x {} pipeline, {} micro-batches of {} x {} tokens, {}, {}\n"
       "step {:.6g} s, {:.6g} tokens/s\n"
       "MFU = model FLOPs / (time x peak) = {:.1f} %, with what is computed again (HFU) {:.1f} %; peak {} x "
-      "{:.4g} FLOP/s, "
-      "products reach {:.1f} % of it\n"
+      "{:.4g} FLOP/s, products reach {:.1f} % of it\n"
       "bubble = 1 - m(F + B + W)/T = {:.2f} %, mean over the ranks, T the {:.6g} s of the schedule\n",
       request.ranks, request.cluster.name, parallel.tensor_model_parallel_size, plan.data_parallel_size,
       parallel.pipeline_model_parallel_size, request.layout.micro_batches, request.layout.batch.samples,

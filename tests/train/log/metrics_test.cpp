@@ -197,8 +197,7 @@ TEST(MfuBasis, DividesWhatTheModelNeedsByThePeak) {
   EXPECT_EQ(
       basis.statement(),
       "MFU = model FLOPs / (time × peak); model FLOPs = 3 × forward FLOPs (causal half of attention, head "
-      "and "
-      "LFA in; embedding look-up and recomputation out) = 6.0000E+09 per token; peak = 2.0000E+12 FLOP/s "
+      "and LFA in; embedding look-up and recomputation out) = 6.0000E+09 per token; peak = 2.0000E+12 FLOP/s "
       "(measured with oneDNN, bf16)");
   basis.peak_flops.reset();
   basis.peak_source = "no bf16 peak is known of a GPU";

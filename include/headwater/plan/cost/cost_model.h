@@ -68,13 +68,13 @@ class CostModel {
   double optimizer_seconds(double elements) const;
 
  private:
-  // What the costs of a unit are computed from.
+  // All that the costs of a unit are computed from.
   struct Unit {
     UnitSite site;
     UnitDescription description;
     HeldWeights weights;
-    std::vector<UnitRecord>
-        records;  // of the rank that the seconds are for, then of others that may send more
+    // Of the rank that the seconds are for, then of others that may send more.
+    std::vector<UnitRecord> records;
     const UnitRecord& record() const { return records.front(); }
   };
   struct UnitCost {
