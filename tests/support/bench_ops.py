@@ -1,4 +1,4 @@
-"""headwater bench ops on a tiny model: what each op must count, whatever the device."""
+"""headwater bench step and ops on a tiny model; and what each op must count, whatever the device."""
 
 import json
 import os
@@ -63,6 +63,13 @@ def expected_ops(c, a, B=2, S=32, H=128, A=4, D=32, F=512, V=512, block=64):
     }.items():
         ops[op] = (0, moved)
     return ops
+
+
+class StepTest(unittest.TestCase):
+    def step(self, *arguments):
+        done = bench("step", *TINY, "--steps", "2", "--json", *arguments)
+        self.assertEqual((done.returncode, done.stderr), (0, ""), done)
+        return json.loads(done.stdout)
 
 
 class OpsTest(unittest.TestCase):
