@@ -4,7 +4,7 @@
 // Errors are thrown anywhere and caught once, in `cli`, which prints one line and turns them into an exit
 // code. A message is one clear line: it names the thing, what was found and what would be right.
 
-#include <fmt/format.h>
+#include <fmt/core.h>
 
 #include <stdexcept>
 #include <string>

@@ -4,7 +4,7 @@
 // The process has one log. `cli` sets it up before any thread starts; then any thread may log. Tables and
 // results for people are no log: `cli` prints them, or passes a stream down for them.
 
-#include <fmt/format.h>
+#include <fmt/core.h>
 
 #include <string_view>
 #include <utility>

@@ -4,7 +4,7 @@
 // Without a profiler, and in builds without CUDA, a range costs one test and its name is not formatted. Any
 // thread may call.
 
-#include <fmt/format.h>
+#include <fmt/core.h>
 
 #include <cstdint>
 #include <string>
