@@ -6,6 +6,7 @@
 #include "headwater/config/load_config.h"
 #include "headwater/model/uniform_layer.h"
 #include "headwater/nn/unit_record.h"
+#include "headwater/run/freeze.h"
 #include "headwater/tensor/arena.h"
 #include "headwater/train/run_setup.h"
 
@@ -81,7 +82,9 @@ double seconds_of(const AnyOp& op, std::int64_t bytes, Operands& operands, const
 }  // namespace
 
 OpsBenchmark bench_ops(World& world, const RunConfig& run, const std::optional<Cluster>& cluster, int runs) {
-  const ModelSpec model = model_of(run);
+  ModelSpec model = model_of(run);
+  OpsBenchmark result = about(model, batch_of(run));
+  freeze(model, run.training.freeze);
   const RunSettings settings = choose_settings(run.training, world);
   const Precision precision = precision_of(settings.dtype);
   std::optional<DeviceSpeed> stated;
@@ -94,7 +97,6 @@ OpsBenchmark bench_ops(World& world, const RunConfig& run, const std::optional<C
   arena.reserve("workspace", workspace);
   backend->use_workspace(arena.take("workspace", DType::i32, {(workspace + 3) / 4}));
 
-  OpsBenchmark result = about(model, batch_of(run));
   result.device = identity_of(settings.device).name;
   if (settings.device.kind == Device::Kind::cpu)
     result.device += fmt::format(", {} threads", settings.threads);
@@ -118,8 +120,9 @@ OpsBenchmark bench_ops(World& world, const RunConfig& run, const std::optional<C
 }
 
 OpsBenchmark op_floors(const RunConfig& run, const Cluster& cluster) {
-  const ModelSpec model = model_of(run);
+  ModelSpec model = model_of(run);
   OpsBenchmark result = about(model, batch_of(run));
+  freeze(model, run.training.freeze);
   result.dtype = run.training.dtype;
   for (const ModelOp& op : model_ops(model, batch_of(run), precision_of(result.dtype), cluster.device.kind))
     result.ops.push_back(counted(op, model, batch_of(run)).first);

@@ -77,10 +77,14 @@ TensorView ParameterStore::updated(TensorView flat, Range elements) const {
   return range_of(flat, layout_.updated(bucket).begin + elements.begin - shard.begin, elements.size());
 }
 
+// Whether this rank keeps masters of the parameter beside its weights.
+bool ParameterStore::has_masters(const ParameterPlace& place) const {
+  return masters_.data != weights_.data && place.updated.size() > 0;
+}
+
 void ParameterStore::set_weights(Backend& backend, const ParameterPlace& place, TensorView host) {
   upload(backend, host, part(weights_, place));
-  if (masters_.data != weights_.data && place.spec.trained)
-    upload(backend, range_of(host, place.updated), updated(masters_, place));
+  if (has_masters(place)) upload(backend, range_of(host, place.updated), updated(masters_, place));
 }
 
 void ParameterStore::repeat_weights(Backend& backend, const ParameterPlace& place, TensorView host) {
@@ -89,7 +93,7 @@ void ParameterStore::repeat_weights(Backend& backend, const ParameterPlace& plac
   const TensorView pattern(converted.data(), weights.dtype, host.shape);
   convert(host, pattern);
   fill_again_and_again(backend, pattern, weights);
-  if (masters_.data != weights_.data && place.spec.trained)
+  if (has_masters(place))
     backend.run(op::Copy{.from = range_of(weights, place.updated), .to = updated(masters_, place)});
 }
 

@@ -5,6 +5,7 @@
 #include "headwater/base/log.h"
 #include "headwater/base/signals.h"
 #include "headwater/nn/flops.h"
+#include "headwater/nn/model_units.h"
 #include "headwater/optim/learning_rate.h"
 #include "headwater/run/memory_table.h"
 #include "headwater/run/step_samples.h"
@@ -89,7 +90,8 @@ void Trainer::build(const RankLayout& layout, const MakeStepObserver& observe) {
 
   const DevicePeak peak = peak_of_all(*control_, start_.settings);
   mfu_ = {model_flops_per_token(layout.request.model, start_.run.training.seq_length), peak.flops,
-          peak.source};
+          peak.source,
+          trained_parameter_count(layout.request.model) == parameter_count(layout.request.model)};
 }
 
 void Trainer::open_metrics() {

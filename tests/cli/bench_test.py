@@ -45,6 +45,12 @@ class Ops(OpsTest):
                          ("linear", "attention.qkv")} <= rows)
         self.assertNotIn(("lfa_taps", "lfa.conv1"), rows)
 
+    def test_what_is_not_trained_has_no_weight_gradient(self):
+        result = self.ops("--floors", "--cluster", CLUSTER, '--training.freeze=["layers.*"]')
+        products = [op["what"] for op in result["ops"] if op["op"] == "linear_weight_gradient"]
+        self.assertEqual(products, ["head"])
+        self.assertIn(("linear_input_gradient", "mlp.down"), {(op["op"], op["what"]) for op in result["ops"]})
+
 
 class Refusals(unittest.TestCase):
     def refused(self, words, *arguments):
@@ -58,6 +64,7 @@ class Refusals(unittest.TestCase):
         self.refused("subcommand is required")
         self.refused("--cluster CLUSTER.json", "ops", *TINY, "--floors")
         self.refused("parallel.tensor_model_parallel_size is 2", "ops", *TINY, "--parallel.tensor_model_parallel_size=2")
+        self.refused("training.freeze", "ops", *TINY, "--training.freeze=[\"layer.*\"]")
         self.refused("--steps", "step", "--steps", "0")
         self.refused("model.num_layer", "step", "--model.num_layer=3")
         self.refused("training.seq_length", "step", *TINY, "--training.seq_length=64", "--model.max_position_embeddings=32")

@@ -80,6 +80,23 @@ TEST(Layouts, OtherKindsOfBlocksFindTheSame) {
   EXPECT_NE(one.curve.losses.back(), test::train(kOne, kSteps, kDropout).curve.losses.back());
 }
 
+// The vocabulary of 192 is padded to 512, so that two of four tensor ranks hold nothing but padding of the
+// embedding: no weight, and no master beside it.
+TEST(Layouts, Bf16TrainsWhereARankHoldsPaddingAlone) {
+  constexpr int kSteps = 2;
+  const std::vector<std::string> more = {"training.dtype=bf16"};
+  const std::vector<double> one = test::train(kOne, kSteps, more).curve.losses;
+  for (const char* untied : {"false", "true"}) {
+    const Layout layout{"tensor 4",
+                        4,
+                        {"parallel.tensor_model_parallel_size=4",
+                         std::string("model.untie_embeddings_and_output_weights=") + untied}};
+    const std::vector<double> four = test::train(layout, kSteps, more).curve.losses;
+    ASSERT_EQ(four.size(), one.size());
+    for (std::size_t i = 0; i < one.size(); ++i) EXPECT_NEAR(four[i], one[i], 0.02 * one[i]) << untied;
+  }
+}
+
 // The masks of dropout are keyed, so that they come out the same when they are made again.
 TEST(Layouts, RecomputationChangesNoBit) {
   constexpr int kSteps = 2;

@@ -75,6 +75,7 @@ class ParameterStore {
     bool due = false;
     Event ready;
   };
+  bool has_masters(const ParameterPlace& place) const;
   void wait_for_bucket(Backend& backend, std::size_t bucket);
   TensorView shaped(TensorView flat, const ParameterPlace& place) const;
 

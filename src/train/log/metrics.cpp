@@ -88,9 +88,9 @@ std::optional<double> MfuBasis::mfu(double tokens_per_second) const {
 
 std::string MfuBasis::statement() const {
   const std::string flops = fmt::format(
-      "model FLOPs = 3 × forward FLOPs (causal half of attention, head and LFA in; embedding look-up and "
+      "model FLOPs = 3 × forward FLOPs{} (causal half of attention, head and LFA in; embedding look-up and "
       "recomputation out) = {:.4E} per token",
-      model_flops_per_token);
+      all_trained ? "" : ", less the weight gradients of what is not trained,", model_flops_per_token);
   if (!peak_flops) return fmt::format("no MFU: {}; {}", peak_source, flops);
   return fmt::format("MFU = model FLOPs / (time × peak); {}; peak = {:.4E} FLOP/s ({})", flops, *peak_flops,
                      peak_source);

@@ -199,6 +199,12 @@ TEST(MfuBasis, DividesWhatTheModelNeedsByThePeak) {
       "MFU = model FLOPs / (time × peak); model FLOPs = 3 × forward FLOPs (causal half of attention, head "
       "and LFA in; embedding look-up and recomputation out) = 6.0000E+09 per token; peak = 2.0000E+12 FLOP/s "
       "(measured with oneDNN, bf16)");
+  basis.all_trained = false;
+  EXPECT_NE(
+      basis.statement().find("model FLOPs = 3 × forward FLOPs, less the weight gradients of what is not "
+                             "trained, (causal half"),
+      std::string::npos);
+  basis.all_trained = true;
   basis.peak_flops.reset();
   basis.peak_source = "no bf16 peak is known of a GPU";
   EXPECT_FALSE(basis.mfu(100.0).has_value());

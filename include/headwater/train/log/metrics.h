@@ -39,9 +39,10 @@ struct EvaluationMetrics {
 
 // The numbers of which MFU is computed: MFU = model FLOPs per token × tokens per second / peak.
 struct MfuBasis {
-  double model_flops_per_token = 0.0;  // 3 × forward (nn/flops.h)
+  double model_flops_per_token = 0.0;  // of a training step (nn/flops.h)
   std::optional<double> peak_flops;    // FLOP/s of all devices together
   std::string peak_source;  // how the peak is known ("measured with oneDNN, bf16"), or which device has none
+  bool all_trained = true;  // whether model FLOPs have every weight gradient
 
   std::optional<double> mfu(double tokens_per_second) const;
   std::string statement() const;  // one line for people: the formula and its numbers
