@@ -1,5 +1,7 @@
 #include "headwater/backend/ops.h"
 
+#include "headwater/base/error.h"
+
 #include "cpu/scratch_bytes.h"
 #include "operand_checks.h"
 #include "workspace.h"
@@ -56,6 +58,19 @@ std::int64_t product_scratch(DType compute, const op::Executor& executor) {
 std::int64_t column_sums_scratch(std::int64_t rows, std::int64_t columns, const op::Executor& executor) {
   return on_cpu(executor) ? cpu::column_sums_bytes(columns, executor.threads)
                           : kernels::column_sums_bytes(rows, columns);
+}
+
+struct ActivationNames {
+  const char *forward, *backward;
+};
+
+ActivationNames names_of(op::ActivationFunction function) {
+  switch (function) {
+    case op::ActivationFunction::relu: return {"relu", "relu_backward"};
+    case op::ActivationFunction::gelu: return {"gelu", "gelu_backward"};
+    case op::ActivationFunction::gelu_tanh: return {"gelu_tanh", "gelu_tanh_backward"};
+  }
+  throw InternalError("no activation {}", static_cast<int>(function));
 }
 
 }  // namespace
@@ -261,23 +276,8 @@ void SwigluBackward::check() const {
   check_matrix(dx, d_out.dtype, d_out.rows(), 2 * d_out.columns(), "dx");
 }
 
-const char* Activation::name() const {
-  switch (function) {
-    case ActivationFunction::relu: return "relu";
-    case ActivationFunction::gelu: return "gelu";
-    case ActivationFunction::gelu_tanh: return "gelu_tanh";
-  }
-  return kName;
-}
-
-const char* ActivationBackward::name() const {
-  switch (function) {
-    case ActivationFunction::relu: return "relu_backward";
-    case ActivationFunction::gelu: return "gelu_backward";
-    case ActivationFunction::gelu_tanh: return "gelu_tanh_backward";
-  }
-  return kName;
-}
+const char* Activation::name() const { return names_of(function).forward; }
+const char* ActivationBackward::name() const { return names_of(function).backward; }
 
 void Activation::check() const { check_matrix(x, out.dtype, out.rows(), out.columns(), "x"); }
 
