@@ -14,7 +14,7 @@ std::int64_t ModelSpec::padded_vocabulary(const Sharding& sharding) const {
 std::string layer_prefix(int layer) { return "layers." + std::to_string(layer) + "."; }
 
 int ModelSpec::first_alike(int unit) const {
-  if (unit == embedding_unit() || unit == head_unit()) return unit;
+  if (!is_layer(unit)) return unit;
   return static_cast<int>(std::ranges::find(layers, layers.at(static_cast<std::size_t>(unit) - 1)) -
                           layers.begin()) +
          1;

@@ -17,8 +17,7 @@ int last_of(const std::vector<T>& list) {
 // The names of the unit's parameters that are not trained. The embedding's are among those of the head too,
 // which may multiply by it.
 std::vector<std::string> frozen_names(const UnitSite& site) {
-  const bool layer = site.unit != site.model.embedding_unit() && site.unit != site.model.head_unit();
-  if (!layer) return site.model.frozen;
+  if (!site.model.is_layer(site.unit)) return site.model.frozen;
   std::vector<std::string> names = site.model.layers.at(static_cast<std::size_t>(site.unit) - 1).frozen;
   for (std::string& name : names) name.insert(0, layer_prefix(site.unit - 1));
   return names;

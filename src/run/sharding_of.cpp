@@ -56,7 +56,7 @@ double exchanged_bytes(const RankLayoutRequest& request, LfaSharding lfa) {
   sharding.lfa = lfa;
   double pass = 0.0, summed = 0.0;
   for (const auto& [unit, alike] : request.model.distinct_units()) {
-    if (unit == request.model.embedding_unit() || unit == request.model.head_unit()) continue;
+    if (!request.model.is_layer(unit)) continue;
     const UnitSite site{.model = request.model,
                         .unit = unit,
                         .sharding = sharding,

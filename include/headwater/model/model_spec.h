@@ -54,6 +54,7 @@ struct ModelSpec {
   int units() const { return static_cast<int>(layers.size()) + 2; }
   int embedding_unit() const { return 0; }
   int head_unit() const { return units() - 1; }
+  bool is_layer(int unit) const { return unit != embedding_unit() && unit != head_unit(); }
   // Returns the first unit that is the same as `unit`: of layers whose LayerSpec is equal, the first.
   int first_alike(int unit) const;
   // The units that first_alike() gives, each with the number of units that are like it: what depends on a

@@ -192,7 +192,7 @@ class ProblemMaker {
 
   void add_working() {
     for (const auto& [u, alike] : model_.distinct_units()) {
-      if (u == model_.embedding_unit() || u == model_.head_unit()) continue;
+      if (!model_.is_layer(u)) continue;
       problem_.working = std::max(problem_.working, working(unit(u)));
       problem_.working_selective =
           std::max(problem_.working_selective, working(unit(u, Recompute::selective)));
