@@ -31,14 +31,16 @@ ModelSpec model_of(const RunConfig& run) {
         "parallel.tensor_model_parallel_size is {}: bench ops takes whole layers, as one rank has them; 1 is "
         "right",
         run.parallel.tensor_model_parallel_size);
-  return expand(resolved(run.model, run.training.seq_length));
+  return model_to_train(resolved(run.model, run.training.seq_length), run.training.freeze);
 }
 
-OpsBenchmark about(const ModelSpec& model, BatchShape batch) {
+// States the sizes, which all layers share whether they are trained or not.
+OpsBenchmark about(const RunConfig& run) {
+  const ModelSpec model = expand(resolved(run.model, run.training.seq_length));
   OpsBenchmark result;
   result.layer = uniform_layer(model, "bench ops");
   result.vocabulary = model.padded_vocabulary({});
-  result.batch = batch;
+  result.batch = batch_of(run);
   return result;
 }
 
@@ -82,9 +84,8 @@ double seconds_of(const AnyOp& op, std::int64_t bytes, Operands& operands, const
 }  // namespace
 
 OpsBenchmark bench_ops(World& world, const RunConfig& run, const std::optional<Cluster>& cluster, int runs) {
-  ModelSpec model = model_of(run);
-  OpsBenchmark result = about(model, batch_of(run));
-  freeze(model, run.training.freeze);
+  const ModelSpec model = model_of(run);
+  OpsBenchmark result = about(run);
   const RunSettings settings = choose_settings(run.training, world);
   const Precision precision = precision_of(settings.dtype);
   std::optional<DeviceSpeed> stated;
@@ -120,9 +121,8 @@ OpsBenchmark bench_ops(World& world, const RunConfig& run, const std::optional<C
 }
 
 OpsBenchmark op_floors(const RunConfig& run, const Cluster& cluster) {
-  ModelSpec model = model_of(run);
-  OpsBenchmark result = about(model, batch_of(run));
-  freeze(model, run.training.freeze);
+  const ModelSpec model = model_of(run);
+  OpsBenchmark result = about(run);
   result.dtype = run.training.dtype;
   for (const ModelOp& op : model_ops(model, batch_of(run), precision_of(result.dtype), cluster.device.kind))
     result.ops.push_back(counted(op, model, batch_of(run)).first);

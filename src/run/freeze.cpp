@@ -18,7 +18,7 @@ void check_matches(const std::string& pattern, const std::vector<ParameterSpec>&
 }
 
 void add_frozen(ModelSpec& model, const ParameterSpec& spec) {
-  if (spec.unit == model.embedding_unit() || spec.unit == model.head_unit()) {
+  if (!model.is_layer(spec.unit)) {
     model.frozen.push_back(spec.name);
     return;
   }
@@ -48,6 +48,12 @@ void freeze(ModelSpec& model, const std::vector<std::string>& patterns) {
           all[frozen[i] ? i : i - 1].name, all[frozen[i] ? i - 1 : i].name);
     if (frozen[i]) add_frozen(model, all[i]);
   }
+}
+
+ModelSpec model_to_train(const ModelConfig& model, const std::vector<std::string>& patterns) {
+  ModelSpec spec = expand(model);
+  freeze(spec, patterns);
+  return spec;
 }
 
 }  // namespace headwater

@@ -20,8 +20,7 @@ RankLayoutRequest training_request(const RunConfig& run, const RunSettings& sett
 RankLayoutRequest forward_request(const RunConfig& run, const RunSettings& settings, BatchShape batch,
                                   int micro_batches, bool training) {
   RankLayoutRequest request;
-  request.model = expand(run.model);
-  if (training) freeze(request.model, run.training.freeze);
+  request.model = training ? model_to_train(run.model, run.training.freeze) : expand(run.model);
   request.parallel = run.parallel;
   request.batch = batch;
   request.micro_batches = micro_batches;

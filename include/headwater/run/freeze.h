@@ -13,4 +13,8 @@ namespace headwater {
 // trained and another not.
 void freeze(ModelSpec& model, const std::vector<std::string>& patterns);
 
+// Returns the model of a config (expand(), model/model_spec.h), of which what matches is not trained. Throws
+// as freeze() does.
+ModelSpec model_to_train(const ModelConfig& model, const std::vector<std::string>& patterns);
+
 }  // namespace headwater

@@ -38,8 +38,8 @@ class Ways {
       throw UserError(
           "training.global_batch_size is 0 (one micro-batch for each replica), so that steps of different "
           "layouts would differ; a search needs the number of samples of a step");
-    ModelSpec model = expand(request_.run.model);
-    freeze(model, request_.run.training.freeze);  // what it refuses would fail in every way
+    // What is refused here would fail in every way.
+    const ModelSpec model = model_to_train(request_.run.model, request_.run.training.freeze);
     const auto tensor_sizes =
         kept("parallel.tensor_model_parallel_size", request_.run.parallel.tensor_model_parallel_size,
              divisors(request_.ranks));
@@ -184,7 +184,7 @@ double ideal_step(const PlanRequest& request) {
   for (int u = 0; u < run.model.units(); ++u) {
     const PassSeconds unit = costs.unit(u, Recompute::none);
     all += unit;
-    if (u != run.model.embedding_unit() && u != run.model.head_unit()) layers.push_back(unit.total());
+    if (run.model.is_layer(u)) layers.push_back(unit.total());
   }
   const std::int64_t ranks = run.parallel.pipeline_model_parallel_size;
   const double head = costs.unit(run.model.head_unit(), Recompute::none).total();
