@@ -292,15 +292,16 @@ class Model:
         return launches * LAUNCH + math.hypot(clocks / self.device.clock, bytes_moved / self.device.copy)
 
     def seconds(self, op, sizes):
-        """Of an op of `bench ops`; None where nobody counted the kernels that it, or its shape, asks for."""
+        """Of an op of `bench ops`; None where its shape asks for kernels that nobody counted."""
         s = sizes_of(op, sizes)
         if op["op"].startswith("linear"):
             return LAUNCH + max(op["flops"] / self.device.products, op["bytes"] / self.device.copy)
         if op["op"].startswith("attention") and s["head_dim"] not in HEAD_SIZES:
             return None
-        kernels = OPS.get(kernels_name(op, s))
-        if kernels is None:
-            return None
+        name = kernels_name(op, s)
+        if name not in OPS:
+            raise Uncounted(f"scripts/kernel_model.py does not say which kernels {name} launches")
+        kernels = OPS[name]
         if not kernels:
             return LAUNCH + op["bytes"] / self.device.copy
         return sum(

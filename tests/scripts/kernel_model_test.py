@@ -92,6 +92,11 @@ class Predictions(unittest.TestCase):
         self.assertAlmostEqual(self.model().seconds(op, SIZES), kernel_model.LAUNCH + pairs / 1024 * 100 / 400 / 1e9)
         self.assertIsNone(self.model().seconds(op, {**SIZES, "head_dim": 80}))
 
+    def test_an_op_without_kernels_is_named(self):
+        op = {"op": "norm", "what": "", "shape": "[64, 128]", "flops": 0, "bytes": 32768}
+        with self.assertRaisesRegex(kernel_model.Uncounted, "which kernels norm launches"):
+            self.model().seconds(op, SIZES)
+
     def test_kernels_of_other_head_sizes_do_not_count(self):
         op = {
             "op": "attention_backward",
