@@ -1,7 +1,6 @@
 #include "headwater/nn/flops.h"
 
 namespace headwater {
-
 namespace {
 
 UnitRecord record_whole(ModelSpec model, int unit, std::int64_t sequence) {

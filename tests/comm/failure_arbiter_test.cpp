@@ -91,7 +91,7 @@ TEST(FailureArbiter, AFailedRankGivesWayToOneThatItKnowsOf) {
   EXPECT_NEAR(first_action(lower, 10.0).first, 12.1, 0.03);
   EXPECT_NEAR(first_action(higher, 10.0).first, 13.15, 0.03);
 
-  // The lower one fails only because the higher one did, which it does not tell it.
+  // A rank that fails only because another did does not tell that one, so the other cannot give way to it.
   FailureArbiter follower = reported.of(1), cause = reported.of(2);
   cause.this_rank_failed({3, "the disk is full"}, 10.0);
   follower.other_rank_failed(2, {3, "the disk is full"}, 10.0);
