@@ -16,8 +16,9 @@ namespace {
 //   - then yields its core until kYield,
 //   - then sleeps an eighth of the quiet, at least kShortestNap and at most kLongestNap,
 // since the compute threads need the cores. On an oversubscribed host it sleeps at once, for at least
-// kOversubscribedNap: the rank that it waits for needs the core on which it would poll. Without operations
-// it wakes every kIdleNap to answer other engines. All are in seconds.
+// kOversubscribedNap: the rank that it waits for needs the core on which it would poll. Where it is told of
+// all that can move, it sleeps until it is told, and wakes every kIdleNap to look at deadlines and, where
+// control messages are not announced, to answer other engines. All are in seconds.
 constexpr double kSpin = 10e-6;
 constexpr double kYield = 50e-6;
 constexpr double kShortestNap = 20e-6, kLongestNap = 200e-6;
@@ -63,6 +64,13 @@ void ProgressEngine::main(const Open& open, FailureArbiter::EndJob end_job, std:
     local_rank_ = transport_->local_rank();
     local_size_ = transport_->local_size();
     oversubscribed_ = static_cast<unsigned>(local_size_) > std::thread::hardware_concurrency();
+    announced_ = transport_->announce_to([this] {
+      {
+        const std::lock_guard lock(inbox_mutex_);
+        arrived_ = true;
+      }
+      inbox_filled_.notify_one();
+    });
     if (end_job) arbiter_ = std::make_unique<FailureArbiter>(rank_, std::move(end_job));
     opened.set_value();
   } catch (...) {
@@ -112,13 +120,27 @@ bool ProgressEngine::run_commands() {
 
 void ProgressEngine::back_off(double now) {
   const double quiet = now - last_moved_;
-  const bool busy = !busy_queues_.empty();
-  if (busy && !oversubscribed_ && quiet < kSpin) return;
-  if (busy && !oversubscribed_ && quiet < kYield) return std::this_thread::yield();
-  const double shortest = oversubscribed_ ? kOversubscribedNap : kShortestNap;
-  const double nap = busy ? std::clamp(quiet / 8, shortest, kLongestNap) : kIdleNap;
+  double nap = kIdleNap;
+  if (is_told()) {
+    if (quiet == 0.0) return;  // what has moved may have made room for more
+  } else {
+    if (!oversubscribed_ && quiet < kSpin) return;
+    if (!oversubscribed_ && quiet < kYield) return std::this_thread::yield();
+    nap = std::clamp(quiet / 8, oversubscribed_ ? kOversubscribedNap : kShortestNap, kLongestNap);
+  }
   std::unique_lock lock(inbox_mutex_);
-  inbox_filled_.wait_for(lock, std::chrono::duration<double>(nap), [this] { return !inbox_.empty(); });
+  inbox_filled_.wait_for(lock, std::chrono::duration<double>(nap),
+                         [this] { return arrived_ || !inbox_.empty(); });
+  arrived_ = false;
+}
+
+// Returns whether everything that can move comes to the inbox or is announced by the transport. Neither the
+// event that an operation waits for before it starts nor what a device does by itself is.
+bool ProgressEngine::is_told() const {
+  return std::all_of(busy_queues_.begin(), busy_queues_.end(), [this](const CallQueue* queue) {
+    const Operation& first = *queue->pending.front();
+    return announced_ && first.started > 0.0 && !first.call().group->on_device();
+  });
 }
 
 void ProgressEngine::add_group(const std::shared_ptr<Group>& group) {

@@ -2,9 +2,9 @@
 // The progress engine of one rank: a thread that makes all calls of the transport, so that messages move on
 // while the compute thread computes.
 //
-// The thread polls the operations under way (it never blocks in the transport), answers the other ranks'
-// engines, and watches how long anybody waits. When communication has failed it fails all operations, present
-// and future.
+// The thread polls the operations under way (it never blocks in the transport, which wakes it where it can),
+// answers the other ranks' engines, and watches how long anybody waits. When communication has failed it
+// fails all operations, present and future.
 //
 // Any thread of the rank may call the public members. What they ask for is put in an inbox, and the engine's
 // thread does it.
@@ -76,6 +76,7 @@ class ProgressEngine {
   bool calls_on_device() const;
   void report_for_compute_thread(double now);
   void back_off(double now);
+  bool is_told() const;
 
   // Set by the engine's thread before the constructor returns, and constant from then on.
   int rank_ = 0, local_rank_ = 0, local_size_ = 0;
@@ -90,6 +91,7 @@ class ProgressEngine {
   std::mutex inbox_mutex_;
   std::condition_variable inbox_filled_;
   std::vector<std::function<void()>> inbox_;
+  bool arrived_ = false;  // the transport has announced something since the engine last slept
 
   // From here on everything belongs to the engine's thread.
   std::unique_ptr<Transport> transport_;
@@ -109,6 +111,7 @@ class ProgressEngine {
   double last_check_ = 0.0, next_early_check_ = 0.0;
   bool running_ = true;
   bool oversubscribed_ = false;  // this host has more ranks than cores
+  bool announced_ = false;       // the transport announces what arrives
   // Set once close() has been called; fulfilled when that may return.
   std::unique_ptr<std::promise<void>> closing_;
   double closing_since_ = 0.0;

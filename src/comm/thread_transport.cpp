@@ -18,7 +18,11 @@ class ThreadTransport final : public Transport {
       if (const int host = mailboxes_->network.host_of(static_cast<int>(other)); host > 0)
         hosts_[other] = fmt::format("{}-{}", hosts_[other], host);
   }
-  ~ThreadTransport() override { abandon(); }
+  ~ThreadTransport() override {
+    abandon();
+    const std::lock_guard lock(box(rank_).mutex);
+    box(rank_).wake = nullptr;
+  }
 
   int rank() const override { return rank_; }
   const std::vector<std::string>& hosts() const override { return hosts_; }
@@ -40,6 +44,7 @@ class ThreadTransport final : public Transport {
   void send_control(int peer, std::span<const std::byte> message) override {
     const std::lock_guard lock(box(peer).mutex);
     box(peer).control.emplace_back(rank_, std::vector(message.begin(), message.end()));
+    if (box(peer).wake) box(peer).wake();
   }
 
   bool receive_control(int& peer, std::vector<std::byte>& message) override {
@@ -48,6 +53,14 @@ class ThreadTransport final : public Transport {
     if (control.empty()) return false;
     std::tie(peer, message) = std::move(control.front());
     control.pop_front();
+    return true;
+  }
+
+  // Not over links that carry a message for a while: nobody is there to say when it arrives.
+  bool announce_to(std::function<void()> wake) override {
+    if (!mailboxes_->network.at_once()) return false;
+    const std::lock_guard lock(box(rank_).mutex);
+    box(rank_).wake = std::move(wake);
     return true;
   }
 
@@ -85,6 +98,7 @@ class ThreadTransport final : public Transport {
     {
       const std::lock_guard lock(mailbox.mutex);
       mailbox.messages[{rank_, channel}].push_back({data, bytes, arrives, taken});
+      if (mailbox.wake) mailbox.wake();
     }
     sends_[++requests_] = {std::move(taken), peer, channel};
     return requests_;
@@ -98,8 +112,11 @@ class ThreadTransport final : public Transport {
     }
     const auto receive = receives_.find(request);
     HW_CHECK(receive != receives_.end(), "request {} is not under way", request);
+    const int sender = receive->second.from.rank;
     if (!take(receive->second)) return false;
     receives_.erase(receive);
+    const std::lock_guard lock(box(sender).mutex);
+    if (box(sender).wake) box(sender).wake();
     return true;
   }
 

@@ -33,6 +33,7 @@ struct Mailboxes {
     std::mutex mutex;
     std::map<Sender, std::deque<Message>> messages;              // oldest first
     std::deque<std::pair<int, std::vector<std::byte>>> control;  // (sender, control message), oldest first
+    std::function<void()> wake;  // of the engine whose mailbox it is; may be empty
   };
 
   Mailboxes(int ranks, const ThreadNetwork& throttled)

@@ -17,6 +17,7 @@ class ThrottledNetwork {
   ThrottledNetwork(const ThreadNetwork& network, int ranks);
 
   int host_of(int rank) const { return network_.ranks_per_host > 0 ? rank / network_.ranks_per_host : 0; }
+  bool at_once() const { return links_.size() == 1; }  // every message arrives when it is sent
   // When a message that is sent at `now` arrives, in seconds of the same clock. Between ranks of one host
   // that is `now` itself. Otherwise the message occupies its two links from now on until it has passed.
   double arrival(int from, int to, std::size_t bytes, double now);

@@ -9,6 +9,7 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <span>
 #include <string>
 #include <vector>
@@ -45,6 +46,11 @@ class Transport {
   // thread does. receive_control returns false if there is none, and otherwise sets `peer` and `message`.
   virtual void send_control(int peer, std::span<const std::byte> message) = 0;
   virtual bool receive_control(int& peer, std::vector<std::byte>& message) = 0;
+
+  // Has `wake` called, by any thread, whenever a message of this rank has come or has been taken. Returns
+  // false, and calls nothing, where the transport does not learn of it but from test() and receive_control():
+  // the engine polls there.
+  virtual bool announce_to(std::function<void()> /*wake*/) { return false; }
 
   // Drops all requests under way, after a failure. Returns false if some of their memory may still be read or
   // written whenever the transport is called.
