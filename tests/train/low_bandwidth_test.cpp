@@ -3,6 +3,9 @@
 
 #include "tests/train/training_run.h"
 
+#include <algorithm>
+#include <limits>
+
 namespace headwater {
 namespace {
 
@@ -24,19 +27,35 @@ test::TrainingRun train(const Layout& layout, double bytes_per_second) {
                      {.ranks_per_host = 1, .bytes_per_second = bytes_per_second, .latency_seconds = 1e-4});
 }
 
+// A layout's steps over both networks. Other programs on the machine make steps longer, never shorter: of
+// each kind the shortest counts that was ever measured.
+struct Measured {
+  double slow = std::numeric_limits<double>::infinity(), fast = slow;
+
+  test::Curve measure(const Layout& layout, double slow_rate, double fast_rate) {
+    const test::TrainingRun over_slow = train(layout, slow_rate);
+    slow = std::min(slow, over_slow.step_seconds);
+    fast = std::min(fast, train(layout, fast_rate).step_seconds);
+    return over_slow.curve;
+  }
+  double slower() const { return slow - fast; }
+};
+
 TEST(LowBandwidth, TensorParallelismSlowsAndThePipelineDoesNot) {
   constexpr double kSlow = kTensorBytes;  // a second for what tensor ranks send
-  const double fast = 1e9;
-  const test::TrainingRun tensor = train(kTensor, kSlow), pipeline = train(kPipeline, kSlow);
-  EXPECT_GE(tensor.step_seconds, 1.0);
+  constexpr double kFast = 1e9;
+  constexpr int kMeasurements = 6;
+  Measured tensor, pipeline;
+  for (int i = 0; i < kMeasurements && !(tensor.slower() > 4.0 * pipeline.slower()); ++i) {
+    // Late data are the same data.
+    const test::Curve curve = tensor.measure(kTensor, kSlow, kFast);
+    test::expect_equal_curves(curve, pipeline.measure(kPipeline, kSlow, kFast), "tensor 2 and pipeline 2");
+  }
+  EXPECT_GE(tensor.slow, 1.0);
   // Two transfers of the pipeline cannot hide behind others; all of them, one after the other, take a twelfth
   // of a second.
-  EXPECT_GE(pipeline.step_seconds, 2.0 / 4.0 * kPipelineBytes / kSlow);
-  const double tensor_slows = tensor.step_seconds - train(kTensor, fast).step_seconds;
-  const double pipeline_slows = pipeline.step_seconds - train(kPipeline, fast).step_seconds;
-  EXPECT_GT(tensor_slows, 4.0 * pipeline_slows);
-  // Late data are the same data.
-  test::expect_equal_curves(tensor.curve, pipeline.curve, "tensor 2 and pipeline 2");
+  EXPECT_GE(pipeline.slow, 2.0 / 4.0 * kPipelineBytes / kSlow);
+  EXPECT_GT(tensor.slower(), 4.0 * pipeline.slower());
 }
 
 }  // namespace
