@@ -26,7 +26,7 @@ export OMP_WAIT_POLICY=passive  # tests run more threads than there are cores: n
 report=$PWD/build/release/tests.xml
 rm -f "$report"
 status=0
-ctest --test-dir build/release "${selection[@]}" --parallel 2 --no-tests=error --output-on-failure \
+ctest --test-dir build/release "${selection[@]}" --parallel 3 --no-tests=error --output-on-failure \
   --output-junit "$report" || status=$?
 
 python3 - "$report" "$status" <<'PYTHON'

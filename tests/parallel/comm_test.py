@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import time
 import unittest
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 RANKS = Path(os.environ["HEADWATER"]).parent / "headwater_comm_ranks"
@@ -17,7 +18,7 @@ ERROR = "headwater: error: "
 
 
 class Job:
-    """One run: its exit code, its lines of error and how long it took."""
+    """One run, to its end: its exit code, its lines of error and how long it took."""
 
     def __init__(self, ranks, *arguments):
         if shutil.which("mpirun") is None:
@@ -45,6 +46,13 @@ class WithoutMpi(unittest.TestCase):
 
 @unittest.skipUnless(HAS_MPI, "this binary was built without MPI")
 class CommTest(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        # These wait for deadlines, and for the launcher, most of the time: three at once take little longer than one.
+        jobs = ((3, "stop", 2), (3, "late", 1), (4, "chain", 3), (3, "kill", 2), (3, "signal", 2), (3, "alive", 2), (3, "mute", 1))
+        with ThreadPoolExecutor(3) as pool:
+            cls.ended = dict(zip(jobs, pool.map(lambda job: Job(*job), jobs), strict=True))
+
     def check(self, job, code, pattern, within):
         """One line of error, of that pattern; the job's exit code; and its time."""
         self.assertEqual(job.code, code, job.stderr)
@@ -58,26 +66,26 @@ class CommTest(unittest.TestCase):
             self.assertEqual((job.code, job.stdout), (0, f"{ranks} ranks checked\n"), job.stderr)
 
     def test_a_stopped_rank_is_named(self):
-        job = Job(3, "stop", 2)
+        job = self.ended[3, "stop", 2]
         self.check(job, 4, r"all_reduce #4 of group data waited 3\.0 s: rank 2 \(.+\) did not come", DEADLINE + 5)
         self.assertIn("UNFINISHED", job.stderr.split(ERROR)[0], "the flight recorder comes before the error")
 
     def test_a_late_rank_is_named(self):
-        job = Job(3, "late", 1)
+        job = self.ended[3, "late", 1]
         self.check(job, 4, r"all_reduce #4 of group data waited 3\.0 s: rank 1 \([^ ]+\) did not come$", DEADLINE + 5)
 
     def test_a_chain_of_waits_ends_at_the_stopped_rank(self):
-        job = Job(4, "chain", 3)
+        job = self.ended[4, "chain", 3]
         self.check(job, 4, r"receive from \d #1 of group data waited 3\.0 s: rank 3 \(.+\) did not come", DEADLINE + 5)
 
     def test_a_killed_rank_ends_the_job(self):
-        job = Job(3, "kill", 2)
+        job = self.ended[3, "kill", 2]
         self.assertEqual(job.code, 137, job.stderr)
         self.assertLess(job.seconds, 10)
 
     def test_a_dead_peer_is_noticed_after_a_stop_signal(self):
-        self.check(Job(3, "signal", 2), 4, r"rank 2 \(.+\) did not come and does not answer", 10)
-        self.check(Job(3, "alive", 2), 4, r"rank 2 does not answer", 10)
+        self.check(self.ended[3, "signal", 2], 4, r"rank 2 \(.+\) did not come and does not answer", 10)
+        self.check(self.ended[3, "alive", 2], 4, r"rank 2 does not answer", 10)
 
     def test_a_failed_rank_is_heard_by_rank_zero_at_work(self):
         self.check(Job(3, "fail", 2), 2, r"^rank 2: the answer is 41; it should be 42$", 5)
@@ -86,7 +94,7 @@ class CommTest(unittest.TestCase):
         self.check(Job(4, "all-fail"), 2, r"^data\.train: no such dataset$", 5)
 
     def test_rank_one_speaks_where_rank_zero_cannot(self):
-        self.check(Job(3, "mute", 1), 3, r"^rank 1: the disk is full$", 10)
+        self.check(self.ended[3, "mute", 1], 3, r"^rank 1: the disk is full$", 10)
 
     def test_a_rank_alone_fails_alike(self):
         self.check(Job(1, "all-fail"), 2, r"^data\.train: no such dataset$", 5)
