@@ -100,8 +100,7 @@ Errors compare(const MixRun& found, const MixRun& one) {
   return errors;
 }
 
-// A test of its own for each part of the mixes: their ranks wait for one another most of the time, so that
-// several tests at once take little longer than one.
+// A test of its own for each part of the mixes, so that several run at once: few mixes keep all cores busy.
 constexpr std::size_t kParts = 8;
 
 class Mixes : public testing::TestWithParam<std::size_t> {};
