@@ -12,8 +12,7 @@ namespace {
 
 // The transports of two ranks, and how often each has been told.
 struct Pair {
-  explicit Pair(const ThreadNetwork& network = {})
-      : mailboxes(std::make_shared<Mailboxes>(2, network)) {
+  explicit Pair(const ThreadNetwork& network = {}) : mailboxes(std::make_shared<Mailboxes>(2, network)) {
     for (int rank = 0; rank < 2; ++rank) ranks.push_back(make_thread_transport(mailboxes, rank));
   }
   bool announce(int rank) {

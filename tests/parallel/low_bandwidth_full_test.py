@@ -15,7 +15,7 @@ hosts.enter()
 from runs import SOURCE, RunTest, until  # noqa: E402
 
 SCRIPT = str(SOURCE / "scripts/low_bandwidth.sh")
-FAST, SLOW = 200, 20  # Mbit/s
+FAST, SLOW = 200, 10  # Mbit/s
 MODEL = ("--model.num_layers=4", "--model.hidden_size=64", "--model.ffn_hidden_size=128", "--model.vocab_size=512",
          "--training.seq_length=64", "--training.global_batch_size=4")
 PIPELINES = ("pipeline, uniform", "pipeline, planned")
@@ -28,7 +28,7 @@ class LowBandwidth(RunTest):
         return subprocess.Popen([SCRIPT, *arguments], env={**environment, **variables}, stdin=subprocess.DEVNULL,
                                 stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
-    def test_tensor_ranks_wait_for_slow_links_and_pipelines_do_not(self):
+    def measure(self):
         job = self.script("--rates", f"{FAST},{SLOW}", "--steps", "3", "--json", *MODEL)
         out, errors = job.communicate(timeout=600)
         self.assertEqual(job.returncode, 0, errors)
@@ -36,9 +36,20 @@ class LowBandwidth(RunTest):
         self.assertEqual((found["hosts"], found["cluster"]["nodes"]), (4, 4))
         rows = {(row["layout"], row["mbit"]): row for row in found["rows"]}
         self.assertEqual(sorted(rows), sorted((name, rate) for name in ("tensor", *PIPELINES) for rate in (FAST, SLOW)))
-        seconds = {key: row["step_seconds"] for key, row in rows.items()}
+        return rows
 
-        # What tensor ranks send takes a second over the slow links, what stages send a fifteenth of it.
+    def test_tensor_ranks_wait_for_slow_links_and_pipelines_do_not(self):
+        rows = self.measure()
+        seconds = {key: row["step_seconds"] for key, row in rows.items()}
+        # Other programs on the machine make steps longer, never shorter: of each kind the shortest counts that was ever measured.
+        for _ in range(2):
+            if all(seconds["tensor", SLOW] > 2 * seconds[name, SLOW]
+                   and seconds["tensor", SLOW] - seconds["tensor", FAST] > 4 * (seconds[name, SLOW] - seconds[name, FAST])
+                   for name in PIPELINES):
+                break
+            seconds = {key: min(seconds[key], row["step_seconds"]) for key, row in self.measure().items()}
+
+        # What tensor ranks send takes 2 s over the slow links, what stages send a fifteenth of it.
         tensor = rows["tensor", SLOW]
         self.assertGreater(seconds["tensor", SLOW], 0.9 * 8 * max(tensor["predicted_bytes"]) / (SLOW * 1e6))
         slower = {name: seconds[name, SLOW] - seconds[name, FAST] for name in ("tensor", *PIPELINES)}
@@ -46,7 +57,6 @@ class LowBandwidth(RunTest):
             self.assertGreater(slower["tensor"], 4 * slower[name], seconds)
             self.assertGreater(seconds["tensor", SLOW], 2 * seconds[name, SLOW], seconds)
         # Where the link is all that counts the plan knows the time; it always knows the order.
-        # (Other programs on the machine make steps longer, never shorter.)
         share = tensor["predicted_seconds"] / seconds["tensor", SLOW]
         self.assertTrue(0.6 < share < 1.1, tensor)
         for name in PIPELINES:

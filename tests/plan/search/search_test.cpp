@@ -6,31 +6,17 @@
 #include "headwater/config/load_config.h"
 #include "headwater/plan/search/search_report.h"
 #include "headwater/run/layout_request.h"
-#include "src/plan/search/closest_to_fitting.h"
 #include "src/plan/search/layer_search.h"
-#include "tests/support/models.h"
+#include "tests/plan/search/small_search.h"
 
 #include <gtest/gtest.h>
 
 #include <nlohmann/json.hpp>
 
 #include <algorithm>
-#include <limits>
 
 namespace headwater {
 namespace {
-
-Cluster nodes_of_four(std::int64_t memory, double between_nodes) {
-  Cluster cluster;
-  cluster.name = "two nodes";
-  cluster.nodes = 2;
-  cluster.devices_per_node = 4;
-  cluster.device = {
-      Device::Kind::cpu, memory, 1e10, {{"bf16", 1e9}, {"fp32", 1e9}}, {{"bf16", 0.5}, {"fp32", 0.5}}};
-  cluster.intra_node = {1e9, 1e-6};
-  cluster.inter_node = {between_nodes, 1e-5};
-  return cluster;
-}
 
 struct Problem {
   const char* name;
@@ -53,7 +39,7 @@ PlanRequest request_of(const Problem& problem) {
   request.layout.batch = {1, 64};
   request.layout.micro_batches = problem.micro_batches;
   request.layout.precision = {DType::bf16, DType::f32};
-  request.cluster = nodes_of_four(0, problem.between_nodes);
+  request.cluster = test::nodes_of_four(0, problem.between_nodes);
   request.ranks = problem.ranks;
   return request;
 }
@@ -62,12 +48,6 @@ struct Played {
   double seconds = 0.0;
   std::int64_t bytes = 0;  // of the rank that needs most
 };
-
-std::int64_t most_bytes(const Plan& plan) {
-  std::int64_t most = 0;
-  for (const PipelineRankPlan& rank : plan.ranks) most = std::max(most, rank.memory_bytes);
-  return most;
-}
 
 // Every list of layer counts, with every recomputation of each stage.
 class EveryLayout {
@@ -113,7 +93,7 @@ class EveryLayout {
     request_.layout.parallel.recompute = {"none", ways_};
     if (!schedules_) schedules_ = std::make_shared<const RunSchedules>(request_.layout, request_.ranks);
     const Plan plan = predict(request_, schedules_, costs_);
-    played.push_back({plan.time.seconds, most_bytes(plan)});
+    played.push_back({plan.time.seconds, test::most_bytes(plan)});
   }
 
   PlanRequest request_;
@@ -177,44 +157,8 @@ TEST(LayerSearch, KeepsTheRecomputationAskedFor) {
   EXPECT_GE(found->stages[0].units.layers(), 2);
 }
 
-SearchRequest a_search(std::int64_t memory, double between_nodes) {
-  SearchRequest request;
-  request.run.model = test::small_model({.layers = 6}, 64);
-  request.run.training.seq_length = 64;
-  request.run.training.global_batch_size = 16;
-  request.cluster = nodes_of_four(memory, between_nodes);
-  request.ranks = 8;
-  return request;
-}
-
-// Every way with its layers searched to the end.
-double best_of_all_ways(const SearchRequest& request) {
-  double best = std::numeric_limits<double>::infinity();
-  for (const PlanRequest& way : ways_to_share(request))
-    if (const auto plan = search_layers(way)) best = std::min(best, plan->time.seconds);
-  return best;
-}
-
-TEST(Search, LeavesOutNoWayThatIsFaster) {
-  const SearchRequest unlimited = a_search(0, 1e9);
-  const std::int64_t most = most_bytes(search(unlimited).best()),
-                     least = most_bytes(closest_to_fitting(ways_to_share(unlimited)));
-  ASSERT_GT(most, least);
-  for (const std::int64_t memory : {std::int64_t{0}, least + (most - least) / 4})
-    for (const double between_nodes : {1e9, 1e6}) {
-      const SearchRequest request = a_search(memory, between_nodes);
-      const SearchResult result = search(request);
-      EXPECT_LE(result.best().time.seconds, 1.01 * best_of_all_ways(request))
-          << memory << " bytes, " << between_nodes;
-      EXPECT_TRUE(result.best().fits());
-      EXPECT_FALSE(result.reasons.empty());
-      for (std::size_t i = 1; i < result.plans.size(); ++i)
-        EXPECT_GE(result.plans[i].time.seconds, result.plans[i - 1].time.seconds);
-    }
-}
-
 TEST(Search, KeepsWhatItIsToldTo) {
-  SearchRequest request = a_search(0, 1e9);
+  SearchRequest request = test::small_search(0, 1e9);
   request.run.parallel.pipeline_model_parallel_size = 4;
   request.run.parallel.pipeline_schedule = "zb-h1";
   request.run.training.micro_batch_size = 2;
@@ -228,7 +172,7 @@ TEST(Search, KeepsWhatItIsToldTo) {
 }
 
 TEST(Search, PrintsWhatAConfigTakes) {
-  const SearchResult result = search(a_search(0, 1e6));
+  const SearchResult result = search(test::small_search(0, 1e6));
   const nlohmann::json json = to_json(result);
   EXPECT_EQ(json.at("step_seconds").get<double>(), result.best().time.seconds);
   ASSERT_FALSE(json.at("alternatives").empty());
@@ -246,7 +190,7 @@ TEST(Search, PrintsWhatAConfigTakes) {
 
 TEST(Search, SaysWhatIsShortWhereNothingFits) {
   try {
-    static_cast<void>(search(a_search(100'000, 1e9)));
+    static_cast<void>(search(test::small_search(100'000, 1e9)));
     FAIL() << "it fits";
   } catch (const UserError& error) {
     const std::string text = error.what();
@@ -256,7 +200,7 @@ TEST(Search, SaysWhatIsShortWhereNothingFits) {
 }
 
 TEST(Search, NeedsToKnowTheBatch) {
-  SearchRequest request = a_search(0, 1e9);
+  SearchRequest request = test::small_search(0, 1e9);
   request.run.training.global_batch_size = 0;
   EXPECT_THROW(static_cast<void>(search(request)), UserError);
 }
