@@ -44,7 +44,7 @@ class ThreadTransport final : public Transport {
   void send_control(int peer, std::span<const std::byte> message) override {
     const std::lock_guard lock(box(peer).mutex);
     box(peer).control.emplace_back(rank_, std::vector(message.begin(), message.end()));
-    if (box(peer).wake) box(peer).wake();
+    box(peer).tell_engine();
   }
 
   bool receive_control(int& peer, std::vector<std::byte>& message) override {
@@ -98,7 +98,7 @@ class ThreadTransport final : public Transport {
     {
       const std::lock_guard lock(mailbox.mutex);
       mailbox.messages[{rank_, channel}].push_back({data, bytes, arrives, taken});
-      if (mailbox.wake) mailbox.wake();
+      mailbox.tell_engine();
     }
     sends_[++requests_] = {std::move(taken), peer, channel};
     return requests_;
@@ -116,7 +116,7 @@ class ThreadTransport final : public Transport {
     if (!take(receive->second)) return false;
     receives_.erase(receive);
     const std::lock_guard lock(box(sender).mutex);
-    if (box(sender).wake) box(sender).wake();
+    box(sender).tell_engine();
     return true;
   }
 

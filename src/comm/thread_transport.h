@@ -11,6 +11,7 @@
 
 #include <atomic>
 #include <deque>
+#include <functional>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -34,6 +35,11 @@ struct Mailboxes {
     std::map<Sender, std::deque<Message>> messages;              // oldest first
     std::deque<std::pair<int, std::vector<std::byte>>> control;  // (sender, control message), oldest first
     std::function<void()> wake;  // of the engine whose mailbox it is; may be empty
+
+    // The caller holds the lock, so that the engine lives.
+    void tell_engine() const {
+      if (wake) wake();
+    }
   };
 
   Mailboxes(int ranks, const ThreadNetwork& throttled)
