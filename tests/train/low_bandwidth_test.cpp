@@ -18,6 +18,8 @@ constexpr int kSteps = 2;
 constexpr double kTensorBytes = 4.0 * 4 * 6 * 40 * 48 * 4;
 // pipeline 2: one [40, 48] per micro-batch and direction.
 constexpr double kPipelineBytes = 4.0 * 40 * 48 * 4;
+// Bytes per second: over slow links what tensor ranks send takes a second.
+constexpr double kSlow = kTensorBytes, kFast = 1e9;
 
 const Layout kTensor{"tensor 2", 2, {"parallel.tensor_model_parallel_size=2"}};
 const Layout kPipeline = test::pipeline("pipeline 2", 2, 2, "[3,1]");
@@ -32,24 +34,22 @@ test::TrainingRun train(const Layout& layout, double bytes_per_second) {
 struct Measured {
   double slow = std::numeric_limits<double>::infinity(), fast = slow;
 
-  test::Curve measure(const Layout& layout, double slow_rate, double fast_rate) {
-    const test::TrainingRun over_slow = train(layout, slow_rate);
+  test::Curve measure(const Layout& layout) {
+    const test::TrainingRun over_slow = train(layout, kSlow);
     slow = std::min(slow, over_slow.step_seconds);
-    fast = std::min(fast, train(layout, fast_rate).step_seconds);
+    fast = std::min(fast, train(layout, kFast).step_seconds);
     return over_slow.curve;
   }
   double slower() const { return slow - fast; }
 };
 
 TEST(LowBandwidth, TensorParallelismSlowsAndThePipelineDoesNot) {
-  constexpr double kSlow = kTensorBytes;  // a second for what tensor ranks send
-  constexpr double kFast = 1e9;
   constexpr int kMeasurements = 6;
   Measured tensor, pipeline;
   for (int i = 0; i < kMeasurements && !(tensor.slower() > 4.0 * pipeline.slower()); ++i) {
     // Late data are the same data.
-    const test::Curve curve = tensor.measure(kTensor, kSlow, kFast);
-    test::expect_equal_curves(curve, pipeline.measure(kPipeline, kSlow, kFast), "tensor 2 and pipeline 2");
+    const test::Curve curve = tensor.measure(kTensor);
+    test::expect_equal_curves(curve, pipeline.measure(kPipeline), "tensor 2 and pipeline 2");
   }
   EXPECT_GE(tensor.slow, 1.0);
   // Two transfers of the pipeline cannot hide behind others; all of them, one after the other, take a twelfth
