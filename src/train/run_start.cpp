@@ -135,10 +135,11 @@ std::string these_are(const std::vector<std::string>& names) {
 // corrects moments for having begun at zero; so in that case all of them begin anew.
 void decide_moments(RunStart& start) {
   const SaveHeader& header = start.checkpoint->manifest().header;
-  const std::vector<ParameterSpec> was = parameters(
-                                       model_to_train(start.run.model, header.config.training.freeze)),
-                                   is =
-                                       parameters(model_to_train(start.run.model, start.run.training.freeze));
+  const auto parameters_with = [&](const std::vector<std::string>& freeze) {
+    return parameters(model_to_train(start.run.model, freeze));
+  };
+  const std::vector<ParameterSpec> was = parameters_with(header.config.training.freeze),
+                                   is = parameters_with(start.run.training.freeze);
   std::vector<std::string> added, dropped;
   for (std::size_t i = 0; i < is.size(); ++i) {
     if (is[i].trained && !was[i].trained) added.push_back(is[i].name);
